@@ -1,0 +1,89 @@
+"""Sentry's data categories and the unit each is counted in.
+
+The set is open: servers add categories, and one that is not listed here is counted in events.
+Names and units are those of Relay's ``DataCategory`` and ``CategoryUnit``.
+"""
+
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+
+class Unit(StrEnum):
+    """What a value of ``sum(quantity)`` stands for, once published."""
+
+    EVENTS = "events"
+    BYTES = "bytes"
+    SECONDS = "seconds"
+
+
+MILLISECONDS_PER_SECOND: Final = 1000
+
+_NOT_EVENTS: Final = MappingProxyType(
+    {
+        "attachment": Unit.BYTES,
+        "log_byte": Unit.BYTES,
+        "trace_metric_byte": Unit.BYTES,
+        "profile_duration": Unit.SECONDS,
+        "profile_duration_ui": Unit.SECONDS,
+    }
+)
+
+KNOWN_CATEGORIES: Final = (
+    "default",
+    "error",
+    "transaction",
+    "security",
+    "attachment",
+    "session",
+    "profile",
+    "replay",
+    "transaction_processed",
+    "transaction_indexed",
+    "monitor",
+    "profile_indexed",
+    "span",
+    "monitor_seat",
+    "feedback",
+    "metric_bucket",
+    "span_indexed",
+    "profile_duration",
+    "profile_chunk",
+    "metric_second",
+    "replay_video",
+    "uptime",
+    "attachment_item",
+    "log_item",
+    "log_byte",
+    "profile_duration_ui",
+    "profile_chunk_ui",
+    "seer_autofix",
+    "seer_scanner",
+    "prevent_user",
+    "prevent_review",
+    "size_analysis",
+    "installable_build",
+    "trace_metric",
+    "seer_user",
+    "profile_backend",
+    "profile_ui",
+    "trace_metric_byte",
+    "snapshot_image",
+)
+"""In the order of Relay's numeric ids; ``user_report_v2`` is a second name of ``feedback``."""
+
+OUTCOMES: Final = (
+    "accepted",
+    "filtered",
+    "rate_limited",
+    "invalid",
+    "abuse",
+    "client_discard",
+    "cardinality_limited",
+)
+"""The closed set of outcomes, in the order of Sentry's numeric ids."""
+
+
+def unit_of(category: str) -> Unit:
+    """Return the unit in which ``category`` is published; events for a name not known here."""
+    return _NOT_EVENTS.get(category, Unit.EVENTS)

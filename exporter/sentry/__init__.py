@@ -1,0 +1,1 @@
+"""Upstream: asking Sentry, and understanding what it says."""

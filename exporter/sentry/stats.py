@@ -1,0 +1,238 @@
+"""Questions to ``stats_v2`` and the answers to them.
+
+A `Question` is what one request asks; `parse` turns the body that came back into an `Answer`, or
+raises with the place in the document that is wrong. Both are plain values, nothing here talks
+to anybody.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, NamedTuple
+
+from pydantic import AwareDatetime, ConfigDict, FailFast, Field, TypeAdapter, with_config
+from typing_extensions import TypedDict
+
+from exporter.buckets import Window
+from exporter.sentry.documents import Digits, read
+from exporter.sentry.errors import BadAnswerError
+
+QUANTITY: Final = "sum(quantity)"
+TIMES_SEEN: Final = "sum(times_seen)"
+
+ROW_LIMIT: Final = 10_000
+"""Sentry's store cuts every answer at this many rows, in no order and without a word."""
+
+NO_REASON: Final = "none"
+"""What Sentry's hourly store says where its raw one says null."""
+
+
+class By(NamedTuple):
+    """What a group stands for; ``""`` (``0`` for the project) where it is not grouped by it."""
+
+    category: str = ""
+    outcome: str = ""
+    reason: str = ""
+    project: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One request to ``stats_v2``: totals, and a series per group unless grouped by project.
+
+    ``group_by`` is in the order in which it is sent, which matters: with ``project`` last, or with
+    a ``project`` filter, Sentry counts only projects the token may read; with ``project`` before
+    another, it counts every project of the organization, deleted ones too
+    (``_is_org_total_query`` in Sentry's ``organization_stats_v2.py``).
+    """
+
+    fields: tuple[str, ...]
+    group_by: tuple[str, ...]
+    window: Window
+    category: tuple[str, ...] = ()
+    outcome: tuple[str, ...] = ()
+    reason: str | None = None
+    project: tuple[int, ...] = ()
+
+    def parameters(self) -> list[tuple[str, str]]:
+        """Return the query string's pairs.
+
+        The end is sent as the last second inside the last bucket: old servers take it as
+        inclusive, new ones round it up, and both read the same buckets.
+        """
+        pairs = [("field", field) for field in self.fields]
+        pairs += [("groupBy", group) for group in self.group_by]
+        pairs += [("category", category) for category in self.category]
+        pairs += [("outcome", outcome) for outcome in self.outcome]
+        if self.reason is not None:
+            pairs.append(("reason", self.reason))
+        pairs += [("project", str(project)) for project in self.project]
+        pairs.append(("start", iso(self.window.start)))
+        pairs.append(("end", iso(self.window.end - 1)))
+        pairs.append(("interval", _duration(self.window.interval)))
+        return pairs
+
+
+class Group(NamedTuple):
+    """One group of an answer, values in the order of the question's fields.
+
+    ``series`` has a sequence per field, a value per bucket of the question's window; it is empty
+    where the question groups by project.
+    """
+
+    by: By
+    totals: tuple[int, ...]
+    series: tuple[Sequence[int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Sentry said to ``question``: right in shape and range, not yet proven whole."""
+
+    question: Question
+    groups: tuple[Group, ...]
+
+
+def iso(moment: int) -> str:
+    """Return ``moment`` as Sentry writes times, ``2026-11-23T14:00:00Z``."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _duration(seconds: int) -> str:
+    """Return an interval of whole hours in the endpoint's own notation, ``6h`` or ``1d``."""
+    days, rest = divmod(seconds, 86400)
+    return f"{seconds // 3600}h" if rest else f"{days}d"
+
+
+# The store sums in unsigned 64 bits: what does not fit is no count.
+_Count = Annotated[int, Field(strict=True, ge=0, lt=2**64)]
+_Moment = Annotated[AwareDatetime, Field(strict=True)]
+# Told one by one, the faults of a body that is full of them take many times its size.
+_Counts = Annotated[list[_Count], FailFast()]
+
+_TotalsDocument = TypedDict(
+    "_TotalsDocument", {"sum(quantity)": _Count, "sum(times_seen)": _Count}, total=False
+)
+_SeriesDocument = TypedDict(
+    "_SeriesDocument", {"sum(quantity)": _Counts, "sum(times_seen)": _Counts}, total=False
+)
+
+
+@with_config(ConfigDict(extra="allow"))
+class _ByDocument(TypedDict, total=False):
+    category: str
+    outcome: str
+    reason: str | None
+    project: Digits
+
+
+class _GroupDocument(TypedDict):
+    by: _ByDocument
+    totals: _TotalsDocument
+
+
+class _SeriesGroupDocument(_GroupDocument):
+    series: _SeriesDocument
+
+
+class _TotalsAnswer(TypedDict):
+    start: _Moment
+    end: _Moment
+    groups: Annotated[list[_GroupDocument], FailFast()]
+
+
+class _SeriesAnswer(TypedDict):
+    intervals: Annotated[list[_Moment], FailFast()]
+    groups: Annotated[list[_SeriesGroupDocument], FailFast()]
+
+
+_TOTALS_ANSWER: Final = TypeAdapter(_TotalsAnswer)
+_SERIES_ANSWER: Final = TypeAdapter(_SeriesAnswer)
+
+
+def parse(body: bytes, question: Question) -> Answer:
+    """Return what ``body`` says to ``question``; raises `BadAnswerError` with the place.
+
+    Every bucket of the question's window must be there, and every group must be one that was
+    asked for, once, with whole numbers that are not negative. Buckets outside the window and keys
+    not known here are ignored.
+    """
+    if "project" in question.group_by:
+        groups = _with_totals(read(_TOTALS_ANSWER, body), question)
+    else:
+        groups = _with_series(read(_SERIES_ANSWER, body), question)
+    return Answer(question, tuple(_distinct(groups)))
+
+
+def _with_totals(document: _TotalsAnswer, question: Question) -> Iterator[Group]:
+    window = question.window
+    if document["start"].timestamp() != window.start:
+        raise BadAnswerError("start", f"is not {iso(window.start)}, which was asked for")
+    if not window.end - window.interval < document["end"].timestamp() <= window.end:
+        raise BadAnswerError("end", f"is not in the bucket that ends at {iso(window.end)}")
+    for number, group in enumerate(document["groups"]):
+        totals = _asked(f"groups[{number}].totals", group["totals"], question.fields)
+        yield Group(_by(number, group["by"], question.group_by), totals, ())
+
+
+def _with_series(document: _SeriesAnswer, question: Question) -> Iterator[Group]:
+    intervals = [moment.timestamp() for moment in document["intervals"]]
+    positions = _positions(intervals, question.window)
+    for number, group in enumerate(document["groups"]):
+        totals = _asked(f"groups[{number}].totals", group["totals"], question.fields)
+        where = f"groups[{number}].series"
+        series = _asked(where, group["series"], question.fields)
+        for field, values in zip(question.fields, series, strict=True):
+            if len(values) != len(intervals):
+                raise BadAnswerError(f"{where}.{field}", f"is not {len(intervals)} values long")
+        shown = tuple(tuple(values[position] for position in positions) for values in series)
+        yield Group(_by(number, group["by"], question.group_by), totals, shown)
+
+
+def _positions(intervals: Sequence[float], window: Window) -> list[int]:
+    """Return where each bucket of ``window`` stands among ``intervals``."""
+    found = {moment: position for position, moment in enumerate(intervals)}
+    if len(found) != len(intervals):
+        raise BadAnswerError("intervals", "holds a bucket twice")
+    for bucket in window.buckets():
+        if bucket not in found:
+            raise BadAnswerError("intervals", f"lacks the bucket {iso(bucket)}")
+    return [found[bucket] for bucket in window.buckets()]
+
+
+def _asked(where: str, values: Mapping[str, Any], fields: Iterable[str]) -> tuple[Any, ...]:
+    """Return the values of ``fields``, which are the kind that the document's type says."""
+    for field in fields:
+        if field not in values:
+            raise BadAnswerError(f"{where}.{field}", "is missing")
+    return tuple(values[field] for field in fields)
+
+
+def _by(number: int, raw: _ByDocument, group_by: Collection[str]) -> By:
+    if raw.keys() != set(group_by):
+        raise _other_keys(f"groups[{number}].by", raw.keys(), group_by)
+    reason = raw.get("reason", "")
+    return By(
+        category=raw.get("category", ""),
+        outcome=raw.get("outcome", ""),
+        reason=NO_REASON if reason is None else reason,
+        project=int(raw.get("project", 0)),
+    )
+
+
+def _other_keys(where: str, found: Iterable[str], group_by: Collection[str]) -> BadAnswerError:
+    for key in By._fields:
+        if key in group_by and key not in found:
+            return BadAnswerError(f"{where}.{key}", "is missing")
+        if key in found and key not in group_by:
+            return BadAnswerError(f"{where}.{key}", "was not grouped by")
+    return BadAnswerError(where, "holds a key that was not grouped by")
+
+
+def _distinct(groups: Iterable[Group]) -> Iterator[Group]:
+    seen = set()
+    for number, group in enumerate(groups):
+        if group.by in seen:
+            raise BadAnswerError(f"groups[{number}].by", "is there twice")
+        seen.add(group.by)
+        yield group
