@@ -1,0 +1,21 @@
+"""The configuration: a YAML file on one side, frozen values on the other.
+
+`load` returns a `Config` or raises `ConfigError` with everything that is wrong at once.
+"""
+
+from exporter.config.json_schema import schema
+from exporter.config.loading import load, loads
+from exporter.config.problems import ConfigError, Problem
+from exporter.config.settings import Config, Filter, Organization, Query
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "Filter",
+    "Organization",
+    "Problem",
+    "Query",
+    "load",
+    "loads",
+    "schema",
+]

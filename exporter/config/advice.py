@@ -1,0 +1,81 @@
+"""What is allowed in a configuration, and still worth a warning."""
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+from exporter.categories import KNOWN_CATEGORIES
+from exporter.config.kinds import in_units
+from exporter.config.models import FileEntry, SettingsEntry
+from exporter.config.problems import KeyPath, Problem, found, near
+from exporter.config.settings import Organization
+from exporter.config.source import Document
+
+_CATEGORIES: Final = (*KNOWN_CATEGORIES, "user_report_v2")
+"""The last is a second name of ``feedback``, in filters only."""
+
+_OPEN_SET: Final = "a Sentry that does not know it either will refuse the query"
+
+
+def advice(
+    document: Document, file: FileEntry, organizations: tuple[Organization, ...]
+) -> Iterator[Problem]:
+    """Yield the warnings, in no order."""
+    yield from _access(document, ("defaults",), file.defaults)
+    for at, entry in enumerate(file.organizations):
+        yield from _access(document, ("organizations", at), entry)
+        yield from _short_age(document, ("organizations", at, "queries"), organizations[at])
+        for position in range(len(entry.queries)):
+            query = ("organizations", at, "queries", position)
+            yield from _unknown_categories(document, (*query, "filter", "category"))
+
+
+def _access(document: Document, place: KeyPath, settings: SettingsEntry) -> Iterator[Problem]:
+    if settings.token is not None:
+        yield document.problem(
+            (*place, "token"),
+            "whoever reads this file can read the token: token_file or token_env keeps it apart",
+        )
+    if settings.url.startswith("http:") and not _is_loopback(urlsplit(settings.url).hostname or ""):
+        yield document.problem(
+            (*place, "url"), "plain http sends the token unencrypted; use https if Sentry has it"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _short_age(
+    document: Document, queries: KeyPath, organization: Organization
+) -> Iterator[Problem]:
+    for position, query in enumerate(organization.queries):
+        if organization.max_age < 2 * query.poll_interval:
+            keys = ((*queries, position, key) for key in ("poll_interval", "interval"))
+            place = next((key for key in keys if key in document.marks), (*queries, position))
+            yield document.problem(
+                place,
+                f"max_age is {in_units(organization.max_age)}, which is shorter than two polls "
+                f"of the query {query.name}: its data is kept for "
+                f"{in_units(2 * query.poll_interval)}",
+            )
+
+
+def _unknown_categories(document: Document, path: KeyPath) -> Iterator[Problem]:
+    written = document.at(path)
+    names = written if isinstance(written, list) else [written] if path in document.marks else []
+    for at, name in enumerate(names):
+        if name not in _CATEGORIES:
+            yield document.problem((*path, at), _unknown_category(name))
+
+
+def _unknown_category(name: str) -> str:
+    singular = name.lower().removesuffix("s")
+    known = [category for category in (name.lower(), singular) if category in _CATEGORIES]
+    if known:
+        return f"Sentry will refuse {found(name)}: it calls this category {known[0]}"
+    return f"found {found(name)}, which is not known here{near(name, _CATEGORIES)}; {_OPEN_SET}"

@@ -1,0 +1,202 @@
+"""The shape of the configuration file, for pydantic: keys, kinds, defaults as they are written.
+
+Rules that look across organizations, or need the file's lines, are in ``rules``.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from exporter.categories import OUTCOMES, Unit, unit_of
+from exporter.config.access import address, file_path, token_literal, variable_name
+from exporter.config.kinds import (
+    OneOrMore,
+    boolean,
+    duration,
+    in_units,
+    line,
+    number_above_zero,
+    one_of,
+    refusal,
+    seconds,
+    size,
+    text,
+    whole_number,
+)
+from exporter.sentry.stats import QUANTITY, TIMES_SEEN
+from exporter.token import Secret
+
+TOKEN_KEYS: Final = ("token_file", "token_env", "token")
+
+_INTERVALS: Final = ("1h", "2h", "3h", "4h", "6h", "8h", "12h", "1d")
+_DEFAULT_QUERY: Final = {"name": "outcomes", "groupBy": ["category", "outcome", "reason"]}
+_SLUG: Final = "[a-zA-Z0-9_][a-zA-Z0-9_-]{0,99}"
+_SLUG_ALLOWED: Final = "a slug (letters, digits, _ and -) or a numeric id"
+_NAME: Final = "[a-zA-Z0-9_.:-]{1,64}"
+
+
+def _same(*names: str) -> dict[str, object]:
+    return {name: name for name in names}
+
+
+_Interval = Annotated[int, one_of({written: seconds(written) for written in _INTERVALS})]
+_Outcome = Annotated[str, one_of(_same(*OUTCOMES), any_case=True)]
+_Category = Annotated[str, line(200, "the name of a category, such as error or transaction")]
+_Reason = Annotated[str, line(200, "one reason in Sentry's words, such as key_quota or none")]
+_Project = Annotated[str, text(_SLUG, _SLUG_ALLOWED, digits=True)]
+_Dimension = Annotated[str, one_of(_same("outcome", "category", "reason", "project"))]
+_Field = Annotated[str, one_of(_same(QUANTITY, TIMES_SEEN))]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True
+    )
+
+
+def _written(default: Any) -> Any:
+    """Return a default as it would stand in the file; it is read like anything there."""
+    return Field(default=default)
+
+
+class FilterEntry(_Entry):
+    """Which rows to ask for; several values under one key are alternatives."""
+
+    category: Annotated[tuple[_Category, ...], OneOrMore()] = ()
+    """Sentry's own names: error, transaction, span, attachment, log_byte and more."""
+    outcome: Annotated[tuple[_Outcome, ...], OneOrMore()] = ()
+    """What became of the data."""
+    reason: _Reason | None = None
+    """One reason, word for word; ``none`` stands for rows that have none."""
+    project: Annotated[tuple[_Project, ...], OneOrMore()] = ()
+    """Slugs or numeric ids."""
+
+    @field_validator("category")
+    @classmethod
+    def _attachment_alone(cls, category: tuple[str, ...]) -> tuple[str, ...]:
+        if "attachment" in category and len(category) > 1:
+            raise refusal(
+                "found attachment beside another category, which Sentry refuses; "
+                "allowed: attachment alone, in a query of its own"
+            )
+        return category
+
+
+class QueryEntry(_Entry):
+    """One question, asked again and again."""
+
+    name: Annotated[str, text(_NAME, "1 to 64 letters, digits, _ . : and -", digits=True)]
+    """The label ``query`` of everything that this query publishes."""
+    filter: FilterEntry = _written({})
+    """Which rows to ask for; left out, all."""
+    field: Annotated[tuple[_Field, ...], OneOrMore()] = _written(QUANTITY)
+    """What to sum: quantities, or how many rows the store holds, or both."""
+    groupBy: tuple[_Dimension, ...] = ()  # noqa: N815  # the key as the file has it
+    """What to tell apart. May be empty where the filter names categories."""
+    interval: _Interval = _written("1h")
+    """The length of a bucket."""
+    poll_interval: Annotated[int, duration("1m", "1d")] | None = None
+    """How often to ask; divides the interval, and is the interval where it is left out."""
+    lookback: Annotated[int, duration("1h", "30d")] = _written("24h")
+    """How far back finished buckets are read again for late data; at least one interval."""
+    counters: Annotated[bool, boolean()] = _written(default=True)
+    """Whether to publish counters beside the gauges."""
+
+    @field_validator("groupBy")
+    @classmethod
+    def _no_repeats(cls, group_by: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(group_by)) < len(group_by):
+            raise refusal("found one of them twice; allowed: each of them once")
+        return group_by
+
+    @field_validator("groupBy")
+    @classmethod
+    def _one_unit(cls, group_by: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if "category" not in group_by and {"filter", "field"} <= info.data.keys():
+            _check_units(info.data["filter"].category, info.data["field"])
+        return group_by
+
+    @field_validator("poll_interval")
+    @classmethod
+    def _divides(cls, poll_interval: int | None, info: ValidationInfo) -> int | None:
+        interval = info.data.get("interval")
+        if poll_interval and interval and interval % poll_interval:
+            raise refusal(
+                f"found {in_units(poll_interval)}, which does not divide the interval of "
+                f"{in_units(interval)}; allowed: a duration of 1m or more that does, such as 5m"
+            )
+        return poll_interval
+
+    @field_validator("lookback")
+    @classmethod
+    def _one_bucket(cls, lookback: int, info: ValidationInfo) -> int:
+        interval = info.data.get("interval", 0)
+        if lookback < interval:
+            raise refusal(
+                f"found {in_units(lookback)}, which is shorter than the interval; "
+                f"allowed: a duration from {in_units(interval)} to 30d"
+            )
+        return lookback
+
+
+class SettingsEntry(_Entry):
+    """How to reach Sentry and how to treat what it says; an organization's own key wins."""
+
+    url: Annotated[str, address()] = _written("https://sentry.io")
+    """Where Sentry is: sentry.io, one of its regions, or a server of your own."""
+    token_file: Annotated[Path, file_path()] | None = None
+    """A file whose one line is the token; read again whenever it changes."""
+    token_env: Annotated[str, variable_name()] | None = None
+    """An environment variable that holds the token."""
+    token: Annotated[Secret, token_literal()] | None = None
+    """The token itself, readable by whoever reads this file; prefer the other two."""
+    ca_file: Annotated[Path, file_path()] | None = None
+    """Certificates to trust, where Sentry's is signed by a private authority."""
+    timeout: Annotated[int, duration("1s", "5m")] = _written("30s")
+    """For a whole request, body included."""
+    max_concurrency: Annotated[int, whole_number(1, 25)] = _written(4)
+    """Requests in flight for one token."""
+    requests_per_second: Annotated[float, number_above_zero(20)] = _written(10)
+    """Requests in a second for one token; Sentry's own limit is 20."""
+    max_response_size: Annotated[int, size("1KiB", "1GiB")] = _written("64MiB")
+    """The largest body that is read."""
+    settle: Annotated[int, duration("0s", "1h")] = _written("5m")
+    """How long after its end a bucket counts as finished."""
+    max_age: Annotated[int, duration("1m")] = _written("3h")
+    """Data older than this is withdrawn."""
+    project_label: Annotated[Literal["slug", "id"], one_of(_same("slug", "id"))] = _written("slug")
+    """What stands in the label ``project``."""
+
+
+class OrganizationEntry(SettingsEntry):
+    """An organization, its own settings, and what to ask about it."""
+
+    slug: Annotated[str, text(_SLUG, _SLUG_ALLOWED, digits=True)]
+    """The slug, or the numeric id, which a change of the slug does not touch."""
+    queries: Annotated[tuple[QueryEntry, ...], Field(min_length=1)] = _written([_DEFAULT_QUERY])
+    """What to ask; left out, outcomes by category, outcome and reason."""
+
+
+class FileEntry(_Entry):
+    """The configuration of sentry-stats-exporter."""
+
+    defaults: SettingsEntry = _written({})
+    """Settings of every organization that does not have its own."""
+    organizations: Annotated[tuple[OrganizationEntry, ...], Field(min_length=1)]
+    """The organizations to ask about."""
+
+
+def _check_units(category: tuple[str, ...], fields: tuple[str, ...]) -> None:
+    if not category:
+        raise refusal(
+            "found category neither here nor in the filter, which Sentry refuses: events, bytes "
+            "and milliseconds would be added together; allowed: category in either"
+        )
+    first = {unit_of(name): name for name in reversed(category)}
+    if QUANTITY in fields and len(first) > 1:
+        mixed = ", ".join(f"{unit} ({first[unit]})" for unit in Unit if unit in first)
+        raise refusal(
+            f"found no category here and {mixed} in the filter, which would be added together; "
+            "allowed: category in groupBy, or a query of its own for each unit"
+        )

@@ -1,0 +1,60 @@
+"""Errors that only show across the file: tokens, names and organizations that stand twice.
+
+They are looked for in the plain values, so that one wrong value elsewhere does not hide them.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from exporter.config.models import TOKEN_KEYS
+from exporter.config.problems import KeyPath, Problem, found
+from exporter.config.source import Document
+
+_ONE_OF_THEM: Final = "exactly one of token_file, token_env and token"
+
+
+def across_the_file(document: Document) -> Iterator[Problem]:
+    """Yield the errors of the file as a whole, in no order."""
+    places = list(_entries(document, ("organizations",)))
+    for place in (("defaults",), *places):
+        yield from _two_tokens(document, place)
+    for place in places:
+        yield from _no_token(document, place)
+        yield from _repeated(document, list(_entries(document, (*place, "queries"))), "name")
+    yield from _repeated(document, places, "slug")
+
+
+def _entries(document: Document, path: KeyPath) -> Iterator[KeyPath]:
+    """Yield the paths of the mappings in the list at ``path``, as far as there are any."""
+    listed = document.at(path)
+    if isinstance(listed, list):
+        yield from ((*path, at) for at, entry in enumerate(listed) if isinstance(entry, dict))
+
+
+def _tokens(document: Document, place: KeyPath) -> list[KeyPath]:
+    paths = ((*place, key) for key in TOKEN_KEYS)
+    return sorted((path for path in paths if path in document.marks), key=document.mark)
+
+
+def _two_tokens(document: Document, place: KeyPath) -> Iterator[Problem]:
+    tokens = _tokens(document, place)
+    for path in tokens[1:]:
+        beside = f"{tokens[0][-1]} on line {document.mark(tokens[0]).line}"
+        yield document.problem(path, f"found beside {beside}; allowed: {_ONE_OF_THEM}")
+
+
+def _no_token(document: Document, place: KeyPath) -> Iterator[Problem]:
+    if not _tokens(document, place) and not _tokens(document, ("defaults",)):
+        yield document.problem(
+            place, f"found no token; allowed: {_ONE_OF_THEM}, here or under defaults"
+        )
+
+
+def _repeated(document: Document, places: list[KeyPath], key: str) -> Iterator[Problem]:
+    first: dict[str, KeyPath] = {}
+    for path in ((*place, key) for place in places):
+        value = document.at(path)
+        if isinstance(value, str | int) and first.setdefault(str(value), path) != path:
+            line = document.mark(first[str(value)]).line
+            message = f"found {found(value)}, as on line {line}; allowed: a {key} of its own"
+            yield document.problem(path, message)

@@ -1,0 +1,65 @@
+"""What a configuration says once it is read: plain values, with every default in its place."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from exporter.config.problems import Problem
+from exporter.token import TokenSource
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which rows a query asks for; an empty tuple, or None, asks for all."""
+
+    category: tuple[str, ...] = ()
+    outcome: tuple[str, ...] = ()
+    reason: str | None = None
+    project: tuple[str, ...] = ()
+    """An id where it is all digits, else a slug."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One question that is asked again and again; times are in seconds.
+
+    ``group_by`` holds ``outcome``, ``category``, ``reason``, ``project``, in the order written;
+    ``fields`` holds ``sum(quantity)``, ``sum(times_seen)`` or both.
+    """
+
+    name: str
+    group_by: tuple[str, ...]
+    filter: Filter
+    fields: tuple[str, ...]
+    interval: int
+    poll_interval: int
+    lookback: int
+    counters: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """An organization, how to reach it, and what to ask; times in seconds, sizes in bytes."""
+
+    slug: str
+    """The slug, or the numeric id."""
+    url: str
+    """Without a slash at its end."""
+    token: TokenSource
+    ca_file: Path | None
+    timeout: float
+    max_concurrency: int
+    requests_per_second: float
+    max_response_size: int
+    settle: int
+    max_age: int
+    project_label: Literal["slug", "id"]
+    queries: tuple[Query, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A configuration that can be used, and what is still worth a warning in it."""
+
+    organizations: tuple[Organization, ...]
+    warnings: tuple[Problem, ...]

@@ -1,0 +1,118 @@
+"""Whatever a file holds, it is read or refused; and no message shows a token."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from exporter.config import ConfigError, loads, schema
+
+EXAMPLE = (Path(__file__).parents[2] / "config.example.yaml").read_text("utf-8")
+KEYS = sorted(
+    {key for mapping in schema()["$defs"].values() for key in mapping["properties"]}
+    | {"defaults", "organizations"}
+)
+WORDS = [
+    "1h",
+    "5m",
+    "30s",
+    "64MiB",
+    "sum(quantity)",
+    "category",
+    "attachment",
+    "error",
+    "https://a",
+]
+MARKER = "Zq7"
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(WORDS)
+    | st.dates()
+)
+keys = st.sampled_from(KEYS) | st.text(max_size=5)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=5),
+    max_leaves=20,
+)
+filters = st.dictionaries(st.sampled_from(["category", "outcome", "reason", "project"]), values)
+queries = st.fixed_dictionaries(
+    {"name": st.sampled_from(["a", "b"]) | values},
+    optional={
+        "groupBy": st.lists(st.sampled_from(["category", "project", "x"]), max_size=3) | values,
+        "filter": filters | values,
+        "interval": st.sampled_from(["1h", "1d"]) | values,
+        "poll_interval": st.sampled_from(["5m", "7m", "1d"]) | values,
+        "lookback": st.sampled_from(["1h", "30d"]) | values,
+    },
+)
+settings = st.dictionaries(keys, values, max_size=4)
+organizations = st.fixed_dictionaries(
+    {"slug": st.sampled_from(["acme", 7]) | values},
+    optional={"token_env": st.just("T"), "url": values, "queries": st.lists(queries, max_size=3)},
+)
+files = st.fixed_dictionaries(
+    {"organizations": st.lists(organizations, max_size=3)}, optional={"defaults": settings}
+)
+secrets = st.text("abcXYZ019_-+/=: *&!'\"{}[]\n\t", max_size=30).map(lambda rest: MARKER + rest)
+
+
+def outcome(text: str) -> str:
+    """Return everything that reading ``text`` lets anybody see."""
+    try:
+        config = loads(text)
+    except ConfigError as error:
+        return f"{error!s} {error!r} {error.problems!r}"
+    return f"{config!r} {config!s} {[str(warning) for warning in config.warnings]}"
+
+
+@given(st.text())
+@example("\x00")
+@example('"\\ud800": "\\ud800"')
+@example("organizations: [{slug: '\\ud800'}]")
+@example("&a [*a]")
+@example("~")
+@example("---")
+@example("? [a]\n: b")
+@example("<<: 1")
+@example("a: 1\n<<: [{b: 1}, 2]")
+def test_any_text(text: str) -> None:
+    """Any text at all is read or refused, and the answer can be printed."""
+    outcome(text).encode()
+
+
+@given(st.data())
+def test_any_slip_of_the_keyboard(data: st.DataObject) -> None:
+    """A good file with a piece replaced by another is read or refused."""
+    start = data.draw(st.integers(0, len(EXAMPLE)))
+    length = data.draw(st.integers(0, 40))
+    typed = data.draw(st.text("\t\n -:[]{}#&*!|>'\"%@`,?abc019", max_size=8))
+
+    outcome(EXAMPLE[:start] + typed + EXAMPLE[start + length :]).encode()
+
+
+@given(values | files)
+def test_any_structure(value: Any) -> None:
+    """Any document at all is read or refused, and the answer can be printed."""
+    outcome(yaml.safe_dump(value, allow_unicode=True)).encode()
+
+
+@given(files, secrets, st.data())
+def test_token_is_never_shown(file: dict[str, Any], secret: str, data: st.DataObject) -> None:
+    """Whatever else is wrong, what stands under ``token`` is in no message and no repr."""
+    planted = data.draw(
+        st.sampled_from(
+            [secret, [secret], {secret: None}, {secret: [1]}, [{"a": secret}], [[secret]]]
+        )
+    )
+    places = [file.setdefault("defaults", {}), *file["organizations"]]
+    data.draw(st.sampled_from(places))["token"] = planted
+
+    assert MARKER not in outcome(yaml.safe_dump(file))

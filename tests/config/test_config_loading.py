@@ -1,0 +1,335 @@
+"""What a good configuration is read as."""
+
+from pathlib import Path
+
+import pytest
+
+from exporter.config import Config, ConfigError, Filter, Organization, Query, load, loads
+from exporter.token import Secret, TokenEnvironment, TokenFile, TokenLiteral
+
+ROOT = Path(__file__).parents[2]
+
+MINIMAL = """
+organizations:
+  - slug: acme
+    token_env: SENTRY_TOKEN
+"""
+
+EVERYTHING = """
+defaults:
+  url: https://sentry.example/prefix/
+  token_file: /run/secrets/sentry-token
+  ca_file: /etc/ssl/private-ca.pem
+  timeout: 45s
+  max_concurrency: 3
+  requests_per_second: 2.5
+  max_response_size: 1MiB
+  settle: 10m
+  max_age: 1d
+  project_label: id
+organizations:
+  - slug: acme
+    queries:
+      - name: projects
+        groupBy: [project, category, outcome]
+        filter:
+          category: [error, transaction]
+          outcome: [accepted, rate_limited]
+          reason: key_quota
+          project: [web, 4505123]
+        field: [sum(quantity), sum(times_seen)]
+        interval: 2h
+        poll_interval: 5m
+        lookback: 1d
+        counters: false
+"""
+
+
+def organization(text: str) -> Organization:
+    """Return the one organization of the configuration in ``text``."""
+    (only,) = loads(text).organizations
+    return only
+
+
+def query(text: str) -> Query:
+    """Return the query that stands in flow style in ``text``, name and token added."""
+    head = "organizations: [{slug: acme, token_env: T, queries: [{name: q, "
+    (only,) = organization(f"{head}{text}}}]}}]").queries
+    return only
+
+
+def warnings(text: str) -> list[str]:
+    """Return the warnings of the configuration in ``text``, without the place."""
+    return [f"{problem.path}: {problem.message}" for problem in loads(text).warnings]
+
+
+class TestDefaults:
+    """Keys that are left out, and keys under ``defaults``."""
+
+    def test_minimal_file_has_every_default(self) -> None:
+        """A slug and a token are enough."""
+        outcomes = Query(
+            name="outcomes",
+            group_by=("category", "outcome", "reason"),
+            filter=Filter(),
+            fields=("sum(quantity)",),
+            interval=3600,
+            poll_interval=3600,
+            lookback=86400,
+            counters=True,
+        )
+        acme = Organization(
+            slug="acme",
+            url="https://sentry.io",
+            token=TokenEnvironment("SENTRY_TOKEN"),
+            ca_file=None,
+            timeout=30,
+            max_concurrency=4,
+            requests_per_second=10,
+            max_response_size=64 * 1024 * 1024,
+            settle=300,
+            max_age=3 * 3600,
+            project_label="slug",
+            queries=(outcomes,),
+        )
+
+        assert Config((acme,), ()) == loads(MINIMAL)
+
+    def test_every_key_is_read(self) -> None:
+        """Each key of the file arrives in the unit of its field."""
+        projects = Query(
+            name="projects",
+            group_by=("project", "category", "outcome"),
+            filter=Filter(
+                category=("error", "transaction"),
+                outcome=("accepted", "rate_limited"),
+                reason="key_quota",
+                project=("web", "4505123"),
+            ),
+            fields=("sum(quantity)", "sum(times_seen)"),
+            interval=7200,
+            poll_interval=300,
+            lookback=86400,
+            counters=False,
+        )
+        acme = Organization(
+            slug="acme",
+            url="https://sentry.example/prefix",
+            token=TokenFile(Path("/run/secrets/sentry-token")),
+            ca_file=Path("/etc/ssl/private-ca.pem"),
+            timeout=45,
+            max_concurrency=3,
+            requests_per_second=2.5,
+            max_response_size=1024 * 1024,
+            settle=600,
+            max_age=86400,
+            project_label="id",
+            queries=(projects,),
+        )
+
+        assert Config((acme,), ()) == loads(EVERYTHING)
+
+    def test_organization_wins_over_defaults(self) -> None:
+        """A key on the organization replaces the default, and only that one."""
+        acme = organization(
+            "defaults: {token_env: T, timeout: 10s, settle: 1m}\n"
+            "organizations: [{slug: acme, timeout: 20s}]"
+        )
+
+        assert (acme.timeout, acme.settle) == (20, 60)
+
+    @pytest.mark.parametrize("default", ["token_env: A", "token_file: /a", "token: abc"])
+    @pytest.mark.parametrize(
+        ("own", "source"),
+        [
+            ("token_env: B", TokenEnvironment("B")),
+            ("token_file: /b", TokenFile(Path("/b"))),
+            ("token: xyz", TokenLiteral(Secret("xyz"))),
+        ],
+    )
+    def test_token_of_an_organization_replaces_any_default(
+        self, default: str, own: str, source: object
+    ) -> None:
+        """Whichever way the defaults name a token, the organization's own is the one in force."""
+        text = f"defaults: {{{default}}}\norganizations: [{{slug: acme, {own}}}]"
+
+        assert source == organization(text).token
+
+    def test_poll_interval_follows_the_interval(self) -> None:
+        """Left out, the poll interval is the interval."""
+        assert query("groupBy: [category], interval: 6h").poll_interval == 21600
+
+
+class TestValues:
+    """How single values are read."""
+
+    def test_one_value_is_a_list_of_one(self) -> None:
+        """Filters and fields take a value where they take a list."""
+        asked = query(
+            "field: sum(times_seen), filter: {category: error, outcome: accepted, project: 4505123}"
+        )
+
+        assert asked.fields == ("sum(times_seen)",)
+        assert Filter(("error",), ("accepted",), None, ("4505123",)) == asked.filter
+
+    def test_repeated_values_count_once(self) -> None:
+        """Repetitions in a filter are dropped, the order stays."""
+        asked = query("filter: {category: [span, error, span], project: [7, web, '7']}")
+
+        assert asked.filter.category == ("span", "error")
+        assert asked.filter.project == ("7", "web")
+
+    def test_outcomes_are_read_in_any_case(self) -> None:
+        """Sentry takes outcomes in any case, and so does the file."""
+        assert query("groupBy: [category], filter: {outcome: Rate_Limited}").filter.outcome == (
+            "rate_limited",
+        )
+
+    def test_rows_are_summed_across_units(self) -> None:
+        """Counting rows adds rows to rows, whatever unit they are in."""
+        asked = query("field: sum(times_seen), filter: {category: [error, log_byte]}")
+
+        assert asked.filter.category == ("error", "log_byte")
+
+    def test_categories_of_one_unit_are_summed(self) -> None:
+        """A filter within one unit needs no category in groupBy."""
+        assert query("filter: {category: [log_byte, trace_metric_byte]}").group_by == ()
+
+    @pytest.mark.parametrize("word", ["on", "no", "yes", "1_000", "0123", "0x10", "2026-11-23"])
+    def test_words_are_words(self, word: str) -> None:
+        """What YAML 1.1 took for booleans, numbers and dates is the text that it looks like."""
+        assert word == organization(f"organizations: [{{slug: {word}, token_env: T}}]").slug
+
+    @pytest.mark.parametrize(
+        "url", ["http://localhost:9000", "http://127.0.0.2", "http://[::1]:9000", "https://a.b/c-d"]
+    )
+    def test_url_is_kept_without_its_last_slash(self, url: str) -> None:
+        """A slash at the end of the URL makes no difference."""
+        text = f"organizations: [{{slug: acme, token_env: T, url: '{url}/'}}]"
+
+        assert url == organization(text).url
+        assert warnings(text) == []
+
+
+class TestYAML:
+    """The file as YAML."""
+
+    def test_anchors_and_merge_keys(self) -> None:
+        """A query can be built on another, and its own keys win."""
+        acme = organization(
+            "organizations:\n"
+            "  - slug: acme\n"
+            "    token_env: T\n"
+            "    queries:\n"
+            "      - &first {name: a, groupBy: [category], lookback: 12h, interval: 2h}\n"
+            "      - {<<: *first, name: b, lookback: 6h}\n"
+        )
+
+        assert [(asked.name, asked.interval, asked.lookback) for asked in acme.queries] == [
+            ("a", 7200, 43200),
+            ("b", 7200, 21600),
+        ]
+
+    def test_byte_order_mark_is_no_matter(self, tmp_path: Path) -> None:
+        """A file that an editor began with a byte order mark is read like any other."""
+        path = tmp_path / "config.yaml"
+        path.write_text(MINIMAL, encoding="utf-8-sig")
+
+        assert loads(MINIMAL) == load(path)
+
+    def test_paths_are_relative_to_the_file(self, tmp_path: Path) -> None:
+        """Relative paths start from the directory of the configuration file."""
+        path = tmp_path / "config.yaml"
+        path.write_text("organizations: [{slug: acme, token_file: token, ca_file: ../ca.pem}]")
+        (acme,) = load(path).organizations
+
+        assert TokenFile(tmp_path / "token") == acme.token
+        assert tmp_path / "../ca.pem" == acme.ca_file
+
+    @pytest.mark.parametrize("text", ["[" * 5000, "{a: " * 5000, "- " * 5000])
+    def test_deep_nesting_is_refused(self, text: str) -> None:
+        """Nesting without end is an error like any other."""
+        with pytest.raises(ConfigError, match=r"nested too deeply|not valid YAML"):
+            loads(text)
+
+    def test_aliases_of_aliases_are_refused(self) -> None:
+        """A small file that stands for a huge document is not spread out."""
+        layers = [f"l{at}: &l{at} [{', '.join([f'*l{at - 1}'] * 9)}]" for at in range(1, 10)]
+        text = "\n".join(["l0: &l0 x", *layers])
+
+        with pytest.raises(ConfigError, match="holds more than 100000 values"):
+            loads(text)
+
+
+class TestWarnings:
+    """What is allowed, and still said."""
+
+    def test_literal_token(self) -> None:
+        """A token in the file works, with the advice to keep it apart."""
+        assert warnings("organizations: [{slug: acme, token: sntryu_abc}]") == [
+            (
+                "organizations[0].token: whoever reads this file can read the token: "
+                "token_file or token_env keeps it apart"
+            )
+        ]
+
+    def test_plain_http(self) -> None:
+        """Plain http to another machine is told of."""
+        assert warnings(
+            "defaults: {url: 'http://sentry.example:9000', token_env: T}\n"
+            "organizations: [{slug: acme}]"
+        ) == ["defaults.url: plain http sends the token unencrypted; use https if Sentry has it"]
+
+    def test_max_age_below_two_polls(self) -> None:
+        """Data is kept for two polls whatever max_age is, and that is said."""
+        text = (
+            "organizations: [{slug: acme, token_env: T, queries: "
+            "[{name: daily, groupBy: [category], interval: 1d}]}]"
+        )
+
+        assert warnings(text) == [
+            (
+                "organizations[0].queries[0].interval: max_age is 3h, which is shorter than two "
+                "polls of the query daily: its data is kept for 2d"
+            )
+        ]
+
+    @pytest.mark.parametrize(
+        ("category", "message"),
+        [
+            ("errors", 'Sentry will refuse "errors": it calls this category error'),
+            ("Transaction", 'Sentry will refuse "Transaction": it calls this category transaction'),
+            (
+                "spam",
+                (
+                    'found "spam", which is not known here (did you mean span?); '
+                    "a Sentry that does not know it either will refuse the query"
+                ),
+            ),
+        ],
+    )
+    def test_unknown_category(self, category: str, message: str) -> None:
+        """Categories are an open set: what is not known is told of, with near names."""
+        text = (
+            "organizations: [{slug: acme, token_env: T, queries: [{name: q, "
+            f"groupBy: [category], filter: {{category: [error, {category}]}}}}]}}]"
+        )
+
+        assert [f"organizations[0].queries[0].filter.category[1]: {message}"] == warnings(text)
+
+    def test_second_name_of_feedback_is_known(self) -> None:
+        """Sentry takes ``user_report_v2`` in a filter."""
+        text = (
+            "organizations: [{slug: acme, token_env: T, queries: "
+            "[{name: q, filter: {category: user_report_v2}}]}]"
+        )
+
+        assert warnings(text) == []
+
+
+def test_example_is_good() -> None:
+    """The example that users start from loads without a warning."""
+    config = load(ROOT / "config.example.yaml")
+
+    assert config.warnings == ()
+    assert [asked.name for asked in config.organizations[0].queries] == ["outcomes", "projects"]

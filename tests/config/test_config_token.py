@@ -1,0 +1,148 @@
+"""Secrets and where they are read from."""
+
+import copy
+import json
+import pickle
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import yaml
+
+from exporter.sentry.errors import TokenError
+from exporter.token import Secret, TokenEnvironment, TokenFile, TokenLiteral, TokenSource, redact
+
+TOKEN = "sntryu_0123456789abcdef"
+NOT_FOR_A_HEADER = "holds characters that are not allowed in a header: only visible ASCII is"
+
+
+def complaint(source: TokenSource) -> str:
+    """Return the message of the error that reading ``source`` raises."""
+    with pytest.raises(TokenError) as caught:
+        source.read()
+    return str(caught.value)
+
+
+class TestSecret:
+    """The type that holds a token."""
+
+    def test_shows_itself_masked(self) -> None:
+        """No way of printing a secret prints it."""
+        secret = Secret(TOKEN)
+        shown = [str(secret), repr(secret), f"{secret}", f"{secret!r}", f"{secret:s}"]
+
+        assert shown == ["<secret>"] * 5
+        assert f"{secret:10}" == "<secret>  "
+
+    def test_reveals_on_demand(self) -> None:
+        """The token is there for who asks for it by name."""
+        assert Secret(TOKEN).reveal() == TOKEN
+
+    def test_equal_by_value(self) -> None:
+        """Two organizations with the same token can be seen to share it."""
+        assert {Secret("a"), Secret("b")} == {Secret("a"), Secret("a"), Secret("b")}
+        assert Secret("a") != "a"
+
+    def test_dumps_hold_no_token(self) -> None:
+        """Dumping a secret as YAML, JSON or pickle fails rather than giving it away."""
+        for dump in (json.dumps, pickle.dumps, yaml.dump, yaml.safe_dump):
+            with pytest.raises((TypeError, yaml.YAMLError)) as caught:
+                dump(Secret(TOKEN))
+
+            assert TOKEN not in str(caught.value)
+
+    def test_survives_taking_apart(self) -> None:
+        """A dataclass around it can be taken apart, and still shows nothing."""
+        source = TokenLiteral(Secret(TOKEN))
+
+        assert str(asdict(source)) == "{'secret': <secret>}"
+        assert source == copy.deepcopy(source)
+
+
+class TestSources:
+    """Files, environment variables, the configuration itself."""
+
+    def test_file_is_read_afresh(self, tmp_path: Path) -> None:
+        """A token that changes is seen at the next reading."""
+        path = tmp_path / "token"
+        source = TokenFile(path)
+        path.write_text("old\n")
+        old = source.read()
+        path.write_text("new\n")
+
+        assert (Secret("old"), Secret("new")) == (old, source.read())
+
+    @pytest.mark.parametrize("content", [b"abc", b"abc\n", b"  abc\r\n", b"\xef\xbb\xbfabc\n\n"])
+    def test_space_around_the_token_is_no_matter(self, tmp_path: Path, content: bytes) -> None:
+        """Line ends, blanks and a byte order mark around the token are not part of it."""
+        path = tmp_path / "token"
+        path.write_bytes(content)
+
+        assert Secret("abc") == TokenFile(path).read()
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (b"", "is empty"),
+            (b" \n", "is empty"),
+            (b"one\ntwo\n", "holds more than one line"),
+            (b"Bearer abc", NOT_FOR_A_HEADER),
+            (b"caf\xe9", NOT_FOR_A_HEADER),
+            (b"x" * 70_000, "is far too large for a token"),
+        ],
+    )
+    def test_unusable_file(self, tmp_path: Path, content: bytes, message: str) -> None:
+        """A file that holds no usable token is named, with the reason."""
+        path = tmp_path / "token"
+        path.write_bytes(content)
+
+        assert f"token_file {path} {message}" == complaint(TokenFile(path))
+
+    def test_organization_token_is_told_apart(self, tmp_path: Path) -> None:
+        """A token that can never read stats is refused with what to create instead."""
+        path = tmp_path / "token"
+        path.write_text("sntrys_abc_def")
+        message = complaint(TokenFile(path))
+
+        assert "internal integration with the permission Organization: Read" in message
+        assert "abc_def" not in message
+
+    def test_missing_file(self, tmp_path: Path) -> None:
+        """A file that is not there is named, with the reason."""
+        path = tmp_path / "token"
+
+        assert f"token_file {path}: No such file or directory" == complaint(TokenFile(path))
+
+    def test_directory_is_no_token_file(self, tmp_path: Path) -> None:
+        """A directory in the file's place is named, with the reason."""
+        assert f"token_file {tmp_path}: Is a directory" == complaint(TokenFile(tmp_path))
+
+    def test_environment_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The variable is read when the token is wanted, not before."""
+        source = TokenEnvironment("STATS_TOKEN")
+        monkeypatch.setenv("STATS_TOKEN", TOKEN)
+
+        assert Secret(TOKEN) == source.read()
+
+    def test_missing_environment_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A variable that is not set is named."""
+        monkeypatch.delenv("STATS_TOKEN", raising=False)
+
+        assert (
+            complaint(TokenEnvironment("STATS_TOKEN"))
+            == "token_env STATS_TOKEN: this environment variable is not set"
+        )
+
+    def test_literal(self) -> None:
+        """A token in the configuration is read like any other, and never described."""
+        source = TokenLiteral(Secret(TOKEN))
+
+        assert Secret(TOKEN) == source.read()
+        assert source.describe() == "token"
+        assert repr(source) == "TokenLiteral(secret=<secret>)"
+
+
+@pytest.mark.parametrize("token", [TOKEN, "sntrys_eyJ9_a+b/c=", "0123456789abcdef" * 4])
+def test_redact_masks_what_looks_like_a_token(token: str) -> None:
+    """Tokens of every age are masked, and the words around them are kept."""
+    assert redact(f"found {token} here") == "found <secret> here"
