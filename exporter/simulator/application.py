@@ -1,0 +1,113 @@
+"""What happens to a request between its arrival and its answer; no sockets here."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from exporter.simulator import control, projects, stats
+from exporter.simulator.access import authenticate, authorize, find_token
+from exporter.simulator.columns import ColumnStore
+from exporter.simulator.faults import Fault, Faults
+from exporter.simulator.limits import OTHER_LIMIT, STATS_LIMIT, Limiter, RateLimit, caller_of
+from exporter.simulator.messages import JSON, TEXT, Answer, Refused, Request, document, refusal
+from exporter.simulator.world import World
+
+_ROUTE: Final = re.compile(r"/api/0/organizations/([^/]+)/(stats_v2|projects)/")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, and the fault that spoils its delivery if there is one."""
+
+    answer: Answer
+    fault: Fault | None = None
+
+
+@dataclass(slots=True)
+class Application:
+    """Answers requests about ``world`` as Sentry does, at the moments ``clock`` tells.
+
+    ``rate_limit`` of ``None`` is a self-hosted server: no limits, and no headers about them.
+    ``wait`` is called with ``latency`` before each answer, in seconds.
+    """
+
+    world: World
+    clock: Callable[[], float]
+    wait: Callable[[float], object]
+    latency: float = 0.0
+    row_limit: int = 10_000
+    rate_limit: RateLimit | None = STATS_LIMIT
+    faults: Faults = field(default_factory=Faults)
+    _limiter: Limiter = field(default_factory=Limiter)
+    _columns: ColumnStore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._columns = ColumnStore(self.world.store)
+
+    def reply(self, request: Request) -> Reply:
+        """Answer ``request``."""
+        try:
+            return self._route(request)
+        except Refused as refused:
+            return Reply(refused.answer)
+
+    def _route(self, request: Request) -> Reply:
+        if request.path.startswith(control.PREFIX):
+            return Reply(control.answer(request, self.world, self.faults, self.clock()))
+        route = _ROUTE.fullmatch(request.path)
+        if route is None:
+            return Reply(_no_route(request))
+        return self._limited(request, route[1], route[2])
+
+    def _limited(self, request: Request, organization: str, endpoint: str) -> Reply:
+        now = self.clock()
+        token = find_token(self.world, request.headers.get("authorization", ""))
+        caller = caller_of(token, request.address)
+        limit = self._limit(endpoint)
+        with self._limiter.admit(limit, endpoint, caller, now) as admission:
+            if admission.refused is not None:
+                return Reply(admission.refused.with_headers(admission.headers))
+            self.wait(self.latency)
+            fault = self.faults.take(self._slug(organization), endpoint)
+            instead = fault.answer() if fault else None
+            answer = instead or self._answer(request, organization, endpoint)
+            return Reply(answer.with_headers(admission.headers), fault)
+
+    def _answer(self, request: Request, id_or_slug: str, endpoint: str) -> Answer:
+        if request.method not in {"GET", "HEAD"}:
+            return refusal(405, f'Method "{request.method}" not allowed.')
+        try:
+            token = authenticate(self.world, request.headers.get("authorization", ""))
+            organization = authorize(self.world, token, id_or_slug)
+            parameters = request.parameters()
+            if endpoint == "projects":
+                return projects.answer(parameters, token, organization, self.world)
+            return stats.answer(
+                parameters,
+                token,
+                organization,
+                self.world,
+                self._columns,
+                now=self.clock(),
+                row_limit=self.row_limit,
+            )
+        except Refused as refused:
+            return refused.answer
+
+    def _limit(self, endpoint: str) -> RateLimit | None:
+        is_own = self.rate_limit is None or endpoint == "stats_v2"
+        return self.rate_limit if is_own else OTHER_LIMIT
+
+    def _slug(self, id_or_slug: str) -> str:
+        organization = self.world.organization(id_or_slug)
+        return organization.slug if organization else id_or_slug
+
+
+def _no_route(request: Request) -> Answer:
+    advice = "Route not found, did you forget a trailing slash?"
+    if request.path.endswith("/"):
+        return document(404, {"info": "Route not found"})
+    if request.headers.get("content-type") == JSON:
+        return document(404, {"info": f"{advice} try: {request.path}/"})
+    return Answer(404, f"{advice}\n\ntry: {request.path}/\n".encode(), TEXT)

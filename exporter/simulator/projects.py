@@ -1,0 +1,85 @@
+"""The projects list: every active project, a page at a time."""
+
+import re
+from typing import Any, Final
+from urllib.parse import quote
+
+from exporter.simulator.access import is_member, may_see
+from exporter.simulator.messages import Answer, Parameters, Refused, document
+from exporter.simulator.world import Organization, Project, Token, World
+
+LARGEST_PAGE: Final = 100
+CONFIGURED_URL: Final = "https://sentry.io"
+"""What the Link header points to, wherever the request was sent."""
+
+_CURSOR: Final = re.compile(r"(\d+):(-?\d+):[01]")
+
+
+def answer(
+    parameters: Parameters, token: Token, organization: Organization, world: World
+) -> Answer:
+    """Return a page of the projects list with its Link header, ids as strings."""
+    projects = sorted(world.active_projects(organization.id), key=lambda project: project.slug)
+    items = [_item(project, token, organization, world) for project in projects]
+    if parameters.last("all_projects") == "1":
+        return document(200, items)
+    size, page = _parse_cursor(parameters)
+    first, after = page * size, (page + 1) * size
+    links = ", ".join(
+        (
+            _link(parameters, organization, "previous", f"{size}:{page - 1}:1", more=page > 0),
+            _link(
+                parameters, organization, "next", f"{size}:{page + 1}:0", more=after < len(items)
+            ),
+        )
+    )
+    return document(200, items[first:after], (("Link", links),))
+
+
+def _parse_cursor(parameters: Parameters) -> tuple[int, int]:
+    size = _parse_size(parameters.last("per_page"))
+    cursor = parameters.last("cursor")
+    if not cursor:
+        return size, 0
+    match = _CURSOR.fullmatch(cursor)
+    if match is None or int(match[2]) < 0 or not 1 <= int(match[1]) <= LARGEST_PAGE:
+        raise Refused(400, "Invalid cursor parameter.")
+    return int(match[1]), int(match[2])
+
+
+def _parse_size(text: str | None) -> int:
+    try:
+        size = LARGEST_PAGE if text is None else int(text)
+    except ValueError:
+        raise Refused(400, "Invalid per_page parameter.") from None
+    if not 1 <= size <= LARGEST_PAGE:
+        detail = f"Invalid per_page value. Must be between 1 and {LARGEST_PAGE}."
+        raise Refused(400, detail)
+    return size
+
+
+def _link(
+    parameters: Parameters, organization: Organization, relation: str, cursor: str, *, more: bool
+) -> str:
+    kept = "&".join(
+        f"{quote(name)}={quote(value)}" for name, value in parameters.pairs if name != "cursor"
+    )
+    url = f"{CONFIGURED_URL}/api/0/organizations/{organization.slug}/projects/"
+    results = "true" if more else "false"
+    target = f"<{url}?{kept}&cursor={cursor}>"
+    return f'{target}; rel="{relation}"; results="{results}"; cursor="{cursor}"'
+
+
+def _item(
+    project: Project, token: Token, organization: Organization, world: World
+) -> dict[str, Any]:
+    return {
+        "id": str(project.id),
+        "slug": project.slug,
+        "name": project.slug,
+        "platform": project.platform,
+        "isMember": is_member(token, project),
+        "hasAccess": may_see(world, token, organization, project),
+        "teams": [],
+        "dateCreated": project.created,
+    }

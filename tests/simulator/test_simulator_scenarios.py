@@ -1,0 +1,190 @@
+"""The ready-made worlds hold what they promise."""
+
+from collections import Counter
+from urllib.parse import urlencode
+
+import pytest
+
+from exporter.categories import KNOWN_CATEGORIES, OUTCOMES
+from exporter.simulator import (
+    DEMO_TOKENS,
+    SCALE_TOKEN,
+    SCENARIOS,
+    ProjectStatus,
+    Scenario,
+    World,
+    demo_world,
+    scale_world,
+)
+from exporter.simulator.application import Application
+from exporter.simulator.messages import Request
+
+HOUR = 3600
+DAY = 24 * HOUR
+NOW = 1_790_000_000 // DAY * DAY + 12 * HOUR
+LATER = NOW + 2 * DAY
+ACME, GLOBEX = 1, 2
+
+
+def per_hour(world: World, *, organization: int = ACME, project: int, outcome: str) -> list[int]:
+    """Return the errors of a project for the hours around ``NOW``, seen long after."""
+    return [
+        sum(
+            world.store.totals(
+                organization,
+                hour,
+                hour + HOUR,
+                at=LATER,
+                category=["error"],
+                outcome=[outcome],
+                project=[project],
+            ).values()
+        )
+        for hour in (NOW - HOUR, NOW, NOW + HOUR)
+    ]
+
+
+def acme_project(world: World, slug: str) -> int:
+    """Return the id of a project of acme."""
+    return next(each.id for each in world.projects(ACME) if each.slug == slug)
+
+
+def test_the_demo_has_two_organizations_of_different_size() -> None:
+    """A dozen projects, and two pages of them, with ids of sixteen digits and unique slugs."""
+    world = demo_world(NOW)
+    counts = {each.slug: len(world.active_projects(each.id)) for each in world.organizations()}
+    projects = [*world.projects(ACME), *world.projects(GLOBEX)]
+
+    assert counts == {"acme": 12, "globex": 150}
+    assert all(len(str(each.id)) == 16 for each in projects)
+    assert max(Counter((each.organization, each.slug) for each in projects).values()) == 1
+
+
+@pytest.mark.parametrize("projects", [0, 1, 400])
+def test_the_second_organization_has_as_many_projects_as_asked_for(projects: int) -> None:
+    """None at all, or more than there are names for."""
+    world = demo_world(NOW, projects=projects)
+    slugs = {each.slug for each in world.active_projects(GLOBEX)}
+    world.store.totals(GLOBEX, NOW - HOUR, NOW, at=NOW)
+
+    assert projects == len(slugs)
+
+
+def test_the_past_uses_sentrys_vocabulary() -> None:
+    """A day holds every kind of outcome worth showing, all of them by Sentry's names."""
+    totals = demo_world(NOW).store.totals(ACME, NOW - DAY, NOW, at=NOW)
+    categories, outcomes = {key[1] for key in totals}, {key[2] for key in totals}
+
+    assert categories <= set(KNOWN_CATEGORIES)
+    assert {"error", "transaction", "span", "attachment", "log_byte", "profile_duration"} <= (
+        categories
+    )
+    assert outcomes <= set(OUTCOMES)
+    assert {"accepted", "filtered", "rate_limited", "invalid", "client_discard"} == outcomes
+
+
+def test_a_deleted_project_goes_on_counting() -> None:
+    """Its events are in the organization's total under an id that no list has."""
+    world = demo_world(NOW)
+    gone = next(each for each in world.projects(ACME) if each.status is ProjectStatus.DELETED)
+    totals = world.store.totals(ACME, NOW - DAY, NOW, at=NOW, group_by=["project"])
+
+    assert totals[gone.id,] > 0
+    assert gone.id not in {each.id for each in world.active_projects(ACME)}
+
+
+def test_every_day_has_an_hour_of_rate_limiting() -> None:
+    """Errors are limited by a quota in about one hour of a day, not in all."""
+    store = demo_world(NOW).store
+    limited = [
+        hour
+        for hour in range(NOW - DAY, NOW, HOUR)
+        if store.totals(
+            ACME, hour, hour + HOUR, at=LATER, category=["error"], outcome=["rate_limited"]
+        )
+    ]
+
+    assert 1 <= len(limited) <= 3
+
+
+def test_an_incident_breaks_limits_and_silences() -> None:
+    """Checkout breaks and is then rate limited; ios falls silent."""
+    calm, incident = demo_world(NOW), demo_world(NOW, scenario="incident")
+    checkout, ios = acme_project(calm, "checkout"), acme_project(calm, "ios")
+    usual = per_hour(calm, project=checkout, outcome="accepted")
+    broken = per_hour(incident, project=checkout, outcome="accepted")
+    limited = per_hour(incident, project=checkout, outcome="rate_limited")
+    silent = per_hour(incident, project=ios, outcome="accepted")
+
+    assert usual[0] == broken[0]
+    assert broken[1] > 3 * usual[1]
+    assert 0 == limited[0] < limited[1]
+    assert silent[0] > silent[1] > silent[2] == 0
+
+
+def test_a_spent_quota_limits_every_project() -> None:
+    """Nearly all errors turn from accepted into rate limited."""
+    calm, quota = demo_world(NOW), demo_world(NOW, scenario="quota")
+    web = acme_project(calm, "web")
+    usual = per_hour(calm, project=web, outcome="accepted")
+    accepted = per_hour(quota, project=web, outcome="accepted")
+
+    assert accepted[2] < usual[2] * 0.2
+    assert per_hour(quota, project=web, outcome="rate_limited")[2] > accepted[2]
+
+
+def test_silence_is_silent() -> None:
+    """Checkout sends nothing any more, whatever the outcome."""
+    world = demo_world(NOW, scenario="silence")
+    checkout = acme_project(world, "checkout")
+
+    assert per_hour(world, project=checkout, outcome="accepted")[2] == 0
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_the_past_is_the_same_in_every_scenario(scenario: Scenario) -> None:
+    """What comes does not change what was."""
+    day = (ACME, NOW - DAY, NOW)
+
+    assert demo_world(NOW).store.totals(*day, at=NOW) == (
+        demo_world(NOW, scenario=scenario).store.totals(*day, at=NOW)
+    )
+
+
+@pytest.mark.parametrize(
+    ("token", "organization", "status"),
+    [
+        (DEMO_TOKENS["acme"], "acme", 200),
+        (DEMO_TOKENS["acme"], "globex", 403),
+        (DEMO_TOKENS["globex"], "globex", 200),
+        (DEMO_TOKENS["both"], "acme", 200),
+        (DEMO_TOKENS["both"], "globex", 200),
+        (DEMO_TOKENS["useless"], "acme", 403),
+        (SCALE_TOKEN, "acme", 401),
+    ],
+)
+def test_the_documented_tokens_open_what_they_say(
+    token: str, organization: str, status: int
+) -> None:
+    """One for each organization, one for both, one for neither."""
+    application = Application(demo_world(NOW), lambda: float(NOW), lambda _: None)
+    path = f"/api/0/organizations/{organization}/stats_v2/"
+    query = urlencode({"field": "sum(quantity)", "category": "error", "statsPeriod": "1d"})
+    request = Request("GET", path, query, {"authorization": f"Bearer {token}"})
+
+    assert status == application.reply(request).answer.status
+
+
+@pytest.mark.parametrize("rows", [1, 20, 40])
+def test_a_world_of_any_size_has_its_rows_in_every_hour(rows: int) -> None:
+    """Projects times rows, in a finished hour and in the one before."""
+    store = scale_world(30, rows).store
+
+    for hour in (NOW - HOUR, NOW - 2 * HOUR):
+        assert 30 * rows == len(store.totals(1, hour, hour + HOUR, at=LATER))
+
+
+def test_there_are_not_that_many_kinds_of_rows() -> None:
+    """More rows than there are combinations cannot be had."""
+    with pytest.raises(ValueError, match="at most 40 rows"):
+        scale_world(1, 41)
