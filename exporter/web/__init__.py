@@ -1,0 +1,1 @@
+"""The HTTP face: what scrapers, probes and people get to see."""

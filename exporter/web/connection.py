@@ -1,0 +1,57 @@
+"""One client's connection: uvicorn's, with the limits that keep a crowd from harming a scrape."""
+
+import asyncio
+from typing import ClassVar, cast
+
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+
+class Connection(H11Protocol):
+    """A connection that is given up when its client takes too long, or when it is one too many.
+
+    uvicorn itself waits for ever on a client that sends half a request, or reads half an answer.
+    """
+
+    patience: ClassVar[float] = 120.0
+    """Seconds from the opening, or from the last answer, until the next answer has been taken."""
+
+    most: ClassVar[int] = 256
+    """Connections kept at once; the oldest gives way. With bursts, well below 1024 files."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the clock, and make room where there is none."""
+        super().connection_made(cast("asyncio.Transport", transport))
+        self._deadline = self._start_clock()
+        if len(self.connections) > self.most:
+            self._give_up_oldest()
+
+    def on_response_complete(self) -> None:
+        """Start the clock again for the next request."""
+        super().on_response_complete()
+        self._deadline.cancel()
+        self._deadline = self._start_clock()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock."""
+        self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def _start_clock(self) -> asyncio.TimerHandle:
+        return self.loop.call_later(self.patience, self.transport.abort)
+
+    def _give_up_oldest(self) -> None:
+        """Close the one that has waited longest, or failing that, been answered to for longest."""
+        others = [
+            other
+            for other in self.connections - {self}
+            if isinstance(other, Connection) and not other.transport.is_closing()
+        ]
+        oldest = min(others, key=Connection._age, default=None)
+        if oldest is not None:
+            oldest.transport.abort()
+
+    def _age(self) -> tuple[bool, float]:
+        # uvicorn's own annotation leaves out that there is no cycle before the first request.
+        cycle: RequestResponseCycle | None = self.cycle
+        answering = cycle is not None and not cycle.response_complete
+        return answering, self._deadline.when()

@@ -1,0 +1,157 @@
+"""Logging."""
+
+import json
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter import log
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    """Leave logging as the test found it."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    access, error = (logging.getLogger(f"uvicorn.{name}") for name in ("access", "error"))
+    disabled, error_level = access.disabled, error.level
+    yield
+    root.handlers = handlers
+    root.setLevel(level)
+    access.disabled = disabled
+    error.setLevel(error_level)
+    structlog.reset_defaults()
+
+
+def test_logfmt(capsys: pytest.CaptureFixture[str]) -> None:
+    """A record is one line of ``key=value`` on standard error: time, level, event, the rest."""
+    log.configure("info", "logfmt")
+    structlog.get_logger().info("poll failed", organization="acme", status=429, whole=True)
+    captured = capsys.readouterr()
+    timestamp, _, rest = captured.err.partition(" ")
+
+    assert "" == captured.out
+    assert timestamp.startswith("timestamp=")
+    assert rest.startswith('level=info event="poll failed" organization=acme status=429 whole=true')
+    assert rest.endswith("\n")
+
+
+def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """A record is one JSON object, with types kept."""
+    log.configure("info", "json")
+    structlog.get_logger().info("poll failed", status=429)
+    record = json.loads(capsys.readouterr().err)
+
+    assert ("poll failed", "info", 429) == (record["event"], record["level"], record["status"])
+
+
+def test_times_are_utc(capsys: pytest.CaptureFixture[str]) -> None:
+    """Times say that they are UTC."""
+    log.configure("info", "json")
+    structlog.get_logger().info("hello")
+    timestamp = datetime.fromisoformat(json.loads(capsys.readouterr().err)["timestamp"])
+
+    assert UTC.utcoffset(None) == timestamp.utcoffset()
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [
+        ("debug", ["debug", "info", "warning", "error"]),
+        ("info", ["info", "warning", "error"]),
+        ("warn", ["warning", "error"]),
+        ("error", ["error"]),
+    ],
+)
+def test_levels(capsys: pytest.CaptureFixture[str], level: str, expected: list[str]) -> None:
+    """Records below the level are dropped, ours and those of libraries alike."""
+    log.configure(level, "json")
+    for name in ("debug", "info", "warning", "error"):
+        getattr(structlog.get_logger(), name)("ours")
+        getattr(logging.getLogger("library"), name)("theirs")
+    records = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+    assert expected == [record["level"] for record in records if record["event"] == "ours"]
+    assert expected == [record["level"] for record in records if record["event"] == "theirs"]
+
+
+def test_libraries(capsys: pytest.CaptureFixture[str]) -> None:
+    """A record of the standard library's logging looks like ours and names its logger."""
+    log.configure("info", "json")
+    logging.getLogger("library.part").warning("lost %d of %d", 2, 3)
+    record = json.loads(capsys.readouterr().err)
+
+    assert ("lost 2 of 3", "library.part") == (record["event"], record["logger"])
+    assert {"timestamp", "level", "event", "logger"} == set(record)
+
+
+def test_uvicorn_is_tamed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of uvicorn only warnings and errors are heard, and no request is logged."""
+    log.configure("info", "json")
+    logging.getLogger("uvicorn.error").info("Started server process")
+    logging.getLogger("uvicorn.access").warning("GET /metrics")
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    records = capsys.readouterr().err.splitlines()
+
+    assert ["Invalid HTTP request received."] == [json.loads(line)["event"] for line in records]
+
+
+@pytest.mark.parametrize("layout", ["logfmt", "json"])
+def test_tracebacks(capsys: pytest.CaptureFixture[str], layout: str) -> None:
+    """An exception's traceback is in the record, on the same line, without local variables."""
+    log.configure("info", layout)
+    token = "-".join(map(str, range(9)))
+    try:
+        int("x" + token[:0])
+    except ValueError:
+        structlog.get_logger().exception("request failed")
+        logging.getLogger("library").exception("theirs")
+    lines = capsys.readouterr().err.splitlines()
+
+    assert [True, True] == ["Traceback" in line and "ValueError" in line for line in lines]
+    assert [False, False] == [token in line for line in lines]
+
+
+def test_logfmt_escapes(capsys: pytest.CaptureFixture[str]) -> None:
+    """Line feeds are escaped once, and other control characters are made visible."""
+    log.configure("info", "logfmt")
+    structlog.get_logger().info("hello", text="two lines\nof \x1b[31mred")
+
+    assert r'text="two lines\nof \\x1b[31mred"' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("layout", ["logfmt", "json"])
+def test_configured_twice(capsys: pytest.CaptureFixture[str], layout: str) -> None:
+    """Configuring again replaces, and repeats nothing."""
+    log.configure("info", layout)
+    log.configure("info", layout)
+    structlog.get_logger().info("hello")
+
+    assert 1 == len(capsys.readouterr().err.splitlines())
+
+
+@given(st.text(), st.sampled_from(sorted(log.FORMATS)))
+def test_one_record_one_line(text: str, layout: str) -> None:
+    """Text from outside can neither break a line nor hide characters in it."""
+    with pytest.MonkeyPatch.context() as patch:
+        written: list[str] = []
+        log.configure("info", layout)
+        handler = logging.getLogger().handlers[0]
+        patch.setattr(handler, "emit", lambda record: written.append(handler.format(record)))
+        structlog.get_logger().info(text, detail=text)
+        logging.getLogger("library").info("%s", text)
+
+    assert [1, 1] == [len(line.splitlines()) for line in written]
+    assert not any(char < " " or "\x7f" <= char <= "\x9f" for line in written for char in line)
+
+
+@pytest.mark.parametrize(("level", "layout"), [("loud", "json"), ("info", "xml")])
+def test_unknown_choice(level: str, layout: str) -> None:
+    """An unknown level or format is an error of the caller."""
+    with pytest.raises(KeyError):
+        log.configure(level, layout)

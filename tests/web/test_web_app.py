@@ -1,0 +1,309 @@
+"""The paths and what they answer, over real sockets."""
+
+import asyncio
+import gzip
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import requests
+import structlog
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics import exposition, parser
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from exporter.web.app import SLICE, Health, Pages, make_app
+from exporter.web.landing import Landing
+from exporter.web.server import Server
+
+LANDING = Landing("stats exporter", "1.2.3", "Counts what is counted.")
+Serve = Callable[..., Server]
+
+# The library leaves these two without annotations.
+generate_openmetrics: Callable[[CollectorRegistry], bytes] = exposition.generate_latest
+parse_openmetrics: Callable[[str], Iterator[Metric]] = parser.text_string_to_metric_families
+
+
+def registry() -> CollectorRegistry:
+    """Return a registry with one gauge."""
+    made = CollectorRegistry()
+    Gauge("answer", "The answer.", ["question"], registry=made).labels("life").set(42)
+    return made
+
+
+@dataclass
+class FakePages:
+    """Pages as the publisher would render them, split into small chunks."""
+
+    text: bytes = field(default_factory=lambda: generate_latest(registry()))
+    openmetrics: bytes = field(default_factory=lambda: generate_openmetrics(registry()))
+
+    def chunks(self, *, openmetrics: bool, compressed: bool) -> Sequence[bytes]:
+        """Return one of the pages, in chunks of ten bytes and an empty one."""
+        body = self.openmetrics if openmetrics else self.text
+        body = gzip.compress(body) if compressed else body
+        return [body[start : start + 10] for start in range(0, len(body), 10)] + [b""]
+
+
+class BrokenPages:
+    """A publisher with a bug."""
+
+    def chunks(self, **_wishes: bool) -> Sequence[bytes]:
+        """Fail with a message that is nobody's business."""
+        raise RuntimeError("internal detail")
+
+
+class TornPages(list[bytes]):
+    """A body that breaks off after its first chunk."""
+
+    def chunks(self, **_wishes: bool) -> Sequence[bytes]:
+        """Return itself."""
+        return self
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield all chunks to whoever adds up lengths, and one to whoever comes after."""
+        yield self.pop(0)
+        if not self:
+            raise RuntimeError("internal detail")
+        yield self[0]
+
+
+@dataclass
+class FakeHealth:
+    """An exporter in a given state."""
+
+    alive: bool = True
+    has_data: bool = True
+
+    def healthy(self) -> bool:
+        """Return the given state."""
+        return self.alive
+
+    def ready(self) -> bool:
+        """Return the given state."""
+        return self.has_data
+
+
+@pytest.fixture
+def ask(serve: Serve) -> Callable[..., requests.Response]:
+    """Return a function that sends one request to a fresh server."""
+
+    def send(
+        path: str,
+        method: str = "GET",
+        *,
+        pages: Pages | None = None,
+        health: Health | None = None,
+        headers: dict[str, str | None] | None = None,
+    ) -> requests.Response:
+        """Send and return the answer."""
+        server = serve(make_app(pages or FakePages(), health or FakeHealth(), LANDING))
+        url = f"http://{server.addresses[0]}{path}"
+        plain: dict[str, Any] = {"Accept-Encoding": "identity"} | (headers or {})
+        return requests.request(method, url, headers=plain, timeout=5, allow_redirects=False)
+
+    return send
+
+
+Ask = Callable[..., requests.Response]
+
+
+class TestMetrics:
+    """``/metrics``."""
+
+    def test_text(self, ask: Ask) -> None:
+        """Without a wish the client gets the text format, whole and typed."""
+        response = ask("/metrics")
+        families = {family.name: family for family in parse_text(response.text)}
+
+        assert 200 == response.status_code
+        assert "text/plain; version=0.0.4; charset=utf-8" == response.headers["Content-Type"]
+        assert str(len(FakePages().text)) == response.headers["Content-Length"]
+        assert 42 == families["answer"].samples[0].value
+
+    @pytest.mark.parametrize("version", ["1.0.0", "0.0.1"])
+    def test_openmetrics(self, ask: Ask, version: str) -> None:
+        """A client that asks for OpenMetrics gets it in the version it asks for."""
+        wanted = f"application/openmetrics-text;version={version}"
+        response = ask("/metrics", headers={"Accept": wanted})
+        families = {family.name: family for family in parse_openmetrics(response.text)}
+        expected = f"application/openmetrics-text; version={version}; charset=utf-8"
+
+        assert expected == response.headers["Content-Type"]
+        assert 42 == families["answer"].samples[0].value
+
+    def test_gzip(self, ask: Ask) -> None:
+        """A client that takes gzip gets it, and unpacks the same bytes."""
+        response = ask("/metrics", headers={"Accept-Encoding": "gzip"})
+
+        assert "gzip" == response.headers["Content-Encoding"]
+        assert str(len(gzip.compress(FakePages().text))) == response.headers["Content-Length"]
+        assert FakePages().text == response.content
+
+    def test_no_gzip(self, ask: Ask) -> None:
+        """A client that refuses gzip gets plain bytes."""
+        assert (
+            "Content-Encoding"
+            not in ask("/metrics", headers={"Accept-Encoding": "gzip;q=0"}).headers
+        )
+
+    @pytest.mark.parametrize("accept_encoding", ["gzip", "identity"])
+    def test_varies(self, ask: Ask, accept_encoding: str) -> None:
+        """Caches are told which headers the answer depends on."""
+        response = ask("/metrics", headers={"Accept-Encoding": accept_encoding})
+
+        assert "Accept, Accept-Encoding" == response.headers["Vary"]
+
+    def test_head_equals_get(self, ask: Ask) -> None:
+        """HEAD has the headers of GET and no body."""
+        head, get = ask("/metrics", "HEAD"), ask("/metrics")
+        del head.headers["Date"], get.headers["Date"]
+
+        assert get.headers == head.headers
+        assert b"" == head.content
+
+    def test_empty_page(self, ask: Ask) -> None:
+        """A page without a byte is a valid answer."""
+        response = ask("/metrics", pages=FakePages(text=b""))
+
+        assert 200 == response.status_code
+        assert b"" == response.content
+
+    def test_slices_are_views_of_the_page(self) -> None:
+        """A big chunk is handed on in slices of its own memory, never copied or joined."""
+        page = bytes(2 * SLICE + 1)
+        sent = asyncio.run(messages(OnePage(page)))
+        bodies = [message["body"] for message in sent[1:]]
+
+        assert [SLICE, SLICE, 1, 0] == [len(body) for body in bodies]
+        assert all(body.obj is page for body in bodies[:-1])
+        assert [True, True, True, False] == [message["more_body"] for message in sent[1:]]
+
+    def test_repeated_accept_headers_are_one_list(self) -> None:
+        """A client may spread its wishes over several headers."""
+        accept = [(b"accept", b"text/plain;q=0.1"), (b"accept", b"application/openmetrics-text")]
+        sent = asyncio.run(messages(OnePage(b""), accept))
+
+        assert dict(sent[0]["headers"])[b"content-type"].startswith(b"application/openmetrics-text")
+
+
+@dataclass(frozen=True)
+class OnePage:
+    """The same page for everyone, in one chunk."""
+
+    page: bytes
+
+    def chunks(self, **_wishes: bool) -> Sequence[bytes]:
+        """Return the page."""
+        return [self.page]
+
+
+async def messages(pages: Pages, headers: Sequence[tuple[bytes, bytes]] = ()) -> list[Any]:
+    """Return what the application sends to its server for ``GET /metrics``."""
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, str]:
+        """Have nothing to say."""
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        """Keep the message."""
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/metrics", "headers": list(headers)}
+    await make_app(pages, FakeHealth(), LANDING)(scope, receive, send)
+    return sent
+
+
+class TestProbes:
+    """``/-/healthy`` and ``/-/ready``."""
+
+    @pytest.mark.parametrize(
+        ("path", "health", "status", "text"),
+        [
+            ("/-/healthy", FakeHealth(), 200, "healthy\n"),
+            ("/-/healthy", FakeHealth(has_data=False), 200, "healthy\n"),
+            ("/-/healthy", FakeHealth(alive=False), 503, "not healthy\n"),
+            ("/-/ready", FakeHealth(), 200, "ready\n"),
+            ("/-/ready", FakeHealth(has_data=False), 503, "not ready\n"),
+        ],
+    )
+    def test_answer(self, ask: Ask, path: str, health: Health, status: int, text: str) -> None:
+        """A probe answers 200 or 503 with one line that says so."""
+        response = ask(path, health=health)
+
+        assert (status, text) == (response.status_code, response.text)
+        assert "text/plain; charset=utf-8" == response.headers["Content-Type"]
+
+
+class TestHome:
+    """``/``."""
+
+    def test_page(self, ask: Ask) -> None:
+        """The landing page comes as HTML that a browser may not do much with."""
+        response = ask("/")
+
+        assert 200 == response.status_code
+        assert LANDING.html() == response.text
+        assert "text/html; charset=utf-8" == response.headers["Content-Type"]
+        assert "nosniff" == response.headers["X-Content-Type-Options"]
+        assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+
+
+class TestRefusals:
+    """What is not there, not allowed, or broken."""
+
+    @pytest.mark.parametrize(
+        "path", ["/metrics/", "/metric", "//", "/-/healthy/", "/favicon.ico", "/Metrics", "/-/"]
+    )
+    def test_unknown_path(self, ask: Ask, path: str) -> None:
+        """An unknown path is 404, and nothing redirects."""
+        response = ask(path)
+
+        assert (404, "Not Found\n") == (response.status_code, response.text)
+
+    @pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/-/ready"])
+    @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "BREW"])
+    def test_wrong_method(self, ask: Ask, path: str, method: str) -> None:
+        """A wrong method is 405 and told what is right."""
+        response = ask(path, method)
+
+        assert (405, "Method Not Allowed\n") == (response.status_code, response.text)
+        assert "GET, HEAD" == response.headers["Allow"]
+
+    @pytest.mark.parametrize(
+        ("path", "status"),
+        [("/", 200), ("/-/healthy", 200), ("/-/ready", 200), ("/nowhere", 404)],
+    )
+    def test_head(self, ask: Ask, path: str, status: int) -> None:
+        """HEAD works on every path."""
+        response = ask(path, "HEAD")
+
+        assert (status, b"") == (response.status_code, response.content)
+        assert int(response.headers["Content-Length"]) > 0
+
+    def test_failure_is_one_line(self, ask: Ask) -> None:
+        """A bug costs the client a 500 without details, and the log gets the rest once."""
+        with structlog.testing.capture_logs() as records:
+            response = ask("/metrics", pages=BrokenPages())
+
+        assert (500, "Internal Server Error\n") == (response.status_code, response.text)
+        assert [("request failed", "/metrics")] == [(it["event"], it["path"]) for it in records]
+        assert records[0]["exc_info"]
+
+    def test_failure_after_the_headers(self, ask: Ask, caplog: pytest.LogCaptureFixture) -> None:
+        """An answer that breaks off is seen to be cut, and nothing is sent after it."""
+        with (
+            structlog.testing.capture_logs() as records,
+            pytest.raises(requests.exceptions.ChunkedEncodingError),
+        ):
+            ask("/metrics", pages=TornPages([b"first", b"second"]))
+
+        assert ["request failed"] == [record["event"] for record in records]
+        assert [] == [record for record in caplog.records if record.exc_info]
+
+    def test_server_does_not_name_itself(self, ask: Ask) -> None:
+        """No header tells what serves."""
+        assert "Server" not in ask("/").headers

@@ -1,0 +1,327 @@
+"""The server: crowds, slow clients, and coming to an end."""
+
+import http.client
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import pytest
+import requests
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+import exporter
+from exporter.web.app import make_app
+from exporter.web.connection import Connection
+from exporter.web.landing import Landing
+from exporter.web.server import Address, Server, bind
+
+Serve = Callable[..., Server]
+
+HANG = 5.0
+"""Seconds after which a test calls it a hang."""
+
+REQUEST = b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n"
+
+
+class BigPages(list[bytes]):
+    """A page of 32 MiB that counts how many of its chunks were looked at."""
+
+    def __init__(self) -> None:
+        """Make a page that takes the memory of one chunk."""
+        super().__init__([bytes(1 << 19)] * 64)
+        self.taken = 0
+
+    def chunks(self, **_wishes: bool) -> Sequence[bytes]:
+        """Return itself."""
+        return self
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield and count."""
+        for chunk in super().__iter__():
+            self.taken += 1
+            yield chunk
+
+
+class Alive:
+    """An exporter that is well."""
+
+    def healthy(self) -> bool:
+        """Return true."""
+        return True
+
+    def ready(self) -> bool:
+        """Return true."""
+        return True
+
+
+def big_app(pages: BigPages) -> ASGIApp:
+    """Return the application with a page that no socket's buffer holds."""
+    return make_app(pages, Alive(), Landing("", "", ""))
+
+
+async def hello(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer anything."""
+    await PlainTextResponse("hello")(scope, receive, send)
+
+
+def connect(server: Server) -> socket.socket:
+    """Return a connection to a server's first address."""
+    address = server.addresses[0]
+    return socket.create_connection((address.host, address.port), timeout=HANG)
+
+
+def slow_reader(server: Server) -> socket.socket:
+    """Return a connection that has asked, read the beginning of the answer, and stopped."""
+    client = connect(server)
+    client.sendall(REQUEST)
+    assert client.recv(12) == b"HTTP/1.1 200"
+    return client
+
+
+def dribbler(server: Server) -> socket.socket:
+    """Return a connection that has sent half a request."""
+    client = connect(server)
+    client.sendall(REQUEST[:20])
+    return client
+
+
+def scrape(server: Server, path: str = "/") -> str:
+    """Return what a client gets while others do what they do."""
+    return requests.get(f"http://{server.addresses[0]}{path}", timeout=HANG).text
+
+
+def read_page(client: socket.socket) -> None:
+    """Read as much as the big page has; a page that breaks off raises AssertionError."""
+    received = 0
+    while received < 32 << 20:
+        piece = client.recv(1 << 20)
+        received += len(piece)
+        assert piece
+
+
+def wait_until_closed(client: socket.socket) -> None:
+    """Read until the other side hangs up; a hang raises TimeoutError."""
+    with client, suppress(ConnectionResetError, BrokenPipeError):
+        while client.recv(1 << 20):
+            pass
+
+
+class TestServing:
+    """Answering, whoever else is connected."""
+
+    def test_addresses_are_known_before_running(self) -> None:
+        """A port that the system picked is known at once."""
+        with bind(Address("127.0.0.1", 0)) as listener:
+            server = Server(hello, [listener])
+
+            assert (Address("127.0.0.1", listener.getsockname()[1]),) == server.addresses
+
+    def test_several_addresses(self, serve: Serve) -> None:
+        """All addresses are served at once."""
+        server = serve(hello, listeners=3)
+        answers = [requests.get(f"http://{it}/", timeout=HANG).text for it in server.addresses]
+
+        assert ["hello"] * 3 == answers
+
+    def test_keep_alive(self, serve: Serve) -> None:
+        """A client may ask again over the same connection."""
+        address = serve(hello).addresses[0]
+        client = http.client.HTTPConnection(address.host, address.port, timeout=HANG)
+        client.request("GET", "/")
+        first, peer = client.getresponse().read(), client.sock.getsockname()
+        client.request("GET", "/")
+
+        assert (b"hello", peer) == (client.getresponse().read(), client.sock.getsockname())
+        assert b"hello" == first
+        client.close()
+
+    def test_crowd(self, serve: Serve) -> None:
+        """A crowd of idle and dribbling connections does not keep a scrape waiting."""
+        server = serve(hello)
+        with ExitStack() as crowd:
+            for _ in range(200):
+                crowd.enter_context(connect(server))
+                crowd.enter_context(dribbler(server))
+
+            assert "hello" == scrape(server)
+
+    def test_slow_readers(self, serve: Serve) -> None:
+        """Clients that do not read hold neither each other up nor the page in memory."""
+        pages = BigPages()
+        server = serve(big_app(pages))
+        measured = 20 * len(pages)
+        with ExitStack() as crowd:
+            for _ in range(20):
+                crowd.enter_context(slow_reader(server))
+
+            assert "healthy\n" == scrape(server, "/-/healthy")
+            assert pages.taken - measured < measured / 2
+
+    def test_slow_reader_gets_everything(self, serve: Serve) -> None:
+        """Whoever reads on gets the page whole."""
+        with slow_reader(serve(big_app(BigPages()))) as reader:
+            read_page(reader)
+
+    def test_huge_header_is_refused(self, serve: Serve) -> None:
+        """A request that does not end is refused before it costs memory."""
+        with connect(serve(hello)) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000)
+
+            assert client.recv(12) == b"HTTP/1.1 400"
+
+
+class TestConnectionLimits:
+    """What happens to clients that take too long, or are too many."""
+
+    class Hasty(Connection):
+        """A connection with next to no patience."""
+
+        patience = 0.2
+
+    class Few(Connection):
+        """Connections of which there may be ten."""
+
+        most = 10
+
+    @pytest.mark.parametrize("client", [connect, dribbler, slow_reader])
+    def test_patience(self, serve: Serve, client: Callable[[Server], socket.socket]) -> None:
+        """A client that asks for nothing, half asks, or half reads is given up."""
+        server = serve(big_app(BigPages()), connection=self.Hasty)
+
+        wait_until_closed(client(server))
+
+    def test_dribbling_after_an_answer(self, serve: Serve) -> None:
+        """Patience begins anew with each answer, and ends again."""
+        server = serve(hello, connection=self.Hasty)
+        client = connect(server)
+        client.sendall(REQUEST)
+        client.recv(1 << 16)
+        client.sendall(REQUEST[:20])
+
+        wait_until_closed(client)
+
+    def test_oldest_gives_way(self, serve: Serve) -> None:
+        """Of too many connections the ones that have waited longest are closed."""
+        server = serve(hello, connection=self.Few)
+        crowd = [connect(server) for _ in range(12)]
+        answer = scrape(server)
+        for client in crowd[:3]:
+            wait_until_closed(client)
+        for client in crowd[3:]:
+            client.sendall(REQUEST)
+
+        assert "hello" == answer
+        assert [b"HTTP/1.1 200"] * 9 == [client.recv(12) for client in crowd[3:]]
+        for client in crowd:
+            client.close()
+
+    def test_answers_in_progress_give_way_last(self, serve: Serve) -> None:
+        """A client that is being served outlives those that only wait."""
+        server = serve(big_app(BigPages()), connection=self.Few)
+        reader = slow_reader(server)
+        crowd = [connect(server) for _ in range(20)]
+        scrape(server, "/-/healthy")
+        read_page(reader)
+        for client in (reader, *crowd):
+            client.close()
+
+    def test_newcomer_never_gives_way(self, serve: Serve) -> None:
+        """A connection that is one too many is served, even when no other can give way."""
+
+        class Hermit(Connection):
+            """Connections of which there may be none."""
+
+            most = 0
+
+        assert "hello" == scrape(serve(hello, connection=Hermit))
+
+    def test_slow_readers_give_way(self, serve: Serve) -> None:
+        """Readers that do not read cannot lock a scrape out, however many they are."""
+        server = serve(big_app(BigPages()), connection=self.Few)
+        with ExitStack() as crowd:
+            for _ in range(15):
+                crowd.enter_context(slow_reader(server))
+
+            assert "healthy\n" == scrape(server, "/-/healthy")
+
+
+class TestEnd:
+    """Coming to an end."""
+
+    def test_stop_with_clients_of_all_kinds(self) -> None:
+        """A stop is quick, whatever clients are doing or not doing."""
+        ready = threading.Event()
+        listener = bind(Address("127.0.0.1", 0))
+        server = Server(big_app(BigPages()), [listener], started=ready.set)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        assert ready.wait(HANG)
+        clients = [kind(server) for kind in (connect, dribbler, slow_reader) for _ in range(5)]
+        server.stop()
+        thread.join(2)
+
+        assert not thread.is_alive()
+        for client in clients:
+            wait_until_closed(client)
+
+    def test_stop_lets_an_answer_finish(self, serve: Serve) -> None:
+        """A client that keeps reading gets its answer whole, even while the server stops."""
+        server = serve(big_app(BigPages()))
+        with slow_reader(server) as reader:
+            server.stop()
+            read_page(reader)
+
+    def test_stop_before_run(self) -> None:
+        """A server that was stopped before it ran returns at once."""
+        server = Server(hello, [bind(Address("127.0.0.1", 0))])
+        server.stop()
+        server.run()
+
+        with pytest.raises(ConnectionRefusedError):
+            connect(server)
+
+    def test_quiet_about_cut_clients(self, serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+        """Cutting off a slow reader at the end is no error and leaves no traceback."""
+        server = serve(big_app(BigPages()))
+        with slow_reader(server) as reader:
+            server.stop()
+            wait_until_closed(reader)
+
+        assert [] == [record for record in caplog.records if record.levelname == "ERROR"]
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_signals_end_the_process_cleanly(self, number: signal.Signals) -> None:
+        """SIGTERM and SIGINT make ``run`` return, so that the process can exit with 0."""
+        program = (
+            "from exporter.web.server import Address, Server, bind\n"
+            "server = Server(None, [bind(Address('127.0.0.1', 0))], "
+            "started=lambda: print('started', flush=True))\n"
+            "server.run(); print('returned')"
+        )
+        with subprocess.Popen(  # noqa: S603  our own interpreter and text
+            [sys.executable, "-c", program],
+            cwd=Path(exporter.__file__).parents[1],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            assert process.stdout is not None
+            assert b"started\n" == process.stdout.readline()
+            process.send_signal(number)
+            out, err = process.communicate(timeout=HANG)
+
+        assert (0, b"returned\n", b"") == (process.returncode, out, err)
+
+    def test_signal_handlers_are_put_back(self) -> None:
+        """After a run, signals mean again what they meant before."""
+        before = signal.getsignal(signal.SIGTERM)
+        server = Server(hello, [bind(Address("127.0.0.1", 0))])
+        server.stop()
+        server.run()
+
+        assert before is signal.getsignal(signal.SIGTERM)
