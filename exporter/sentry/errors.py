@@ -5,7 +5,7 @@
     SentryError
     ├── TokenError            token               no usable token at hand
     ├── NetworkError          network             no connection, or it broke
-    │   └── TLSError          tls                 the certificate was not accepted
+    │   └── TLSError          tls                 no TLS, or a certificate not accepted
     ├── DeadlineError         timeout             the whole answer did not come in time
     ├── RedirectError         redirect            3xx: may lead to another organization's data
     ├── StatusError           unexpected_status   any other answer that is not 200
@@ -48,7 +48,7 @@ class NetworkError(SentryError):
 
 
 class TLSError(NetworkError):
-    """The server's certificate was not accepted."""
+    """The server speaks no TLS, its certificate is not accepted, or the CA file is unusable."""
 
     reason = "tls"
     lasting = True

@@ -5,7 +5,7 @@ raises with the place in the document that is wrong. Both are plain values, noth
 to anybody.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, NamedTuple
@@ -170,23 +170,25 @@ def _with_totals(document: _TotalsAnswer, question: Question) -> Iterator[Group]
         raise BadAnswerError("start", f"is not {iso(window.start)}, which was asked for")
     if not window.end - window.interval < document["end"].timestamp() <= window.end:
         raise BadAnswerError("end", f"is not in the bucket that ends at {iso(window.end)}")
+    keys = frozenset(question.group_by)
     for number, group in enumerate(document["groups"]):
-        totals = _asked(f"groups[{number}].totals", group["totals"], question.fields)
-        yield Group(_by(number, group["by"], question.group_by), totals, ())
+        totals = _asked(number, "totals", group["totals"], question.fields)
+        yield Group(_by(number, group["by"], keys), totals, ())
 
 
 def _with_series(document: _SeriesAnswer, question: Question) -> Iterator[Group]:
     intervals = [moment.timestamp() for moment in document["intervals"]]
     positions = _positions(intervals, question.window)
+    keys = frozenset(question.group_by)
     for number, group in enumerate(document["groups"]):
-        totals = _asked(f"groups[{number}].totals", group["totals"], question.fields)
-        where = f"groups[{number}].series"
-        series = _asked(where, group["series"], question.fields)
+        totals = _asked(number, "totals", group["totals"], question.fields)
+        series = _asked(number, "series", group["series"], question.fields)
         for field, values in zip(question.fields, series, strict=True):
             if len(values) != len(intervals):
-                raise BadAnswerError(f"{where}.{field}", f"is not {len(intervals)} values long")
-        shown = tuple(tuple(values[position] for position in positions) for values in series)
-        yield Group(_by(number, group["by"], question.group_by), totals, shown)
+                where = f"groups[{number}].series.{field}"
+                raise BadAnswerError(where, f"is not {len(intervals)} values long")
+        shown = tuple(tuple(map(values.__getitem__, positions)) for values in series)
+        yield Group(_by(number, group["by"], keys), totals, shown)
 
 
 def _positions(intervals: Sequence[float], window: Window) -> list[int]:
@@ -200,31 +202,34 @@ def _positions(intervals: Sequence[float], window: Window) -> list[int]:
     return [found[bucket] for bucket in window.buckets()]
 
 
-def _asked(where: str, values: Mapping[str, Any], fields: Iterable[str]) -> tuple[Any, ...]:
-    """Return the values of ``fields``, which are the kind that the document's type says."""
-    for field in fields:
-        if field not in values:
-            raise BadAnswerError(f"{where}.{field}", "is missing")
-    return tuple(values[field] for field in fields)
+def _asked(
+    number: int, part: str, values: Mapping[str, Any], fields: Iterable[str]
+) -> tuple[Any, ...]:
+    """Return the values of ``fields``, which are of the kind that the document's type says."""
+    try:
+        return tuple(map(values.__getitem__, fields))
+    except KeyError as error:
+        missing = error.args[0]
+    raise BadAnswerError(f"groups[{number}].{part}.{missing}", "is missing")
 
 
-def _by(number: int, raw: _ByDocument, group_by: Collection[str]) -> By:
-    if raw.keys() != set(group_by):
-        raise _other_keys(f"groups[{number}].by", raw.keys(), group_by)
+def _by(number: int, raw: _ByDocument, keys: frozenset[str]) -> By:
+    if raw.keys() != keys:
+        raise _other_keys(f"groups[{number}].by", raw, keys)
     reason = raw.get("reason", "")
     return By(
-        category=raw.get("category", ""),
-        outcome=raw.get("outcome", ""),
-        reason=NO_REASON if reason is None else reason,
-        project=int(raw.get("project", 0)),
+        raw.get("category", ""),
+        raw.get("outcome", ""),
+        NO_REASON if reason is None else reason,
+        int(raw.get("project", 0)),
     )
 
 
-def _other_keys(where: str, found: Iterable[str], group_by: Collection[str]) -> BadAnswerError:
+def _other_keys(where: str, found: Mapping[str, object], keys: frozenset[str]) -> BadAnswerError:
     for key in By._fields:
-        if key in group_by and key not in found:
+        if key in keys and key not in found:
             return BadAnswerError(f"{where}.{key}", "is missing")
-        if key in found and key not in group_by:
+        if key in found and key not in keys:
             return BadAnswerError(f"{where}.{key}", "was not grouped by")
     return BadAnswerError(where, "holds a key that was not grouped by")
 

@@ -1,0 +1,192 @@
+"""Asks Sentry, within the limits of the token, and tells every failure as a `SentryError`."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final, Protocol
+from urllib.parse import quote
+
+import requests
+
+from exporter.sentry.errors import BadAnswerError, RateLimitError, SentryError, TooHeavyError
+from exporter.sentry.limits import Notice, TokenLimits, read_notice
+from exporter.sentry.projects import Project, ProjectList, next_cursor, parse_page
+from exporter.sentry.refusals import refusal
+from exporter.sentry.stats import Answer, Question, parse
+from exporter.sentry.transport import Reply, Transport
+from exporter.token import TokenSource
+
+RATE_LIMIT_RETRIES: Final = 5
+STORE_PAUSE: Final = 30.0
+"""In seconds: the store behind the endpoint is overloaded, and its window is not told."""
+
+PAGE_LIMIT: Final = 1000
+
+_STATS: Final = "stats_v2"
+_PROJECTS: Final = "projects"
+_PAGE: Final = (
+    ("per_page", "100"),
+    ("collapse", "latestDeploys"),
+    ("collapse", "unusedFeatures"),
+)
+_CONCURRENCY_WORDS: Final = "allowed concurrency"
+_WINDOW: Final = 1.0
+
+
+class Meter(Protocol):
+    """Where a client's requests are counted; ``endpoint`` is ``stats_v2`` or ``projects``."""
+
+    def request(self, endpoint: str, code: int, seconds: float) -> None:
+        """Count one request that was sent; ``code`` is 0 where no status came."""
+
+    def failure(self, endpoint: str, reason: str) -> None:
+        """Count one request without a usable answer, for a `SentryError`'s reason."""
+
+    def rate_limit(self, limit: int, remaining: int) -> None:
+        """Keep what the server said last about its present window."""
+
+    def throttled(self, seconds: float) -> None:
+        """Add time waited because the server said so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """One organization on one server, and the token that reads it.
+
+    ``organization`` is a slug or an id, ``url`` has no slash at its end, ``timeout`` is in seconds,
+    ``max_response_size`` in bytes.
+    """
+
+    organization: str
+    url: str
+    token: TokenSource
+    ca_file: Path | None = None
+    timeout: float = 30.0
+    max_response_size: int = 64 * 1024 * 1024
+
+
+class SentryClient:
+    """One organization's stats and projects; any number of threads may ask.
+
+    ``now`` is the wall clock, in seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        session: requests.Session,
+        limits: TokenLimits,
+        meter: Meter,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        organization = quote(upstream.organization, safe="")
+        self._base = f"{upstream.url}/api/0/organizations/{organization}"
+        self._transport = Transport(
+            session,
+            upstream.token,
+            ca_file=upstream.ca_file,
+            timeout=upstream.timeout,
+            max_response_size=upstream.max_response_size,
+        )
+        self._limits = limits
+        self._meter = meter
+        self._now = now
+
+    def ask(self, question: Question) -> Answer:
+        """Return the answer to ``question``; raises `SentryError`."""
+        reply = self._get(_STATS, question.parameters())
+        with self._failures(_STATS):
+            return parse(reply.body, question)
+
+    def ask_all(self, questions: Sequence[Question]) -> list[Answer | TooHeavyError]:
+        """Return the answers in order, asked as many at once as the token may.
+
+        A question that is too heavy has its error in its place. Any other error is raised, the
+        first one, and what has not begun by then is not asked.
+        """
+        return self._limits.run_all([partial(self._try, question) for question in questions])
+
+    def projects(self) -> ProjectList:
+        """Return every project of the organization; raises `SentryError`."""
+        return ProjectList.of(self._pages())
+
+    def _try(self, question: Question) -> Answer | TooHeavyError:
+        try:
+            return self.ask(question)
+        except TooHeavyError as error:
+            return error
+
+    def _pages(self) -> Iterator[Project]:
+        cursor: str | None = None
+        seen: set[str | None] = set()
+        while cursor not in seen and len(seen) < PAGE_LIMIT:
+            seen.add(cursor)
+            reply = self._get(_PROJECTS, [*_PAGE, *_cursor_parameter(cursor)])
+            with self._failures(_PROJECTS):
+                page = parse_page(reply.body)
+                cursor = next_cursor(reply.headers.get("Link", ""))
+            yield from page
+            if cursor is None:
+                return
+        with self._failures(_PROJECTS):
+            raise BadAnswerError("Link", "the pages do not come to an end")
+
+    def _get(self, endpoint: str, parameters: Sequence[tuple[str, str]]) -> Reply:
+        """Return a 200; a 429 of the endpoint is waited for, all else that goes wrong raised."""
+        for attempt in range(RATE_LIMIT_RETRIES):
+            with suppress(RateLimitError):
+                return self._get_once(endpoint, parameters, 2.0**attempt)
+        return self._get_once(endpoint, parameters, 2.0**RATE_LIMIT_RETRIES)
+
+    def _get_once(
+        self, endpoint: str, parameters: Sequence[tuple[str, str]], patience: float
+    ) -> Reply:
+        with self._limits.turn() as told, self._failures(endpoint):
+            if told:
+                self._meter.throttled(told)
+            observe = partial(self._meter.request, endpoint)
+            reply = self._transport.get(f"{self._base}/{endpoint}/", parameters, observe)
+            error = None if reply.status == HTTPStatus.OK else refusal(reply.status, reply.detail)
+            self._heed(read_notice(reply.headers, self._now()), error, patience)
+            if error is not None:
+                raise error
+        return reply
+
+    def _heed(self, notice: Notice, error: SentryError | None, patience: float) -> None:
+        if notice.limit is not None and notice.remaining is not None:
+            self._meter.rate_limit(notice.limit, notice.remaining)
+        self._limits.pause(_pause(notice, error, patience))
+
+    @contextmanager
+    def _failures(self, endpoint: str) -> Iterator[None]:
+        try:
+            yield
+        except SentryError as error:
+            self._meter.failure(endpoint, error.reason)
+            raise
+
+
+def _cursor_parameter(cursor: str | None) -> list[tuple[str, str]]:
+    return [] if cursor is None else [("cursor", cursor)]
+
+
+def _pause(notice: Notice, error: SentryError | None, patience: float) -> float:
+    """Return the seconds for which the token has to rest after an answer.
+
+    ``patience`` is for a 429 that does not say how long it lasts.
+    """
+    told = notice.retry_after or 0.0
+    if isinstance(error, TooHeavyError):
+        return max(told, STORE_PAUSE)
+    if isinstance(error, RateLimitError):
+        # The reset is that of the requests' window, which has nothing to do with concurrency.
+        crowded = _CONCURRENCY_WORDS in error.detail
+        return told or (not crowded and notice.reset) or patience
+    if notice.remaining == 0:
+        return max(told, _WINDOW if notice.reset is None else notice.reset)
+    return told

@@ -1,0 +1,214 @@
+"""HTTP to Sentry: one GET, bounded in size and in time, whatever the server does."""
+
+import http.client
+import ssl
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
+from typing import Final
+
+import requests
+import urllib3
+from requests.auth import AuthBase
+
+from exporter import __version__
+from exporter.sentry.deadline import DeadlineAdapter
+from exporter.sentry.errors import (
+    DeadlineError,
+    NetworkError,
+    SentryError,
+    TLSError,
+    TooLargeError,
+)
+from exporter.sentry.refusals import body_text, is_redirect, presentable, redirect_host
+from exporter.token import Secret, TokenSource
+
+_CHUNK: Final = 64 * 1024
+_REFUSAL_SIZE: Final = 16 * 1024
+_DROPPED: Final = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError, ssl.SSLEOFError)
+_BROKEN: Final = (OSError, ValueError, http.client.HTTPException, urllib3.exceptions.HTTPError)
+_TLS_BROKEN: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+_TIMED_OUT: Final = (TimeoutError, urllib3.exceptions.ReadTimeoutError)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer: ``body`` of a 200, ``detail`` of any other (a redirect's host, or its text)."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(default=b"", repr=False)
+    detail: str = ""
+
+
+def open_session(connections: int) -> requests.Session:
+    """Return a session that keeps as many ``connections``, and nothing else, between requests."""
+    session = _Session()
+    session.headers.update(
+        {"User-Agent": f"sentry-stats-exporter/{__version__}", "Accept": "application/json"}
+    )
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+    adapter = DeadlineAdapter(pool_maxsize=connections)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+class Transport:
+    """Asks one server, with one token, which is read from its place for each request.
+
+    ``timeout`` is in seconds, for a request with its body; looking up the server's name takes as
+    long as the resolver's own limits allow. ``max_response_size`` is in bytes, unpacked.
+    """
+
+    def __init__(
+        self,
+        session: requests.Session,
+        token: TokenSource,
+        *,
+        ca_file: Path | None,
+        timeout: float,
+        max_response_size: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._session = session
+        self._token = token
+        self._verify = True if ca_file is None else str(ca_file)
+        self._timeout = timeout
+        self._max_response_size = max_response_size
+        self._clock = clock
+
+    def get(
+        self,
+        url: str,
+        parameters: Sequence[tuple[str, str]],
+        observe: Callable[[int, float], None],
+    ) -> Reply:
+        """Return the answer, of whatever status; raises `SentryError` where there is none.
+
+        ``observe`` is told of every request that was sent: its status, 0 if none came, and the
+        seconds it took.
+        """
+        secret = self._token.read()
+        outside = sys.exception()
+        started = self._clock()
+        status = 0
+        try:
+            with self._send(url, parameters, secret, started, outside) as response:
+                status = response.status_code
+                return self._reply(response, secret)
+        except SentryError:
+            raise
+        except Exception as error:  # noqa: BLE001  # libraries stumble over garbage in many ways
+            failure = self._failure(list(_causes(error, outside)), secret)
+        finally:
+            observe(status, self._clock() - started)
+        # Raised out here, it does not refer to the request and so not to its headers.
+        raise failure
+
+    def _send(
+        self,
+        url: str,
+        parameters: Sequence[tuple[str, str]],
+        secret: Secret,
+        started: float,
+        outside: BaseException | None,
+    ) -> requests.Response:
+        try:
+            return self._request(url, parameters, secret, started)
+        except requests.ConnectionError as error:
+            # The server may close a kept connection at the moment when it is used again.
+            if not any(isinstance(cause, _DROPPED) for cause in _causes(error, outside)):
+                raise
+        return self._request(url, parameters, secret, started)
+
+    def _request(
+        self, url: str, parameters: Sequence[tuple[str, str]], secret: Secret, started: float
+    ) -> requests.Response:
+        left = self._timeout - (self._clock() - started)
+        if left <= 0:
+            raise TimeoutError
+        return self._session.get(
+            url,
+            params=list(parameters),
+            auth=_Bearer(secret),
+            verify=self._verify,
+            allow_redirects=False,
+            stream=True,
+            timeout=_timeout(left),  # type: ignore[arg-type]  # known to requests, not to its stubs
+        )
+
+    def _reply(self, response: requests.Response, secret: Secret) -> Reply:
+        status, headers = response.status_code, response.headers
+        if status == HTTPStatus.OK:
+            return Reply(status, headers, body=self._body(response))
+        if is_redirect(status):
+            text = redirect_host(headers.get("Location", ""))
+        else:
+            text = body_text(_refusal(response))
+        return Reply(status, headers, detail=presentable(text, secret))
+
+    def _body(self, response: requests.Response) -> bytes:
+        body = bytearray()
+        for chunk in response.raw.stream(_CHUNK, decode_content=True):
+            body += chunk
+            if len(body) > self._max_response_size:
+                raise TooLargeError(f"the body is larger than {self._max_response_size} bytes")
+        return bytes(body)
+
+    def _failure(self, causes: Sequence[BaseException], secret: Secret) -> SentryError:
+        if any(isinstance(cause, _TIMED_OUT) for cause in causes):
+            return DeadlineError(f"no whole answer within {self._timeout:g} s")
+        text = presentable(f"{type(causes[-1]).__name__}: {causes[-1]}", secret)
+        return TLSError(text) if _is_tls(causes) else NetworkError(text)
+
+
+class _Session(requests.Session):
+    """Follows nothing: even unfollowed, requests would read a redirect's body without a limit."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Return None, whatever the answer says."""
+
+
+class _Bearer(AuthBase):
+    """Sets the token as `AuthBase`, as a ``~/.netrc`` would replace a plain header."""
+
+    def __init__(self, secret: Secret) -> None:
+        self._secret = secret
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._secret.reveal()}"
+        return request
+
+
+def _timeout(left: float) -> urllib3.Timeout:
+    # Half for the connection: a host's second address and the handshake need their share.
+    return urllib3.Timeout(total=left, connect=left / 2)
+
+
+def _refusal(response: requests.Response) -> bytes:
+    """Return the beginning of a refusal's body; its status counts, even if the body is broken."""
+    try:
+        body: bytes = response.raw.read(_REFUSAL_SIZE, decode_content=True)
+    except _BROKEN:
+        return b""
+    return body
+
+
+def _causes(error: BaseException, outside: BaseException | None) -> Iterator[BaseException]:
+    """Yield ``error`` and what led to it, but not what the caller was busy with."""
+    cause: BaseException | None = error
+    while cause is not None and cause is not outside:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _is_tls(causes: Sequence[BaseException]) -> bool:
+    # A bare OSError is how requests says that the CA file is not there.
+    return type(causes[0]) is OSError or any(
+        isinstance(cause, ssl.SSLError) and not isinstance(cause, _TLS_BROKEN) for cause in causes
+    )

@@ -1,0 +1,106 @@
+"""Stand-ins for what the upstream client is given."""
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from exporter.buckets import Window
+from exporter.sentry.stats import QUANTITY, Question, iso
+from exporter.token import Secret
+
+TOKEN = "sntryu_0123456789abcdef-opens-nothing"
+HOUR = 3600
+START = 492_222 * HOUR
+WINDOW = Window(START, START + 3 * HOUR, HOUR)
+
+
+class FakeClock:
+    """A clock that moves only when somebody sleeps or advances it."""
+
+    def __init__(self, now: float = 1000.0) -> None:
+        self.now = now
+        self.slept: list[float] = []
+        self._lock = threading.Lock()
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Advance by ``seconds`` at once, and remember it."""
+        with self._lock:
+            self.slept.append(seconds)
+            self.now += seconds
+
+
+class FakeToken:
+    """A token's place that counts how often it is read and can be rotated."""
+
+    def __init__(self, token: str = TOKEN) -> None:
+        self.token = token
+        self.reads = 0
+
+    def read(self) -> Secret:
+        """Return the token as it is now."""
+        self.reads += 1
+        return Secret(self.token)
+
+    def describe(self) -> str:
+        """Return a name for the place."""
+        return "token_fake"
+
+
+class RecordingMeter:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, int]] = []
+        self.seconds: list[float] = []
+        self.failures: list[tuple[str, str]] = []
+        self.rate_limits: list[tuple[int, int]] = []
+        self.waits: list[float] = []
+
+    def request(self, endpoint: str, code: int, seconds: float) -> None:
+        """Keep a request."""
+        self.requests.append((endpoint, code))
+        self.seconds.append(seconds)
+
+    def failure(self, endpoint: str, reason: str) -> None:
+        """Keep a failure."""
+        self.failures.append((endpoint, reason))
+
+    def rate_limit(self, limit: int, remaining: int) -> None:
+        """Keep what the server said."""
+        self.rate_limits.append((limit, remaining))
+
+    def throttled(self, seconds: float) -> None:
+        """Keep a wait."""
+        self.waits.append(seconds)
+
+
+def question(
+    *group_by: str, window: Window = WINDOW, fields: Sequence[str] = (QUANTITY,)
+) -> Question:
+    """Return a question about `WINDOW`, by category and outcome if nothing else is said."""
+    return Question(tuple(fields), group_by or ("category", "outcome"), window)
+
+
+def group(by: Mapping[str, Any], *values: int) -> dict[str, Any]:
+    """Return a group as Sentry sends it, with the values as its series."""
+    return {"by": by, "totals": {QUANTITY: sum(values)}, "series": {QUANTITY: list(values)}}
+
+
+def document(*groups: Mapping[str, Any], window: Window = WINDOW) -> dict[str, Any]:
+    """Return an answer as Sentry sends it."""
+    return {
+        "start": iso(window.start),
+        "end": iso(window.end),
+        "intervals": [iso(bucket) for bucket in window.buckets()],
+        "groups": list(groups),
+    }
+
+
+def body(*groups: Mapping[str, Any], window: Window = WINDOW) -> bytes:
+    """Return the bytes of `document`."""
+    return json.dumps(document(*groups, window=window)).encode()

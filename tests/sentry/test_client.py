@@ -1,0 +1,458 @@
+"""The client: what is asked, what is waited for, what is counted."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+import requests
+import responses
+from responses.registries import OrderedRegistry
+
+from exporter.sentry.client import PAGE_LIMIT, SentryClient, Upstream
+from exporter.sentry.errors import (
+    BadAnswerError,
+    ForbiddenError,
+    NotFoundError,
+    RateLimitError,
+    RedirectError,
+    SentryError,
+    ServerError,
+    StatusError,
+    TokenError,
+    TooHeavyError,
+    UnauthorizedError,
+)
+from exporter.sentry.limits import Allowance, TokenLimits
+from exporter.sentry.projects import Project
+from exporter.sentry.stats import Answer
+from exporter.sentry.transport import open_session
+from exporter.token import Secret, TokenLiteral
+from tests.sentry.fakes import TOKEN, FakeClock, FakeToken, RecordingMeter, body, group, question
+
+URL = "https://sentry.example.com"
+STATS = f"{URL}/api/0/organizations/acme/stats_v2/"
+PROJECTS = f"{URL}/api/0/organizations/acme/projects/"
+NOW = 1_772_000_000
+GOOD = body(group({"category": "error", "outcome": "accepted"}, 1, 2, 3))
+TOO_OFTEN = "You are attempting to use this endpoint too frequently. Limit is 20 requests in 1 s"
+CROWDED = "You are attempting to go above the allowed concurrency for this endpoint."
+STORE = (
+    "\nRate limit exceeded. Please try your query with a smaller date range or fewer projects.\n"
+)
+TIMED_OUT = "\nQuery timeout. Please try again. If the problem persists try a smaller date range\n"
+
+
+class Bench:
+    """A client whose server, clock and meter are fakes."""
+
+    def __init__(self, session: requests.Session, organization: str = "acme") -> None:
+        self.clock = FakeClock()
+        self.meter = RecordingMeter()
+        self.limits = TokenLimits(Allowance(2, 1e6), clock=self.clock, sleep=self.clock.sleep)
+        self.client = SentryClient(
+            Upstream(organization, URL, FakeToken()),
+            session,
+            self.limits,
+            self.meter,
+            now=lambda: NOW,
+        )
+
+    def waited(self) -> list[float]:
+        """Return the pauses that were slept through, the pace left out."""
+        return [round(seconds, 3) for seconds in self.clock.slept if seconds > 0.01]
+
+
+@pytest.fixture
+def server() -> Iterator[responses.RequestsMock]:
+    """Return a server that gives its answers in the order in which they were added."""
+    with responses.RequestsMock(registry=OrderedRegistry) as mock:
+        yield mock
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    """Return a client with fakes all around."""
+    with open_session(2) as session:
+        yield Bench(session)
+
+
+def refuse(
+    server: responses.RequestsMock,
+    status: int,
+    detail: object,
+    headers: dict[str, str] | None = None,
+    *,
+    times: int = 1,
+) -> None:
+    """Let the server refuse as Sentry does: JSON that says it is HTML."""
+    for _ in range(times):
+        server.get(
+            STATS,
+            status=status,
+            body=json.dumps({"detail": detail}),
+            content_type="text/html; charset=utf-8",
+            headers=headers,
+        )
+
+
+class TestAsk:
+    """One question."""
+
+    def test_question(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """The question's pairs are sent as they are, and the answer is parsed."""
+        server.get(STATS, body=GOOD)
+
+        answer = bench.client.ask(question())
+
+        sent = urlsplit(str(server.calls[0].request.url))
+        assert question().parameters() == parse_qsl(sent.query)
+        assert (6,) == answer.groups[0].totals
+        assert [("stats_v2", 200)] == bench.meter.requests
+        assert [] == bench.meter.failures
+
+    def test_organization_is_quoted(self, server: responses.RequestsMock) -> None:
+        """An organization never becomes another part of the path."""
+        server.get(f"{URL}/api/0/organizations/a%2Fb%3Fc/stats_v2/", body=GOOD)
+        with open_session(2) as session:
+            Bench(session, "a/b?c").client.ask(question())
+
+        assert 1 == len(server.calls)
+
+    def test_bad_answer(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """An answer that is none counts as a request and as a failure."""
+        server.get(STATS, body=b"<html>Log in</html>")
+        with pytest.raises(BadAnswerError):
+            bench.client.ask(question())
+
+        assert [("stats_v2", 200)] == bench.meter.requests
+        assert [("stats_v2", "bad_answer")] == bench.meter.failures
+
+    @pytest.mark.parametrize(
+        ("status", "detail", "expected", "text"),
+        [
+            (401, "Invalid token", UnauthorizedError, "401: Invalid token"),
+            (
+                401,
+                {"code": "sso-required", "message": "Must login", "extra": {}},
+                UnauthorizedError,
+                "401: sso-required: Must login",
+            ),
+            (403, "You may not.", ForbiddenError, "403: You may not."),
+            (404, "The requested resource does not exist", NotFoundError, "404: The requested"),
+            (500, "Internal Error", ServerError, "500: Internal Error"),
+            (504, "Gateway Timeout", ServerError, "504: Gateway Timeout"),
+            (418, "", StatusError, "418"),
+        ],
+    )
+    def test_refusal(
+        self,
+        server: responses.RequestsMock,
+        bench: Bench,
+        status: int,
+        detail: object,
+        expected: type[SentryError],
+        text: str,
+    ) -> None:
+        """A refusal is raised at once, counted, and says what the server said."""
+        refuse(server, status, detail)
+        with pytest.raises(expected) as caught:
+            bench.client.ask(question())
+
+        assert str(caught.value).startswith(text)
+        assert [("stats_v2", status)] == bench.meter.requests
+        assert [("stats_v2", expected.reason)] == bench.meter.failures
+        assert [] == bench.waited()
+
+    def test_redirect(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """A redirect is refused, and only its host is told."""
+        server.get(STATS, status=302, headers={"Location": "https://evil.example.com/?t=1"})
+        with pytest.raises(RedirectError) as caught:
+            bench.client.ask(question())
+
+        assert "302 to evil.example.com" == str(caught.value)
+
+    def test_network(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """A request that gets no status is counted with the status 0."""
+        server.get(STATS, body=requests.ConnectionError("broken"))
+        with pytest.raises(SentryError):
+            bench.client.ask(question())
+
+        assert [("stats_v2", 0)] == bench.meter.requests
+        assert [("stats_v2", "network")] == bench.meter.failures
+
+    def test_no_token(self) -> None:
+        """Without a token no request is made, and the failure is counted."""
+        with open_session(2) as session:
+            bench = Bench(session)
+            upstream = Upstream("acme", URL, TokenLiteral(Secret("")))
+            client = SentryClient(upstream, session, bench.limits, bench.meter)
+            with pytest.raises(TokenError):
+                client.ask(question())
+
+        assert [] == bench.meter.requests
+        assert [("stats_v2", "token")] == bench.meter.failures
+
+    def test_repr(self, bench: Bench) -> None:
+        """The token is in no repr."""
+        upstream = Upstream("acme", URL, TokenLiteral(Secret(TOKEN)))
+
+        assert TOKEN not in repr([upstream, bench.client, vars(bench.client)])
+
+
+class TestLimits:
+    """What the server says about how often it may be asked."""
+
+    def test_headers_are_told(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """The meter learns the limit and what remains."""
+        headers = {"X-Sentry-Rate-Limit-Limit": "20", "X-Sentry-Rate-Limit-Remaining": "7"}
+        server.get(STATS, body=GOOD, headers=headers)
+
+        bench.client.ask(question())
+
+        assert [(20, 7)] == bench.meter.rate_limits
+
+    @pytest.mark.parametrize("text", ["None", "", "garbage"])
+    def test_garbage(self, server: responses.RequestsMock, bench: Bench, text: str) -> None:
+        """Headers without numbers say nothing."""
+        headers = {f"X-Sentry-Rate-Limit-{name}": text for name in ("Limit", "Remaining", "Reset")}
+        for _ in range(2):
+            server.get(STATS, body=GOOD, headers=headers)
+
+        bench.client.ask(question())
+        bench.client.ask(question())
+
+        assert [] == bench.meter.rate_limits
+        assert [] == bench.waited()
+
+    @pytest.mark.parametrize(
+        ("reset", "expected"),
+        [(str(NOW + 3), [3]), (str(NOW + 9999), [60]), (str(NOW - 9999), []), ("None", [1])],
+    )
+    def test_nothing_remains(
+        self, server: responses.RequestsMock, bench: Bench, reset: str, expected: list[float]
+    ) -> None:
+        """When nothing remains, the next request waits for the reset, within reason."""
+        headers = {"X-Sentry-Rate-Limit-Remaining": "0", "X-Sentry-Rate-Limit-Reset": reset}
+        server.get(STATS, body=GOOD, headers=headers)
+        server.get(STATS, body=GOOD)
+
+        bench.client.ask(question())
+        bench.client.ask(question())
+
+        assert expected == bench.waited()
+        assert expected == [round(seconds, 3) for seconds in bench.meter.waits]
+
+    def test_skewed_clock(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """The server's own date, not our clock, says how far away the reset is."""
+        server.get(
+            STATS,
+            body=GOOD,
+            headers={
+                "X-Sentry-Rate-Limit-Remaining": "0",
+                "X-Sentry-Rate-Limit-Reset": "1772100002",
+                "Date": "Thu, 26 Feb 2026 10:00:00 GMT",
+            },
+        )
+        server.get(STATS, body=GOOD)
+
+        bench.client.ask(question())
+        bench.client.ask(question())
+
+        assert [2] == bench.waited()
+
+    def test_too_often(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """A 429 of the endpoint is waited for, and then the question is asked again."""
+        refuse(server, 429, TOO_OFTEN, {"X-Sentry-Rate-Limit-Reset": str(NOW + 1)}, times=2)
+        server.get(STATS, body=GOOD)
+
+        answer = bench.client.ask(question())
+
+        assert (6,) == answer.groups[0].totals
+        assert [1, 1] == bench.waited()
+        assert [429, 429, 200] == [code for _, code in bench.meter.requests]
+        assert [("stats_v2", "rate_limited")] * 2 == bench.meter.failures
+
+    def test_too_often_for_long(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """Without a reset the pauses grow, and after five more attempts it is given up."""
+        refuse(server, 429, TOO_OFTEN, times=6)
+        with pytest.raises(RateLimitError):
+            bench.client.ask(question())
+
+        assert [1, 2, 4, 8, 16] == bench.waited()
+        assert 31 == pytest.approx(sum(bench.meter.waits), abs=0.01)
+
+    def test_crowded(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """Too many at once has nothing to do with the reset: the pauses grow."""
+        refuse(server, 429, CROWDED, {"X-Sentry-Rate-Limit-Reset": str(NOW + 50)}, times=3)
+        server.get(STATS, body=GOOD)
+
+        bench.client.ask(question())
+
+        assert [1, 2, 4] == bench.waited()
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [("7", 7), ("3600", 60), ("Wed, 25 Feb 2026 06:13:30 GMT", 10), ("soon", 1)],
+    )
+    def test_retry_after(
+        self, server: responses.RequestsMock, bench: Bench, text: str, expected: float
+    ) -> None:
+        """A proxy's Retry-After is obeyed, within reason."""
+        refuse(server, 429, "", {"Retry-After": text})
+        server.get(STATS, body=GOOD)
+
+        bench.client.ask(question())
+
+        assert [expected] == bench.waited()
+
+    def test_retry_after_of_another_status(
+        self, server: responses.RequestsMock, bench: Bench
+    ) -> None:
+        """With a 503 it holds the token back, though the question has failed."""
+        refuse(server, 503, "", {"Retry-After": "5"})
+        server.get(STATS, body=GOOD)
+        with pytest.raises(ServerError):
+            bench.client.ask(question())
+
+        bench.client.ask(question())
+
+        assert [5] == bench.waited()
+
+    @pytest.mark.parametrize(
+        ("status", "detail"),
+        [(429, STORE), (429, STORE.strip()), (429, "Query timeout. Please try"), (504, TIMED_OUT)],
+    )
+    def test_store(
+        self, server: responses.RequestsMock, bench: Bench, status: int, detail: str
+    ) -> None:
+        """The store's refusal is not repeated; the token rests for half a minute."""
+        refuse(server, status, detail, {"X-Sentry-Rate-Limit-Remaining": "12"})
+        server.get(STATS, body=GOOD)
+        with pytest.raises(TooHeavyError) as caught:
+            bench.client.ask(question())
+
+        bench.client.ask(question())
+
+        assert status == caught.value.status
+        assert [30] == bench.waited()
+        assert [("stats_v2", "too_heavy")] == bench.meter.failures
+
+
+class TestAskAll:
+    """Several questions."""
+
+    def test_order(self, bench: Bench) -> None:
+        """Answers come in the order of the questions, a heavy one's error in its place."""
+        questions = [
+            question("category", "outcome", fields=[field])
+            for field in ("sum(quantity)", "heavy", "sum(quantity)")
+        ]
+
+        with responses.RequestsMock() as server:
+            server.add_callback(responses.GET, STATS, self.respond)
+            found = bench.client.ask_all(questions)
+
+        assert [Answer, TooHeavyError, Answer] == [type(one) for one in found]
+
+    def test_error(self, bench: Bench) -> None:
+        """Any other error is raised, and what has not begun is not asked."""
+        with responses.RequestsMock() as server:
+            server.get(STATS, status=403)
+            with pytest.raises(ForbiddenError):
+                bench.client.ask_all([question()] * 50)
+
+        assert len(bench.meter.requests) <= 2
+
+    @staticmethod
+    def respond(request: requests.PreparedRequest) -> tuple[int, dict[str, str], bytes]:
+        """Refuse what is heavy."""
+        if "heavy" in str(request.url):
+            return 429, {}, json.dumps({"detail": STORE}).encode()
+        return 200, {}, GOOD
+
+
+def page(*ids: int) -> list[dict[str, Any]]:
+    """Return a page of the projects list."""
+    return [{"id": str(number), "slug": f"p{number}", "platform": None} for number in ids]
+
+
+def link(cursor: str, *, more: bool = True) -> dict[str, str]:
+    """Return the header that leads to the next page."""
+    previous = '<https://other.example.com/>; rel="previous"; results="false"; cursor="0:0:1"'
+    results = str(more).lower()
+    following = f'<https://other.example.com/>; rel="next"; results="{results}"; cursor="{cursor}"'
+    return {"Link": f"{previous}, {following}"}
+
+
+class TestProjects:
+    """The projects list."""
+
+    def test_pages(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """All pages are read, from the host that is configured, whatever the links say."""
+        server.get(PROJECTS, json=page(1, 2), headers=link("100:1:0"))
+        server.get(PROJECTS, json=page(2, 3), headers=link("100:2:0", more=False))
+
+        projects = bench.client.projects()
+
+        fixed = [("per_page", "100"), ("collapse", "latestDeploys"), ("collapse", "unusedFeatures")]
+        queries = [parse_qsl(urlsplit(str(call.request.url)).query) for call in server.calls]
+        assert [1, 2, 3] == list(projects.by_id)
+        assert Project(3, "p3", "", accessible=True) == projects.by_slug["p3"]
+        assert [fixed, [*fixed, ("cursor", "100:1:0")]] == queries
+        assert [("projects", 200)] * 2 == bench.meter.requests
+
+    def test_without_links(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """A list without a Link header is one page."""
+        server.get(PROJECTS, json=page(1))
+
+        assert [1] == list(bench.client.projects().by_id)
+
+    def test_circle(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """Pages that lead back to one another are given up."""
+        for cursor in ("a", "b", "a"):
+            server.get(PROJECTS, json=page(1), headers=link(cursor))
+        with pytest.raises(BadAnswerError, match="do not come to an end"):
+            bench.client.projects()
+
+        assert [("projects", "bad_answer")] == bench.meter.failures
+
+    def test_endless(self, bench: Bench) -> None:
+        """So are pages without an end."""
+        numbers = iter(range(2 * PAGE_LIMIT))
+        with responses.RequestsMock() as server:
+            server.add_callback(
+                responses.GET,
+                PROJECTS,
+                lambda _request: (200, link(str(next(numbers))), b"[]"),
+            )
+            with pytest.raises(BadAnswerError):
+                bench.client.projects()
+
+        assert PAGE_LIMIT == len(bench.meter.requests)
+
+    def test_bad_page(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """A page of another shape fails the whole list, with the place."""
+        server.get(PROJECTS, json=[*page(1), {"id": "2"}])
+        with pytest.raises(BadAnswerError) as caught:
+            bench.client.projects()
+
+        assert "[1].slug" == caught.value.path
+        assert [("projects", "bad_answer")] == bench.meter.failures
+
+    def test_renamed_organization(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """An organization that is not there is told as such, even without a body."""
+        server.get(PROJECTS, status=404)
+        with pytest.raises(NotFoundError, match=r"^404$"):
+            bench.client.projects()
+
+        assert [("projects", "not_found")] == bench.meter.failures
+
+    def test_too_often(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """The list, which shares its limit with other callers, is asked for again too."""
+        server.get(PROJECTS, status=429, json={"detail": TOO_OFTEN})
+        server.get(PROJECTS, json=page(1))
+
+        assert [1] == list(bench.client.projects().by_id)
+        assert [1] == bench.waited()

@@ -1,0 +1,280 @@
+"""What one token may do, and what an answer's headers say about it."""
+
+import math
+import threading
+from functools import partial
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.sentry.limits import (
+    LONGEST_PAUSE,
+    Allowance,
+    Notice,
+    TokenLimits,
+    limits_by_token,
+    read_notice,
+)
+from tests.sentry.fakes import FakeClock
+
+NOW = 1_772_000_000.0
+DATE = "Wed, 25 Feb 2026 06:13:20 GMT"
+
+
+def limits(clock: FakeClock, concurrency: int = 4, rate: float = 10) -> TokenLimits:
+    """Return limits that wait on ``clock``."""
+    return TokenLimits(Allowance(concurrency, rate), clock=clock, sleep=clock.sleep)
+
+
+class TestPace:
+    """Requests per second."""
+
+    def test_first_request(self) -> None:
+        """The first request need not wait."""
+        clock = FakeClock()
+
+        with limits(clock).turn() as told:
+            assert 0 == told
+
+        assert [] == clock.slept
+
+    def test_even(self) -> None:
+        """Requests that come at once begin evenly, and that is no throttling by Sentry."""
+        clock = FakeClock(0.0)
+        token = limits(clock, rate=4)
+        begun, told = [], []
+
+        for _ in range(5):
+            with token.turn() as seconds:
+                begun.append(clock())
+                told.append(seconds)
+
+        assert [0, 0.25, 0.5, 0.75, 1] == begun
+        assert [0] * 5 == told
+
+    @given(
+        st.lists(st.floats(0, 2), min_size=2, max_size=60),
+        st.floats(0.2, 50),
+        st.lists(st.floats(0, 0.3), max_size=10),
+    )
+    def test_never_above_the_rate(
+        self, arrivals: list[float], rate: float, late: list[float]
+    ) -> None:
+        """In no second begin more requests than the rate, however they come and oversleep."""
+        clock = FakeClock(0.0)
+
+        def oversleep(seconds: float) -> None:
+            clock.sleep(seconds + (late.pop() if late else 0))
+
+        token = TokenLimits(Allowance(4, rate), clock=clock, sleep=oversleep)
+        begun = []
+        for gap in arrivals:
+            clock.now += gap
+            with token.turn():
+                begun.append(clock())
+
+        assert all(
+            sum(start <= moment < start + 1 - 1e-6 for moment in begun) <= math.ceil(rate)
+            for start in begun
+        )
+
+
+class TestPause:
+    """Waiting because the server said so."""
+
+    def test_pause(self) -> None:
+        """A request waits until the pause is over, and tells for how long."""
+        clock = FakeClock()
+        token = limits(clock)
+        token.pause(30)
+        clock.now += 10
+
+        with token.turn() as told:
+            assert 20 == told
+
+        assert [20] == clock.slept
+
+    @pytest.mark.parametrize("seconds", [61, 1e300, math.inf])
+    def test_longest(self, seconds: float) -> None:
+        """No pause is longer than the longest."""
+        clock = FakeClock()
+        token = limits(clock)
+        token.pause(seconds)
+
+        with token.turn() as told:
+            assert LONGEST_PAUSE == told
+
+    def test_shorter_later(self) -> None:
+        """A shorter pause does not cut a longer one."""
+        clock = FakeClock()
+        token = limits(clock)
+        token.pause(30)
+        token.pause(1)
+
+        with token.turn() as told:
+            assert 30 == told
+
+    def test_longer_while_asleep(self) -> None:
+        """A pause that another request brings counts for those that already wait."""
+        clock = FakeClock()
+
+        def sleep(seconds: float) -> None:
+            if not clock.slept:
+                token.pause(50)
+            clock.sleep(seconds)
+
+        token = TokenLimits(Allowance(4, 10), clock=clock, sleep=sleep)
+        token.pause(5)
+
+        with token.turn() as told:
+            assert 50 == told
+
+
+class TestRunAll:
+    """Several tasks at once."""
+
+    def test_order(self) -> None:
+        """Results come in the order of the tasks."""
+        tasks = [partial(str, number) for number in range(20)]
+
+        assert [str(number) for number in range(20)] == limits(FakeClock()).run_all(tasks)
+
+    def test_nothing(self) -> None:
+        """No tasks have no results."""
+        assert [] == limits(FakeClock()).run_all(())
+
+    def test_at_once(self) -> None:
+        """As many run at once as may be in flight: here two that wait for each other."""
+        meeting = threading.Barrier(2, timeout=10)
+        token = limits(FakeClock(), concurrency=2)
+
+        def task() -> int:
+            with token.turn():
+                return meeting.wait()
+
+        assert {0, 1} == set(token.run_all([task, task]))
+
+    def test_never_more(self) -> None:
+        """Several callers together never have more in flight than the token may."""
+        token = limits(FakeClock(), concurrency=3)
+        in_flight, seen = [0], []
+        lock = threading.Lock()
+
+        def task() -> None:
+            with token.turn():
+                with lock:
+                    in_flight[0] += 1
+                    seen.append(in_flight[0])
+                with lock:
+                    in_flight[0] -= 1
+
+        caller = threading.Thread(target=token.run_all, args=([task] * 50,))
+        caller.start()
+        token.run_all([task] * 50)
+        caller.join()
+
+        assert 100 == len(seen)
+        assert max(seen) <= 3
+
+    def test_error(self) -> None:
+        """The first error is raised, and what has not begun never does."""
+        begun = []
+
+        def task(number: int) -> None:
+            begun.append(number)
+            if number == 3:
+                raise KeyError(number)
+
+        with pytest.raises(KeyError, match="3"):
+            limits(FakeClock(), concurrency=1).run_all([partial(task, n) for n in range(10)])
+
+        assert [0, 1, 2, 3] == begun
+
+    def test_daemons(self) -> None:
+        """A request that hangs cannot keep the process from ending."""
+        found = limits(FakeClock()).run_all([lambda: threading.current_thread().daemon])
+
+        assert [True] == found
+
+
+class TestSharing:
+    """Organizations that are read with the same token."""
+
+    def test_smallest(self) -> None:
+        """They share one object, with the smaller of each of their figures."""
+        found = limits_by_token(
+            [("a", Allowance(4, 5)), ("b", Allowance(9, 9)), ("a", Allowance(2, 10))]
+        )
+
+        assert {"a": Allowance(2, 5), "b": Allowance(9, 9)} == {
+            key: token.allowance for key, token in found.items()
+        }
+
+
+class TestNotice:
+    """Headers, which may hold anything."""
+
+    def test_sentry(self) -> None:
+        """Sentry's headers are read, the reset held against the server's own clock."""
+        headers = {
+            "X-Sentry-Rate-Limit-Limit": "20",
+            "X-Sentry-Rate-Limit-Remaining": "0",
+            "X-Sentry-Rate-Limit-Reset": str(int(NOW) + 1),
+            "Date": DATE,
+        }
+
+        assert Notice(20, 0, 1.0, None) == read_notice(headers, NOW + 5000)
+
+    def test_silent(self) -> None:
+        """A server without limits says nothing."""
+        assert Notice(None, None, None, None) == read_notice({}, NOW)
+
+    @pytest.mark.parametrize("text", ["None", "", "-1", "1.5", "1e9", "१", "9" * 40, "x" * 9999])
+    def test_garbage(self, text: str) -> None:
+        """What is no number counts as absent."""
+        headers = {
+            f"X-Sentry-Rate-Limit-{name}": text for name in ("Limit", "Remaining", "Reset")
+        } | {"Retry-After": text, "Date": text}
+
+        assert Notice(None, None, None, None) == read_notice(headers, NOW)
+
+    @pytest.mark.parametrize(
+        ("reset", "expected"), [(NOW + 3, 3.0), (NOW - 3, 0.0), (NOW + 1e6, 1e6)]
+    )
+    def test_reset_without_date(self, reset: float, expected: float) -> None:
+        """Without a date, the reset is held against our clock; one in the past is now."""
+        notice = read_notice({"X-Sentry-Rate-Limit-Reset": str(int(reset))}, NOW)
+
+        assert expected == notice.reset
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("120", 120.0),
+            ("Wed, 25 Feb 2026 06:13:50 GMT", 30.0),
+            ("Wed, 25 Feb 2026 06:00:00 GMT", 0.0),
+        ],
+    )
+    def test_retry_after(self, text: str, expected: float) -> None:
+        """Retry-After is seconds or a date."""
+        assert expected == read_notice({"Retry-After": text, "Date": DATE}, 0).retry_after
+
+    @given(st.dictionaries(st.sampled_from(["Date", "Retry-After"]), st.text()))
+    def test_arbitrary(self, headers: dict[str, str]) -> None:
+        """No header makes reading fail."""
+        assert None is read_notice(headers, NOW).limit
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "Wed, 25 Feb 99999999999 06:13:20 GMT",
+            "Wed, 99 Feb 2026 99:99:99 GMT",
+            "1 Jan 2026 00:00:00 +99999999999999999999",
+            ",",
+            "Mon,",
+        ],
+    )
+    def test_odd_dates(self, text: str) -> None:
+        """No date makes reading fail, however odd."""
+        assert None is read_notice({"Retry-After": text, "Date": text}, NOW).limit
