@@ -1,0 +1,1 @@
+"""From answers to numbers: what to ask, what to believe, what to count."""

@@ -1,0 +1,244 @@
+"""The ledger: what one query has seen, bucket by bucket, and what it has counted of it.
+
+For each bucket of the lookback it keeps the value last read of each series and how much of it
+was counted. Counters gain what is new, and never fall. `reckon` works out what readings change,
+without changing anything; `Ledger.apply` takes that change over. Between the two the change is
+written down, where the ledger shall outlive the process.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol, TypeVar
+
+from exporter.collect.subject import Rows, Series
+
+RISE_AFTER: Final = 120
+"""Seconds for which a counter born later is shown at 0, so that a scrape sees it there."""
+
+
+class KeepError(Exception):
+    """A change could not be written down, and so must not be shown either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a poll read of one bucket.
+
+    ``told`` is the same bucket without project, for queries by project. ``finished`` tells whether
+    the bucket was finished when it was read, ``whole`` whether it is proven.
+    """
+
+    rows: Mapping[Series, int]
+    told: Mapping[Series, int] = field(default_factory=dict)
+    finished: bool = False
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Book(Found):
+    """One bucket of the ledger: what was last found, and what was counted beyond it.
+
+    ``fallen`` holds, for series whose value fell, how much more than it was counted.
+    """
+
+    fallen: Mapping[Series, int] = field(default_factory=dict)
+
+    def counted(self, series: Series) -> int:
+        """Return how much of ``series`` has been counted in this bucket."""
+        return self.rows.get(series, 0) + self.fallen.get(series, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a poll does to a ledger: new books and counter values, and what was noticed.
+
+    ``born`` names the counters that were not there before, ``dropped`` the books that leave.
+    ``revisions`` counts the finished values that grew, ``regressions`` those that fell.
+    """
+
+    books: Mapping[int, Book]
+    dropped: frozenset[int]
+    counters: Mapping[Series, int]
+    born: Mapping[Series, float]
+    counts_from: int
+    revisions: int
+    regressions: int
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What one query has seen and counted.
+
+    A bucket that is read for the first time is counted if it starts at ``counts_from`` or later:
+    what was there before the first poll, or has left the lookback, is taken as it is found.
+    ``born`` holds when the counters that came after the first poll were first shown.
+    """
+
+    books: dict[int, Book] = field(default_factory=dict)
+    counters: dict[Series, int] = field(default_factory=dict)
+    born: dict[Series, float] = field(default_factory=dict)
+    counts_from: int | None = None
+
+    def apply(self, change: Change) -> None:
+        """Take ``change`` over."""
+        self.books.update(change.books)
+        for start in change.dropped:
+            self.books.pop(start, None)
+        self.counters.update(change.counters)
+        self.born.update(change.born)
+        self.counts_from = change.counts_from
+
+    def seen(self) -> set[Series]:
+        """Return the series of every bucket there is."""
+        return {series for book in self.books.values() for series in book.rows}
+
+    def shown_counters(self, now: float) -> dict[Series, int]:
+        """Return the counters as they are to be shown at ``now``, the newest ones still at 0."""
+        early = {series for series, at in self.born.items() if now < at + RISE_AFTER}
+        return {s: 0 if s in early else value for s, value in self.counters.items()}
+
+    def next_rise(self, now: float) -> float | None:
+        """Return when the next counter leaves 0, ``None`` if none waits."""
+        rises = (at + RISE_AFTER for at in self.born.values())
+        return min((rise for rise in rises if now < rise), default=None)
+
+
+class Keeper(Protocol):
+    """What keeps a ledger beyond the life of the process."""
+
+    def save(self, change: Change, now: float) -> None:
+        """Write ``change``, the outcome of a poll that began at ``now``, or raise `KeepError`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A ledger, when the last poll in it began, and what keeps it if anything does."""
+
+    ledger: Ledger
+    last_success: float = 0
+    keeper: Keeper | None = None
+
+
+def reckon(
+    ledger: Ledger,
+    found: Mapping[int, Found],
+    *,
+    now: float,
+    running_end: int,
+    keep_from: int,
+    readable: frozenset[int] | None = None,
+) -> Change:
+    """Return what ``found``, read at ``now``, changes in ``ledger``.
+
+    Books before ``keep_from`` are dropped; what ends at ``running_end`` or before and is there at
+    the first poll is not counted. For a query by project, ``readable`` are the projects that the
+    token can read: what others hold is put under project 0, in the books too, for good.
+    """
+    first = ledger.counts_from is None
+    counts_from = running_end if ledger.counts_from is None else ledger.counts_from
+    before = {start: _folded(book, readable) for start, book in ledger.books.items()}
+    books = {start: book for start, book in before.items() if book is not ledger.books[start]}
+    entries: dict[int, _Entry] = {}
+    for start, one in found.items():
+        counted = before.get(start)
+        if counted is None and start >= counts_from:
+            counted = Book({})
+        entries[start] = _entered(counted, _folded(one, readable), by_project=readable is not None)
+        books[start] = entries[start].book
+    counters = _gained(ledger.counters, entries.values())
+    return Change(
+        books={start: book for start, book in books.items() if start >= keep_from},
+        dropped=frozenset(start for start in ledger.books if start < keep_from),
+        counters=counters,
+        born={} if first else {s: now for s in counters if s not in ledger.counters},
+        counts_from=max(counts_from, keep_from),
+        revisions=sum(entry.revisions for entry in entries.values()),
+        regressions=sum(entry.regressions for entry in entries.values()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What one bucket becomes, and what its series gain by it."""
+
+    book: Book
+    gains: Mapping[Series, int]
+    revisions: int
+    regressions: int
+
+
+def _entered(before: Book | None, found: Found, *, by_project: bool) -> _Entry:
+    """Enter ``found`` over ``before``; ``None`` is a bucket whose contents are not counted."""
+    if before is None:
+        before = Book(found.rows)
+    counted = {series: before.counted(series) for series in {*before.rows, *before.fallen}}
+    gains: Rows = {}
+    fallen: Rows = {}
+    for series in {*counted, *found.rows}:
+        new = found.rows.get(series, 0) - counted.get(series, 0)
+        if new > 0:
+            gains[series] = new
+        elif new < 0:
+            fallen[series] = -new
+    if by_project:
+        _reattribute(gains, fallen)
+    rows = {**dict.fromkeys(fallen, 0), **found.rows}
+    book = Book(rows, found.told, found.finished, found.whole, fallen)
+    grown = (s for s, value in found.rows.items() if value > before.rows.get(s, 0))
+    shrunk = (s for s, value in fallen.items() if value > before.fallen.get(s, 0))
+    revisions = sum(1 for _ in grown) if before.finished else 0
+    regressions = sum(1 for _ in shrunk) if before.finished else 0
+    return _Entry(book, gains, revisions, regressions)
+
+
+def _reattribute(gains: Rows, fallen: Rows) -> None:
+    """Let what moved between a project and project 0 be no gain: it has been counted already."""
+    for series in list(gains):
+        rest = series.without_project()
+        sources = [rest] if series.project else _parts(fallen, rest)
+        for source in sources:
+            moved = min(gains[series], fallen.get(source, 0))
+            gains[series] -= moved
+            fallen[source] = fallen.get(source, 0) - moved
+    for series in [series for series, value in fallen.items() if not value]:
+        del fallen[series]
+
+
+def _parts(fallen: Rows, rest: Series) -> list[Series]:
+    return [series for series in fallen if series.project and series.without_project() == rest]
+
+
+_F = TypeVar("_F", bound=Found)
+
+
+def _folded(found: _F, readable: frozenset[int] | None) -> _F:
+    """Return ``found`` with what is not in ``readable`` under project 0."""
+    if readable is None:
+        return found
+    if all(s.project in readable or not s.project for s in found.rows):
+        return found
+    if isinstance(found, Book):
+        return replace(
+            found, rows=_fold(found.rows, readable), fallen=_fold(found.fallen, readable)
+        )
+    return replace(found, rows=_fold(found.rows, readable))
+
+
+def _fold(rows: Mapping[Series, int], readable: frozenset[int]) -> Rows:
+    folded: Rows = {}
+    for series, value in rows.items():
+        key = series if series.project in readable else series.without_project()
+        folded[key] = folded.get(key, 0) + value
+    return folded
+
+
+def _gained(counters: Mapping[Series, int], entries: Iterable[_Entry]) -> Rows:
+    """Return the counters that move or are new, with their new values."""
+    moved: Rows = {}
+    for entry in entries:
+        for series in entry.book.rows:
+            gain = entry.gains.get(series, 0)
+            if gain or series not in counters:
+                moved[series] = moved.get(series, counters.get(series, 0)) + gain
+    return moved

@@ -1,0 +1,244 @@
+"""One query: when it is polled, what a poll does, and what it reports."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Final, Protocol, TypeVar
+
+import structlog
+
+from exporter import buckets
+from exporter.buckets import Window
+from exporter.categories import Unit, unit_of
+from exporter.collect.directory import ProjectDirectory
+from exporter.collect.ledger import Found, KeepError, Kept, Ledger, reckon
+from exporter.collect.plan import Cut, Plan, Reply
+from exporter.collect.reading import read_window
+from exporter.collect.report import Publisher, Report, View
+from exporter.collect.subject import Rows, Series, subject_of
+from exporter.config import Organization, Query
+from exporter.sentry.errors import SentryError
+from exporter.sentry.projects import ProjectList
+from exporter.sentry.stats import Question
+
+FIRST_PAUSE: Final = 10
+LASTING_PAUSE: Final = 300
+LONGEST_PAUSE: Final = 3600
+"""Seconds before a failed poll is tried again: the first pause, the first one where somebody has
+to mend something, and what doubling them ends at."""
+
+LONGEST_CATCH_UP: Final = 30 * 86400
+
+_log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+
+class Asks(Protocol):
+    """What answers questions."""
+
+    def ask_all(self, questions: Sequence[Question]) -> list[Reply]:
+        """Return the replies in the order of the questions."""
+        ...
+
+
+class QueryPoller:
+    """Polls one query, keeps its ledger, and reports after everything that changes it.
+
+    Time comes in as ``now``, seconds since the epoch. At most one thread may be inside at a time.
+    """
+
+    def __init__(
+        self,
+        organization: Organization,
+        query: Query,
+        client: Asks,
+        directory: ProjectDirectory,
+        publisher: Publisher,
+        *,
+        kept: Kept | None = None,
+        timer: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._organization = organization
+        self._query = query
+        self._client = client
+        self._directory = directory
+        self._publisher = publisher
+        kept = kept or Kept(Ledger())
+        self._keeper = kept.keeper
+        self._ledger = kept.ledger
+        self._timer = timer
+        self._cut: Cut | None = None
+        self._failures = 0
+        self._reasons: Counter[str] = Counter()
+        self._requests = 0
+        self._labels: Mapping[int, str] | None = None
+        self._shown_at: float | None = None
+        self._next_change: float | None = None
+        self._report = Report(organization.slug, query.name, last_success=kept.last_success)
+        self._log = _log.bind(organization=organization.slug, query=query.name)
+
+    @property
+    def report(self) -> Report:
+        """What was last published."""
+        return self._report
+
+    def due(self, now: float) -> bool:
+        """Tell whether it is time to poll.
+
+        A clock that was set back by more than two intervals makes the next poll a matter of the
+        new time; by less, it makes no slot come twice.
+        """
+        if self._report.next_poll - now > 2 * self._query.poll_interval:
+            self._report = replace(self._report, next_poll=self._next_slot(now))
+        return now >= self._report.next_poll
+
+    def heed(self, now: float) -> None:
+        """Publish anew if time alone changes what is to be shown."""
+        if self._next_change is not None and now >= self._next_change:
+            self._publish(self._report, now)
+
+    def poll(self, now: float) -> Report:
+        """Poll once; whatever goes wrong is in the report, and changes no data."""
+        began = self._timer()
+        self._requests = 0
+        try:
+            backlog = self._poll(now)
+        except SentryError as error:
+            report = self._failed(error.reason, now, lasting=error.lasting)
+            self._log.warning("poll failed", reason=error.reason, error=str(error))
+        except KeepError as error:
+            report = self._failed("state", now, lasting=False)
+            self._log.error("poll failed", reason="state", error=str(error))
+        except Exception:  # noqa: BLE001 - a fault of ours must not end the process either
+            report = self._failed("internal", now, lasting=True)
+            self._log.exception("poll failed", reason="internal")
+        else:
+            self._failures = 0
+            next_poll = now if backlog else self._next_slot(now)
+            report = replace(self._report, up=True, last_success=now, next_poll=next_poll)
+        report = replace(
+            report,
+            polls=report.polls + 1,
+            duration=self._timer() - began,
+            requests=self._requests,
+            failures=dict(self._reasons),
+        )
+        self._publish(report, now)
+        return self._report
+
+    def _poll(self, now: float) -> bool:
+        query, settle = self._query, self._organization.settle
+        finished = buckets.latest_finished(now, query.interval, settle)
+        lookback = buckets.lookback_window(now, query.interval, settle, query.lookback)
+        window = self._window(lookback)
+        projects, trouble = self._projects(now)
+        subject = subject_of(self._query, projects)
+        accessible = tuple(sorted(projects.accessible)) if projects else ()
+        plan = read_window(subject, window, finished, self._ledger.books, accessible, self._cut)
+        harvest = self._drive(plan)
+        self._cut = harvest.cut or self._cut
+        if projects is not None and subject.by_project:
+            projects = self._directory.resolve(_ids(harvest.found), now)
+        change = reckon(
+            self._ledger,
+            harvest.found,
+            now=now,
+            running_end=window.end,
+            keep_from=window.start if harvest.backlog else lookback.start,
+            readable=projects.accessible if projects and subject.by_project else None,
+        )
+        if self._keeper is not None:
+            self._keeper.save(change, now)
+        self._ledger.apply(change)
+        self._labels = None if projects is None else self._directory.labels(projects)
+        self._shown_at = now
+        self._report = replace(
+            self._report,
+            revisions=self._report.revisions + change.revisions,
+            regressions=self._report.regressions + change.regressions,
+        )
+        if trouble is not None:
+            raise trouble
+        return harvest.backlog
+
+    def _drive(self, plan: Plan[T]) -> T:
+        try:
+            questions = next(plan)
+            while True:
+                self._requests += len(questions)
+                questions = plan.send(self._client.ask_all(questions))
+        except StopIteration as done:
+            answer: T = done.value
+            return answer
+
+    def _window(self, lookback: Window) -> Window:
+        """Return the lookback, and before it what a gap in the ledger has left to catch up with."""
+        oldest = min(self._ledger.books, default=lookback.start)
+        limit = buckets.floor(lookback.end - LONGEST_CATCH_UP, lookback.interval)
+        return replace(lookback, start=max(min(oldest, lookback.start), limit))
+
+    def _projects(self, now: float) -> tuple[ProjectList | None, SentryError | None]:
+        """Return the projects if the query has to do with them, or why there are none."""
+        if "project" not in self._query.group_by and not self._query.filter.project:
+            return None, None
+        try:
+            return self._directory.projects(now), None
+        except SentryError as error:
+            if all(name.isdigit() for name in self._query.filter.project):
+                return None, error
+            raise
+
+    def _next_slot(self, now: float) -> float:
+        return buckets.next_slot(now, self._query.poll_interval, self._organization.settle)
+
+    def _failed(self, reason: str, now: float, *, lasting: bool) -> Report:
+        self._reasons[reason] += 1
+        pause = (LASTING_PAUSE if lasting else FIRST_PAUSE) * 2 ** min(self._failures, 16)
+        self._failures += 1
+        again = min(now + min(pause, LONGEST_PAUSE), self._next_slot(now))
+        return replace(self._report, up=False, next_poll=again)
+
+    def _publish(self, report: Report, now: float) -> None:
+        view = self._view(now)
+        changes = [] if self._shown_at is None or view is None else [self._shown_at + self._max_age]
+        rise = self._ledger.next_rise(now)
+        self._next_change = min([*changes, *([] if rise is None else [rise])], default=None)
+        self._report = replace(report, view=view)
+        self._publisher.publish(self._report)
+
+    @property
+    def _max_age(self) -> float:
+        return max(self._organization.max_age, 2 * self._query.poll_interval)
+
+    def _view(self, now: float) -> View | None:
+        if self._shown_at is None or now - self._shown_at >= self._max_age:
+            return None
+        query, ledger = self._query, self._ledger
+        start = buckets.latest_finished(self._shown_at, query.interval, self._organization.settle)
+        running = buckets.floor(self._shown_at, query.interval)
+        if start not in ledger.books:
+            return None
+        seen = ledger.seen()
+        return View(
+            start=start,
+            interval=query.interval,
+            whole=ledger.books[start].whole,
+            bucket=_filled(ledger.books[start].rows, seen),
+            running=_filled(ledger.books[running].rows, seen)
+            if query.poll_interval < query.interval
+            else None,
+            counters=ledger.shown_counters(now) if query.counters else None,
+            projects=self._labels,
+            unit=unit_of(query.filter.category[0]) if query.filter.category else Unit.EVENTS,
+        )
+
+
+def _filled(rows: Mapping[Series, int], seen: Collection[Series]) -> Rows:
+    """Return ``rows`` with a zero for each series that was seen elsewhere."""
+    return {series: rows.get(series, 0) for series in seen}
+
+
+def _ids(found: Mapping[int, Found]) -> frozenset[int]:
+    return frozenset(s.project for one in found.values() for s in one.rows) - {0}

@@ -1,0 +1,115 @@
+"""What one poll reads: the buckets of a window that have changed since they were last read.
+
+Pure, a plan like those of `exporter.collect.plan`. A query without project reads its whole window
+in one question. One by project first reads the window without project, which is one question too
+and tells which buckets have changed; only those are asked by project, the newest first.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from exporter.buckets import Window
+from exporter.collect.ledger import Book, Found
+from exporter.collect.plan import (
+    Cut,
+    Plan,
+    ProjectReading,
+    Reading,
+    read_projects,
+    read_series,
+    together,
+)
+from exporter.collect.rows import nonzero
+from exporter.collect.subject import Rows, Subject
+
+AT_ONCE: Final = 48
+"""How many buckets a poll reads by project; what is left is read by the polls that follow it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Harvest:
+    """What a poll brought home: ``backlog`` if there are buckets that it left for the next."""
+
+    found: Mapping[int, Found]
+    backlog: bool = False
+    cut: Cut | None = None
+
+
+def read_window(
+    subject: Subject,
+    window: Window,
+    finished: int,
+    books: Mapping[int, Book],
+    accessible: tuple[int, ...] = (),
+    cut: Cut | None = None,
+) -> Plan[Harvest]:
+    """Read what has changed in ``window``, of which buckets up to ``finished`` are finished.
+
+    ``books`` is what is known of it, ``accessible`` the projects that may be asked for in batches,
+    ``cut`` what the last harvest said of splitting.
+    """
+    told = yield from read_series(subject, subject.question(window))
+    if not subject.by_project:
+        return Harvest({start: _found(one, {}, finished >= start) for start, one in told.items()})
+    changed = [
+        start
+        for start in reversed(window.buckets())
+        if _moved(told[start], books.get(start), shown=start == finished)
+    ]
+    now = _first_of(changed, finished, books)
+    filled = [start for start in now if nonzero(told[start].rows)]
+    readings = yield from together(
+        [
+            read_projects(
+                subject, start, told[start], accessible, cut, _remainder(books.get(start))
+            )
+            for start in filled
+        ]
+    )
+    read = dict(zip(filled, readings, strict=True))
+    found = {
+        start: _found(
+            read.get(start, ProjectReading({}, told[start].whole)),
+            told[start].rows,
+            finished >= start,
+        )
+        for start in now
+    }
+    found |= dict(_now_finished(window, finished, books, found))
+    return Harvest(found, len(now) < len(changed), next((r.cut for r in readings if r.cut), None))
+
+
+def _found(reading: Reading, told: Rows, finished: bool) -> Found:  # noqa: FBT001
+    return Found(reading.rows, told, finished, reading.whole)
+
+
+def _moved(told: Reading, book: Book | None, *, shown: bool) -> bool:
+    """Tell whether to read a bucket (again): what is shown is also worth another try to prove."""
+    if book is None or nonzero(told.rows) != nonzero(book.told):
+        return True
+    return shown and told.whole and not book.whole
+
+
+def _first_of(changed: list[int], finished: int, books: Mapping[int, Book]) -> list[int]:
+    """Return what to read now: after a gap just the newest buckets, so that they show at once."""
+    fresh = [start for start in changed if start >= finished]
+    if finished not in books and fresh:
+        return fresh
+    return changed[:AT_ONCE]
+
+
+def _remainder(book: Book | None) -> Rows:
+    return (
+        {series: value for series, value in book.rows.items() if not series.project} if book else {}
+    )
+
+
+def _now_finished(
+    window: Window, finished: int, books: Mapping[int, Book], found: Mapping[int, Found]
+) -> Iterator[tuple[int, Found]]:
+    """Yield the buckets that have not changed since they were read, and are finished by now."""
+    for start in window.buckets():
+        book = books.get(start)
+        if book is not None and start not in found and start <= finished and not book.finished:
+            yield start, Found(book.rows, book.told, finished=True, whole=book.whole)

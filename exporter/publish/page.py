@@ -1,0 +1,93 @@
+"""The page that Prometheus reads: immutable bodies, replaced whenever a report comes in."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from threading import Lock
+
+from exporter.collect.report import ProjectInfo, Report
+from exporter.publish import families
+from exporter.publish.body import Body, Piece, body, piece
+from exporter.publish.families import Family
+from exporter.publish.own import OwnMetrics
+from exporter.publish.queries import project_sample, query_samples
+from exporter.publish.series import DataPieces, render
+from exporter.publish.text import header
+
+_REST = (families.PROJECT_INFO, *families.QUERY_FAMILIES)
+
+_Query = tuple[str, str]
+
+
+class Page:
+    """Takes reports, and gives out the page as it was after the last of them.
+
+    `chunks` takes no lock and renders nothing but the few lines about the process itself.
+    """
+
+    def __init__(self, own: OwnMetrics) -> None:
+        self._own = own
+        self._lock = Lock()
+        self._reports: dict[_Query, Report] = {}
+        self._data: dict[_Query, DataPieces] = {}
+        self._projects: dict[str, Sequence[ProjectInfo]] = {}
+        self._bodies = self._rendered()
+
+    def publish(self, report: Report) -> None:
+        """Show ``report`` in place of the one before of the same query."""
+        query = report.organization, report.query
+        data = render(*query, report.view)
+        with self._lock:
+            self._reports[query] = report
+            self._data[query] = data
+            self._bodies = self._rendered()
+
+    def publish_projects(self, organization: str, projects: Sequence[ProjectInfo]) -> None:
+        """Show ``projects`` as those of ``organization``, with the next report."""
+        with self._lock:
+            self._projects[organization] = projects
+
+    def chunks(self, *, openmetrics: bool, compressed: bool) -> Sequence[bytes]:
+        """Return the page, ready to be sent, in one of its forms."""
+        page = self._bodies[openmetrics]
+        live = self._own.live(openmetrics=openmetrics)
+        return page.gzipped(live) if compressed else page.plain(live)
+
+    def _rendered(self) -> Mapping[bool, Body]:
+        samples = self._samples()
+        return {
+            openmetrics: body(
+                [
+                    *self._data_pieces(openmetrics=openmetrics),
+                    piece(
+                        _blocks(samples, openmetrics=openmetrics)
+                        + self._own.settled(openmetrics=openmetrics).decode()
+                    ),
+                ]
+            )
+            for openmetrics in (False, True)
+        }
+
+    def _data_pieces(self, *, openmetrics: bool) -> Iterator[Piece]:
+        queries = sorted(self._data)
+        for family in families.DATA_FAMILIES:
+            pieces = [self._data[query].pieces.get(family.name) for query in queries]
+            if any(pieces):
+                yield piece(header(family, openmetrics=openmetrics))
+                yield from (one for one in pieces if one is not None)
+
+    def _samples(self) -> Mapping[Family, str]:
+        """Return all that is not data, by family."""
+        lines: dict[Family, list[str]] = {family: [] for family in _REST}
+        for organization, projects in sorted(self._projects.items()):
+            lines[families.PROJECT_INFO] += [project_sample(organization, one) for one in projects]
+        for query, report in sorted(self._reports.items()):
+            for family, line in query_samples(report, self._data[query].samples):
+                lines[family].append(line)
+        return {family: "".join(some) for family, some in lines.items()}
+
+
+def _blocks(samples: Mapping[Family, str], *, openmetrics: bool) -> str:
+    return "".join(
+        header(family, openmetrics=openmetrics) + lines
+        for family, lines in samples.items()
+        if lines
+    )

@@ -1,0 +1,40 @@
+"""Lines of the exposition formats. Pure.
+
+Sample lines read the same in the text format 0.0.4 and in OpenMetrics; only the lines about a
+family differ.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from exporter.publish.families import Family, Type
+
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\0": "\ufffd"})
+"""Prometheus takes a NUL byte for the end of the page, so it cannot stand in a label."""
+
+
+def label_set(names: Sequence[str], values: Iterable[str]) -> str:
+    """Return ``{name="value",…}``, escaped; nothing for no labels."""
+    pairs = (
+        f'{name}="{value.translate(_ESCAPES)}"' for name, value in zip(names, values, strict=True)
+    )
+    inside = ",".join(pairs)
+    return f"{{{inside}}}" if inside else ""
+
+
+def header(family: Family, *, openmetrics: bool) -> str:
+    """Return the lines that stand before a family's samples."""
+    if not openmetrics:
+        return f"# HELP {family.name} {family.help}\n# TYPE {family.name} {family.type}\n"
+    name = family.name.removesuffix("_total") if family.type is Type.COUNTER else family.name
+    unit = f"# UNIT {name} {family.unit}\n" if family.unit else ""
+    return f"# HELP {name} {family.help}\n# TYPE {name} {family.type}\n{unit}"
+
+
+def sample(family: Family, labels: Sequence[str], value: float) -> str:
+    """Return one sample's line."""
+    return f"{family.name}{label_set(family.labels, labels)} {number(value)}\n"
+
+
+def number(value: float) -> str:
+    """Return ``value`` as the formats write it, whole numbers without a point."""
+    return str(int(value)) if value == int(value) else repr(value)

@@ -1,0 +1,115 @@
+"""A store of outcome rows that answers questions as Sentry does, cut included. For unit tests."""
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+from exporter.collect.plan import Plan, Reply
+from exporter.sentry.errors import TooHeavyError
+from exporter.sentry.stats import ROW_LIMIT, Answer, By, Group, Question
+
+T = TypeVar("T")
+
+MERGED = {"default": "error", "security": "error"}
+
+
+class Row(NamedTuple):
+    """One row of the store, hourly rolled up: ``category`` as stored."""
+
+    project: int
+    category: str
+    outcome: str
+    reason: str
+    bucket: int
+    quantity: int
+
+
+@dataclass
+class Store:
+    """Rows, at how many an answer is cut, and the questions that were asked."""
+
+    rows: Sequence[Row]
+    limit: int = ROW_LIMIT
+    project_limit: int = ROW_LIMIT
+    refuse_over: int = 1 << 62
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.asked: list[Question] = []
+
+    def reply(self, question: Question) -> Reply:
+        """Answer ``question``."""
+        self.asked.append(question)
+        rows = [row for row in self.rows if _matches(row, question)]
+        if len(rows) > self.refuse_over:
+            return TooHeavyError(429, "Rate limit exceeded.")
+        picker = random.Random(f"{self.seed} {question}")
+        limit = min(self.limit, self.project_limit if "project" in question.group_by else ROW_LIMIT)
+        totals = _grouped(rows, question, by_bucket=False)
+        series = _grouped(rows, question, by_bucket=True)
+        return _answer(
+            question,
+            picker.sample(sorted(totals.items()), min(len(totals), limit)),
+            picker.sample(sorted(series.items()), min(len(series), limit)),
+        )
+
+    def run(self, plan: Plan[T]) -> T:
+        """Answer all that ``plan`` wants to know, and return what it makes of it."""
+        try:
+            questions = next(plan)
+            while True:
+                questions = plan.send([self.reply(question) for question in questions])
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+
+def _matches(row: Row, question: Question) -> bool:
+    window = question.window
+    return (
+        window.start <= row.bucket < window.end
+        and (not question.category or MERGED.get(row.category, row.category) in question.category)
+        and (not question.outcome or row.outcome in question.outcome)
+        and (question.reason is None or row.reason == question.reason)
+        and (not question.project or row.project in question.project)
+    )
+
+
+def _grouped(
+    rows: Sequence[Row], question: Question, *, by_bucket: bool
+) -> dict[tuple[str, By, int], int]:
+    """Return what the store returns: stored categories apart, merged only afterwards."""
+    sums: dict[tuple[str, By, int], int] = defaultdict(int)
+    for row in rows:
+        grouped = {name: getattr(row, name) for name in question.group_by}
+        stored = grouped.get("category", "")
+        start = question.window.start
+        bucket = start + (row.bucket - start) // question.window.interval * question.window.interval
+        sums[(stored, By(**grouped), bucket if by_bucket else 0)] += row.quantity
+    return sums
+
+
+def _answer(
+    question: Question,
+    totals: Sequence[tuple[tuple[str, By, int], int]],
+    series: Sequence[tuple[tuple[str, By, int], int]],
+) -> Answer:
+    starts = list(question.window.buckets())
+    merged_totals: dict[By, int] = defaultdict(int)
+    merged_series: dict[By, list[int]] = defaultdict(lambda: [0] * len(starts))
+    for (_, by, _), value in totals:
+        merged_totals[_merge(by)] += value
+    for (_, by, bucket), value in series:
+        merged_series[_merge(by)][starts.index(bucket)] += value
+    by_project = "project" in question.group_by
+    groups = [
+        Group(by, (merged_totals[by],), () if by_project else (merged_series[by],))
+        for by in list({**merged_totals, **({} if by_project else merged_series)})
+    ]
+    return Answer(question, tuple(groups))
+
+
+def _merge(by: By) -> By:
+    return by._replace(category=MERGED.get(by.category, by.category))
