@@ -18,10 +18,10 @@ from typing import TypeVar
 
 from exporter.buckets import Window
 from exporter.categories import OUTCOMES
-from exporter.collect.rows import added, between, difference, nonzero, sums
+from exporter.collect.rows import added, between, difference, nonzero, sums, without_reason
 from exporter.collect.subject import Rows, Series, Subject
 from exporter.sentry.errors import TooHeavyError
-from exporter.sentry.stats import ROW_LIMIT, Answer, Group, Question
+from exporter.sentry.stats import ROW_LIMIT, Answer, By, Group, Question
 
 Reply = Answer | TooHeavyError
 
@@ -84,14 +84,40 @@ def together(plans: Sequence[Plan[T]]) -> Plan[list[T]]:
 def read_series(subject: Subject, question: Question) -> Plan[dict[int, Reading]]:
     """Read every bucket of ``question``, which is not grouped by project."""
     (reply,) = yield [question]
-    whole = isinstance(reply, Answer) and _series_is_whole(reply)
-    parts = [] if whole else _smaller(question, reply)
+    if isinstance(reply, Answer) and _series_is_whole(reply):
+        rows = subject.buckets(reply)
+        return {start: Reading(rows[start], whole=True) for start in rows}
+    parts = _smaller(question, reply) or (yield from _by_category(question))
     if parts:
         read = yield from together([read_series(subject, part) for part in parts])
         return _merged(read)
     if isinstance(reply, TooHeavyError):
         raise reply
-    return {start: Reading(rows, whole) for start, rows in subject.buckets(reply).items()}
+    return (yield from _topped_up(subject, question, reply))
+
+
+def _by_category(question: Question) -> Plan[list[Question]]:
+    """Return a question for each category there is, if that can be found out."""
+    if question.category or "category" not in question.group_by:
+        return []
+    (reply,) = yield [replace(question, group_by=("category",))]
+    if not isinstance(reply, Answer) or not _series_is_whole(reply):
+        return []
+    return [replace(question, category=(group.by.category,)) for group in reply.groups]
+
+
+def _topped_up(subject: Subject, question: Question, answer: Answer) -> Plan[dict[int, Reading]]:
+    """Return one bucket of one outcome and category, what was cut off it without a reason."""
+    (rows,) = subject.buckets(answer).values()
+    (reply,) = yield [replace(question, group_by=())]
+    if isinstance(reply, Answer):
+        by = By(question.category[0] if question.category else "", question.outcome[0])
+        for number, field in enumerate(question.fields):
+            seen = sum(value for series, value in rows.items() if series.field == field)
+            rest = sum(group.totals[number] for group in reply.groups) - seen
+            series = subject.series(field, by)
+            rows[series] = rows.get(series, 0) + max(rest, 0)
+    return {question.window.start: Reading(rows, whole=False)}
 
 
 def read_projects(
@@ -116,7 +142,7 @@ def read_projects(
             return ProjectReading(rows, told.whole)
         if not accessible:
             part = yield from _prove(subject, question, reply, told, ROW_LIMIT)
-            missing = difference(told.rows, part.rows)
+            missing = _rest(told, part.rows)
             return ProjectReading(added(part.rows, missing), part.whole and not missing)
         cut = _estimate(subject, reply, told)
     return (yield from _split(subject, bucket, told, accessible, cut, remainder or {}))
@@ -145,11 +171,11 @@ def _split(
     rows = added(*(part.rows for part in parts))
     usual = cut.limit == ROW_LIMIT
     proven = _agree(told, parts) or (usual and all(part.whole for part in parts))
-    low = high = difference(told.rows, rows)
+    low = high = _rest(told, rows)
     if low != nonzero(remainder):
         window = Window(bucket, bucket + subject.interval, subject.interval)
         later = yield from read_series(subject, subject.question(window))
-        high = difference(later[bucket].rows, rows)
+        high = _rest(later[bucket], rows)
     bound = sum(part.bound for part in parts)
     size = min(bound, max(cut.rows, sum(len(part.rows) for part in parts)))
     return ProjectReading(
@@ -191,6 +217,13 @@ def _prove(
     if isinstance(reply, TooHeavyError):
         raise reply
     return part
+
+
+def _rest(told: Reading, rows: Rows) -> Rows:
+    """Return what of ``told`` is not in ``rows``; by reason only if the reasons are known."""
+    if told.whole:
+        return difference(told.rows, rows)
+    return difference(without_reason(told.rows), without_reason(rows))
 
 
 def _agree(told: Reading, parts: Sequence[Reading]) -> bool:

@@ -28,6 +28,15 @@ def nonzero(rows: Mapping[Series, int]) -> Rows:
     return {series: value for series, value in rows.items() if value}
 
 
+def without_reason(rows: Mapping[Series, int]) -> Rows:
+    """Return ``rows`` with the values of all reasons added together."""
+    total: Rows = {}
+    for series, value in rows.items():
+        key = series._replace(reason="")
+        total[key] = total.get(key, 0) + value
+    return total
+
+
 def difference(told: Mapping[Series, int], rows: Mapping[Series, int]) -> Rows:
     """Return what of ``told`` is not in ``rows``, as series without project; never negative."""
     found = sums(rows)

@@ -100,7 +100,7 @@ class Subject:
         rows: Rows = {}
         for group in answer.groups:
             for field, value in zip(answer.question.fields, group.totals, strict=True):
-                series = self._series(field, group.by)
+                series = self.series(field, group.by)
                 rows[series] = rows.get(series, 0) + value
         return rows
 
@@ -110,7 +110,7 @@ class Subject:
         found: dict[int, Rows] = {start: {} for start in starts}
         for group in answer.groups:
             for field, values in zip(answer.question.fields, group.series, strict=True):
-                series = self._series(field, group.by)
+                series = self.series(field, group.by)
                 for start, value in zip(starts, values, strict=True):
                     rows = found[start]
                     rows[series] = rows.get(series, 0) + value
@@ -121,7 +121,8 @@ class Subject:
             self.fields, groups, window, self.category, self.outcome, self.reason, projects
         )
 
-    def _series(self, field: str, by: By) -> Series:
+    def series(self, field: str, by: By) -> Series:
+        """Return the series that a group belongs to: what is not grouped by may be pinned."""
         grouped = self.group_by
         return Series(
             field,

@@ -51,7 +51,9 @@ class SetClock:
         return now
 
 
-def configuration(url: str, token: str, organization: str, queries: Sequence[str]) -> Config:
+def configuration(
+    url: str, token: str, organization: str, queries: Sequence[str], *, settle: str = "5m"
+) -> Config:
     """Return a configuration whose pace does not hold up a fast clock.
 
     ``queries`` are flow mappings of YAML.
@@ -63,6 +65,7 @@ organizations:
   - slug: {organization}
     url: {url}
     token: {token}
+    settle: {settle}
     queries:
 {listed}
 """
