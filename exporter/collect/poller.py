@@ -98,6 +98,11 @@ class Poller:
         """Tell whether the loop still looks at the clock."""
         return self._monotonic() - self._looked_at < ALIVE_WITHIN
 
+    def idle(self) -> bool:
+        """Tell whether no poll is out."""
+        with self._lock:
+            return not self._busy
+
     def _poll(self, query: Pollable, now: float) -> None:
         try:
             query.poll(now)

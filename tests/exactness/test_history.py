@@ -1,6 +1,7 @@
 """Whatever happens, a counter with state equals what Sentry counted in the same time."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -130,6 +131,24 @@ class TestCountersEqualSentry:
         life.end()
 
         assert {("error", "accepted"): 480} == dict(shown(life.scrapes.counters))
+
+    def test_a_longer_lookback_counts_nothing_twice(self, tmp_path: Path) -> None:
+        """Hours that were counted and left the lookback come back as they are found."""
+        bucket = int(START // HOUR * HOUR)
+        history = [Arrival(START + 60, Row(1, "error", "accepted", "none", bucket, 10))]
+        org = organization()
+        life = Life(org, org.queries[0], Sentry(history), tmp_path / "state")
+
+        life.poll(START)
+        life.poll(START + 300)
+        life.poll(START + 20 * HOUR)
+        life.end()
+        life.query = replace(life.query, lookback=40 * HOUR)
+        life.poll(START + 21 * HOUR)
+        life.pass_time(START + 22 * HOUR)
+        life.end()
+
+        assert {("error", "accepted"): 10} == dict(shown(life.scrapes.counters))
 
     def test_without_state_a_restart_begins_anew(self) -> None:
         """Counters begin at 0 again, and count from there."""
