@@ -105,15 +105,20 @@ class Subject:
         return rows
 
     def buckets(self, answer: Answer) -> dict[int, Rows]:
-        """Return ``answer``, which has series over time, as rows by bucket."""
+        """Return ``answer``, which has series over time, as rows by bucket.
+
+        Zeros are left out, but for a group that has nothing else: Sentry says it is there.
+        """
         starts = answer.question.window.buckets()
         found: dict[int, Rows] = {start: {} for start in starts}
         for group in answer.groups:
             for field, values in zip(answer.question.fields, group.series, strict=True):
                 series = self.series(field, group.by)
+                silent = not any(values)
                 for start, value in zip(starts, values, strict=True):
-                    rows = found[start]
-                    rows[series] = rows.get(series, 0) + value
+                    if value or silent:
+                        rows = found[start]
+                        rows[series] = rows.get(series, 0) + value
         return found
 
     def _ask(self, groups: tuple[str, ...], window: Window, projects: tuple[int, ...]) -> Question:

@@ -105,7 +105,8 @@ class TestCountersEqualSentry:
                 life.poll(now, fails_at=2 if event == "fail" else None, kill=kill)
                 life.pass_time(now + 150)
                 now += data.draw(gaps)
-            for later in (now, max(now, START + 73 * HOUR), START + 74 * HOUR + 7200):
+            end = max(now, START + 73 * HOUR)
+            for later in (now, end, end + 2 * HOUR):
                 life.poll(later)
                 life.pass_time(later + 150)
             life.end()
