@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeVar
 
+from exporter.collect.rows import added
 from exporter.collect.subject import Rows, Series
 
 RISE_AFTER: Final = 120
@@ -43,10 +44,6 @@ class Book(Found):
 
     fallen: Mapping[Series, int] = field(default_factory=dict)
 
-    def counted(self, series: Series) -> int:
-        """Return how much of ``series`` has been counted in this bucket."""
-        return self.rows.get(series, 0) + self.fallen.get(series, 0)
-
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -61,6 +58,7 @@ class Change:
     counters: Mapping[Series, int]
     born: Mapping[Series, float]
     counts_from: int
+    readable: frozenset[int] | None
     revisions: int
     regressions: int
 
@@ -71,13 +69,15 @@ class Ledger:
 
     A bucket that is read for the first time is counted if it starts at ``counts_from`` or later:
     what was there before the first poll, or has left the lookback, is taken as it is found.
-    ``born`` holds when the counters that came after the first poll were first shown.
+    ``born`` holds when the counters that came after the first poll were first shown, ``readable``
+    the projects that the books name.
     """
 
     books: dict[int, Book] = field(default_factory=dict)
     counters: dict[Series, int] = field(default_factory=dict)
     born: dict[Series, float] = field(default_factory=dict)
     counts_from: int | None = None
+    readable: frozenset[int] | None = None
 
     def apply(self, change: Change) -> None:
         """Take ``change`` over."""
@@ -87,14 +87,20 @@ class Ledger:
         self.counters.update(change.counters)
         self.born.update(change.born)
         self.counts_from = change.counts_from
+        self.readable = change.readable
 
-    def seen(self) -> set[Series]:
-        """Return the series of every bucket there is."""
-        return {series for book in self.books.values() for series in book.rows}
+    def seen(self) -> list[Series]:
+        """Return the series of every bucket there is, always in the same order."""
+        found: set[Series] = set()
+        for book in self.books.values():
+            found.update(book.rows)
+        return [series for series in self.counters if series in found]
 
     def shown_counters(self, now: float) -> dict[Series, int]:
         """Return the counters as they are to be shown at ``now``, the newest ones still at 0."""
         early = {series for series, at in self.born.items() if now < at + RISE_AFTER}
+        if not early:
+            return dict(self.counters)
         return {s: 0 if s in early else value for s, value in self.counters.items()}
 
     def next_rise(self, now: float) -> float | None:
@@ -137,24 +143,27 @@ def reckon(
     """
     first = ledger.counts_from is None
     counts_from = running_end if ledger.counts_from is None else ledger.counts_from
-    before = {start: _folded(book, readable) for start, book in ledger.books.items()}
-    books = {start: book for start, book in before.items() if book is not ledger.books[start]}
-    entries: dict[int, _Entry] = {}
+    books: dict[int, Book] = {}
+    if readable != ledger.readable:
+        books = {start: _folded(book, readable) for start, book in ledger.books.items()}
+    entries: list[_Entry] = []
     for start, one in found.items():
-        counted = before.get(start)
-        if counted is None and start >= counts_from:
-            counted = Book({})
-        entries[start] = _entered(counted, _folded(one, readable), by_project=readable is not None)
-        books[start] = entries[start].book
-    counters = _gained(ledger.counters, entries.values())
+        before = books.get(start) or ledger.books.get(start)
+        if before is None and start >= counts_from:
+            before = Book({})
+        entry = _entered(before, _folded(one, readable), by_project=readable is not None)
+        entries.append(entry)
+        books[start] = entry.book
+    counters = _gained(ledger.counters, entries)
     return Change(
         books={start: book for start, book in books.items() if start >= keep_from},
         dropped=frozenset(start for start in ledger.books if start < keep_from),
         counters=counters,
         born={} if first else {s: now for s in counters if s not in ledger.counters},
         counts_from=max(counts_from, keep_from),
-        revisions=sum(entry.revisions for entry in entries.values()),
-        regressions=sum(entry.regressions for entry in entries.values()),
+        readable=readable,
+        revisions=sum(entry.revisions for entry in entries),
+        regressions=sum(entry.regressions for entry in entries),
     )
 
 
@@ -171,25 +180,23 @@ class _Entry:
 def _entered(before: Book | None, found: Found, *, by_project: bool) -> _Entry:
     """Enter ``found`` over ``before``; ``None`` is a bucket whose contents are not counted."""
     if before is None:
-        before = Book(found.rows)
-    counted = {series: before.counted(series) for series in {*before.rows, *before.fallen}}
-    gains: Rows = {}
-    fallen: Rows = {}
-    for series in {*counted, *found.rows}:
-        new = found.rows.get(series, 0) - counted.get(series, 0)
-        if new > 0:
-            gains[series] = new
-        elif new < 0:
-            fallen[series] = -new
-    if by_project:
+        return _Entry(Book(found.rows, found.told, found.finished, found.whole), {}, 0, 0)
+    counted = added(before.rows, before.fallen) if before.fallen else before.rows
+    gains = _above(found.rows, counted)
+    fallen = _above(counted, found.rows)
+    if by_project and fallen:
         _reattribute(gains, fallen)
-    rows = {**dict.fromkeys(fallen, 0), **found.rows}
+    rows = {**dict.fromkeys(fallen, 0), **found.rows} if fallen else found.rows
+    revisions = len(_above(found.rows, before.rows)) if before.finished else 0
+    regressions = len(_above(fallen, before.fallen)) if before.finished else 0
     book = Book(rows, found.told, found.finished, found.whole, fallen)
-    grown = (s for s, value in found.rows.items() if value > before.rows.get(s, 0))
-    shrunk = (s for s, value in fallen.items() if value > before.fallen.get(s, 0))
-    revisions = sum(1 for _ in grown) if before.finished else 0
-    regressions = sum(1 for _ in shrunk) if before.finished else 0
     return _Entry(book, gains, revisions, regressions)
+
+
+def _above(rows: Mapping[Series, int], others: Mapping[Series, int]) -> Rows:
+    """Return how much larger the values of ``rows`` are, where they are."""
+    get = others.get
+    return {s: value - before for s, value in rows.items() if value > (before := get(s, 0))}
 
 
 def _reattribute(gains: Rows, fallen: Rows) -> None:
@@ -214,9 +221,7 @@ _F = TypeVar("_F", bound=Found)
 
 def _folded(found: _F, readable: frozenset[int] | None) -> _F:
     """Return ``found`` with what is not in ``readable`` under project 0."""
-    if readable is None:
-        return found
-    if all(s.project in readable or not s.project for s in found.rows):
+    if readable is None or {series.project for series in found.rows} <= readable | {0}:
         return found
     if isinstance(found, Book):
         return replace(
@@ -234,11 +239,11 @@ def _fold(rows: Mapping[Series, int], readable: frozenset[int]) -> Rows:
 
 
 def _gained(counters: Mapping[Series, int], entries: Iterable[_Entry]) -> Rows:
-    """Return the counters that move or are new, with their new values."""
+    """Return the counters that move or are new, with their new values; new ones are sorted."""
     moved: Rows = {}
     for entry in entries:
-        for series in entry.book.rows:
-            gain = entry.gains.get(series, 0)
-            if gain or series not in counters:
-                moved[series] = moved.get(series, counters.get(series, 0)) + gain
+        for series in sorted(entry.book.rows.keys() - counters.keys() - moved.keys()):
+            moved[series] = 0
+        for series, gain in entry.gains.items():
+            moved[series] = moved.get(series, counters.get(series, 0)) + gain
     return moved

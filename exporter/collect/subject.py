@@ -98,9 +98,9 @@ class Subject:
     def totals(self, answer: Answer) -> Rows:
         """Return the totals of ``answer`` by series."""
         rows: Rows = {}
-        for group in answer.groups:
-            for field, value in zip(answer.question.fields, group.totals, strict=True):
-                series = self.series(field, group.by)
+        for by, totals, _ in answer.groups:
+            for field, value in zip(answer.question.fields, totals, strict=True):
+                series = self.series(field, by)
                 rows[series] = rows.get(series, 0) + value
         return rows
 
@@ -128,6 +128,8 @@ class Subject:
 
     def series(self, field: str, by: By) -> Series:
         """Return the series that a group belongs to: what is not grouped by may be pinned."""
+        if self._all_grouped:
+            return Series(field, *by)
         grouped = self.group_by
         return Series(
             field,
@@ -136,6 +138,10 @@ class Subject:
             by.reason if "reason" in grouped else self.reason or "",
             by.project if "project" in grouped else _pinned_project(self.project),
         )
+
+    @property
+    def _all_grouped(self) -> bool:
+        return len(self.group_by) == len(By._fields)
 
 
 def subject_of(query: Query, projects: ProjectList | None) -> Subject:

@@ -1,13 +1,12 @@
 """A query's data as lines, one piece for each family that has any."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from exporter.categories import MILLISECONDS_PER_SECOND, Unit, unit_of
 from exporter.collect.report import View
-from exporter.collect.subject import Series
 from exporter.publish.body import Piece, piece
-from exporter.publish.families import BUCKET, COUNTED, DATA_LABELS, RUNNING
+from exporter.publish.families import BUCKET, COUNTED, DATA_LABELS, RUNNING, Family
 from exporter.publish.text import label_set, number
 from exporter.sentry.stats import TIMES_SEEN
 
@@ -21,55 +20,82 @@ class DataPieces:
 
 
 def render(organization: str, query: str, view: View | None) -> DataPieces:
-    """Return the data families of ``view``, lines sorted by labels."""
+    """Return the data families of ``view``, samples in the order of its rows."""
     if view is None:
         return DataPieces()
-    labels = _Labels(organization, query, view.projects)
     lines: dict[str, list[str]] = {}
+    tails = _Tails(view.projects)
     for families, rows in (
         (BUCKET, view.bucket),
         (RUNNING, view.running),
         (COUNTED, view.counters),
     ):
+        heads = _Heads(organization, query, families, view.unit, lines)
+        # Every sample passes here: what repeats is looked up, not put together again.
         for series, value in (rows or {}).items():
-            label_set = labels[series]
-            if label_set:
-                measure = _measure(series, view.unit)
-                family = families[measure]
-                shown = value / MILLISECONDS_PER_SECOND if measure == Unit.SECONDS else value
-                lines.setdefault(family.name, []).append(
-                    f"{family.name}{label_set} {number(shown)}\n"
-                )
-    pieces = {name: piece("".join(sorted(some))) for name, some in lines.items()}
+            tail = tails[series.project]
+            if tail is not None:
+                head, shown, add = heads[series[:-1]]
+                add(f"{head}{tail}{shown(value)}\n")
+    pieces = {name: piece("".join(some)) for name, some in lines.items()}
     return DataPieces(pieces, sum(map(len, lines.values())))
 
 
-class _Labels(dict[Series, str]):
-    """The label set of each series; empty if its project is not to be shown."""
+class _Tails(dict[int, str | None]):
+    """The end of a label set by project id; ``None`` if the project is not to be shown."""
 
-    def __init__(self, organization: str, query: str, projects: Mapping[int, str] | None) -> None:
-        super().__init__()
-        self._query = organization, query
+    def __init__(self, projects: Mapping[int, str] | None) -> None:
+        super().__init__({0: _tail("")})
         self._projects = projects
 
-    def __missing__(self, series: Series) -> str:
-        project = _project(series.project, self._projects)
-        if project is None:
-            labels = ""
-        else:
-            values = (*self._query, series.category, series.outcome, series.reason, project)
-            labels = label_set(DATA_LABELS, values)
-        self[series] = labels
-        return labels
+    def __missing__(self, project: int) -> str | None:
+        label = str(project) if self._projects is None else self._projects.get(project)
+        tail = self[project] = None if label is None else _tail(label)
+        return tail
 
 
-def _measure(series: Series, unit: Unit) -> str:
-    if series.field == TIMES_SEEN:
+class _Heads(dict[tuple[str, ...], tuple[str, Callable[[int], str], Callable[[str], None]]]):
+    """What comes before the project of a sample, how to show its value, and where it belongs.
+
+    The key is a series without its project.
+    """
+
+    def __init__(
+        self,
+        organization: str,
+        query: str,
+        families: Mapping[str, Family],
+        unit: Unit,
+        lines: dict[str, list[str]],
+    ) -> None:
+        super().__init__()
+        self._query = organization, query
+        self._families = families
+        self._unit = unit
+        self._lines = lines
+
+    def __missing__(
+        self, key: tuple[str, ...]
+    ) -> tuple[str, Callable[[int], str], Callable[[str], None]]:
+        field, category, *rest = key
+        measure = _measure(field, category, self._unit)
+        name = self._families[measure].name
+        labels = label_set(DATA_LABELS, (*self._query, category, *rest, ""))
+        head = name + labels.removesuffix(_tail("").rstrip())
+        shown = _seconds if measure == Unit.SECONDS else str
+        entry = self[key] = head, shown, self._lines.setdefault(name, []).append
+        return entry
+
+
+def _tail(project: str) -> str:
+    return label_set(DATA_LABELS[-1:], (project,)).removeprefix("{") + " "
+
+
+def _measure(field: str, category: str, unit: Unit) -> str:
+    if field == TIMES_SEEN:
         return "times_seen"
-    return unit_of(series.category) if series.category else unit
+    return unit_of(category) if category else unit
 
 
-def _project(project: int, projects: Mapping[int, str] | None) -> str | None:
-    if not project:
-        return ""
-    return str(project) if projects is None else projects.get(project)
+def _seconds(milliseconds: int) -> str:
+    return number(milliseconds / MILLISECONDS_PER_SECOND)

@@ -5,7 +5,7 @@ raises with the place in the document that is wrong. Both are plain values, noth
 to anybody.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, NamedTuple
@@ -161,34 +161,59 @@ def parse(body: bytes, question: Question) -> Answer:
         groups = _with_totals(read(_TOTALS_ANSWER, body), question)
     else:
         groups = _with_series(read(_SERIES_ANSWER, body), question)
-    return Answer(question, tuple(_distinct(groups)))
+    if len({group.by for group in groups}) != len(groups):
+        raise _twice(groups)
+    return Answer(question, tuple(groups))
 
 
-def _with_totals(document: _TotalsAnswer, question: Question) -> Iterator[Group]:
+def _with_totals(document: _TotalsAnswer, question: Question) -> list[Group]:
     window = question.window
     if document["start"].timestamp() != window.start:
         raise BadAnswerError("start", f"is not {iso(window.start)}, which was asked for")
     if not window.end - window.interval < document["end"].timestamp() <= window.end:
         raise BadAnswerError("end", f"is not in the bucket that ends at {iso(window.end)}")
-    keys = frozenset(question.group_by)
-    for number, group in enumerate(document["groups"]):
-        totals = _asked(number, "totals", group["totals"], question.fields)
-        yield Group(_by(number, group["by"], keys), totals, ())
+    return _groups(document["groups"], question, lambda _number, _group: ())
 
 
-def _with_series(document: _SeriesAnswer, question: Question) -> Iterator[Group]:
+def _with_series(document: _SeriesAnswer, question: Question) -> list[Group]:
     intervals = [moment.timestamp() for moment in document["intervals"]]
     positions = _positions(intervals, question.window)
-    keys = frozenset(question.group_by)
-    for number, group in enumerate(document["groups"]):
-        totals = _asked(number, "totals", group["totals"], question.fields)
-        series = _asked(number, "series", group["series"], question.fields)
-        for field, values in zip(question.fields, series, strict=True):
+
+    def series(number: int, group: Mapping[str, Any]) -> tuple[Sequence[int], ...]:
+        found = _fields(number, "series", group["series"], question.fields)
+        for field, values in zip(question.fields, found, strict=True):
             if len(values) != len(intervals):
                 where = f"groups[{number}].series.{field}"
                 raise BadAnswerError(where, f"is not {len(intervals)} values long")
-        shown = tuple(tuple(map(values.__getitem__, positions)) for values in series)
-        yield Group(_by(number, group["by"], keys), totals, shown)
+        return tuple(tuple(map(values.__getitem__, positions)) for values in found)
+
+    return _groups(document["groups"], question, series)
+
+
+def _groups(
+    documents: Sequence[Any],
+    question: Question,
+    series: Callable[[int, Mapping[str, Any]], tuple[Sequence[int], ...]],
+) -> list[Group]:
+    """Return the groups. There may be very many: this loop is what a large answer costs."""
+    keys = frozenset(question.group_by)
+    fields = question.fields
+    groups = []
+    for number, group in enumerate(documents):
+        raw = group["by"]
+        if raw.keys() != keys:
+            raise _other_keys(f"groups[{number}].by", raw, keys)
+        get = raw.get
+        reason = get("reason", "")
+        by = By(
+            get("category", ""),
+            get("outcome", ""),
+            NO_REASON if reason is None else reason,
+            int(get("project", 0)),
+        )
+        totals = _fields(number, "totals", group["totals"], fields)
+        groups.append(Group(by, totals, series(number, group)))
+    return groups
 
 
 def _positions(intervals: Sequence[float], window: Window) -> list[int]:
@@ -202,27 +227,15 @@ def _positions(intervals: Sequence[float], window: Window) -> list[int]:
     return [found[bucket] for bucket in window.buckets()]
 
 
-def _asked(
-    number: int, part: str, values: Mapping[str, Any], fields: Iterable[str]
+def _fields(
+    number: int, part: str, values: Mapping[str, Any], fields: Sequence[str]
 ) -> tuple[Any, ...]:
     """Return the values of ``fields``, which are of the kind that the document's type says."""
     try:
-        return tuple(map(values.__getitem__, fields))
+        return tuple([values[field] for field in fields])
     except KeyError as error:
         missing = error.args[0]
     raise BadAnswerError(f"groups[{number}].{part}.{missing}", "is missing")
-
-
-def _by(number: int, raw: _ByDocument, keys: frozenset[str]) -> By:
-    if raw.keys() != keys:
-        raise _other_keys(f"groups[{number}].by", raw, keys)
-    reason = raw.get("reason", "")
-    return By(
-        raw.get("category", ""),
-        raw.get("outcome", ""),
-        NO_REASON if reason is None else reason,
-        int(raw.get("project", 0)),
-    )
 
 
 def _other_keys(where: str, found: Mapping[str, object], keys: frozenset[str]) -> BadAnswerError:
@@ -234,10 +247,10 @@ def _other_keys(where: str, found: Mapping[str, object], keys: frozenset[str]) -
     return BadAnswerError(where, "holds a key that was not grouped by")
 
 
-def _distinct(groups: Iterable[Group]) -> Iterator[Group]:
-    seen = set()
+def _twice(groups: Sequence[Group]) -> BadAnswerError:
+    seen: set[By] = set()
     for number, group in enumerate(groups):
         if group.by in seen:
-            raise BadAnswerError(f"groups[{number}].by", "is there twice")
+            return BadAnswerError(f"groups[{number}].by", "is there twice")
         seen.add(group.by)
-        yield group
+    raise ValueError("no group is there twice")
