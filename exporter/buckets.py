@@ -6,6 +6,10 @@ the epoch. Nothing here knows a time zone or looks at a clock.
 
 import math
 from dataclasses import dataclass
+from typing import Final
+
+POLLS_PER_SECOND: Final = 10
+"""How many polls are to begin in the same second, of all that share a slot."""
 
 
 def floor(moment: float, interval: int) -> int:
@@ -18,9 +22,24 @@ def latest_finished(now: float, interval: int, settle: int) -> int:
     return floor(now - settle, interval) - interval
 
 
-def next_slot(now: float, poll_interval: int, settle: int) -> int:
-    """Return the first moment after ``now`` that is ``settle`` past a multiple of the interval."""
-    return floor(now - settle, poll_interval) + poll_interval + settle
+def next_slot(now: float, poll_interval: int, settle: int, offset: int = 0) -> int:
+    """Return the first moment after ``now`` that is a query's slot.
+
+    Slots lie ``settle`` and the query's own ``offset`` past each multiple of the interval.
+    """
+    phase = settle + offset
+    return floor(now - phase, poll_interval) + poll_interval + phase
+
+
+def spread(seed: int, poll_interval: int, queries: int) -> int:
+    """Return how many seconds past its slots one of ``queries`` is polled.
+
+    ``seed``, any number, picks among as many seconds as it takes all of them at
+    `POLLS_PER_SECOND`, but a tenth of the interval at the most. Where one second is enough, the
+    offset is 0.
+    """
+    span = min(math.ceil(queries / POLLS_PER_SECOND), poll_interval // 10)
+    return seed % max(span, 1)
 
 
 @dataclass(frozen=True, slots=True)

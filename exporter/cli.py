@@ -1,6 +1,7 @@
 """The commands."""
 
 import signal
+import socket
 import sys
 import threading
 import time
@@ -17,6 +18,7 @@ from exporter.collect.query import QueryPoller
 from exporter.config import Config, ConfigError, load
 from exporter.daemon import Exporter
 from exporter.demo import demo_configuration
+from exporter.shard import WHOLE, Shard, ShardError, chosen_shard
 from exporter.simulator import DEMO_TOKENS, SCENARIOS, Scenario, Simulator, demo_world
 from exporter.state import State, StateError
 from exporter.web.address import Address, bind, parse_address
@@ -25,6 +27,8 @@ from exporter.web.landing import Landing
 from exporter.web.server import Server
 
 DEFAULT_ADDRESS = ":10790"
+
+MOST_SHARDS = 1000
 
 _ENVIRONMENT = "SENTRY_STATS_EXPORTER_"
 
@@ -97,24 +101,38 @@ def main() -> None:
     type=click.Path(path_type=Path),
     help="An SQLite file; with it, counters go on after a restart.",
 )
+@option(
+    "--shard",
+    metavar="N|auto",
+    help="Poll only this share of the queries, the first is 0; auto: a StatefulSet's pod knows.",
+)
+@option(
+    "--total-shards",
+    metavar="M",
+    type=click.IntRange(1, MOST_SHARDS),
+    help="How many exporters share the queries.",
+)
 @logging_options
 def serve(
     config_file: Path,
     web_listen_address: Sequence[Address],
     state_path: Path | None,
+    shard: str | None,
+    total_shards: int | None,
     log_level: str,
     log_format: str,
 ) -> None:
     """Poll Sentry and serve the metrics, until SIGTERM or SIGINT."""
     log.configure(log_level, log_format)
     try:
+        own = chosen_shard(shard, total_shards, socket.gethostname())
         config = load(config_file)
         state = None if state_path is None else State(state_path)
-    except (ConfigError, StateError) as error:
+    except (ShardError, ConfigError, StateError) as error:
         _end(str(error), 2)
     for warning in config.warnings:
         _log.warning("configuration", warning=str(warning))
-    _serve(config, web_listen_address, state)
+    _serve(config, web_listen_address, state, own)
     if state is not None:
         state.close()
 
@@ -228,13 +246,14 @@ def demo(
     log.configure(log_level, log_format)
     with Simulator(demo_world(time.time(), scenario=scenario)) as sentry:
         click.echo(f"Simulated Sentry: {sentry.url}")
-        _serve(demo_configuration(sentry.url), web_listen_address, None, announce=_announce)
+        _serve(demo_configuration(sentry.url), web_listen_address, None, WHOLE, announce=_announce)
 
 
 def _serve(
     config: Config,
     addresses: Sequence[Address],
     state: State | None,
+    shard: Shard,
     announce: Callable[[Sequence[Address]], None] | None = None,
 ) -> None:
     """Serve until told to stop."""
@@ -246,7 +265,7 @@ def _serve(
             sockets.append(bind(address))
         except OSError as error:
             _end(f"cannot listen on {address}: {error.strerror}", 2)
-    exporter = Exporter(config, state=state)
+    exporter = Exporter(config, state=state, shard=shard)
     server = Server(make_app(exporter.page, exporter, _LANDING), sockets)
     threading.Thread(target=exporter.poller.run, name="poller", daemon=True).start()
     (announce or _log_addresses)(server.addresses)

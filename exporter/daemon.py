@@ -2,35 +2,46 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from exporter import buckets
 from exporter.collect.directory import ProjectDirectory
-from exporter.collect.ledger import Kept, Ledger
 from exporter.collect.poller import Poller
 from exporter.collect.query import QueryPoller
-from exporter.config import Config, Filter, Organization, Query
+from exporter.collect.report import ProjectInfo, Report
+from exporter.config import Config, Organization, Query
 from exporter.publish.own import OwnMetrics
 from exporter.publish.page import Page
 from exporter.sentry.client import Meter, SentryClient, Upstream
 from exporter.sentry.errors import TokenError
 from exporter.sentry.limits import Allowance, limits_by_token
 from exporter.sentry.transport import open_session
+from exporter.shard import WHOLE, Shard, stable_hash
 from exporter.state import State
+
+_Name = tuple[str, str]
+"""What a query is called: the organization's slug, and its own name."""
 
 
 class Exporter:
     """Everything between a configuration and the page that is scraped.
 
-    ``clock`` gives seconds since the epoch. With ``state``, counters go on where they were.
+    ``clock`` gives seconds since the epoch. With ``state``, counters go on where they were. Of
+    the configured queries, those of ``shard`` are polled.
     """
 
     def __init__(
-        self, config: Config, *, clock: Callable[[], float] = time.time, state: State | None = None
+        self,
+        config: Config,
+        *,
+        clock: Callable[[], float] = time.time,
+        state: State | None = None,
+        shard: Shard = WHOLE,
     ) -> None:
-        own = OwnMetrics()
+        own = OwnMetrics(shard)
         own.configuration_read(clock())
         self.page = Page(own)
-        self.queries = tuple(_query_pollers(config, self.page, own, clock, state))
+        self.queries = tuple(_query_pollers(config, shard, self.page, own, clock, state))
         self.poller = Poller(self.queries, clock=clock)
 
     def healthy(self) -> bool:
@@ -38,10 +49,13 @@ class Exporter:
         return self.poller.alive()
 
     def ready(self) -> bool:
-        """Tell whether every query has been tried once and one has data."""
+        """Tell whether every query has been tried once and one has data.
+
+        A shard that no query falls to is ready, or it would hold up the pods behind it.
+        """
         reports = [query.report for query in self.queries]
         tried = all(report.polls for report in reports)
-        return tried and any(report.view is not None for report in reports)
+        return tried and (not reports or any(report.view is not None for report in reports))
 
 
 def clients(
@@ -74,26 +88,95 @@ def clients(
     }
 
 
+class _Unheard:
+    """Takes what another shard publishes already."""
+
+    def publish(self, report: Report) -> None:
+        """Leave ``report`` to the other shard."""
+
+    def publish_projects(self, organization: str, projects: Sequence[ProjectInfo]) -> None:
+        """Leave ``projects`` to the other shard."""
+
+
 def _query_pollers(
-    config: Config, page: Page, own: OwnMetrics, clock: Callable[[], float], state: State | None
+    config: Config,
+    shard: Shard,
+    page: Page,
+    own: OwnMetrics,
+    clock: Callable[[], float],
+    state: State | None,
 ) -> Iterator[QueryPoller]:
-    by_organization = clients(config, own.meter, clock)
-    for organization in config.organizations:
-        client = by_organization[organization.slug]
-        directory = ProjectDirectory(organization.slug, client, page, organization.project_label)
-        for query, kept in _kept(organization, state):
-            poller = QueryPoller(organization, query, client, directory, page, kept=kept)
-            page.publish(poller.report)
-            yield poller
+    share = shard.share(config)
+    by_organization = clients(share, own.meter, clock)
+    directories = _directories(config, share, by_organization, page)
+    ordinals, offsets = _ordinals(config), _offsets(config)
+    for organization, query in _queries(share):
+        name = organization.slug, query.name
+        poller = QueryPoller(
+            organization,
+            query,
+            by_organization[organization.slug],
+            directories[organization.slug],
+            page,
+            kept=state.restore(organization, query, ordinals[name]) if state else None,
+            offset=offsets[name],
+        )
+        page.publish(poller.report)
+        yield poller
 
 
-def _kept(organization: Organization, state: State | None) -> Iterator[tuple[Query, Kept]]:
-    """Yield each query with what is kept of it; those that ask the same are told apart."""
-    asked: Counter[tuple[frozenset[str], Filter, frozenset[str], int]] = Counter()
-    for query in organization.queries:
-        asks = frozenset(query.group_by), query.filter, frozenset(query.fields), query.interval
-        yield query, state.restore(organization, query, asked[asks]) if state else Kept(Ledger())
+def _directories(
+    config: Config, share: Config, by_organization: Mapping[str, SentryClient], page: Page
+) -> Mapping[str, ProjectDirectory]:
+    """Return the directories of the organizations; of all shards, one shows the projects."""
+    here = {(organization.slug, query.name) for organization, query in _queries(share)}
+    told_here = {slug for slug, _ in here.intersection(_tellers(config))}
+    return {
+        organization.slug: ProjectDirectory(
+            organization.slug,
+            by_organization[organization.slug],
+            page if organization.slug in told_here else _Unheard(),
+            organization.project_label,
+        )
+        for organization in share.organizations
+    }
+
+
+def _ordinals(config: Config) -> Mapping[_Name, int]:
+    """Return what tells apart queries that ask the same, in the state too, whatever the shards."""
+    asked: Counter[object] = Counter()
+    ordinals = {}
+    for organization, query in _queries(config):
+        fields, group_by = frozenset(query.fields), frozenset(query.group_by)
+        asks = organization.slug, group_by, query.filter, fields, query.interval
+        ordinals[organization.slug, query.name] = asked[asks]
         asked[asks] += 1
+    return ordinals
+
+
+def _offsets(config: Config) -> Mapping[_Name, int]:
+    """Return how many seconds past its slots each query is polled, whatever the shards."""
+    names = {(organization.slug, query.name): query for organization, query in _queries(config)}
+    return {
+        name: buckets.spread(stable_hash(*name), query.poll_interval, len(names))
+        for name, query in names.items()
+    }
+
+
+def _tellers(config: Config) -> Iterator[_Name]:
+    """Yield, for each organization that has one, its first query that has to do with projects."""
+    told = set()
+    for organization, query in _queries(config):
+        about_projects = "project" in query.group_by or query.filter.project
+        if about_projects and organization.slug not in told:
+            told.add(organization.slug)
+            yield organization.slug, query.name
+
+
+def _queries(config: Config) -> Iterator[tuple[Organization, Query]]:
+    for organization in config.organizations:
+        for query in organization.queries:
+            yield organization, query
 
 
 def _token_key(organization: Organization) -> object:

@@ -7,6 +7,7 @@ query's name: a changed query starts anew, a renamed one goes on.
 
 import json
 import sqlite3
+import struct
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from exporter.config import Organization, Query
 
 _APPLICATION: Final = 0x53_53_65_78
 _VERSION: Final = 1
+_HEADER_SIZE: Final = 100
 _WAIT: Final = 2.0
 """Seconds to wait for a process that is just letting go of the file."""
 
@@ -72,11 +74,13 @@ class State:
         self._path = path
         self._lock = Lock()
         with _explained(path):
+            if path.exists():
+                _inspect(path)
             self._connection = sqlite3.connect(
                 path, timeout=_WAIT, isolation_level=None, check_same_thread=False
             )
             try:
-                _prepare(self._connection, path)
+                _take_hold(self._connection, path)
             except BaseException:
                 self._connection.close()
                 raise
@@ -183,26 +187,43 @@ def _write_books(
             )
 
 
-def _prepare(database: sqlite3.Connection, path: Path) -> None:
-    """Take hold of the file, and see that it is one of ours and sound."""
+def _inspect(path: Path) -> None:
+    """See by its header that the file is one of ours, without opening it: that could change it."""
+    with path.open("rb") as file:
+        header = file.read(_HEADER_SIZE)
+    if not header:
+        return
+    if not header.startswith(b"SQLite format 3\0") or len(header) < _HEADER_SIZE:
+        raise StateError(_damaged(path, "its header is not SQLite's"))
+    version, _, application = struct.unpack(">III", header[60:72])
+    _accept(path, application, version)
+
+
+def _accept(path: Path, application: int, version: int) -> None:
+    """Raise `StateError` for the file of another program or of a newer version."""
+    if application != _APPLICATION:
+        raise StateError(f"{path} is an SQLite file of another program; name another --state.path")
+    if version > _VERSION:
+        raise StateError(
+            f"{path} was written by a newer version (its format is {version}, the newest known"
+            f" here is {_VERSION}); run that version, or name another --state.path"
+        )
+
+
+def _take_hold(database: sqlite3.Connection, path: Path) -> None:
+    """Keep every other process out, make the tables if need be, and see that all is sound."""
     database.execute("PRAGMA locking_mode = EXCLUSIVE")
     database.execute("PRAGMA synchronous = FULL")
     database.execute("BEGIN EXCLUSIVE")
-    (application,) = database.execute("PRAGMA application_id").fetchone()
-    (version,) = database.execute("PRAGMA user_version").fetchone()
     (tables,) = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if not tables and not version:
+    if not tables:
         for statement in _SCHEMA.split(";"):
             database.execute(statement)
         database.execute(f"PRAGMA application_id = {_APPLICATION}")
         database.execute(f"PRAGMA user_version = {_VERSION}")
-    elif application != _APPLICATION:
-        raise StateError(f"{path} is an SQLite file of another program; name another --state.path")
-    elif version > _VERSION:
-        raise StateError(
-            f"{path} was written by a newer version (its format is {version}, the newest known here"
-            f" is {_VERSION}); run that version, or name another --state.path"
-        )
+    (application,) = database.execute("PRAGMA application_id").fetchone()
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    _accept(path, application, version)
     database.execute("COMMIT")
     database.execute("PRAGMA journal_mode = WAL")
     (verdict, *_), *_ = database.execute("PRAGMA quick_check(1)").fetchall()
@@ -215,6 +236,8 @@ def _explained(path: Path) -> Iterator[None]:
     """Turn what SQLite says into what somebody can act on."""
     try:
         yield
+    except OSError as error:
+        raise StateError(f"{path} cannot be read: {error.strerror}") from error
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             message = (
@@ -223,13 +246,16 @@ def _explained(path: Path) -> Iterator[None]:
         else:
             message = f"{path} cannot be used: {error}; see that its folder can be written to"
         raise StateError(message) from error
+    except (sqlite3.ProgrammingError, OverflowError) as error:
+        raise StateError(f"{path} could not be written: {error}") from error
     except sqlite3.DatabaseError as error:
         raise StateError(_damaged(path, error)) from error
 
 
 def _damaged(path: Path, why: object) -> str:
+    reason = " ".join(str(why).split())
     return (
-        f"{path} is damaged or no state file ({why}); restore it from a backup,"
+        f"{path} is damaged or no state file ({reason}); restore it from a backup,"
         " or move it away to let the counters begin anew"
     )
 
@@ -255,26 +281,35 @@ def _identity(organization: Organization, query: Query, ordinal: int) -> str:
 
 def _ledger(database: sqlite3.Connection, key: int) -> tuple[Ledger, dict[Series, int]]:
     """Return the ledger of a query, and the numbers of its series."""
-    ledger = Ledger()
     by_number: dict[int, Series] = {}
-    for number, counter, born, *labels in database.execute(
+    counters: Rows = {}
+    born: dict[Series, float] = {}
+    for number, counter, began, *labels in database.execute(
         "SELECT id, counter, born, field, category, outcome, reason, project"
-        " FROM series WHERE query = ?",
+        " FROM series WHERE query = ? ORDER BY id",
         [key],
     ):
         series = by_number[number] = Series(*labels)
         if counter is not None:
-            ledger.counters[series] = counter
-        if born is not None:
-            ledger.born[series] = born
+            counters[series] = counter
+        if began is not None:
+            born[series] = began
+    ledger = Ledger(_books(database, key, by_number), counters, born)
+    return ledger, {series: number for number, series in by_number.items()}
+
+
+def _books(
+    database: sqlite3.Connection, key: int, by_number: Mapping[int, Series]
+) -> dict[int, Book]:
     entries: dict[tuple[int, str], Rows] = {}
     for start, kind, number, value in database.execute(
         "SELECT start, kind, series, value FROM entry WHERE query = ?", [key]
     ):
         entries.setdefault((start, kind), {})[by_number[number]] = value
+    books = {}
     for start, finished, whole in database.execute(
         "SELECT start, finished, whole FROM book WHERE query = ?", [key]
     ):
         rows, told, fallen = (entries.get((start, kind), {}) for kind in ("rows", "told", "fallen"))
-        ledger.books[start] = Book(rows, told, bool(finished), bool(whole), fallen)
-    return ledger, {series: number for number, series in by_number.items()}
+        books[start] = Book(rows, told, bool(finished), bool(whole), fallen)
+    return books

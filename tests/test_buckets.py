@@ -1,5 +1,8 @@
 """Bucket arithmetic: aligned to the epoch, in UTC, whatever the moment."""
 
+from collections import Counter
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +55,44 @@ class TestNextSlot:
 
         assert (slot - settle) % interval == 0
         assert now < slot <= now + interval
+
+    @given(now=moments, interval=intervals, settle=settles, offset=st.integers(0, 359))
+    def test_offset(self, now: float, interval: int, settle: int, offset: int) -> None:
+        """An offset puts slots later by as much, and a poll finds the same bucket finished."""
+        slot = buckets.next_slot(now, interval, settle, offset)
+        prompt = buckets.next_slot(now - offset, interval, settle)
+
+        assert prompt + offset == slot
+        assert buckets.latest_finished(prompt, interval, settle) == (
+            buckets.latest_finished(slot, interval, settle)
+        )
+
+
+class TestSpread:
+    """How far past its slots a query is polled."""
+
+    @given(seed=st.integers(0), poll_interval=st.integers(60, 86400), queries=st.integers(1, 10))
+    def test_few(self, seed: int, poll_interval: int, queries: int) -> None:
+        """Ten queries or fewer are all on time."""
+        assert buckets.spread(seed, poll_interval, queries) == 0
+
+    @given(
+        seed=st.integers(0), poll_interval=st.integers(1, 86400), queries=st.integers(1, 1_000_000)
+    )
+    def test_bounds(self, seed: int, poll_interval: int, queries: int) -> None:
+        """No query waits longer than a tenth of its interval, or than ten in a second call for."""
+        offset = buckets.spread(seed, poll_interval, queries)
+
+        assert 0 <= offset <= poll_interval / 10
+        assert offset < max(queries / buckets.POLLS_PER_SECOND, 1)
+
+    @pytest.mark.parametrize(("poll_interval", "seconds"), [(HOUR, 100), (300, 30)])
+    def test_many(self, poll_interval: int, seconds: int) -> None:
+        """A thousand queries fill all of the seconds that there are, each about as much."""
+        offsets = Counter(buckets.spread(seed, poll_interval, 1000) for seed in range(1000))
+
+        assert set(range(seconds)) == offsets.keys()
+        assert max(offsets.values()) <= min(offsets.values()) + 1
 
 
 class TestLookbackWindow:

@@ -70,7 +70,7 @@ class ProjectDirectory:
         slugs = Counter(project.slug for project in readable)
         return {
             project.id: project.slug
-            if self._label_by == "slug" and project.slug and slugs[project.slug] == 1
+            if self._label_by == "slug" and slugs[project.slug] == 1 and not project.slug.isdigit()
             else str(project.id)
             for project in readable
         }

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeVar
 
+from exporter.collect.columns import Column, SeriesTable
 from exporter.collect.rows import added
 from exporter.collect.subject import Rows, Series
 
@@ -74,39 +75,56 @@ class Ledger:
     """
 
     books: dict[int, Book] = field(default_factory=dict)
-    counters: dict[Series, int] = field(default_factory=dict)
+    counters: Mapping[Series, int] = field(default_factory=dict)
     born: dict[Series, float] = field(default_factory=dict)
     counts_from: int | None = None
     readable: frozenset[int] | None = None
+    _table: SeriesTable = field(default_factory=SeriesTable, compare=False, repr=False)
+    _seen: list[int] = field(default_factory=list, compare=False, repr=False)
+    """For each place of the table the start of the newest bucket that the series was seen in."""
+
+    def __post_init__(self) -> None:
+        self.counters = Column.of(self._table, self.counters)
+        self._keep(self.books)
 
     def apply(self, change: Change) -> None:
         """Take ``change`` over."""
-        self.books.update(change.books)
+        self.counters = self._column(self.counters).updated(change.counters)
+        self._keep(change.books)
         for start in change.dropped:
             self.books.pop(start, None)
-        self.counters.update(change.counters)
         self.born.update(change.born)
         self.counts_from = change.counts_from
         self.readable = change.readable
 
-    def seen(self) -> list[Series]:
-        """Return the series of every bucket there is, always in the same order."""
-        found: set[Series] = set()
-        for book in self.books.values():
-            found.update(book.rows)
-        return [series for series in self.counters if series in found]
+    def bucket(self, start: int) -> Mapping[Series, int]:
+        """Return the bucket at ``start``, with a zero for what was seen in another one only."""
+        oldest = min(self.books)
+        self._seen += [0] * (len(self._table.places) - len(self._seen))
+        return self._column(self.books[start].rows).filled(seen >= oldest for seen in self._seen)
 
-    def shown_counters(self, now: float) -> dict[Series, int]:
-        """Return the counters as they are to be shown at ``now``, the newest ones still at 0."""
-        early = {series for series, at in self.born.items() if now < at + RISE_AFTER}
-        if not early:
-            return dict(self.counters)
-        return {s: 0 if s in early else value for s, value in self.counters.items()}
+    def rise(self, now: float) -> None:
+        """Let the counters rise that have been shown at 0 for long enough, for good."""
+        self.born = {s: at for s, at in self.born.items() if at <= now < at + RISE_AFTER}
 
-    def next_rise(self, now: float) -> float | None:
+    def next_rise(self) -> float | None:
         """Return when the next counter leaves 0, ``None`` if none waits."""
-        rises = (at + RISE_AFTER for at in self.born.values())
-        return min((rise for rise in rises if now < rise), default=None)
+        return min((at + RISE_AFTER for at in self.born.values()), default=None)
+
+    def shown_counters(self) -> Mapping[Series, int]:
+        """Return the counters as they are to be shown, the newest ones still at 0."""
+        return self._column(self.counters).updated(dict.fromkeys(self.born, 0))
+
+    def _keep(self, books: Mapping[int, Book]) -> None:
+        for start, book in sorted(books.items()):
+            rows = Column.of(self._table, book.rows)
+            self.books[start] = replace(book, rows=rows)
+            self._seen += [0] * (len(self._table.places) - len(self._seen))
+            for place in rows.places():
+                self._seen[place] = max(self._seen[place], start)
+
+    def _column(self, rows: Mapping[Series, int]) -> Column:
+        return rows if isinstance(rows, Column) else Column.of(self._table, rows)
 
 
 class Keeper(Protocol):
@@ -142,7 +160,7 @@ def reckon(
     token can read: what others hold is put under project 0, in the books too, for good.
     """
     first = ledger.counts_from is None
-    counts_from = running_end if ledger.counts_from is None else ledger.counts_from
+    counts_from = min(running_end, ledger.counts_from or running_end)
     books: dict[int, Book] = {}
     if readable != ledger.readable:
         books = {start: _folded(book, readable) for start, book in ledger.books.items()}
@@ -151,7 +169,7 @@ def reckon(
         before = books.get(start) or ledger.books.get(start)
         if before is None and start >= counts_from:
             before = Book({})
-        entry = _entered(before, _folded(one, readable), by_project=readable is not None)
+        entry = _entered(before, _folded(one, readable))
         entries.append(entry)
         books[start] = entry.book
     counters = _gained(ledger.counters, entries)
@@ -177,17 +195,18 @@ class _Entry:
     regressions: int
 
 
-def _entered(before: Book | None, found: Found, *, by_project: bool) -> _Entry:
+def _entered(before: Book | None, found: Found) -> _Entry:
     """Enter ``found`` over ``before``; ``None`` is a bucket whose contents are not counted."""
     if before is None:
         return _Entry(Book(found.rows, found.told, found.finished, found.whole), {}, 0, 0)
-    counted = added(before.rows, before.fallen) if before.fallen else before.rows
+    known = dict(before.rows.items())
+    counted = added(known, before.fallen) if before.fallen else known
     gains = _above(found.rows, counted)
     fallen = _above(counted, found.rows)
-    if by_project and fallen:
+    if fallen:
         _reattribute(gains, fallen)
     rows = {**dict.fromkeys(fallen, 0), **found.rows} if fallen else found.rows
-    revisions = len(_above(found.rows, before.rows)) if before.finished else 0
+    revisions = len(_above(found.rows, known)) if before.finished else 0
     regressions = len(_above(fallen, before.fallen)) if before.finished else 0
     book = Book(rows, found.told, found.finished, found.whole, fallen)
     return _Entry(book, gains, revisions, regressions)

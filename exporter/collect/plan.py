@@ -109,9 +109,11 @@ def _by_category(question: Question) -> Plan[list[Question]]:
 def _topped_up(subject: Subject, question: Question, answer: Answer) -> Plan[dict[int, Reading]]:
     """Return one bucket of one outcome and category, what was cut off it without a reason."""
     (rows,) = subject.buckets(answer).values()
-    (reply,) = yield [replace(question, group_by=())]
+    reply: Reply | None = None
+    if question.category:
+        (reply,) = yield [replace(question, group_by=())]
     if isinstance(reply, Answer):
-        by = By(question.category[0] if question.category else "", question.outcome[0])
+        by = By(question.category[0], question.outcome[0])
         for number, field in enumerate(question.fields):
             seen = sum(value for series, value in rows.items() if series.field == field)
             rest = sum(group.totals[number] for group in reply.groups) - seen

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol, TypeVar
 
@@ -16,7 +16,7 @@ from exporter.collect.ledger import Found, KeepError, Kept, Ledger, reckon
 from exporter.collect.plan import Cut, Plan, Reply
 from exporter.collect.reading import read_window
 from exporter.collect.report import Publisher, Report, View
-from exporter.collect.subject import Rows, Series, subject_of
+from exporter.collect.subject import Subject, subject_of
 from exporter.config import Organization, Query
 from exporter.sentry.errors import SentryError
 from exporter.sentry.projects import ProjectList
@@ -46,7 +46,8 @@ class Asks(Protocol):
 class QueryPoller:
     """Polls one query, keeps its ledger, and reports after everything that changes it.
 
-    Time comes in as ``now``, seconds since the epoch. At most one thread may be inside at a time.
+    Time comes in as ``now``, seconds since the epoch; ``offset`` is how many seconds past its slots
+    a poll begins. At most one thread may be inside at a time.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class QueryPoller:
         publisher: Publisher,
         *,
         kept: Kept | None = None,
+        offset: int = 0,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._organization = organization
@@ -68,6 +70,7 @@ class QueryPoller:
         kept = kept or Kept(Ledger())
         self._keeper = kept.keeper
         self._ledger = kept.ledger
+        self._offset = offset
         self._timer = timer
         self._cut: Cut | None = None
         self._failures = 0
@@ -75,6 +78,7 @@ class QueryPoller:
         self._requests = 0
         self._labels: Mapping[int, str] | None = None
         self._shown_at: float | None = None
+        self._fresh_at = 0.0
         self._next_change: float | None = None
         self._report = Report(organization.slug, query.name, last_success=kept.last_success)
         self._log = _log.bind(organization=organization.slug, query=query.name)
@@ -96,6 +100,8 @@ class QueryPoller:
 
     def heed(self, now: float) -> None:
         """Publish anew if time alone changes what is to be shown."""
+        # Of data from a later time than now, all that is known is that they are not older.
+        self._fresh_at = min(self._fresh_at, now)
         if self._next_change is not None and now >= self._next_change:
             self._publish(self._report, now)
 
@@ -106,13 +112,13 @@ class QueryPoller:
         try:
             backlog = self._poll(now)
         except SentryError as error:
-            report = self._failed(error.reason, now, lasting=error.lasting)
+            report = self._failed(error.reason, now, began, lasting=error.lasting)
             self._log.warning("poll failed", reason=error.reason, error=str(error))
         except KeepError as error:
-            report = self._failed("state", now, lasting=False)
+            report = self._failed("state", now, began)
             self._log.error("poll failed", reason="state", error=str(error))
         except Exception:  # noqa: BLE001 - a fault of ours must not end the process either
-            report = self._failed("internal", now, lasting=True)
+            report = self._failed("internal", now, began, lasting=True)
             self._log.exception("poll failed", reason="internal")
         else:
             self._failures = 0
@@ -135,6 +141,8 @@ class QueryPoller:
         window = self._window(lookback)
         projects, trouble = self._projects(now)
         subject = subject_of(self._query, projects)
+        if projects is not None:
+            projects = self._directory.resolve(frozenset(subject.project), now)
         accessible = tuple(sorted(projects.accessible)) if projects else ()
         plan = read_window(subject, window, finished, self._ledger.books, accessible, self._cut)
         harvest = self._drive(plan)
@@ -152,8 +160,8 @@ class QueryPoller:
         if self._keeper is not None:
             self._keeper.save(change, now)
         self._ledger.apply(change)
-        self._labels = None if projects is None else self._directory.labels(projects)
-        self._shown_at = now
+        self._labels = self._project_labels(subject, projects)
+        self._shown_at = self._fresh_at = now
         self._report = replace(
             self._report,
             revisions=self._report.revisions + change.revisions,
@@ -177,7 +185,7 @@ class QueryPoller:
         """Return the lookback, and before it what a gap in the ledger has left to catch up with."""
         oldest = min(self._ledger.books, default=lookback.start)
         limit = buckets.floor(lookback.end - LONGEST_CATCH_UP, lookback.interval)
-        return replace(lookback, start=max(min(oldest, lookback.start), limit))
+        return replace(lookback, start=min(lookback.start, max(oldest, limit)))
 
     def _projects(self, now: float) -> tuple[ProjectList | None, SentryError | None]:
         """Return the projects if the query has to do with them, or why there are none."""
@@ -190,20 +198,31 @@ class QueryPoller:
                 return None, error
             raise
 
-    def _next_slot(self, now: float) -> float:
-        return buckets.next_slot(now, self._query.poll_interval, self._organization.settle)
+    def _project_labels(
+        self, subject: Subject, projects: ProjectList | None
+    ) -> Mapping[int, str] | None:
+        """Return the labels of the projects; those filtered by have one even if not listed."""
+        if projects is None:
+            return None
+        asked = {project: str(project) for project in subject.project}
+        return asked | self._directory.labels(projects)
 
-    def _failed(self, reason: str, now: float, *, lasting: bool) -> Report:
+    def _next_slot(self, now: float) -> float:
+        settle = self._organization.settle
+        return buckets.next_slot(now, self._query.poll_interval, settle, self._offset)
+
+    def _failed(self, reason: str, now: float, began: float, *, lasting: bool = False) -> Report:
         self._reasons[reason] += 1
         pause = (LASTING_PAUSE if lasting else FIRST_PAUSE) * 2 ** min(self._failures, 16)
         self._failures += 1
-        again = min(now + min(pause, LONGEST_PAUSE), self._next_slot(now))
+        end = now + self._timer() - began
+        again = min(end + min(pause, LONGEST_PAUSE), self._next_slot(now))
         return replace(self._report, up=False, next_poll=again)
 
     def _publish(self, report: Report, now: float) -> None:
         view = self._view(now)
-        changes = [] if self._shown_at is None or view is None else [self._shown_at + self._max_age]
-        rise = self._ledger.next_rise(now)
+        changes = [] if view is None else [self._fresh_at + self._max_age]
+        rise = self._ledger.next_rise()
         self._next_change = min([*changes, *([] if rise is None else [rise])], default=None)
         self._report = replace(report, view=view)
         self._publisher.publish(self._report)
@@ -213,31 +232,22 @@ class QueryPoller:
         return max(self._organization.max_age, 2 * self._query.poll_interval)
 
     def _view(self, now: float) -> View | None:
-        if self._shown_at is None or now - self._shown_at >= self._max_age:
+        self._ledger.rise(now)
+        if self._shown_at is None or now - self._fresh_at >= self._max_age:
             return None
         query, ledger = self._query, self._ledger
         start = buckets.latest_finished(self._shown_at, query.interval, self._organization.settle)
         running = buckets.floor(self._shown_at, query.interval)
-        if start not in ledger.books:
-            return None
-        seen = ledger.seen()
         return View(
             start=start,
             interval=query.interval,
             whole=ledger.books[start].whole,
-            bucket=_filled(ledger.books[start].rows, seen),
-            running=_filled(ledger.books[running].rows, seen)
-            if query.poll_interval < query.interval
-            else None,
-            counters=ledger.shown_counters(now) if query.counters else None,
+            bucket=ledger.bucket(start),
+            running=ledger.bucket(running) if query.poll_interval < query.interval else None,
+            counters=ledger.shown_counters() if query.counters else None,
             projects=self._labels,
             unit=unit_of(query.filter.category[0]) if query.filter.category else Unit.EVENTS,
         )
-
-
-def _filled(rows: Mapping[Series, int], seen: Collection[Series]) -> Rows:
-    """Return ``rows`` with a zero for each series that was seen elsewhere."""
-    return {series: rows.get(series, 0) for series in seen}
 
 
 def _ids(found: Mapping[int, Found]) -> frozenset[int]:

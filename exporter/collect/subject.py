@@ -153,7 +153,7 @@ def subject_of(query: Query, projects: ProjectList | None) -> Subject:
         category=query.filter.category,
         outcome=query.filter.outcome,
         reason=query.filter.reason,
-        project=tuple(_project_id(name, projects) for name in query.filter.project),
+        project=tuple(dict.fromkeys(_project_id(name, projects) for name in query.filter.project)),
     )
 
 

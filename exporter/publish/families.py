@@ -199,8 +199,26 @@ RELOAD_TIME: Final = Family(
     "When a good configuration was last read.",
     "seconds",
 )
+SHARD_ORDINAL: Final = Family(
+    "sentry_stats_exporter_shard_ordinal",
+    Type.GAUGE,
+    (),
+    "Which of the shards this exporter is, counted from 0.",
+)
+TOTAL_SHARDS: Final = Family(
+    "sentry_stats_exporter_total_shards",
+    Type.GAUGE,
+    (),
+    "How many shards the queries are divided among; 1 if they are not.",
+)
 
-EXPORTER_FAMILIES: Final = (BUILD_INFO, RELOAD_SUCCESSFUL, RELOAD_TIME)
+EXPORTER_FAMILIES: Final = (
+    BUILD_INFO,
+    RELOAD_SUCCESSFUL,
+    RELOAD_TIME,
+    SHARD_ORDINAL,
+    TOTAL_SHARDS,
+)
 
 FAMILIES: Final = (
     *DATA_FAMILIES,

@@ -1,7 +1,7 @@
 """The exporter's metrics about itself and about Sentry's API, kept by prometheus_client."""
 
 import platform
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -12,6 +12,7 @@ from prometheus_client.openmetrics import exposition as openmetrics_exposition
 from exporter import __version__
 from exporter.publish import families
 from exporter.publish.families import Family
+from exporter.shard import WHOLE, Shard
 
 _EOF = b"# EOF\n"
 
@@ -20,14 +21,14 @@ M = TypeVar("M", bound=MetricWrapperBase)
 prometheus_client.disable_created_metrics()
 
 
-def _metric(kind: type[M], family: Family, registry: CollectorRegistry, **options: Any) -> M:
-    return kind(family.name, family.help, family.labels, registry=registry, **options)
+def _metric(kind: type[M], family: Family, registry: CollectorRegistry) -> M:
+    return kind(family.name, family.help, family.labels, unit=family.unit, registry=registry)
 
 
 class OwnMetrics:
     """What is known of the exporter itself and of its requests."""
 
-    def __init__(self) -> None:
+    def __init__(self, shard: Shard = WHOLE) -> None:
         self._registry = registry = CollectorRegistry()
         self._live = CollectorRegistry()
         prometheus_client.ProcessCollector(registry=self._live)
@@ -43,6 +44,8 @@ class OwnMetrics:
         self._build_info.labels(__version__, platform.python_version()).set(1)
         self._reload_successful = _metric(Gauge, families.RELOAD_SUCCESSFUL, registry)
         self._reload_time = _metric(Gauge, families.RELOAD_TIME, registry)
+        _metric(Gauge, families.SHARD_ORDINAL, registry).set(shard.ordinal)
+        _metric(Gauge, families.TOTAL_SHARDS, registry).set(shard.total)
 
     def configuration_read(self, now: float) -> None:
         """Note that a good configuration was read at ``now``."""

@@ -104,8 +104,8 @@ def _duration(seconds: int) -> str:
     return f"{seconds // 3600}h" if rest else f"{days}d"
 
 
-# The store sums in unsigned 64 bits: what does not fit is no count.
-_Count = Annotated[int, Field(strict=True, ge=0, lt=2**64)]
+# What does not fit into 63 bits is no count, and no state file could hold it.
+_Count = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 _Moment = Annotated[AwareDatetime, Field(strict=True)]
 # Told one by one, the faults of a body that is full of them take many times its size.
 _Counts = Annotated[list[_Count], FailFast()]

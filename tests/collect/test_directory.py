@@ -1,0 +1,167 @@
+"""The projects of an organization: read hourly, and when an unknown id appears."""
+
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.collect.directory import FRESH_FOR, ProjectDirectory
+from exporter.collect.report import ProjectInfo
+from exporter.sentry.errors import ForbiddenError, ServerError
+from exporter.sentry.projects import Project, ProjectList
+from tests.collect.polling import API, NOW, OLD, WEB, RecordingPublisher, Sentry, listed
+
+BROKEN = ServerError(502, "Bad Gateway")
+
+
+def directory(
+    sentry: Sentry,
+    publisher: RecordingPublisher | None = None,
+    label_by: Literal["slug", "id"] = "slug",
+) -> ProjectDirectory:
+    """Return the directory of an organization."""
+    return ProjectDirectory("acme", sentry, publisher or RecordingPublisher(), label_by)
+
+
+class TestRefresh:
+    """When the list is read."""
+
+    @pytest.mark.parametrize(
+        ("later", "expected"), [(0, 1), (FRESH_FOR - 1, 1), (FRESH_FOR, 2), (-1, 2)]
+    )
+    def test_hourly(self, later: int, expected: int) -> None:
+        """The list is read again after an hour, or if the clock was set back before it."""
+        sentry = Sentry()
+        projects = directory(sentry)
+
+        projects.projects(NOW)
+        projects.projects(NOW + later)
+
+        assert expected == sentry.listings
+
+    def test_last_one_serves(self) -> None:
+        """A list that cannot be read leaves the last one, and is tried at each turn."""
+        sentry = Sentry()
+        projects = directory(sentry)
+        before = projects.projects(NOW)
+        sentry.listing_error = BROKEN
+
+        assert before is projects.projects(NOW + FRESH_FOR)
+        assert before is projects.projects(NOW + FRESH_FOR + 1)
+        assert 3 == sentry.listings
+
+    def test_none_ever(self) -> None:
+        """Without any list, why it cannot be read is raised."""
+        sentry = Sentry()
+        sentry.listing_error = ForbiddenError(403, "")
+
+        with pytest.raises(ForbiddenError):
+            directory(sentry).projects(NOW)
+
+
+class TestUnknown:
+    """Ids that the list does not have."""
+
+    def test_new_project(self) -> None:
+        """An unknown id has the list read at once, however fresh it is."""
+        sentry = Sentry()
+        projects = directory(sentry)
+        projects.projects(NOW)
+        sentry.listing = listed(WEB, API, OLD)
+
+        assert OLD in projects.resolve(frozenset({WEB, OLD}), NOW + 1).accessible
+        assert 2 == sentry.listings
+
+    def test_known(self) -> None:
+        """Ids of the list, those that cannot be read included, need no look at Sentry."""
+        sentry = Sentry(projects=listed(WEB, hidden=[OLD]))
+        projects = directory(sentry)
+        projects.projects(NOW)
+
+        projects.resolve(frozenset({WEB, OLD}), NOW)
+
+        assert 1 == sentry.listings
+
+    def test_looked_for_once(self) -> None:
+        """An id that is still unknown then is not looked for again; another one is."""
+        sentry = Sentry()
+        projects = directory(sentry)
+        projects.projects(NOW)
+
+        for ids in ({OLD}, {OLD, WEB}, {OLD, OLD + 1}, {OLD + 1}):
+            projects.resolve(frozenset(ids), NOW)
+
+        assert 3 == sentry.listings
+
+    def test_unreadable_then(self) -> None:
+        """If the list cannot be read just then, the id is looked for at the next turn."""
+        sentry = Sentry()
+        projects = directory(sentry)
+        projects.projects(NOW)
+        sentry.listing_error = BROKEN
+        projects.resolve(frozenset({OLD}), NOW)
+        sentry.listing_error = None
+        sentry.listing = listed(WEB, OLD)
+
+        assert OLD in projects.resolve(frozenset({OLD}), NOW).by_id
+
+    def test_counts_as_a_refresh(self) -> None:
+        """A list that was read for an unknown id is fresh from then on."""
+        sentry = Sentry()
+        projects = directory(sentry)
+        projects.projects(NOW)
+        projects.resolve(frozenset({OLD}), NOW + FRESH_FOR - 1)
+
+        projects.projects(NOW + FRESH_FOR)
+
+        assert 2 == sentry.listings
+
+
+class TestLabels:
+    """What stands in the label ``project``."""
+
+    twins = ProjectList.of(
+        [
+            Project(1, "web", "", accessible=True),
+            Project(2, "api", "", accessible=True),
+            Project(3, "api", "", accessible=True),
+            Project(4, "gone", "", accessible=False),
+        ]
+    )
+
+    def test_slugs(self) -> None:
+        """Projects bear their slugs, or their ids where a slug does not tell them apart."""
+        assert {1: "web", 2: "2", 3: "3"} == directory(Sentry()).labels(self.twins)
+
+    def test_ids(self) -> None:
+        """They bear their ids if that is configured."""
+        labels = directory(Sentry(), label_by="id").labels(self.twins)
+
+        assert {1: "1", 2: "2", 3: "3"} == labels
+
+    @given(st.dictionaries(st.integers(1, 9), st.text("abc", min_size=1, max_size=2)))
+    def test_unique(self, slugs: dict[int, str]) -> None:
+        """No two projects bear the same label, whatever their slugs."""
+        projects = ProjectList.of(
+            Project(one, slug, "", accessible=True) for one, slug in slugs.items()
+        )
+
+        labels = directory(Sentry()).labels(projects)
+
+        assert slugs.keys() == labels.keys()
+        assert len(labels) == len(set(labels.values()))
+
+
+def test_published() -> None:
+    """Whoever can be read is published with label, id and platform, anew after each reading."""
+    sentry, publisher = Sentry(projects=listed(WEB, hidden=[OLD])), RecordingPublisher()
+    projects = directory(sentry, publisher)
+    projects.projects(NOW)
+    before = publisher.projects["acme"]
+    sentry.listing = listed(API)
+
+    projects.projects(NOW + FRESH_FOR)
+
+    assert [ProjectInfo("project-1", WEB, "python")] == before
+    assert [ProjectInfo("project-2", API, "python")] == publisher.projects["acme"]

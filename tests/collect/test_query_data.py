@@ -1,0 +1,363 @@
+"""The data of a query: what it shows, what it counts, and whose projects they are."""
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.categories import Unit
+from exporter.collect.ledger import RISE_AFTER
+from exporter.collect.query import (
+    LASTING_PAUSE,
+    LONGEST_CATCH_UP,
+    QueryPoller,
+)
+from exporter.collect.report import Report, View
+from exporter.collect.subject import Rows, Series
+from exporter.config import Filter
+from exporter.sentry.errors import (
+    ForbiddenError,
+    NetworkError,
+    ServerError,
+)
+from tests.collect.polling import (
+    API,
+    HOUR,
+    NOON,
+    NOW,
+    OLD,
+    WEB,
+    RecordingPublisher,
+    Sentry,
+    listed,
+    poller,
+    query,
+    row,
+    series,
+    shown,
+)
+from tests.collect.store import Row
+
+DAY = 24 * HOUR
+BY_PROJECT = ("project", "category", "outcome")
+OFTEN = query(poll_interval=300)
+
+
+class TestView:
+    """The data of a poll."""
+
+    def test_bucket(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """The latest finished bucket is shown, whole, and no label stands for a project."""
+        one = poller(sentry, publisher)
+        one.poll(NOW)
+
+        assert View(
+            NOON - HOUR,
+            HOUR,
+            whole=True,
+            bucket={series(): 5},
+            running=None,
+            counters={series(): 0},
+        ) == shown(one)
+
+    def test_before_it_settles(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """A bucket that has ended and not settled is not finished yet."""
+        one = poller(sentry, publisher)
+        one.poll(NOW - 1)
+
+        assert NOON - 2 * HOUR == shown(one).start
+
+    def test_running(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """The running bucket is shown where polls come more often than buckets."""
+        one = poller(sentry, publisher, OFTEN)
+        one.poll(NOW)
+
+        assert {series(): 2} == shown(one).running
+
+    def test_zero(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """A series seen anywhere in the lookback and missing here is 0."""
+        sentry.add(row(outcome="abuse", bucket=NOON - 23 * HOUR))
+        one = poller(sentry, publisher, OFTEN)
+        one.poll(NOW)
+
+        expected = {series(): 5, series(outcome="abuse"): 0}
+        assert expected == shown(one).bucket
+        assert expected.keys() == (shown(one).running or {}).keys()
+
+    def test_leaves_with_the_lookback(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """A series whose last bucket has left the lookback is not shown, but still counted."""
+        sentry.add(row(outcome="abuse", bucket=NOON - 24 * HOUR))
+        one = poller(sentry, publisher)
+        one.poll(NOW)
+        before = set(shown(one).bucket)
+
+        one.poll(NOW + HOUR)
+
+        assert {series(), series(outcome="abuse")} == before
+        assert {series()} == set(shown(one).bucket)
+        assert before == set(shown(one).counters or {})
+
+    def test_no_counters(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """A query may do without counters."""
+        one = poller(sentry, publisher, query(counters=False))
+        one.poll(NOW)
+
+        assert shown(one).counters is None
+
+    @pytest.mark.parametrize(
+        ("category", "expected"),
+        [
+            ((), Unit.EVENTS),
+            (("error",), Unit.EVENTS),
+            (("log_byte",), Unit.BYTES),
+            (("profile_duration",), Unit.SECONDS),
+        ],
+    )
+    def test_unit(
+        self,
+        sentry: Sentry,
+        publisher: RecordingPublisher,
+        category: tuple[str, ...],
+        expected: Unit,
+    ) -> None:
+        """Series without category are in the unit of the filter's categories."""
+        one = poller(sentry, publisher, query("outcome", filter=Filter(category=category)))
+        one.poll(NOW)
+
+        assert expected is shown(one).unit
+
+    def test_what_it_took(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """Each report tells how many requests the last poll made, and how long it took."""
+        timer = iter((100.0, 100.5))
+        one = poller(sentry, publisher, query(*BY_PROJECT), timer=lambda: next(timer))
+
+        report = one.poll(NOW)
+
+        assert (3, 0.5) == (report.requests, report.duration)
+
+
+class TestCounters:
+    """Counting through a poller."""
+
+    def test_late_data(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """Late data raises gauge and counter, and is a revision."""
+        one = poller(sentry, publisher)
+        one.poll(NOW)
+        sentry.add(row(4))
+
+        report = one.poll(NOW + 60)
+
+        assert {series(): 9} == shown(one).bucket
+        assert {series(): 4} == shown(one).counters
+        assert (1, 0) == (report.revisions, report.regressions)
+
+    def test_regression(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """A value that falls shows in the gauge, not in the counter, and is counted as such."""
+        one = poller(sentry, publisher)
+        one.poll(NOW)
+        sentry.store.rows = [row(3), row(2, bucket=NOON)]
+
+        report = one.poll(NOW + 60)
+
+        assert {series(): 3} == shown(one).bucket
+        assert {series(): 0} == shown(one).counters
+        assert (0, 1) == (report.revisions, report.regressions)
+
+    def test_rise(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """A counter born later is shown at 0, and rises by time alone, once."""
+        one = poller(sentry, publisher)
+        one.poll(NOW)
+        sentry.add(row(3, outcome="abuse"))
+        one.poll(NOW + HOUR)
+        before = shown(one).counters
+
+        for later in (1, RISE_AFTER - 1, RISE_AFTER, RISE_AFTER + 1):
+            one.heed(NOW + HOUR + later)
+
+        assert {series(): 0, series(outcome="abuse"): 0} == before
+        assert {series(): 0, series(outcome="abuse"): 3} == shown(one).counters
+        assert 3 == len(publisher.reports)
+
+    @pytest.mark.parametrize("hours", [2, 40, 24 * 29])
+    @pytest.mark.parametrize("group_by", [("category", "outcome"), BY_PROJECT])
+    def test_after_an_outage(
+        self,
+        sentry: Sentry,
+        publisher: RecordingPublisher,
+        group_by: tuple[str, ...],
+        hours: int,
+    ) -> None:
+        """What was missed is counted once, however long ago up to 30 days."""
+        one = poller(sentry, publisher, query(*group_by))
+        poll_out(one, NOW)
+        sentry.error = NetworkError("no route")
+        one.poll(NOW + HOUR)
+        sentry.error = None
+        sentry.add(*(row(7, bucket=NOON + hour * HOUR) for hour in range(hours)))
+
+        poll_out(one, NOW + hours * HOUR)
+        poll_out(one, NOW + hours * HOUR + 60)
+
+        assert 7 * hours == sum((shown(one).counters or {}).values())
+
+    def test_longest_catch_up(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """What is older than 30 days is not asked for."""
+        one = poller(sentry, publisher)
+        one.poll(NOW)
+
+        one.poll(NOW + 90 * DAY)
+
+        window = sentry.asked[-1].window
+        assert LONGEST_CATCH_UP == window.end - window.start
+
+
+def poll_out(one: QueryPoller, now: float) -> None:
+    """Poll until nothing is left unread."""
+    while one.poll(now).next_poll <= now:
+        pass
+
+
+class TestProjects:
+    """Queries that have to do with projects."""
+
+    def test_labels(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """Projects are shown by their labels, and what others hold under project 0."""
+        sentry.add(row(3, project=OLD))
+        one = poller(sentry, publisher, query(*BY_PROJECT))
+        one.poll(NOW)
+
+        assert {WEB: "project-1", API: "project-2"} == shown(one).projects
+        assert {series(WEB): 5, series(0): 3} == shown(one).bucket
+
+    def test_new_project(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """A project that appears later has its label with its first data."""
+        one = poller(sentry, publisher, query(*BY_PROJECT))
+        one.poll(NOW)
+        sentry.add(row(3, project=OLD))
+        sentry.listing = listed(WEB, API, OLD)
+
+        one.poll(NOW + 60)
+
+        assert "project-9" == (shown(one).projects or {})[OLD]
+        assert 3 == shown(one).bucket[series(OLD)]
+
+    def test_without_projects(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """A query that has nothing to do with projects does not ask for their list."""
+        one = poller(sentry, publisher)
+        one.poll(NOW)
+
+        assert 0 == sentry.listings
+        assert shown(one).projects is None
+
+    def test_no_list(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """Without a list ids stand in, data is shown, and the poll has failed for that reason."""
+        sentry.listing_error = ForbiddenError(403, "no")
+        one = poller(sentry, publisher, query(*BY_PROJECT))
+
+        report = one.poll(NOW)
+
+        assert shown(one).projects is None
+        assert {series(WEB): 5} == shown(one).bucket
+        assert not report.up
+        assert 0 == report.last_success
+        assert {"forbidden": 1} == report.failures
+        assert NOW + LASTING_PAUSE == report.next_poll
+
+    def test_list_comes_later(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """Once the list can be had, labels take the place of ids and all is well."""
+        sentry.listing_error = ForbiddenError(403, "no")
+        one = poller(sentry, publisher, query(*BY_PROJECT))
+        one.poll(NOW)
+        sentry.listing_error = None
+
+        report = one.poll(NOW + LASTING_PAUSE)
+
+        assert report.up
+        assert {WEB: "project-1", API: "project-2"} == shown(one).projects
+
+    def test_filter_by_slug(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """A slug in the filter is asked for by its id."""
+        sentry.add(row(40, project=API))
+        one = poller(sentry, publisher, query(filter=Filter(project=("project-1",))))
+        one.poll(NOW)
+
+        assert (WEB,) == sentry.asked[0].project
+        assert {series(WEB): 5} == shown(one).bucket
+
+    def test_unknown_slug(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """A slug that is not on the list fails the poll before anything is asked."""
+        one = poller(sentry, publisher, query(filter=Filter(project=("webb",))))
+
+        report = one.poll(NOW)
+
+        assert {"unknown_project": 1} == report.failures
+        assert [] == sentry.asked
+        assert report.view is None
+
+    @pytest.mark.parametrize(("name", "shows"), [("1", True), ("project-1", False)])
+    def test_filter_without_list(
+        self,
+        sentry: Sentry,
+        publisher: RecordingPublisher,
+        name: str,
+        shows: bool,  # noqa: FBT001 - one of the table's columns
+    ) -> None:
+        """Without a list a filter by id still works; one by slug cannot."""
+        sentry.listing_error = ServerError(500, "")
+        one = poller(sentry, publisher, query(filter=Filter(project=(name,))))
+
+        report = one.poll(NOW)
+
+        assert {"server_error": 1} == report.failures
+        assert shows is (report.view is not None)
+
+
+projects = st.sampled_from([WEB, API, OLD])
+arrivals = st.builds(
+    lambda age, project, quantity: (age, row(quantity, project=project)),
+    st.integers(0, 20),
+    projects,
+    st.integers(1, 9),
+)
+steps = st.tuples(
+    st.integers(1, 30 * HOUR), st.lists(arrivals, max_size=5), st.booleans(), st.sets(projects)
+)
+
+
+@given(st.lists(steps, max_size=7), st.sampled_from([("category", "outcome"), BY_PROJECT]))
+@settings(deadline=None, max_examples=60)
+def test_exact(
+    history: list[tuple[int, list[tuple[int, Row]], bool, set[int]]], group_by: tuple[str, ...]
+) -> None:
+    """Counters gain exactly what arrived, late or in outages, while projects come and go.
+
+    And none of them ever falls.
+    """
+    sentry, publisher = Sentry(projects=listed(WEB)), RecordingPublisher()
+    one = poller(sentry, publisher, query(*group_by))
+    poll_out(one, NOW)
+    now = NOW
+    for pause, rows, down, readable in history:
+        now += pause
+        sentry.error = NetworkError("no route") if down else None
+        sentry.listing = listed(*readable)
+        sentry.add(*(late._replace(bucket=(now // HOUR - age) * HOUR) for age, late in rows))
+        poll_out(one, now)
+    sentry.error = None
+    poll_out(one, now + RISE_AFTER)
+    one.heed(now + 2 * RISE_AFTER)
+
+    arrived = sum(late.quantity for late in sentry.store.rows)
+    assert arrived == sum((shown(one).counters or {}).values())
+    assert not list(falls(publisher.reports))
+
+
+def falls(reports: Sequence[Report]) -> Iterator[tuple[Report, Series]]:
+    """Yield each counter that is lower in a report than in one before."""
+    highest: Rows = {}
+    for report in reports:
+        for one, value in ((report.view and report.view.counters) or {}).items():
+            if value < highest.get(one, 0):
+                yield report, one
+            highest[one] = value

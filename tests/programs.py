@@ -1,0 +1,107 @@
+"""Real programs beside the tests: where to find them, and how to run one for a while."""
+
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+import requests
+
+PATIENCE: Final = 20.0
+"""Seconds before something that does not happen counts as a failure."""
+
+_GLANCE: Final = 0.02
+
+
+def find_program(name: str, package: str) -> str:
+    """Return the path of a program; without it the test fails in CI and is skipped elsewhere."""
+    path = shutil.which(name)
+    if path is not None:
+        return path
+    missing = f"{name} is not installed; on Debian: apt-get install {package}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(missing)
+    pytest.skip(missing)
+
+
+def wait_until(happened: Callable[[], bool], explain: Callable[[], str] = str) -> None:
+    """Return once ``happened``; raises AssertionError with an explanation if it never does."""
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline, f"nothing happened for {PATIENCE:g} s\n{explain()}"
+        # Another process, or another thread's socket, has no clock that could be turned.
+        time.sleep(_GLANCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A running program, the file that everything it says goes to, and when it was started."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    started: float
+
+    def output(self) -> str:
+        """Return what it has said so far."""
+        return self.log.read_text("utf-8", errors="replace")
+
+    def wait_for(self, pattern: str) -> str:
+        """Return the first group of ``pattern`` once its output matches."""
+        self._wait_until(lambda: re.search(pattern, self.output()) is not None)
+        return str(re.findall(pattern, self.output())[0])
+
+    def wait_ready(self, url: str) -> None:
+        """Return once ``url`` answers 200."""
+        self._wait_until(lambda: _answers(url))
+
+    def _wait_until(self, happened: Callable[[], bool]) -> None:
+        def happened_or_ended() -> bool:
+            ended = self.process.poll()
+            assert ended is None or happened(), f"ended with {ended}\n{self.output()}"
+            return happened()
+
+        wait_until(happened_or_ended, self.output)
+
+
+@contextmanager
+def running(
+    command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[Program]:
+    """Run ``command`` until the end of the block; its output is kept in ``log``."""
+    started = time.time()
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(  # noqa: S603 - a test's own command
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+        ) as process,
+    ):
+        try:
+            yield Program(process, log, started)
+        finally:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=PATIENCE).ok
+    except requests.ConnectionError:
+        return False

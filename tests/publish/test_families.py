@@ -1,0 +1,142 @@
+"""The table of families: the field's rules, and a page that keeps to it."""
+
+import re
+from typing import Final
+
+import pytest
+
+from exporter.categories import Unit
+from exporter.collect.report import ProjectInfo
+from exporter.publish import families
+from exporter.publish.families import FAMILIES, Family, Type
+from exporter.publish.own import OwnMetrics
+from exporter.publish.page import Page
+from exporter.sentry.stats import TIMES_SEEN
+from tests.publish.reports import families_of, report, series, text_of, view
+
+UNITS: Final = ("bytes", "seconds", "events")
+each_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+
+
+@pytest.fixture(scope="module")
+def everything() -> Page:
+    """Return a page on which every family has a sample."""
+    own = OwnMetrics()
+    own.configuration_read(1_772_000_000.5)
+    meter = own.meter("acme")
+    meter.request("stats_v2", 200, 0.25)
+    meter.failure("projects", "timeout")
+    meter.rate_limit(20, 19)
+    meter.throttled(1.5)
+    shown = Page(own)
+    shown.publish_projects("acme", [ProjectInfo("web", 1, "python")])
+    rows = {series(category): 5 for category in ("error", "log_byte", "profile_duration")}
+    rows[series(field=TIMES_SEEN)] = 5
+    shown.publish(report(view=view(bucket=rows, running=rows, counters=rows)))
+    return shown
+
+
+def parsed_name(family: Family) -> str:
+    """Return what parsers call ``family``: counters go without their ending."""
+    return family.name.removesuffix("_total")
+
+
+class TestRules:
+    """What the field expects of names, units, labels and help."""
+
+    def test_unique(self) -> None:
+        """No two families have the same name, in either format."""
+        names = [parsed_name(family) for family in FAMILIES]
+
+        assert len(names) == len(set(names))
+
+    @each_family
+    def test_name(self, family: Family) -> None:
+        """Names are snake_case and bear our prefix."""
+        assert re.fullmatch(r"sentry_stats(_[a-z0-9]+)+", family.name)
+
+    @each_family
+    def test_ending(self, family: Family) -> None:
+        """Counters, and only they, end in ``_total``; no other ending of the formats' own."""
+        assert (family.type is Type.COUNTER) is family.name.endswith("_total")
+        assert not re.search(r"_(sum|count|bucket|created)$", parsed_name(family))
+
+    @each_family
+    def test_unit(self, family: Family) -> None:
+        """A unit is the end of the name, and a name that ends in one says so."""
+        ending = parsed_name(family).rsplit("_", 1)[1]
+
+        assert (ending if ending in UNITS else "") == family.unit
+
+    @each_family
+    def test_labels(self, family: Family) -> None:
+        """Labels are plain words, none twice, none that the formats or Prometheus use."""
+        assert len(family.labels) == len(set(family.labels))
+        assert all(re.fullmatch(r"[a-z][a-z_]*", label) for label in family.labels)
+        assert not {"le", "quantile", "type", "job", "instance"} & set(family.labels)
+
+    @each_family
+    def test_help(self, family: Family) -> None:
+        """Help is a sentence on one line that needs no escaping."""
+        assert re.fullmatch(r"[^\\\n]+\.", family.help)
+
+    @pytest.mark.parametrize("family", families.DATA_FAMILIES, ids=lambda family: family.name)
+    def test_data(self, family: Family) -> None:
+        """Data families have all six labels, and say that they are polled on a timer."""
+        assert ("organization", "query", "category", "outcome", "reason", "project") == (
+            family.labels
+        )
+        assert "timer" in family.help
+        assert "stats_v2" in family.help
+
+    def test_measures(self) -> None:
+        """Each unit of a category has its families."""
+        for kind in (families.BUCKET, families.RUNNING, families.COUNTED):
+            assert {*Unit, "times_seen"} == set(kind)
+
+
+class TestPage:
+    """The page keeps to the table."""
+
+    @each_family
+    def test_type_and_help(self, everything: Page, family: Family) -> None:
+        """Each family is there in both formats, with its type and help."""
+        for openmetrics in (False, True):
+            found = families_of(everything, openmetrics=openmetrics)[parsed_name(family)]
+
+            assert (family.type, family.help) == (found.type, found.documentation)
+
+    @pytest.mark.parametrize(
+        "family",
+        [*families.DATA_FAMILIES, families.PROJECT_INFO, *families.QUERY_FAMILIES],
+        ids=lambda family: family.name,
+    )
+    def test_unit(self, everything: Page, family: Family) -> None:
+        """OpenMetrics tells the unit of each family."""
+        found = families_of(everything, openmetrics=True)[parsed_name(family)]
+
+        assert family.unit == found.unit
+
+    @each_family
+    def test_labels(self, everything: Page, family: Family) -> None:
+        """Every sample has the family's labels, and ``le`` where it is a histogram's bucket."""
+        samples = families_of(everything)[parsed_name(family)].samples
+
+        assert samples
+        assert all(set(family.labels) == sample.labels.keys() - {"le"} for sample in samples)
+
+    @pytest.mark.parametrize("openmetrics", [False, True])
+    def test_nothing_else(self, everything: Page, openmetrics: bool) -> None:  # noqa: FBT001 - the parameter is the test
+        """Nothing is on the page that is not in the table, but for the process itself."""
+        found = families_of(everything, openmetrics=openmetrics)
+
+        assert {parsed_name(family) for family in FAMILIES} == {
+            name for name in found if not name.startswith(("process_", "python_"))
+        }
+
+    def test_no_timestamps(self, everything: Page) -> None:
+        """No sample has a time of its own, nor is there one of when a counter was created."""
+        found = families_of(everything, openmetrics=True).values()
+
+        assert all(sample.timestamp is None for family in found for sample in family.samples)
+        assert "_created" not in text_of(everything, openmetrics=True)
