@@ -1,0 +1,115 @@
+"""What all dashboards have in common: identity, layout, links, and the alerts as annotations."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from grafana_foundation_sdk.builders import dashboard as builders
+from grafana_foundation_sdk.models.dashboard import (
+    AnnotationContainer,
+    AnnotationQuery,
+    Dashboard,
+    DashboardCursorSync,
+    DashboardDashboardTemplating,
+    DashboardLinkType,
+    GridPos,
+    Panel,
+    RowPanel,
+    VariableModel,
+)
+
+from deploy.grafana.generator.panels import DATASOURCE
+
+TAG: Final = "sentry-stats"
+ALERTS: Final = 'ALERTS{alertstate="firing",alertname=~"Sentry.+"}'
+
+_COLUMNS: Final = 24
+_REFRESH: Final = "5m"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A title and the panels below it, in reading order."""
+
+    title: str
+    panels: Sequence[Panel]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a dashboard is called; ``uid`` is part of its address and never changes."""
+
+    uid: str
+    title: str
+    description: str
+
+
+def framed(
+    identity: Identity, variables: Sequence[VariableModel], rows: Sequence[Row], period: str
+) -> Dashboard:
+    """Return a dashboard of ``rows`` that shows the last ``period`` at first."""
+    builder = builders.Dashboard(identity.title).uid(identity.uid)
+    builder.description(identity.description).tags([TAG]).refresh(_REFRESH)
+    builder.time(f"now-{period}", "now").tooltip(DashboardCursorSync.CROSSHAIR).link(_links())
+    dashboard = builder.build()
+    dashboard.templating = DashboardDashboardTemplating(list(variables))
+    dashboard.annotations = AnnotationContainer([_alerts()])
+    dashboard.panels = list(_placed(rows))
+    return dashboard
+
+
+def _links() -> builders.DashboardLink:
+    link = builders.DashboardLink("Sentry stats").type(DashboardLinkType.DASHBOARDS).tags([TAG])
+    return link.include_vars(True).keep_time(True)  # noqa: FBT003 - the builder's way
+
+
+class _Alerts(AnnotationQuery):
+    """Firing alerts, with what Grafana's Prometheus writes on their marks."""
+
+    def to_json(self) -> dict[str, object]:
+        """Return the annotation with the words that the kit has no names for."""
+        return {
+            **super().to_json(),
+            "step": "60s",
+            "titleFormat": "{{alertname}}",
+            "textFormat": "{{organization}} {{query}} {{category}} {{project}}",
+            "tagKeys": "severity",
+        }
+
+
+def _alerts() -> AnnotationQuery:
+    return _Alerts(name="Alerts", datasource=DATASOURCE, enable=True, icon_color="red", expr=ALERTS)
+
+
+def _placed(rows: Sequence[Row]) -> Iterator[Panel | RowPanel]:
+    """Yield rows and panels with their places and with numbers that follow the reading order."""
+    number = top = 0
+    for row in rows:
+        number += 1
+        yield RowPanel(id_val=number, title=row.title, grid_pos=GridPos(1, _COLUMNS, 0, top))
+        top += 1
+        for line in _lines(row.panels):
+            left = 0
+            for panel in line:
+                number += 1
+                panel.id_val = number
+                panel.grid_pos = GridPos(_size(panel).h, _size(panel).w, left, top)
+                left += _size(panel).w
+                yield panel
+            top += max(_size(panel).h for panel in line)
+
+
+def _lines(panels: Sequence[Panel]) -> Iterator[Sequence[Panel]]:
+    """Yield the panels that fit beside each other."""
+    line: list[Panel] = []
+    for panel in panels:
+        if sum(_size(one).w for one in line) + _size(panel).w > _COLUMNS:
+            yield line
+            line = []
+        line.append(panel)
+    if line:
+        yield line
+
+
+def _size(panel: Panel) -> GridPos:
+    return panel.grid_pos or GridPos()

@@ -1,0 +1,239 @@
+"""The dashboard of the exporter itself: is what the others show fresh, whole and cheap."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
+
+from deploy.grafana.generator.expressions import each_step, known, series
+from deploy.grafana.generator.frame import Identity, Row, framed
+from deploy.grafana.generator.panels import YES, Figure, Target, bars, lines, sheet, state, states
+from deploy.grafana.generator.variables import choice, choices, datasource
+from exporter.publish import families
+from exporter.publish.families import Family
+
+_IDENTITY: Final = Identity(
+    "sentry-stats-health",
+    "Sentry stats: exporter health",
+    "Whether the exporter runs, its data is fresh and whole, and what it costs.",
+)
+_ORGANIZATIONS: Final = 'organization=~"$organizations"'
+_JOB: Final = 'job="$job"'
+_QUERY: Final = ("organization", "query")
+_NAME: Final = "{{organization}} {{query}}"
+_UP: Final = state(("up", "green"), ("down", "red"))
+_QUANTILES: Final = (0.5, 0.9, 0.99)
+
+
+def built() -> Dashboard:
+    """Return the dashboard."""
+    variables = (
+        datasource(),
+        choice("job", "Job", series(families.BUILD_INFO, "")),
+        choices("organizations", "Organization", series(families.UP, _JOB), "organization"),
+    )
+    rows = (
+        Row("Queries", [_queries(), _up(), _whole(), _age(), _failures()]),
+        Row("Polls", [_duration(), _requests(), _series(), _corrections()]),
+        Row("Sentry's API", [_answers(), _refusals(), _latency(), _limit(), _throttled()]),
+        Row("Process", [_process_up(), _builds(), _processor(), _memory(), _files(), _objects()]),
+    )
+    return framed(_IDENTITY, variables, rows, "24h")
+
+
+def _each(family: Family, function: str = "max", by: Sequence[str] = _QUERY) -> str:
+    return f"{function} by ({', '.join(by)}) ({series(family, _ORGANIZATIONS)})"
+
+
+def _gained(family: Family, *by: str) -> str:
+    return each_step(series(family, _ORGANIZATIONS), *by)
+
+
+def _queries() -> Panel:
+    return sheet(
+        Figure(
+            "Queries",
+            "How each query fares: whether its last poll succeeded, when one last did, when the "
+            "bucket ended that its gauges show, whether that bucket is proven whole, when it is "
+            "polled next, and what the last poll took.",
+            (
+                Target(_each(families.UP, "min"), "Up", "none", (YES,)),
+                Target(known(_each(families.LAST_SUCCESS)), "Last success", "dateTimeFromNow"),
+                Target(known(_each(families.BUCKET_END)), "Bucket ended", "dateTimeFromNow"),
+                Target(_each(families.COMPLETE, "min"), "Whole", "none", (YES,)),
+                Target(known(_each(families.NEXT_POLL)), "Next poll", "dateTimeFromNow"),
+                Target(_each(families.SERIES), "Series"),
+                Target(_each(families.POLL_REQUESTS), "Requests"),
+                Target(_each(families.POLL_DURATION), "Duration", "s"),
+            ),
+            width=24,
+        )
+    )
+
+
+def _up() -> Panel:
+    up = Target(_each(families.UP, "min"), _NAME)
+    return states(Figure("Queries up", "Whether each query's last poll succeeded.", (up,)), _UP)
+
+
+def _whole() -> Panel:
+    whole = Target(_each(families.COMPLETE, "min"), _NAME)
+    what = "Whether the bucket that the gauges show is proven whole and fully attributed."
+    return states(Figure("Buckets whole", what, (whole,)), YES)
+
+
+def _age() -> Panel:
+    age = f"time() - ({_each(families.LAST_SUCCESS)} > 0)"
+    what = (
+        "Time since the last poll that succeeded; normally a saw that ends at `poll_interval`. "
+        "Data is withdrawn at `max_age`."
+    )
+    return lines(Figure("Age of the data", what, (Target(age, _NAME),), "s"))
+
+
+def _failures() -> Panel:
+    failed = Target(_gained(families.POLL_FAILURES, *_QUERY, "reason"), f"{_NAME}: {{{{reason}}}}")
+    what = "Polls that failed, hour by hour and by reason; all zero when all is well."
+    return bars(Figure("Failed polls", what, (failed,)))
+
+
+def _duration() -> Panel:
+    took = Target(_each(families.POLL_DURATION), _NAME)
+    return lines(Figure("Duration of polls", "How long the last poll took.", (took,), "s"))
+
+
+def _requests() -> Panel:
+    asked = Target(_each(families.POLL_REQUESTS), _NAME)
+    return lines(Figure("Requests of a poll", "Questions that the last poll needed.", (asked,)))
+
+
+def _series() -> Panel:
+    published = Target(_each(families.SERIES), _NAME)
+    return lines(Figure("Series", "Data series that each query publishes.", (published,)))
+
+
+def _corrections() -> Panel:
+    return bars(
+        Figure(
+            "Late data",
+            "Values of finished buckets that later grew or shrank, hour by hour. Growth is late "
+            "data; counters do not follow what shrinks.",
+            (
+                Target(_gained(families.REVISIONS, *_QUERY), f"{_NAME} grew"),
+                Target(_gained(families.REGRESSIONS, *_QUERY), f"{_NAME} shrank"),
+            ),
+        )
+    )
+
+
+def _answers() -> Panel:
+    labels = ("organization", "endpoint", "code")
+    answered = Target(
+        _gained(families.API_REQUESTS, *labels), "{{organization}} {{endpoint}} {{code}}"
+    )
+    return bars(
+        Figure(
+            "Answers",
+            "Requests that Sentry answered, hour by hour and by HTTP status.",
+            (answered,),
+        )
+    )
+
+
+def _refusals() -> Panel:
+    labels = ("organization", "endpoint", "reason")
+    failed = Target(
+        _gained(families.API_FAILURES, *labels), "{{organization}} {{endpoint}} {{reason}}"
+    )
+    what = "Requests without a usable answer, hour by hour; no data while there was none."
+    return bars(Figure("Failed requests", what, (failed,)))
+
+
+def _latency() -> Panel:
+    name = f"{families.API_DURATION.name}_bucket"
+    rates = f"sum by (le) (rate({name}{{{_ORGANIZATIONS}}}[$__rate_interval]))"
+    quantiles = [
+        Target(f"histogram_quantile({quantile}, {rates})", f"{quantile:.0%}")
+        for quantile in _QUANTILES
+    ]
+    what = "How long requests took, body included; gaps where no request was made."
+    return lines(Figure("Duration of requests", what, quantiles, "s"))
+
+
+def _limit() -> Panel:
+    by = ("organization",)
+    return lines(
+        Figure(
+            "Sentry's rate limit",
+            "What the last answer said of the limit and of what was left; self-hosted servers "
+            "say nothing.",
+            (
+                Target(_each(families.API_RATE_LIMIT, by=by), "{{organization}} limit"),
+                Target(
+                    _each(families.API_RATE_LIMIT_REMAINING, "min", by),
+                    "{{organization}} remaining",
+                ),
+            ),
+        )
+    )
+
+
+def _throttled() -> Panel:
+    waited = Target(_gained(families.API_THROTTLED, "organization"), "{{organization}}")
+    what = "Time spent waiting because Sentry said so, hour by hour; should stay at zero."
+    return bars(Figure("Throttled", what, (waited,), "s", 24))
+
+
+def _process_up() -> Panel:
+    up = Target(f"up{{{_JOB}}}", "{{instance}}")
+    return states(Figure("Exporter up", "Whether Prometheus reaches the exporter.", (up,)), _UP)
+
+
+def _builds() -> Panel:
+    by = ("instance", "version", "python")
+    read = known(f"max by (instance) ({series(families.RELOAD_TIME, _JOB)})")
+    good = f"min by (instance) ({series(families.RELOAD_SUCCESSFUL, _JOB)})"
+    return sheet(
+        Figure(
+            "Versions and configuration",
+            "What runs, when a good configuration was last read, and whether the last one read "
+            "was good.",
+            (
+                Target(
+                    f"max by ({', '.join(by)}) ({series(families.BUILD_INFO, _JOB)})", "Running"
+                ),
+                Target(read, "Configuration read", "dateTimeFromNow"),
+                Target(good, "Configuration good", "none", (YES,)),
+            ),
+        )
+    )
+
+
+def _processor() -> Panel:
+    used = Target(f"rate(process_cpu_seconds_total{{{_JOB}}}[$__rate_interval])", "{{instance}}")
+    return lines(Figure("Processor", "Share of one processor in use.", (used,), "percentunit"))
+
+
+def _memory() -> Panel:
+    resident = Target(f"process_resident_memory_bytes{{{_JOB}}}", "{{instance}}")
+    return lines(Figure("Memory", "Resident memory.", (resident,), "bytes"))
+
+
+def _files() -> Panel:
+    return lines(
+        Figure(
+            "Open files",
+            "File descriptors in use, connections included, and how many there may be.",
+            (
+                Target(f"process_open_fds{{{_JOB}}}", "{{instance}} open"),
+                Target(f"process_max_fds{{{_JOB}}}", "{{instance}} at most"),
+            ),
+        )
+    )
+
+
+def _objects() -> Panel:
+    rates = f"rate(python_gc_objects_collected_total{{{_JOB}}}[$__rate_interval])"
+    freed = Target(f"sum by (instance, generation) ({rates})", "{{instance}} {{generation}}")
+    what = "Objects that Python's garbage collector frees each second, by generation."
+    return lines(Figure("Garbage collection", what, (freed,)))

