@@ -34,6 +34,10 @@ _MENDING: Final = MappingProxyType(
         "bad_answer": "see that url is a Sentry's, without anything in between that answers itself",
         "rate_limited": "others use up the token's limit; lower requests_per_second, or wait",
         "too_heavy": "Sentry's store is busy; try again later, or filter",
+        "server_error": "Sentry has trouble of its own; try again later",
+        "unexpected_status": "see that url is a Sentry's, and not a proxy's that wants something",
+        "unknown_project": "name it as in Settings > Projects, or by its id",
+        "token": "put a token there; token_env and token_file are read again for every request",
     }
 )
 """What somebody can do about a failure, by its reason."""
@@ -56,11 +60,13 @@ def _organization_findings(
         return
     for query in organization.queries:
         where = f"organization {organization.slug}, query {query.name}"
-        yield from (f"{where}: {text}" for text in _unreadable(query, projects))
-        try:
-            _try(query, projects, client, now - organization.settle)
-        except SentryError as error:
-            yield _line(where, error)
+        unreadable = list(_unreadable(query, projects))
+        yield from (f"{where}: {text}" for text in unreadable)
+        if not unreadable:
+            try:
+                _try(query, projects, client, now - organization.settle)
+            except SentryError as error:
+                yield _line(where, error)
 
 
 def _unreadable(query: Query, projects: ProjectList) -> Iterator[str]:

@@ -1,0 +1,69 @@
+"""Expositions, read back by prometheus_client's own parsers."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics import parser as openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.publish.families import DATA_FAMILIES, DATA_LABELS
+
+Sample = tuple[str, frozenset[tuple[str, str]]]
+Samples = dict[Sample, float]
+"""Values by name and labels."""
+
+# The library leaves this one without annotations.
+_openmetrics_families: Callable[[str], Iterator[Metric]] = (
+    openmetrics.text_string_to_metric_families
+)
+
+_DATA: Final = frozenset(family.name for family in DATA_FAMILIES)
+_OF_THE_PROCESS: Final = ("process_", "python_")
+
+
+def sample(name: str, **labels: str) -> Sample:
+    """Return what a sample is called."""
+    return name, frozenset(labels.items())
+
+
+def data_sample(name: str, *values: str) -> Sample:
+    """Return what a sample with the six labels of data is called."""
+    return sample(name, **dict(zip(DATA_LABELS, values, strict=True)))
+
+
+def read_text(text: str) -> Samples:
+    """Return the samples of a page in the text format, those about the process left out."""
+    return _samples(text_string_to_metric_families(text))
+
+
+def read_openmetrics(text: str) -> Samples:
+    """Return the samples of an OpenMetrics page, those about the process left out."""
+    return _samples(_openmetrics_families(text))
+
+
+def data(samples: Samples, *, prefix: str = "", query: str | None = None) -> Samples:
+    """Return the samples of data families, or those whose names begin with ``prefix``."""
+    return {
+        each: value
+        for each, value in samples.items()
+        if each[0] in _DATA
+        and each[0].startswith(prefix)
+        and query in (None, dict(each[1])["query"])
+    }
+
+
+def nonzero(samples: Samples) -> Samples:
+    """Return ``samples`` without zeros."""
+    return {each: value for each, value in samples.items() if value}
+
+
+def _samples(families: Iterable[Metric]) -> Samples:
+    found = [
+        (sample(each.name, **each.labels), each.value)
+        for family in families
+        if not family.name.startswith(_OF_THE_PROCESS)
+        for each in family.samples
+    ]
+    assert len(found) == len(dict(found)), "a sample is there twice"
+    return dict(found)

@@ -1,0 +1,249 @@
+"""The commands as processes: what they print, how they end, and what their exit status is."""
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from click.testing import Result
+
+from exporter.demo import demo_configuration
+from exporter.simulator import DEMO_TOKENS, Fault, Simulator, demo_world
+from exporter.simulator.store import DIMENSIONS
+from exporter.web.address import Address, bind
+from tests.end_to_end.exposition import Samples, data, nonzero, read_text, sample
+from tests.end_to_end.stage import (
+    COMMAND,
+    OUTCOMES,
+    Clock,
+    clock_for_commands,
+    organization,
+    run,
+    truths,
+)
+from tests.end_to_end.truth import Rows, Truth
+from tests.programs import PATIENCE, Program, running, wait_until
+
+PROMPTLY = 2.0
+"""Seconds within which the product has to end."""
+
+BUCKET = "sentry_stats_bucket_"
+ANYWHERE = ("--web.listen-address", "127.0.0.1:0")
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+Configured = Callable[..., Path]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Show about the time that a command sees."""
+    return clock_for_commands()
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Program]:
+    """Run the demo until it has said everything."""
+    with running([*COMMAND, "demo", *ANYWHERE], tmp_path / "demo.log") as program:
+        program.wait_for(r"(Ctrl-C ends both\.)")
+        yield program
+
+
+@pytest.fixture
+def hang(sentry: Simulator) -> None:
+    """Let the simulated Sentry take requests and never answer."""
+    sentry.faults.add(Fault("hang"))
+
+
+@pytest.fixture
+def serve(configured: Configured, tmp_path: Path) -> Iterator[Program]:
+    """Run the daemon against the simulated Sentry."""
+    command = [*COMMAND, "serve", "--config.file", str(configured()), *ANYWHERE]
+    with running(command, tmp_path / "serve.log") as program:
+        yield program
+
+
+def ended(program: Program, number: signal.Signals) -> int:
+    """Send a signal, and return the exit status if the program ends promptly."""
+    program.process.send_signal(number)
+    return program.process.wait(PROMPTLY)
+
+
+def address_of(program: Program) -> str:
+    """Return where the daemon listens, once it says so."""
+    address = program.wait_for(r"event=listening .*address=(\S+)")
+    return f"http://{address}"
+
+
+def metrics_of(demo: Program) -> Samples:
+    """Return the demo's page once every query has been polled."""
+    url = demo.wait_for(r"Metrics: +(\S+)")
+    wait_until(lambda: all_up(read_text(requests.get(url, timeout=PATIENCE).text)), demo.output)
+    return read_text(requests.get(url, timeout=PATIENCE).text)
+
+
+def all_up(samples: Samples) -> bool:
+    """Tell whether the last poll of each query succeeded."""
+    return all(value for (name, _), value in samples.items() if name == "sentry_stats_up")
+
+
+def told_totals(sentry: str, organization: str, start: float) -> Rows:
+    """Return what a simulated Sentry has stored of an hour, as it tells itself."""
+    asked = {"organization": organization, "start": str(start), "end": str(start + 3600)}
+    answer = requests.get(f"{sentry}/simulator/totals", params=asked, timeout=PATIENCE).json()
+    return {tuple(map(group["by"].get, DIMENSIONS)): group["value"] for group in answer["groups"]}
+
+
+def shown_bucket(samples: Samples, truth: Truth) -> tuple[float, Samples]:
+    """Return when the finished bucket of a query starts, and what is shown of it but zeros."""
+    labels = {"organization": truth.organization.slug, "query": truth.query.name}
+    shown = {
+        each: value
+        for each, value in nonzero(data(samples, prefix=BUCKET)).items()
+        if labels.items() <= dict(each[1]).items()
+    }
+    return samples[sample("sentry_stats_bucket_start_timestamp_seconds", **labels)], shown
+
+
+def test_demo_shows_the_last_hour_of_both_organizations(demo: Program) -> None:
+    """With nothing configured, every value equals what the simulated Sentry has stored.
+
+    Rows that come late just while this is asked lie between what was stored before and after.
+    """
+    began = demo.started
+    samples = metrics_of(demo)
+    sentry = demo.wait_for(r"Simulated Sentry: (\S+)")
+    world = demo_world(began)
+
+    for truth in truths(world, demo_configuration(sentry)):
+        start, shown = shown_bucket(samples, truth)
+        after = truth.labelled(BUCKET, told_totals(sentry, truth.organization.slug, start))
+        before = truth.stored(BUCKET, start, at=began)
+        assert after.keys() >= shown.keys()
+        assert all(before.get(e, 0) <= shown.get(e, 0) <= after[e] for e in after)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_demo_ends_on_a_signal(demo: Program, number: signal.Signals) -> None:
+    """A signal ends the demo with 0, whatever its polls are about."""
+    assert 0 == ended(demo, number)
+    assert "Traceback" not in demo.output()
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_serve_ends_on_a_signal(serve: Program, number: signal.Signals) -> None:
+    """A signal ends the daemon with 0."""
+    serve.wait_ready(f"{address_of(serve)}/-/ready")
+
+    assert 0 == ended(serve, number)
+    assert "Traceback" not in serve.output()
+
+
+@pytest.mark.usefixtures("hang")
+@pytest.mark.parametrize("number", SIGNALS)
+def test_serve_ends_while_a_poll_is_out(
+    sentry: Simulator, serve: Program, number: signal.Signals
+) -> None:
+    """A Sentry that hangs does not keep the daemon from ending."""
+    serve.wait_ready(f"{address_of(serve)}/-/healthy")
+    wait_until(lambda: bool(sentry.requests), serve.output)
+
+    assert 0 == ended(serve, number)
+    assert "Traceback" not in serve.output()
+
+
+def test_serve_takes_its_flags_from_the_environment(configured: Configured, tmp_path: Path) -> None:
+    """Every flag is an environment variable too."""
+    environment = {
+        "SENTRY_STATS_EXPORTER_CONFIG_FILE": str(configured()),
+        "SENTRY_STATS_EXPORTER_WEB_LISTEN_ADDRESS": "127.0.0.1:0",
+    }
+    with running([*COMMAND, "serve"], tmp_path / "serve.log", environment) as program:
+        program.wait_ready(f"{address_of(program)}/-/healthy")
+
+        assert 0 == ended(program, signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        (),
+        ("--config.file", "none.yaml"),
+        ("--config.file", "config.yaml", "--web.listen-address", "nonsense"),
+        ("--config.file", "config.yaml", "--log.level", "loud"),
+        ("--config.file", "config.yaml", "--no.such.flag"),
+        ("--config.file", "config.yaml", "--state.path", "none/state"),
+        ("--config.file", "bad.yaml"),
+    ],
+    ids=" ".join,
+)
+def test_serve_refuses_what_it_cannot_use(
+    command: Callable[..., Result],
+    configured: Configured,
+    monkeypatch: pytest.MonkeyPatch,
+    flags: tuple[str, ...],
+) -> None:
+    """Unusable flags or configuration end the daemon with 2 before it serves, and it says why."""
+    monkeypatch.chdir(configured().parent)
+    Path("bad.yaml").write_text("organizations: []\n", "utf-8")
+    result = command("serve", *flags)
+
+    assert 2 == result.exit_code
+    assert result.output
+
+
+def test_serve_refuses_an_address_that_is_taken(configured: Configured) -> None:
+    """Where somebody listens already the daemon ends with 2, and names the address."""
+    with bind(Address("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        flags = ("--config.file", configured(), "--web.listen-address", address)
+        finished = run("serve", *flags)
+
+    assert 2 == finished.returncode
+    assert f"cannot listen on {address}: Address already in use" in finished.stderr
+
+
+def test_once_prints_what_succeeded(configured: Configured) -> None:
+    """With one query that fails the exit status is 1, and the others' numbers are printed."""
+    wrong = {**OUTCOMES, "name": "wrong", "filter": {"project": "nobody"}}
+    finished = run("once", "--config.file", configured(organization(OUTCOMES, wrong)))
+    samples = read_text(finished.stdout)
+
+    assert 1 == finished.returncode
+    assert data(samples, query="outcomes")
+    assert 0 == samples[sample("sentry_stats_up", organization="acme", query="wrong")]
+    assert "reason=unknown_project" in finished.stderr
+
+
+def test_once_says_nothing_of_the_token(configured: Configured) -> None:
+    """The token is in nothing that is printed or logged."""
+    wrong = {**organization(slug="acme"), "slug": "nobody"}
+    path = configured(organization(), wrong)
+    finished = run("once", "--config.file", path, "--log.level", "debug")
+
+    assert 1 == finished.returncode
+    assert DEMO_TOKENS["acme"] not in finished.stdout + finished.stderr
+
+
+def test_once_refuses_a_bad_file(tmp_path: Path) -> None:
+    """A file that cannot be used ends it with 1, with nothing on standard output."""
+    finished = run("once", "--config.file", tmp_path / "none.yaml")
+
+    assert (1, "") == (finished.returncode, finished.stdout)
+    assert "cannot be read" in finished.stderr
+
+
+def test_simulate_serves_until_a_signal(tmp_path: Path) -> None:
+    """The simulated Sentry alone answers, and ends with 0."""
+    command = [*COMMAND, "simulate", "--listen-address", "127.0.0.1:0", "--projects", "3"]
+    with running(command, tmp_path / "simulate.log") as program:
+        url = program.wait_for(r"Simulated Sentry on (\S+)")
+        token = program.wait_for(r"organization globex, token (\S+)")
+        answer = requests.get(
+            f"{url}/api/0/organizations/globex/projects/",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=PATIENCE,
+        )
+
+        assert 3 == len(answer.json())
+        assert 0 == ended(program, signal.SIGINT)

@@ -1,0 +1,122 @@
+"""Projects and their slugs: more than a page of them, and some that come later."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from exporter.daemon import Exporter
+from exporter.simulator import Project, Row, Simulator, demo_world
+from tests.end_to_end.exposition import Samples, data, data_sample, sample
+from tests.end_to_end.stage import PROJECTS, Clock, configuration, organization, polled, truths
+
+QUERY = {**PROJECTS, "lookback": "1h"}
+GLOBEX, NEWCOMER = 2, 4_505_124_999_999_999
+
+
+@pytest.fixture
+def sentry(clock: Clock) -> Iterator[Simulator]:
+    """Serve the demo's organizations, the larger one with 150 projects."""
+    with Simulator(demo_world(clock.now), clock=clock, rate_limit=None) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def exporter(sentry: Simulator, clock: Clock) -> Exporter:
+    """Return an exporter of the organization that has 150 projects."""
+    config = configuration(sentry.url, organization(QUERY, slug="globex"))
+    return Exporter(config, clock=clock)
+
+
+def labels_of(samples: Samples, name: str) -> set[str]:
+    """Return every value that the label ``name`` has in data."""
+    return {dict(labels)[name] for _, labels in data(samples)}
+
+
+def add_newcomer(sentry: Simulator, at: float) -> None:
+    """Create a project whose first error comes at ``at``."""
+    sentry.world.add_project(Project(NEWCOMER, GLOBEX, "newcomer", "rust"))
+    sentry.world.add_rows(Row(GLOBEX, NEWCOMER, "error", "accepted", None, at, quantity=7))
+
+
+def test_every_series_bears_its_slug(sentry: Simulator, clock: Clock, exporter: Exporter) -> None:
+    """150 projects are two pages of the list, and all of them are known by their slugs."""
+    samples = polled(exporter, clock.now)
+    slugs = {project.slug for project in sentry.world.projects(GLOBEX)}
+
+    assert 150 == len(slugs)
+    assert slugs == labels_of(samples, "project")
+
+
+def test_every_value_of_150_projects_equals_the_store(sentry: Simulator, clock: Clock) -> None:
+    """Each project has its own numbers, however many there are."""
+    config = configuration(sentry.url, organization(QUERY, slug="globex"))
+    samples = polled(Exporter(config, clock=clock), clock.now)
+    (truth,) = truths(sentry.world, config)
+
+    assert truth.bucket(clock.now) == data(samples, prefix="sentry_stats_bucket_")
+
+
+def test_every_project_has_its_info(sentry: Simulator, clock: Clock, exporter: Exporter) -> None:
+    """The list is published, with each project's id and platform."""
+    samples = polled(exporter, clock.now)
+
+    for project in sentry.world.projects(GLOBEX):
+        told = {"project": project.slug, "project_id": str(project.id)}
+        info = sample(
+            "sentry_stats_project_info",
+            organization="globex",
+            platform=str(project.platform),
+            **told,
+        )
+        assert 1 == samples[info]
+
+
+def test_a_later_project_gets_its_slug(sentry: Simulator, clock: Clock, exporter: Exporter) -> None:
+    """A project created while the exporter runs is known by its slug at the next poll."""
+    polled(exporter, clock.now)
+    add_newcomer(sentry, at=clock.now + 60)
+    clock.now += 3600
+    samples = polled(exporter, clock.now)
+    labels = ("globex", "projects", "error", "accepted", "none", "newcomer")
+
+    assert 7 == samples[data_sample("sentry_stats_bucket_events", *labels)]
+
+
+def test_a_later_project_is_looked_up_before_the_list_is_an_hour_old(
+    sentry: Simulator, clock: Clock
+) -> None:
+    """An id that nobody knows yet makes the exporter read the list again at once."""
+    often = {**QUERY, "poll_interval": "5m"}
+    config = configuration(sentry.url, organization(often, slug="globex"))
+    exporter = Exporter(config, clock=clock)
+    polled(exporter, clock.now)
+    add_newcomer(sentry, at=clock.now + 60)
+    clock.now += 300
+    samples = polled(exporter, clock.now)
+    labels = ("globex", "projects", "error", "accepted", "none", "newcomer")
+
+    assert 7 == samples[data_sample("sentry_stats_running_bucket_events", *labels)]
+
+
+def test_a_renamed_project_is_one_series(
+    sentry: Simulator, clock: Clock, exporter: Exporter
+) -> None:
+    """After a change of slug the series moves to the new one, and the old one is gone."""
+    polled(exporter, clock.now)
+    renamed = sentry.world.projects(GLOBEX)[0]
+    sentry.world.add_project(Project(renamed.id, GLOBEX, "renamed", renamed.platform))
+    clock.now += 3600
+    labels = labels_of(polled(exporter, clock.now), "project")
+
+    assert "renamed" in labels
+    assert renamed.slug not in labels
+
+
+def test_ids_may_stand_in_for_slugs(sentry: Simulator, clock: Clock) -> None:
+    """With project_label: id every series bears the id of its project."""
+    entry = organization(QUERY, slug="globex", project_label="id")
+    samples = polled(Exporter(configuration(sentry.url, entry), clock=clock), clock.now)
+
+    assert {str(project.id) for project in sentry.world.projects(GLOBEX)} == labels_of(
+        samples, "project"
+    )

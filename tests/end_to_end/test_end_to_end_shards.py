@@ -1,0 +1,229 @@
+"""Several exporters that share the queries of one configuration show together what one shows."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import requests
+from click.testing import Result
+
+from exporter.buckets import next_slot
+from exporter.config import Config
+from exporter.daemon import Exporter
+from exporter.shard import Shard
+from exporter.simulator import Simulator
+from exporter.state import State
+from tests.end_to_end.exposition import Sample, Samples, data, read_text, sample
+from tests.end_to_end.stage import (
+    COMMAND,
+    OUTCOMES,
+    PROJECTS,
+    Clock,
+    Entry,
+    configuration,
+    organization,
+    page,
+    polled,
+)
+from tests.programs import PATIENCE, running
+
+SHARDS = tuple(Shard(ordinal, 3) for ordinal in range(3))
+QUERIES: tuple[Entry, ...] = tuple(
+    {**query, "name": f"{query['name']}-{number}", "lookback": "2h"}
+    for query in (OUTCOMES, PROJECTS)
+    for number in range(4)
+)
+SLUGS = ("acme", "globex")
+
+OF_EACH_PROCESS = ("sentry_stats_api_", "sentry_stats_exporter_")
+"""What every exporter tells of itself and of its own requests."""
+
+ANYWHERE = ("--web.listen-address", "127.0.0.1:0")
+NEXT_POLL = "sentry_stats_next_poll_timestamp_seconds"
+
+
+@pytest.fixture
+def config(sentry: Simulator) -> Config:
+    """Configure two organizations with queries enough for polls to be spread."""
+    return configuration(sentry.url, *(organization(*QUERIES, slug=slug) for slug in SLUGS))
+
+
+@pytest.fixture
+def shards(config: Config, clock: Clock) -> list[Exporter]:
+    """Return an exporter for each shard."""
+    return [Exporter(config, clock=clock, shard=shard) for shard in SHARDS]
+
+
+def shared(samples: Samples) -> Samples:
+    """Return what is told of queries and projects, but for how long a poll has taken."""
+    return {
+        (name, labels): value
+        for (name, labels), value in samples.items()
+        if not name.startswith(OF_EACH_PROCESS) and name != "sentry_stats_poll_duration_seconds"
+    }
+
+
+def name_on(shard: Shard) -> str:
+    """Return the name of a query of acme that falls to ``shard``."""
+    return next(name for name in "abcdefghijklmnop" if shard.owns("acme", name))
+
+
+def listings(sentry: Simulator, exporter: Exporter, now: float) -> int:
+    """Poll, and return how often the projects list was asked for."""
+    before = len(sentry.requests)
+    polled(exporter, now)
+    return sum(asked.path.endswith("/projects/") for asked in sentry.requests[before:])
+
+
+def last_success(slug: str, query: str) -> Sample:
+    """Return what the time of a query's last success is called."""
+    name = "sentry_stats_last_success_timestamp_seconds"
+    return sample(name, organization=slug, query=query)
+
+
+def seconds_past_the_slot(sentry: Simulator, clock: Clock) -> dict[Sample, float]:
+    """Start an exporter of forty queries, and return how far past the slot each is polled next."""
+    queries = [
+        {"name": f"query-{number}", "filter": {"category": "error"}, "lookback": "1h"}
+        for number in range(40)
+    ]
+    exporter = Exporter(configuration(sentry.url, organization(*queries)), clock=clock)
+    slot = next_slot(clock.now, 3600, 300)
+    samples = polled(exporter, clock.now)
+    return {each: value - slot for each, value in samples.items() if each[0] == NEXT_POLL}
+
+
+def test_the_union_equals_the_page_of_a_single_daemon(
+    config: Config, clock: Clock, shards: list[Exporter]
+) -> None:
+    """Three shards show what one daemon shows, each sample on one of them."""
+    entire = shared(polled(Exporter(config, clock=clock), clock.now))
+    parts = [shared(polled(exporter, clock.now)) for exporter in shards]
+    times = Counter(each for part in parts for each in part)
+
+    assert all(data(part) for part in parts)
+    assert dict.fromkeys(entire, 1) == times
+    assert entire == {each: value for part in parts for each, value in part.items()}
+
+
+def test_each_shard_tells_which_it_is(shards: list[Exporter]) -> None:
+    """The ordinal and the number of shards are on the page."""
+    ordinal = sample("sentry_stats_exporter_shard_ordinal")
+    total = sample("sentry_stats_exporter_total_shards")
+    pages = [page(exporter) for exporter in shards]
+
+    assert [(0, 3), (1, 3), (2, 3)] == [(samples[ordinal], samples[total]) for samples in pages]
+
+
+def test_a_single_daemon_is_the_only_shard(config: Config, clock: Clock) -> None:
+    """Without sharding the exporter is the first of one."""
+    samples = page(Exporter(config, clock=clock))
+
+    assert 0 == samples[sample("sentry_stats_exporter_shard_ordinal")]
+    assert 1 == samples[sample("sentry_stats_exporter_total_shards")]
+
+
+def test_the_projects_list_is_read_where_it_is_needed(sentry: Simulator, clock: Clock) -> None:
+    """Shards whose queries have nothing to do with projects do not read the list."""
+    plain = {**OUTCOMES, "name": name_on(SHARDS[0])}
+    by_project = {**PROJECTS, "name": name_on(SHARDS[1]), "lookback": "1h"}
+    config = configuration(sentry.url, organization(plain, by_project))
+    alone = listings(sentry, Exporter(config, clock=clock), clock.now)
+    each = [
+        listings(sentry, Exporter(config, clock=clock, shard=shard), clock.now) for shard in SHARDS
+    ]
+
+    assert [0, alone, 0] == each
+    assert alone
+
+
+def test_a_shard_asks_about_its_own_organizations_only(sentry: Simulator, clock: Clock) -> None:
+    """Of an organization without queries on the shard there is neither a request nor a metric."""
+    query = {**OUTCOMES, "name": name_on(SHARDS[1]), "lookback": "1h"}
+    config = configuration(sentry.url, organization(query))
+    samples = polled(Exporter(config, clock=clock, shard=SHARDS[0]), clock.now)
+
+    assert [] == list(sentry.requests)
+    assert not [each for each in samples if dict(each[1]).get("organization")]
+
+
+def test_a_shard_without_queries_is_ready(sentry: Simulator, clock: Clock) -> None:
+    """A shard that no query falls to holds up nobody who waits for it to be ready."""
+    config = configuration(sentry.url, organization({**OUTCOMES, "name": name_on(SHARDS[1])}))
+    idle, busy = (Exporter(config, clock=clock, shard=shard) for shard in SHARDS[:2])
+
+    assert idle.ready()
+    assert not busy.ready()
+
+
+def test_queries_that_ask_the_same_keep_their_counters_apart(
+    sentry: Simulator, clock: Clock, tmp_path: Path
+) -> None:
+    """A state belongs to the same query of several that ask the same, whatever the shards."""
+    names = [name_on(shard) for shard in SHARDS[:2]]
+    queries = [{**OUTCOMES, "name": name, "lookback": "1h"} for name in names]
+    config = configuration(sentry.url, organization(*queries))
+    path = tmp_path / "state"
+    state = State(path)
+    polled(Exporter(config, clock=clock, state=state, shard=SHARDS[1]), clock.now)
+    state.close()
+    state = State(path)
+    samples = page(Exporter(config, clock=clock, state=state))
+    state.close()
+
+    assert [0, clock.now] == [samples[last_success("acme", name)] for name in names]
+
+
+def test_polls_are_spread_over_the_start_of_the_interval(sentry: Simulator, clock: Clock) -> None:
+    """Forty queries begin within four seconds past the slot, in each one or another."""
+    assert {0, 1, 2, 3} == set(seconds_past_the_slot(sentry, clock).values())
+
+
+def test_a_restart_leaves_polls_where_they_were(sentry: Simulator, clock: Clock) -> None:
+    """When a query is polled follows from its name, and is the same after a restart."""
+    assert seconds_past_the_slot(sentry, clock) == seconds_past_the_slot(sentry, clock)
+
+
+def test_serve_takes_its_shard_from_the_environment(
+    configured: Callable[..., Path], tmp_path: Path
+) -> None:
+    """A daemon that is told its shard by variables, as pods are, says which it is."""
+    environment = {
+        "SENTRY_STATS_EXPORTER_SHARD": "1",
+        "SENTRY_STATS_EXPORTER_TOTAL_SHARDS": "2",
+    }
+    command = [*COMMAND, "serve", "--config.file", str(configured()), *ANYWHERE]
+    with running(command, tmp_path / "serve.log", environment) as program:
+        url = "http://" + program.wait_for(r"event=listening .*address=(\S+)")
+        program.wait_ready(f"{url}/-/ready")
+        samples = read_text(requests.get(f"{url}/metrics", timeout=PATIENCE).text)
+
+    assert 1 == samples[sample("sentry_stats_exporter_shard_ordinal")]
+    assert 2 == samples[sample("sentry_stats_exporter_total_shards")]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--shard", "0"),
+        ("--total-shards", "2"),
+        ("--shard", "2", "--total-shards", "2"),
+        ("--shard", "first", "--total-shards", "2"),
+        ("--shard", "auto", "--total-shards", "2"),
+        ("--shard", "0", "--total-shards", "0"),
+    ],
+    ids=" ".join,
+)
+def test_serve_refuses_flags_that_name_no_shard(
+    command: Callable[..., Result],
+    configured: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    flags: tuple[str, ...],
+) -> None:
+    """The daemon ends with 2 and says which flag is wrong, before it polls anything."""
+    monkeypatch.setattr("socket.gethostname", lambda: "laptop")
+    result = command("serve", "--config.file", configured(), *flags)
+
+    assert 2 == result.exit_code
+    assert "shard" in result.output
