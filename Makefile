@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo lint test format clean
+.PHONY: demo lint test bench bench-quick generate format clean
 
 $(VENV)/.runtime: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
@@ -27,6 +27,17 @@ lint: $(VENV)/.dev ## ruff and mypy strict
 
 test: $(VENV)/.dev ## the whole test suite
 	$(BIN)/pytest
+
+bench: $(VENV)/.dev ## every figure against what it is measured by; some minutes
+	$(BIN)/python -m bench
+
+bench-quick: $(VENV)/.dev ## the same at small sizes, under a minute
+	$(BIN)/python -m bench --quick
+
+generate: $(VENV)/.dev ## what is made from other files: reference, dashboards, rules for Kubernetes
+	$(BIN)/python -m exporter.publish.reference README.md
+	$(BIN)/python -m deploy.grafana.generator
+	$(BIN)/python deploy/kubernetes/prometheusrules.py
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

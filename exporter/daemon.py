@@ -8,7 +8,7 @@ from exporter import buckets
 from exporter.collect.directory import ProjectDirectory
 from exporter.collect.poller import Poller
 from exporter.collect.query import QueryPoller
-from exporter.collect.report import ProjectInfo, Report
+from exporter.collect.report import ProjectInfo
 from exporter.config import Config, Organization, Query
 from exporter.publish.own import OwnMetrics
 from exporter.publish.page import Page
@@ -42,6 +42,7 @@ class Exporter:
         own.configuration_read(clock())
         self.page = Page(own)
         self.queries = tuple(_query_pollers(config, shard, self.page, own, clock, state))
+        self.page.publish(*(query.report for query in self.queries))
         self.poller = Poller(self.queries, clock=clock)
 
     def healthy(self) -> bool:
@@ -91,9 +92,6 @@ def clients(
 class _Unheard:
     """Takes what another shard publishes already."""
 
-    def publish(self, report: Report) -> None:
-        """Leave ``report`` to the other shard."""
-
     def publish_projects(self, organization: str, projects: Sequence[ProjectInfo]) -> None:
         """Leave ``projects`` to the other shard."""
 
@@ -112,7 +110,7 @@ def _query_pollers(
     ordinals, offsets = _ordinals(config), _offsets(config)
     for organization, query in _queries(share):
         name = organization.slug, query.name
-        poller = QueryPoller(
+        yield QueryPoller(
             organization,
             query,
             by_organization[organization.slug],
@@ -121,8 +119,6 @@ def _query_pollers(
             kept=state.restore(organization, query, ordinals[name]) if state else None,
             offset=offsets[name],
         )
-        page.publish(poller.report)
-        yield poller
 
 
 def _directories(

@@ -6,7 +6,7 @@ from typing import Final, Literal, Protocol
 
 import structlog
 
-from exporter.collect.report import ProjectInfo, Publisher
+from exporter.collect.report import ProjectInfo, ProjectsPublisher
 from exporter.sentry.errors import SentryError
 from exporter.sentry.projects import ProjectList
 
@@ -34,7 +34,7 @@ class ProjectDirectory:
         self,
         organization: str,
         client: ListsProjects,
-        publisher: Publisher,
+        publisher: ProjectsPublisher,
         label_by: Literal["slug", "id"] = "slug",
     ) -> None:
         self._organization = organization

@@ -66,6 +66,10 @@ class Publisher(Protocol):
         """Show ``report`` in place of the one before of the same query."""
         ...
 
+
+class ProjectsPublisher(Protocol):
+    """Whoever shows the world which projects there are."""
+
     def publish_projects(self, organization: str, projects: Sequence[ProjectInfo]) -> None:
         """Show ``projects`` in place of those before of ``organization``."""
         ...

@@ -31,13 +31,13 @@ class Page:
         self._projects: dict[str, Sequence[ProjectInfo]] = {}
         self._bodies = self._rendered()
 
-    def publish(self, report: Report) -> None:
-        """Show ``report`` in place of the one before of the same query."""
-        query = report.organization, report.query
-        data = render(*query, report.view)
+    def publish(self, *reports: Report) -> None:
+        """Show ``reports`` in place of the ones before of the same queries."""
+        by_query = {(report.organization, report.query): report for report in reports}
+        data = {query: render(*query, report.view) for query, report in by_query.items()}
         with self._lock:
-            self._reports[query] = report
-            self._data[query] = data
+            self._reports |= by_query
+            self._data |= data
             self._bodies = self._rendered()
 
     def publish_projects(self, organization: str, projects: Sequence[ProjectInfo]) -> None:

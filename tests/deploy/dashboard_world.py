@@ -58,7 +58,12 @@ class Day:
     last_poll: float
 
     def gained(
-        self, organization: str, by: Sequence[str], **filters: Sequence[str]
+        self,
+        organization: str,
+        by: Sequence[str],
+        *,
+        category: Sequence[str] | None = None,
+        outcome: Sequence[str] | None = None,
     ) -> dict[tuple[str, ...], float]:
         """Return what the day's polls had to learn, from the rows themselves, by labels.
 
@@ -69,7 +74,13 @@ class Day:
         sums: dict[tuple[str, ...], float] = {}
         for at, sign in ((self.last_poll, 1), (self.first_poll, -1)):
             found = self.world.store.totals(
-                known.id, START - DAY, END, at=at, group_by=by, **filters
+                known.id,
+                START - DAY,
+                END,
+                at=at,
+                group_by=by,
+                category=category,
+                outcome=outcome,
             )
             for key, value in found.items():
                 labels = tuple(map(str, self._labels(known.id, key)))
