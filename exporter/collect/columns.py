@@ -94,8 +94,21 @@ class Column(Mapping[Series, int]):
     def __len__(self) -> int:
         return len(self._values) - self._values.count(_ABSENT[self._values.typecode])
 
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Column) and self._alike(other):
+            return self._values == other._values
+        return super().__eq__(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
     def __repr__(self) -> str:
         return f"Column({dict(self.pairs())!r})"
+
+    def _alike(self, other: "Column") -> bool:
+        """Tell whether the arrays of both mean the same, place by place."""
+        mine, others = self._values, other._values
+        same_type = mine.typecode == others.typecode and len(mine) == len(others)
+        return self._table is other._table and same_type
 
     def _code(self, values: Iterable[int]) -> str:
         wide = self._values.typecode == "Q" or max(values, default=0) >= _ABSENT["I"]

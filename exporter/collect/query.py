@@ -224,7 +224,9 @@ class QueryPoller:
         changes = [] if view is None else [self._fresh_at + self._max_age]
         rise = self._ledger.next_rise()
         self._next_change = min([*changes, *([] if rise is None else [rise])], default=None)
-        self._report = replace(report, view=view)
+        # The same view need not be rendered again: whoever publishes it knows it by identity.
+        before = self._report.view
+        self._report = replace(report, view=before if view == before else view)
         self._publisher.publish(self._report)
 
     @property

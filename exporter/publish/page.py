@@ -34,7 +34,7 @@ class Page:
     def publish(self, *reports: Report) -> None:
         """Show ``reports`` in place of the ones before of the same queries."""
         by_query = {(report.organization, report.query): report for report in reports}
-        data = {query: render(*query, report.view) for query, report in by_query.items()}
+        data = {query: self._data_of(query, report) for query, report in by_query.items()}
         with self._lock:
             self._reports |= by_query
             self._data |= data
@@ -50,6 +50,12 @@ class Page:
         page = self._bodies[openmetrics]
         live = self._own.live(openmetrics=openmetrics)
         return page.gzipped(live) if compressed else page.plain(live)
+
+    def _data_of(self, query: _Query, report: Report) -> DataPieces:
+        before = self._reports.get(query)
+        if before is not None and before.view is report.view:
+            return self._data[query]
+        return render(*query, report.view)
 
     def _rendered(self) -> Mapping[bool, Body]:
         samples = self._samples()
