@@ -31,11 +31,11 @@ class SeriesTable:
 class Column(Mapping[Series, int]):
     """Values, which are not negative, of some of the series in a table. Immutable."""
 
-    __slots__ = ("_table", "_values")
+    __slots__ = ("cells", "table")
 
     def __init__(self, table: SeriesTable, values: "array[int]") -> None:
-        self._table = table
-        self._values = values
+        self.table = table
+        self.cells = values
 
     @classmethod
     def of(cls, table: SeriesTable, rows: Mapping[Series, int]) -> "Column":
@@ -44,7 +44,7 @@ class Column(Mapping[Series, int]):
 
     def updated(self, rows: Mapping[Series, int]) -> "Column":
         """Return this column with the values of ``rows`` in place of those that it has."""
-        table = self._table
+        table = self.table
         table.place(rows)
         code = self._code(rows.values())
         values = self._widened(code, len(table.places))
@@ -58,18 +58,18 @@ class Column(Mapping[Series, int]):
 
         ``present`` has a truth for each series of the table.
         """
-        absent = _ABSENT[self._values.typecode]
-        values = self._widened(self._values.typecode, len(self._table.places))
+        absent = _ABSENT[self.cells.typecode]
+        values = self._widened(self.cells.typecode, len(self.table.places))
         shown = [
             absent if not here else 0 if value == absent else value
             for value, here in zip(values, present, strict=True)
         ]
-        return Column(self._table, array(self._values.typecode, shown))
+        return Column(self.table, array(self.cells.typecode, shown))
 
     def places(self) -> Iterator[int]:
         """Yield the places of the series that have a value."""
-        absent = _ABSENT[self._values.typecode]
-        return compress(range(len(self._values)), (value != absent for value in self._values))
+        absent = _ABSENT[self.cells.typecode]
+        return compress(range(len(self.cells)), (value != absent for value in self.cells))
 
     def items(self) -> ItemsView[Series, int]:
         """Return the series with their values."""
@@ -77,26 +77,26 @@ class Column(Mapping[Series, int]):
 
     def pairs(self) -> Iterator[tuple[Series, int]]:
         """Yield each series and its value."""
-        absent = _ABSENT[self._values.typecode]
+        absent = _ABSENT[self.cells.typecode]
         # The last table entries may have come after this column: zip leaves them out.
-        pairs = zip(self._table.places, self._values, strict=False)
+        pairs = zip(self.table.places, self.cells, strict=False)
         return (pair for pair in pairs if pair[1] != absent)
 
     def __getitem__(self, series: Series) -> int:
-        place = self._table.places[series]
-        if place >= len(self._values) or self._values[place] == _ABSENT[self._values.typecode]:
+        place = self.table.places[series]
+        if place >= len(self.cells) or self.cells[place] == _ABSENT[self.cells.typecode]:
             raise KeyError(series)
-        return self._values[place]
+        return self.cells[place]
 
     def __iter__(self) -> Iterator[Series]:
         return (series for series, _ in self.pairs())
 
     def __len__(self) -> int:
-        return len(self._values) - self._values.count(_ABSENT[self._values.typecode])
+        return len(self.cells) - self.cells.count(_ABSENT[self.cells.typecode])
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Column) and self._alike(other):
-            return self._values == other._values
+            return self.cells == other.cells
         return super().__eq__(other)
 
     __hash__ = None  # type: ignore[assignment]
@@ -106,21 +106,21 @@ class Column(Mapping[Series, int]):
 
     def _alike(self, other: "Column") -> bool:
         """Tell whether the arrays of both mean the same, place by place."""
-        mine, others = self._values, other._values
+        mine, others = self.cells, other.cells
         same_type = mine.typecode == others.typecode and len(mine) == len(others)
-        return self._table is other._table and same_type
+        return self.table is other.table and same_type
 
     def _code(self, values: Iterable[int]) -> str:
-        wide = self._values.typecode == "Q" or max(values, default=0) >= _ABSENT["I"]
+        wide = self.cells.typecode == "Q" or max(values, default=0) >= _ABSENT["I"]
         return "Q" if wide else "I"
 
     def _widened(self, code: str, length: int) -> "array[int]":
         """Return a copy of the values, in an array of type ``code`` that is ``length`` long."""
-        before, absent = _ABSENT[self._values.typecode], _ABSENT[code]
-        if code == self._values.typecode:
-            values = self._values[:]
+        before, absent = _ABSENT[self.cells.typecode], _ABSENT[code]
+        if code == self.cells.typecode:
+            values = self.cells[:]
         else:
-            values = array(code, [absent if v == before else v for v in self._values])
+            values = array(code, [absent if v == before else v for v in self.cells])
         values.extend([absent] * (length - len(values)))
         return values
 
