@@ -1,0 +1,61 @@
+"""Every command in the documents, typed in the order that a reader would."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from exporter.simulator import DEMO_TOKENS, Simulator, demo_world
+from tests.docs.markdown import DOCUMENTS, Block, blocks_of
+from tests.docs.reader import Reader
+from tests.programs import find_program
+
+FOLLOWED: Final = {"sh", "yaml"}
+
+REPLACEMENTS: Final = {
+    "cat > sentry-token": f"echo {DEMO_TOKENS['acme']} > sentry-token",
+    "make lint": "make --dry-run lint",
+    "make test": "make --dry-run test",
+    "make format": "make --dry-run format",
+}
+"""What the reader does in place of pasting a token, and of running this very suite."""
+
+PROGRAMS: Final = ("bash", "curl", "make")
+
+
+@pytest.fixture
+def sentry() -> Iterator[Simulator]:
+    """Serve a Sentry that knows the organization of the documents."""
+    with Simulator(demo_world(time.time(), projects=2)) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def reader(tmp_path: Path, sentry: Simulator) -> Iterator[Reader]:
+    """Return a reader whose Sentry is a simulated one."""
+    for program in PROGRAMS:
+        find_program(program, package=program)
+    with Reader(tmp_path, {"https://sentry.io": sentry.url, **REPLACEMENTS}) as somebody:
+        yield somebody
+
+
+def followed(document: Path) -> list[Block]:
+    """Return the blocks of ``document`` that a reader does something about."""
+    return [block for block in blocks_of(document) if block.language in FOLLOWED]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_work_in_the_order_they_are_given(document: Path, reader: Reader) -> None:
+    """Whoever types what a document says, from top to bottom, sees no command fail."""
+    for block in followed(document):
+        reader.follow(block)
+
+
+def test_commands_leave_the_tree_as_it_was(tmp_path: Path, reader: Reader) -> None:
+    """README is not changed by its own command that writes the metrics reference."""
+    (command,) = (block for block in followed(DOCUMENTS[0]) if "reference" in block.text)
+    reader.follow(command)
+
+    assert DOCUMENTS[0].read_text("utf-8") == (reader.clone / "README.md").read_text("utf-8")

@@ -1,0 +1,80 @@
+"""What README says of the product, held against the product."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import click
+import pytest
+
+from exporter.cli import main
+from exporter.daemon import Exporter
+from exporter.demo import demo_configuration
+from exporter.publish.families import FAMILIES
+from exporter.publish.reference import BEGIN, END, SECTIONS, with_reference
+from exporter.simulator import Simulator, demo_world
+from tests.docs.clock import Clock, page, poll_due, unpaced
+from tests.docs.cost import row
+from tests.docs.markdown import TREE, blocks_of
+
+README = (TREE / "README.md").read_text("utf-8")
+EXCERPT_AT = datetime(2026, 3, 5, 9, 37, tzinfo=UTC).timestamp()
+
+
+def flags() -> Iterator[tuple[str, str, str]]:
+    """Yield each flag, its environment variable, and a command that has it."""
+    for name, command in main.commands.items():
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and parameter.envvar:
+                yield parameter.opts[0], str(parameter.envvar), name
+
+
+def line_with(text: str) -> str:
+    """Return the only line of README that begins with ``text``."""
+    (line,) = (line for line in README.splitlines() if line.startswith(text))
+    return line
+
+
+def test_reference_is_that_of_the_table() -> None:
+    """The metrics reference is what ``python -m exporter.publish.reference README.md`` writes."""
+    assert with_reference(README) == README
+
+
+def test_reference_has_every_family() -> None:
+    """The sections of the reference are the whole table."""
+    assert [family for _, families in SECTIONS for family in families] == list(FAMILIES)
+
+
+@pytest.mark.parametrize("document", ["", BEGIN, END + BEGIN, BEGIN + END + END, BEGIN * 2 + END])
+def test_reference_needs_its_markers(document: str) -> None:
+    """A document without each of the markers, once and in order, is refused."""
+    with pytest.raises(ValueError, match="each once"):
+        with_reference(document)
+
+
+def test_excerpt_is_real() -> None:
+    """Every line of the excerpt is on the demo's page at a certain moment."""
+    clock = Clock(EXCERPT_AT)
+    with Simulator(demo_world(EXCERPT_AT), clock=clock, rate_limit=None) as sentry:
+        exporter = Exporter(unpaced(demo_configuration(sentry.url)), clock=clock)
+        poll_due(exporter, clock.now)
+    (excerpt,) = (block for block in blocks_of(TREE / "README.md") if block.language == "text")
+
+    assert set() == set(excerpt.text.splitlines()) - set(page(exporter).splitlines())
+
+
+def test_every_command_is_listed() -> None:
+    """README has a row for each command."""
+    for command in main.commands:
+        assert line_with(f"| `{command}` |")
+
+
+def test_every_flag_is_listed() -> None:
+    """README has a row for each flag, with its environment variable and its commands."""
+    for flag, variable, command in flags():
+        assert f"`{command}`" in line_with(f"| `{flag}` | `{variable}` |")
+
+
+@pytest.mark.parametrize("projects", [12, 150])
+def test_cost_is_as_counted(projects: int) -> None:
+    """The table of requests has what the simulated Sentry counts."""
+    assert line_with(f"| {projects:,} |") == row(projects)
