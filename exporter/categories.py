@@ -72,6 +72,11 @@ KNOWN_CATEGORIES: Final = (
 )
 """In the order of Relay's numeric ids; ``user_report_v2`` is a second name of ``feedback``."""
 
+TAKEN_IN_BY: Final = MappingProxyType(
+    {"default": "error", "security": "error", "user_report_v2": "feedback"}
+)
+"""Categories that a filter by another one selects too."""
+
 OUTCOMES: Final = (
     "accepted",
     "filtered",

@@ -14,11 +14,11 @@ import click
 import structlog
 
 from exporter import __version__, log
-from exporter.advice import findings
 from exporter.collect.query import QueryPoller
 from exporter.config import Config, ConfigError, load
 from exporter.daemon import Exporter
 from exporter.demo import demo_configuration
+from exporter.online import findings
 from exporter.shard import WHOLE, Shard, ShardError, chosen_shard
 from exporter.simulator import DEMO_TOKENS, SCENARIOS, Scenario, Simulator, demo_world
 from exporter.state import State, StateError
@@ -30,6 +30,9 @@ from exporter.web.server import Server
 DEFAULT_ADDRESS = ":10790"
 
 MOST_SHARDS = 1000
+
+_PATIENCE = 0.5
+"""Seconds that polls are given to end once the server has stopped."""
 
 _ENVIRONMENT = "SENTRY_STATS_EXPORTER_"
 
@@ -62,7 +65,7 @@ def listen_address(text: str) -> Address:
 
 config_file = option(
     "--config.file",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     required=True,
     help="The configuration, in YAML.",
 )
@@ -78,13 +81,12 @@ listen_addresses = option(
 
 def logging_options(command: F) -> F:
     """Add the flags about logging to ``command``, and see that they are heeded."""
-    for flag, values, default in (
-        ("--log.format", tuple(log.FORMATS), "logfmt"),
-        ("--log.level", tuple(log.LEVELS), "info"),
+    for flag, values, default, text in (
+        ("--log.format", tuple(log.FORMATS), "logfmt", "How log lines look."),
+        ("--log.level", tuple(log.LEVELS), "info", "The least that is logged."),
     ):
-        command = option(flag, type=click.Choice(values), default=default, show_default=True)(
-            command
-        )
+        choice = click.Choice(values)
+        command = option(flag, type=choice, default=default, show_default=True, help=text)(command)
     return command
 
 
@@ -99,7 +101,7 @@ def main() -> None:
 @listen_addresses
 @option(
     "--state.path",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="An SQLite file; with it, counters go on after a restart.",
 )
 @option(
@@ -124,6 +126,7 @@ def serve(
     log_format: str,
 ) -> None:
     """Poll Sentry and serve the metrics, until SIGTERM or SIGINT."""
+    _end_on_signals()
     log.configure(log_level, log_format)
     try:
         own = chosen_shard(shard, total_shards, socket.gethostname())
@@ -213,6 +216,7 @@ def once(config_file: Path, log_level: str, log_format: str) -> None:
 @option("--seed", type=int, default=1, show_default=True, help="Another one, other numbers.")
 def simulate(address: Address, projects: int, scenario: Scenario, seed: int) -> None:
     """Serve a simulated Sentry, with two organizations and a believable past."""
+    _end_on_signals()
     log.configure("info", "logfmt")
     world = demo_world(time.time(), projects=projects, scenario=scenario, seed=seed)
     stopped = threading.Event()
@@ -238,12 +242,19 @@ def simulate(address: Address, projects: int, scenario: Scenario, seed: int) -> 
     show_default=True,
     help="Where to serve the metrics.",
 )
-@option("--scenario", type=click.Choice(SCENARIOS), default="steady", show_default=True)
+@option(
+    "--scenario",
+    type=click.Choice(SCENARIOS),
+    default="steady",
+    show_default=True,
+    help="What is about to happen.",
+)
 @logging_options
 def demo(
     web_listen_address: Sequence[Address], scenario: Scenario, log_level: str, log_format: str
 ) -> None:
     """Run simulated Sentry and exporter together, with nothing to configure."""
+    _end_on_signals()
     log.configure(log_level, log_format)
     with Simulator(demo_world(time.time(), scenario=scenario)) as sentry:
         click.echo(f"Simulated Sentry: {sentry.url}")
@@ -258,8 +269,6 @@ def _serve(
     announce: Callable[[Sequence[Address]], None] | None = None,
 ) -> None:
     """Serve until told to stop."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: sys.exit(0))
     sockets = []
     for address in addresses:
         try:
@@ -267,12 +276,22 @@ def _serve(
         except OSError as error:
             _end(f"cannot listen on {address}: {error.strerror}", 2)
     _spare_garbage_collection()
-    exporter = Exporter(config, state=state, shard=shard)
+    try:
+        exporter = Exporter(config, state=state, shard=shard)
+    except StateError as error:
+        _end(str(error), 2)
     server = Server(make_app(exporter.page, exporter, _LANDING), sockets)
     threading.Thread(target=exporter.poller.run, name="poller", daemon=True).start()
     (announce or _log_addresses)(server.addresses)
     server.run()
-    exporter.poller.stop()
+    exporter.poller.stop(patience=_PATIENCE)
+    _log.info("stopped")
+
+
+def _end_on_signals() -> None:
+    """Let SIGINT and SIGTERM end the process with exit 0 from now on."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))
 
 
 def _spare_garbage_collection() -> None:

@@ -76,6 +76,7 @@ def configure(level: str, format: str) -> None:  # noqa: A002  named as its flag
     root.handlers = [_handler(FORMATS[format])]
     root.setLevel(LEVELS[level])
     _tame_uvicorn(LEVELS[level])
+    logging.getLogger("schedule").setLevel(logging.WARNING)
 
 
 def _handler(renderers: tuple[Processor, ...]) -> logging.Handler:

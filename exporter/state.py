@@ -93,7 +93,11 @@ class State:
             key, counts_from, last_success = database.execute(
                 "SELECT id, counts_from, last_success FROM query WHERE identity = ?", [identity]
             ).fetchone()
-            ledger, numbers = _ledger(database, key)
+            try:
+                ledger, numbers = _ledger(database, key)
+            except (LookupError, TypeError, ValueError, OverflowError) as error:
+                why = f"what it holds makes no sense: {error!r}"
+                raise StateError(_damaged(self._path, why)) from error
         ledger.counts_from = counts_from
         return Kept(ledger, last_success, QueryState(self, key, numbers))
 
@@ -123,16 +127,17 @@ class QueryState:
         self._key = key
         self._numbers = numbers
 
-    def save(self, change: Change, now: float) -> None:
-        """Write ``change``, the outcome of a poll that began at ``now``, in one transaction."""
+    def save(self, change: Change, succeeded: float | None) -> None:
+        """Write ``change``, and when the poll began if it succeeded, in one transaction."""
         with self._state.transaction() as database:
             added = self._number(database, change)
             numbers = ChainMap(added, self._numbers)
             _write_counters(database, change, numbers)
             _write_books(database, self._key, change, numbers)
             database.execute(
-                "UPDATE query SET counts_from = ?, last_success = ? WHERE id = ?",
-                [change.counts_from, now, self._key],
+                "UPDATE query SET counts_from = ?, last_success = coalesce(?, last_success)"
+                " WHERE id = ?",
+                [change.counts_from, succeeded, self._key],
             )
         self._numbers |= added
 

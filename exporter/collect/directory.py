@@ -13,6 +13,9 @@ from exporter.sentry.projects import ProjectList
 FRESH_FOR: Final = 3600
 """Seconds after which the projects list is read again."""
 
+REST_AFTER_FAILURE: Final = 10
+"""Seconds for which a list that could not be read is not asked for again."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -45,6 +48,8 @@ class ProjectDirectory:
         self._list: ProjectList | None = None
         self._read_at = 0.0
         self._nowhere: frozenset[int] = frozenset()
+        self._failed_at = 0.0
+        self._failure: SentryError | None = None
 
     def projects(self, now: float) -> ProjectList:
         """Return the list, at most an hour old where Sentry gives it.
@@ -54,6 +59,12 @@ class ProjectDirectory:
         with self._lock:
             if self._list is None or not 0 <= now - self._read_at < FRESH_FOR:
                 self._read(now)
+            return self._known()
+
+    def refreshed(self, now: float) -> ProjectList:
+        """Return the list, read anew where Sentry gives it."""
+        with self._lock:
+            self._read(now)
             return self._known()
 
     def resolve(self, ids: frozenset[int], now: float) -> ProjectList:
@@ -81,9 +92,14 @@ class ProjectDirectory:
         return self._list
 
     def _read(self, now: float) -> bool:
+        if self._failure is not None and 0 <= now - self._failed_at < REST_AFTER_FAILURE:
+            if self._list is None:
+                raise self._failure
+            return False
         try:
             self._list = self._client.projects()
         except SentryError as error:
+            self._failed_at, self._failure = now, error
             if self._list is None:
                 raise
             _log.warning(

@@ -85,12 +85,15 @@ class Ledger:
 
     def __post_init__(self) -> None:
         self.counters = Column.of(self._table, self.counters)
-        self._keep(self.books)
+        self._keep(self._columns(self.books))
 
     def apply(self, change: Change) -> None:
         """Take ``change`` over."""
-        self.counters = self._column(self.counters).updated(change.counters)
-        self._keep(change.books)
+        # What cannot be held in a column raises here, before anything is taken over.
+        counters = self._column(self.counters).updated(change.counters)
+        books = self._columns(change.books)
+        self.counters = counters
+        self._keep(books)
         for start in change.dropped:
             self.books.pop(start, None)
         self.born.update(change.born)
@@ -115,12 +118,17 @@ class Ledger:
         """Return the counters as they are to be shown, the newest ones still at 0."""
         return self._column(self.counters).updated(dict.fromkeys(self.born, 0))
 
+    def _columns(self, books: Mapping[int, Book]) -> dict[int, Book]:
+        return {
+            start: replace(book, rows=Column.of(self._table, book.rows))
+            for start, book in sorted(books.items())
+        }
+
     def _keep(self, books: Mapping[int, Book]) -> None:
-        for start, book in sorted(books.items()):
-            rows = Column.of(self._table, book.rows)
-            self.books[start] = replace(book, rows=rows)
-            self._seen += [0] * (len(self._table.places) - len(self._seen))
-            for place in rows.places():
+        self.books |= books
+        self._seen += [0] * (len(self._table.places) - len(self._seen))
+        for start, book in books.items():
+            for place in self._column(book.rows).places():
                 self._seen[place] = max(self._seen[place], start)
 
     def _column(self, rows: Mapping[Series, int]) -> Column:
@@ -130,8 +138,8 @@ class Ledger:
 class Keeper(Protocol):
     """What keeps a ledger beyond the life of the process."""
 
-    def save(self, change: Change, now: float) -> None:
-        """Write ``change``, the outcome of a poll that began at ``now``, or raise `KeepError`."""
+    def save(self, change: Change, succeeded: float | None) -> None:
+        """Write ``change``, and when the poll began if it succeeded, or raise `KeepError`."""
         ...
 
 
@@ -163,7 +171,8 @@ def reckon(
     counts_from = min(running_end, ledger.counts_from or running_end)
     books: dict[int, Book] = {}
     if readable != ledger.readable:
-        books = {start: _folded(book, readable) for start, book in ledger.books.items()}
+        folded = ((start, _folded(book, readable)) for start, book in ledger.books.items())
+        books = {start: book for start, book in folded if book is not ledger.books[start]}
     entries: list[_Entry] = []
     for start, one in found.items():
         before = books.get(start) or ledger.books.get(start)
@@ -171,7 +180,8 @@ def reckon(
             before = Book({})
         entry = _entered(before, _folded(one, readable))
         entries.append(entry)
-        books[start] = entry.book
+        if entry.book != ledger.books.get(start):
+            books[start] = entry.book
     counters = _gained(ledger.counters, entries)
     return Change(
         books={start: book for start, book in books.items() if start >= keep_from},

@@ -48,11 +48,13 @@ class Cut:
     """How many rows a bucket has that had to be split, and at how many the store cuts.
 
     A limit below the usual one is what an answer speaks of that lost rows though it was small:
-    then only sums that agree prove anything.
+    then only sums that agree prove anything. But ``small_is_whole`` where splitting such an answer
+    brought nothing more: the server leaves out the projects that cannot be read.
     """
 
     rows: int
     limit: int = ROW_LIMIT
+    small_is_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,18 +138,34 @@ def read_projects(
     What no project accounts for comes back as project 0. ``cut`` is what the last reading
     remembered, ``remainder`` what project 0 held in this bucket then.
     """
+    small_is_whole = cut is not None and cut.small_is_whole
     if cut is None or cut.rows < cut.limit * FILL:
         question = subject.project_question(bucket)
         (reply,) = yield [question]
-        if isinstance(reply, Answer) and _projects_are_whole(subject, reply, told):
+        if isinstance(reply, Answer) and _projects_are_whole(
+            subject, reply, told, small_is_whole=small_is_whole
+        ):
             rows = subject.totals(reply)
-            return ProjectReading(rows, told.whole)
+            return ProjectReading(added(rows, _rest(told, rows)), told.whole)
         if not accessible:
             part = yield from _prove(subject, question, reply, told, ROW_LIMIT)
             missing = _rest(told, part.rows)
             return ProjectReading(added(part.rows, missing), part.whole and not missing)
-        cut = _estimate(subject, reply, told)
+        cut = replace(_estimate(subject, reply, told), small_is_whole=small_is_whole)
+        if isinstance(reply, Answer) and cut.limit < ROW_LIMIT:
+            split = yield from _split(subject, bucket, told, accessible, cut, remainder or {})
+            return _confirmed(subject, reply, told, split)
     return (yield from _split(subject, bucket, told, accessible, cut, remainder or {}))
+
+
+def _confirmed(
+    subject: Subject, reply: Answer, told: Reading, split: ProjectReading
+) -> ProjectReading:
+    """Return what was read in parts, whole if the parts have just what the small answer had."""
+    parts = {series: value for series, value in split.rows.items() if series.project}
+    if nonzero(parts) != nonzero(subject.totals(reply)):
+        return split
+    return replace(split, whole=told.whole, cut=Cut(0, small_is_whole=True))
 
 
 def _split(
@@ -233,12 +251,15 @@ def _agree(told: Reading, parts: Sequence[Reading]) -> bool:
     return sums(added(*(part.rows for part in parts))) == nonzero(told.rows)
 
 
-def _projects_are_whole(subject: Subject, answer: Answer, told: Reading) -> bool:
+def _projects_are_whole(
+    subject: Subject, answer: Answer, told: Reading, *, small_is_whole: bool
+) -> bool:
     """Hold an answer with every project of the organization in it against the organization's."""
     rows = subject.totals(answer)
     if sums(rows) == nonzero(told.rows):
         return True
-    return not difference(told.rows, rows) and _bound(answer) < ROW_LIMIT
+    nothing_missing = small_is_whole or not difference(told.rows, rows)
+    return nothing_missing and _bound(answer) < ROW_LIMIT
 
 
 def _series_is_whole(answer: Answer) -> bool:

@@ -20,6 +20,8 @@ TICK: Final = 1
 ALIVE_WITHIN: Final = 10
 """Seconds without a look at the clock after which the loop counts as dead."""
 
+_GLANCE: Final = 0.02
+
 _log = structlog.get_logger(__name__)
 
 
@@ -28,6 +30,10 @@ class Pollable(Protocol):
 
     def due(self, now: float) -> bool:
         """Tell whether it is time to poll."""
+        ...
+
+    def changes(self, now: float) -> bool:
+        """Tell whether time alone has brought something about that is to be heeded."""
         ...
 
     def heed(self, now: float) -> None:
@@ -73,9 +79,9 @@ class Poller:
                     continue
                 self._busy.add(query)
             try:
-                query.heed(now)
-                if query.due(now):
-                    self._start(partial(self._poll, query, now))
+                work = _work_for(query, now)
+                if work is not None:
+                    self._start(partial(self._work, query, work))
                     continue
             except Exception:  # noqa: BLE001 - the others must go on
                 _log.exception("a query could not be looked after")
@@ -90,9 +96,12 @@ class Poller:
             _heed_clock(jobs)
             jobs.run_pending()
 
-    def stop(self) -> None:
-        """Let `run` return; polls that are out are left to themselves."""
+    def stop(self, patience: float = 0) -> None:
+        """Let `run` return; polls that are out get ``patience`` seconds to end."""
         self._stopped.set()
+        end = self._monotonic() + patience
+        while not self.idle() and self._monotonic() < end:
+            time.sleep(_GLANCE)
 
     def alive(self) -> bool:
         """Tell whether the loop still looks at the clock."""
@@ -103,15 +112,23 @@ class Poller:
         with self._lock:
             return not self._busy
 
-    def _poll(self, query: Pollable, now: float) -> None:
+    def _work(self, query: Pollable, work: Callable[[], object]) -> None:
         try:
-            query.poll(now)
+            work()
         finally:
             self._release(query)
 
     def _release(self, query: Pollable) -> None:
         with self._lock:
             self._busy.discard(query)
+
+
+def _work_for(query: Pollable, now: float) -> Callable[[], object] | None:
+    if query.due(now):
+        return partial(query.poll, now)
+    if query.changes(now):
+        return partial(query.heed, now)
+    return None
 
 
 def _heed_clock(jobs: schedule.Scheduler) -> None:

@@ -18,7 +18,7 @@ from exporter.collect.reading import read_window
 from exporter.collect.report import Publisher, Report, View
 from exporter.collect.subject import Subject, subject_of
 from exporter.config import Organization, Query
-from exporter.sentry.errors import SentryError
+from exporter.sentry.errors import ForbiddenError, SentryError
 from exporter.sentry.projects import ProjectList
 from exporter.sentry.stats import Question
 
@@ -98,11 +98,15 @@ class QueryPoller:
             self._report = replace(self._report, next_poll=self._next_slot(now))
         return now >= self._report.next_poll
 
-    def heed(self, now: float) -> None:
-        """Publish anew if time alone changes what is to be shown."""
+    def changes(self, now: float) -> bool:
+        """Tell whether time alone changes what is to be shown."""
         # Of data from a later time than now, all that is known is that they are not older.
         self._fresh_at = min(self._fresh_at, now)
-        if self._next_change is not None and now >= self._next_change:
+        return self._next_change is not None and now >= self._next_change
+
+    def heed(self, now: float) -> None:
+        """Publish anew if time alone changes what is to be shown."""
+        if self.changes(now):
             self._publish(self._report, now)
 
     def poll(self, now: float) -> Report:
@@ -110,7 +114,7 @@ class QueryPoller:
         began = self._timer()
         self._requests = 0
         try:
-            backlog = self._poll(now)
+            backlog = self._poll(now, began)
         except SentryError as error:
             report = self._failed(error.reason, now, began, lasting=error.lasting)
             self._log.warning("poll failed", reason=error.reason, error=str(error))
@@ -121,6 +125,9 @@ class QueryPoller:
             report = self._failed("internal", now, began, lasting=True)
             self._log.exception("poll failed", reason="internal")
         else:
+            if self._failures:
+                self._log.info("poll succeeds again")
+            self._log.debug("polled", requests=self._requests)
             self._failures = 0
             next_poll = now if backlog else self._next_slot(now)
             report = replace(self._report, up=True, last_success=now, next_poll=next_poll)
@@ -134,7 +141,7 @@ class QueryPoller:
         self._publish(report, now)
         return self._report
 
-    def _poll(self, now: float) -> bool:
+    def _poll(self, now: float, began: float) -> bool:
         query, settle = self._query, self._organization.settle
         finished = buckets.latest_finished(now, query.interval, settle)
         lookback = buckets.lookback_window(now, query.interval, settle, query.lookback)
@@ -145,20 +152,30 @@ class QueryPoller:
             projects = self._directory.resolve(frozenset(subject.project), now)
         accessible = tuple(sorted(projects.accessible)) if projects else ()
         plan = read_window(subject, window, finished, self._ledger.books, accessible, self._cut)
-        harvest = self._drive(plan)
+        try:
+            harvest = self._drive(plan)
+        except ForbiddenError:
+            # Sentry refuses a question that names one project the token cannot read any more.
+            projects = self._changed(projects, now)
+            if projects is None:
+                raise
+            subject = subject_of(self._query, projects)
+            accessible = tuple(sorted(projects.accessible))
+            plan = read_window(subject, window, finished, self._ledger.books, accessible, self._cut)
+            harvest = self._drive(plan)
         self._cut = harvest.cut or self._cut
         if projects is not None and subject.by_project:
             projects = self._directory.resolve(_ids(harvest.found), now)
         change = reckon(
             self._ledger,
             harvest.found,
-            now=now,
+            now=now + self._timer() - began,
             running_end=window.end,
             keep_from=window.start if harvest.backlog else lookback.start,
             readable=projects.accessible if projects and subject.by_project else None,
         )
         if self._keeper is not None:
-            self._keeper.save(change, now)
+            self._keeper.save(change, None if trouble else now)
         self._ledger.apply(change)
         self._labels = self._project_labels(subject, projects)
         self._shown_at = self._fresh_at = now
@@ -198,6 +215,13 @@ class QueryPoller:
                 return None, error
             raise
 
+    def _changed(self, before: ProjectList | None, now: float) -> ProjectList | None:
+        """Return the projects after another look, ``None`` if they are the same as before."""
+        if before is None:
+            return None
+        after = self._directory.refreshed(now)
+        return None if after.accessible == before.accessible else after
+
     def _project_labels(
         self, subject: Subject, projects: ProjectList | None
     ) -> Mapping[int, str] | None:
@@ -216,7 +240,7 @@ class QueryPoller:
         pause = (LASTING_PAUSE if lasting else FIRST_PAUSE) * 2 ** min(self._failures, 16)
         self._failures += 1
         end = now + self._timer() - began
-        again = min(end + min(pause, LONGEST_PAUSE), self._next_slot(now))
+        again = min(end + min(pause, LONGEST_PAUSE), self._next_slot(end))
         return replace(self._report, up=False, next_poll=again)
 
     def _publish(self, report: Report, now: float) -> None:

@@ -5,7 +5,7 @@ in one question. One by project first reads the window without project, which is
 and tells which buckets have changed; only those are asked by project, the newest first.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -77,7 +77,13 @@ def read_window(
         for start in now
     }
     found |= dict(_now_finished(window, finished, books, found))
-    return Harvest(found, len(now) < len(changed), next((r.cut for r in readings if r.cut), None))
+    return Harvest(found, len(now) < len(changed), _largest(readings))
+
+
+def _largest(readings: Sequence[ProjectReading]) -> Cut | None:
+    """Return what to remember: the cut of the bucket that had the most rows."""
+    cuts = [reading.cut for reading in readings if reading.cut]
+    return max(cuts, key=lambda cut: cut.rows, default=None)
 
 
 def _found(reading: Reading, told: Rows, finished: bool) -> Found:  # noqa: FBT001

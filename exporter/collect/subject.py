@@ -11,6 +11,7 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from exporter.buckets import Window
+from exporter.categories import TAKEN_IN_BY
 from exporter.config import Query
 from exporter.sentry.errors import UnknownProjectError
 from exporter.sentry.projects import ProjectList
@@ -150,11 +151,16 @@ def subject_of(query: Query, projects: ProjectList | None) -> Subject:
         fields=query.fields,
         group_by=query.group_by,
         interval=query.interval,
-        category=query.filter.category,
+        category=_apart(query.filter.category),
         outcome=query.filter.outcome,
         reason=query.filter.reason,
         project=tuple(dict.fromkeys(_project_id(name, projects) for name in query.filter.project)),
     )
+
+
+def _apart(categories: tuple[str, ...]) -> tuple[str, ...]:
+    """Leave out the categories that another one of the filter takes in already."""
+    return tuple(one for one in categories if TAKEN_IN_BY.get(one) not in categories)
 
 
 def _project_id(name: str, projects: ProjectList | None) -> int:

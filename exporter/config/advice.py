@@ -1,7 +1,6 @@
 """What is allowed in a configuration, and still worth a warning."""
 
 from collections.abc import Iterator
-from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -11,6 +10,7 @@ from exporter.config.models import FileEntry, SettingsEntry
 from exporter.config.problems import KeyPath, Problem, found, near
 from exporter.config.settings import Organization
 from exporter.config.source import Document
+from exporter.loopback import is_loopback
 
 _CATEGORIES: Final = (*KNOWN_CATEGORIES, "user_report_v2")
 """The last is a second name of ``feedback``, in filters only."""
@@ -37,17 +37,10 @@ def _access(document: Document, place: KeyPath, settings: SettingsEntry) -> Iter
             (*place, "token"),
             "whoever reads this file can read the token: token_file or token_env keeps it apart",
         )
-    if settings.url.startswith("http:") and not _is_loopback(urlsplit(settings.url).hostname or ""):
+    if settings.url.startswith("http:") and not is_loopback(urlsplit(settings.url).hostname or ""):
         yield document.problem(
             (*place, "url"), "plain http sends the token unencrypted; use https if Sentry has it"
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _short_age(

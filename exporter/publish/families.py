@@ -98,7 +98,8 @@ BUCKET_END: Final = _gauge(
     "bucket_end_timestamp_seconds", "End of the bucket that the bucket gauges show.", "seconds"
 )
 COMPLETE: Final = _gauge(
-    "complete", "1 if the shown bucket is proven whole: no row of it can have been cut off."
+    "complete",
+    "1 if the shown bucket is proven whole and fully attributed, no row cut off.",
 )
 SERIES: Final = _gauge("series", "Data series that the query publishes.")
 POLLS: Final = _counter("polls_total", "Polls, those that failed too.")

@@ -21,6 +21,9 @@ from exporter.sentry.transport import Reply, Transport
 from exporter.token import TokenSource
 
 RATE_LIMIT_RETRIES: Final = 5
+MOST_REFUSALS: Final = 6
+"""Questions of one call that the store may refuse as too heavy before it counts as down."""
+
 STORE_PAUSE: Final = 30.0
 """In seconds: the store behind the endpoint is overloaded, and its window is not told."""
 
@@ -106,19 +109,24 @@ class SentryClient:
     def ask_all(self, questions: Sequence[Question]) -> list[Answer | TooHeavyError]:
         """Return the answers in order, asked as many at once as the token may.
 
-        A question that is too heavy has its error in its place. Any other error is raised, the
-        first one, and what has not begun by then is not asked.
+        A question that is too heavy has its error in its place, unless there are too many of
+        them. Any other error is raised, the first one, and what has not begun by then is not asked.
         """
-        return self._limits.run_all([partial(self._try, question) for question in questions])
+        refusals: list[TooHeavyError] = []
+        tasks = [partial(self._try, question, refusals) for question in questions]
+        return self._limits.run_all(tasks)
 
     def projects(self) -> ProjectList:
         """Return every project of the organization; raises `SentryError`."""
         return ProjectList.of(self._pages())
 
-    def _try(self, question: Question) -> Answer | TooHeavyError:
+    def _try(self, question: Question, refusals: list[TooHeavyError]) -> Answer | TooHeavyError:
         try:
             return self.ask(question)
         except TooHeavyError as error:
+            refusals.append(error)
+            if len(refusals) > MOST_REFUSALS:
+                raise
             return error
 
     def _pages(self) -> Iterator[Project]:

@@ -7,7 +7,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from exporter.sentry.errors import BadAnswerError
 
-Digits = Annotated[str, Field(coerce_numbers_to_str=True, pattern=r"^[0-9]{1,19}$")]
+Digits = Annotated[str, Field(coerce_numbers_to_str=True, pattern=r"^[0-9]{1,18}$")]
 """An id, which Sentry writes as a number in one place and as a string in another."""
 
 Document = TypeVar("Document")

@@ -187,7 +187,23 @@ def _with_series(document: _SeriesAnswer, question: Question) -> list[Group]:
                 raise BadAnswerError(where, f"is not {len(intervals)} values long")
         return tuple(tuple(map(values.__getitem__, positions)) for values in found)
 
-    return _groups(document["groups"], question, series)
+    groups = _groups(document["groups"], question, series)
+    if len(intervals) == len(positions):
+        return groups
+    return [
+        _within(group, document["groups"][number]["series"], question)
+        for number, group in enumerate(groups)
+    ]
+
+
+def _within(group: Group, series: Mapping[str, Any], question: Question) -> Group:
+    """Return ``group`` with totals that leave out the buckets outside the question's window."""
+    outside = [
+        sum(series[field]) - sum(inside)
+        for field, inside in zip(question.fields, group.series, strict=True)
+    ]
+    totals = tuple(max(t - o, 0) for t, o in zip(group.totals, outside, strict=True))
+    return group._replace(totals=totals)
 
 
 def _groups(

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from requests.auth import AuthBase
 
 from exporter import __version__
+from exporter.loopback import is_loopback
 from exporter.sentry.deadline import DeadlineAdapter
 from exporter.sentry.errors import (
     DeadlineError,
@@ -168,7 +170,17 @@ class Transport:
 
 
 class _Session(requests.Session):
-    """Follows nothing: even unfollowed, requests would read a redirect's body without a limit."""
+    """Follows nothing: even unfollowed, requests would read a redirect's body without a limit.
+
+    What listens on this host is asked directly, whatever proxy the environment names.
+    """
+
+    def merge_environment_settings(self, url: Any, *settings: Any) -> Any:
+        """Return the settings of a request; see the parent class."""
+        merged = super().merge_environment_settings(url, *settings)
+        if is_loopback(urlsplit(str(url)).hostname or ""):
+            merged["proxies"] = {}
+        return merged
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """Return None, whatever the answer says."""

@@ -130,14 +130,14 @@ class FakeKeeper:
     """Keeps changes in a list, or says that it cannot."""
 
     def __init__(self) -> None:
-        self.saved: list[tuple[Change, float]] = []
+        self.saved: list[tuple[Change, float | None]] = []
         self.full = False
 
-    def save(self, change: Change, now: float) -> None:
+    def save(self, change: Change, succeeded: float | None) -> None:
         """Keep ``change``."""
         if self.full:
             raise KeepError("no space left")
-        self.saved.append((change, now))
+        self.saved.append((change, succeeded))
 
 
 def poller(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.collect.directory import FRESH_FOR, ProjectDirectory
+from exporter.collect.directory import FRESH_FOR, REST_AFTER_FAILURE, ProjectDirectory
 from exporter.collect.report import ProjectInfo
 from exporter.sentry.errors import ForbiddenError, ServerError
 from exporter.sentry.projects import Project, ProjectList
@@ -41,14 +41,15 @@ class TestRefresh:
         assert expected == sentry.listings
 
     def test_last_one_serves(self) -> None:
-        """A list that cannot be read leaves the last one, and is tried at each turn."""
+        """A list that cannot be read leaves the last one, and is tried again after a rest."""
         sentry = Sentry()
         projects = directory(sentry)
         before = projects.projects(NOW)
         sentry.listing_error = BROKEN
 
         assert before is projects.projects(NOW + FRESH_FOR)
-        assert before is projects.projects(NOW + FRESH_FOR + 1)
+        assert before is projects.projects(NOW + FRESH_FOR + REST_AFTER_FAILURE - 1)
+        assert before is projects.projects(NOW + FRESH_FOR + REST_AFTER_FAILURE)
         assert 3 == sentry.listings
 
     def test_none_ever(self) -> None:
@@ -95,7 +96,7 @@ class TestUnknown:
         assert 3 == sentry.listings
 
     def test_unreadable_then(self) -> None:
-        """If the list cannot be read just then, the id is looked for at the next turn."""
+        """If the list cannot be read just then, the id is looked for after a rest."""
         sentry = Sentry()
         projects = directory(sentry)
         projects.projects(NOW)
@@ -104,7 +105,7 @@ class TestUnknown:
         sentry.listing_error = None
         sentry.listing = listed(WEB, OLD)
 
-        assert OLD in projects.resolve(frozenset({OLD}), NOW).by_id
+        assert OLD in projects.resolve(frozenset({OLD}), NOW + REST_AFTER_FAILURE).by_id
 
     def test_counts_as_a_refresh(self) -> None:
         """A list that was read for an unknown id is fresh from then on."""

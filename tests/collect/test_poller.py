@@ -20,21 +20,25 @@ PATIENCE = 5
 class FakeQuery:
     """Is due whenever it is said to be, and keeps when it was heeded and polled."""
 
-    def __init__(self, on_poll: Work = lambda: None, on_heed: Work = lambda: None) -> None:
+    def __init__(self, on_poll: Work = lambda: None, on_due: Work = lambda: None) -> None:
         self.heeded: list[float] = []
         self.polled: list[float] = []
         self.is_due = True
         self._on_poll = on_poll
-        self._on_heed = on_heed
+        self._on_due = on_due
 
     def due(self, _now: float) -> bool:
         """Tell whether to poll."""
+        self._on_due()
         return self.is_due
+
+    def changes(self, _now: float) -> bool:
+        """Tell that time always brings something about."""
+        return True
 
     def heed(self, now: float) -> None:
         """Keep that time went by."""
         self.heeded.append(now)
-        self._on_heed()
 
     def poll(self, now: float) -> None:
         """Keep that a poll began."""
@@ -79,7 +83,6 @@ class TestTick:
         loop.tick(3)
 
         assert 1 == out
-        assert [1, 3] == query.heeded
         assert 1 == len(waiting)
 
     def test_hangs(self) -> None:
@@ -103,7 +106,7 @@ class TestTick:
 
     def test_fault(self) -> None:
         """A query that cannot even be looked after is logged, and the next ones go on."""
-        broken, healthy = FakeQuery(on_heed=fail), FakeQuery()
+        broken, healthy = FakeQuery(on_due=fail), FakeQuery()
         loop = poller(broken, healthy)
 
         with capture_logs() as logs:
@@ -111,7 +114,6 @@ class TestTick:
             loop.tick(2)
 
         assert ["error", "error"] == [entry["log_level"] for entry in logs]
-        assert [1, 2] == broken.heeded
         assert [1, 2] == healthy.polled
 
     def test_no_thread(self) -> None:

@@ -88,13 +88,13 @@ class KillingKeeper:
     inner: QueryState
     kill: str
 
-    def save(self, change: Change, now: float) -> None:
+    def save(self, change: Change, succeeded: float | None) -> None:
         """Write ``change`` down unless killed first."""
         if self.kill == "before":
             raise Killed
         if self.kill == "amid":
-            self.inner.save(_breaking(change), now)
-        self.inner.save(change, now)
+            self.inner.save(_breaking(change), succeeded)
+        self.inner.save(change, succeeded)
         if self.kill == "after":
             raise Killed
 

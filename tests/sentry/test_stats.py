@@ -70,7 +70,7 @@ class TestSeries:
         assert ((9, 6), ((3, 3, 3), (1, 2, 3))) == parse(body(sent), asked).groups[0][1:]
 
     def test_only_the_window(self) -> None:
-        """Buckets around the window are ignored, and so is their order."""
+        """Buckets around the window are ignored, in the totals too, and so is their order."""
         wide = Window(START - HOUR, START + 5 * HOUR, HOUR)
         sent = document(group(ERROR, 9, 1, 2, 3, 8, 7), window=wide)
         for values in (sent["intervals"], sent["groups"][0]["series"][QUANTITY]):
@@ -79,7 +79,7 @@ class TestSeries:
         answer = parse(json.dumps(sent).encode(), question())
 
         assert ((1, 2, 3),) == answer.groups[0].series
-        assert (30,) == answer.groups[0].totals
+        assert (6,) == answer.groups[0].totals
 
     def test_offset_instead_of_z(self) -> None:
         """Times may end in ``+00:00``."""
@@ -352,7 +352,7 @@ class TestProperties:
 
     @given(
         st.dictionaries(
-            st.tuples(st.text(), st.text(), st.text(), st.integers(0, 2**63 - 1)),
+            st.tuples(st.text(), st.text(), st.text(), st.integers(0, 10**18 - 1)),
             st.lists(st.integers(0, 2**60), min_size=3, max_size=3),
         ),
         questions,

@@ -1,5 +1,6 @@
 """``check --online``: tries what a configuration says, and tells how to mend what fails."""
 
+import difflib
 import time
 from collections.abc import Callable, Iterator
 from types import MappingProxyType
@@ -27,7 +28,7 @@ _MENDING: Final = MappingProxyType(
         "not_found": "see that slug is right (Settings > General), and that url is its region's",
         "redirect": "name the organization's own address under url, and its current slug",
         "network": "see that url is right, and that this host can reach it",
-        "tls": "name the authority that signed the server's certificate under ca_file",
+        "tls": "name the authority that signed the certificate under ca_file, or use http in url",
         "timeout": "see that url is right, or allow a longer timeout",
         "bad_request": "Sentry does not take the query as it stands; an older server knows less",
         "too_large": "allow a larger max_response_size, or filter",
@@ -37,7 +38,6 @@ _MENDING: Final = MappingProxyType(
         "server_error": "Sentry has trouble of its own; try again later",
         "unexpected_status": "see that url is a Sentry's, and not a proxy's that wants something",
         "unknown_project": "name it as in Settings > Projects, or by its id",
-        "token": "put a token there; token_env and token_file are read again for every request",
     }
 )
 """What somebody can do about a failure, by its reason."""
@@ -45,38 +45,46 @@ _MENDING: Final = MappingProxyType(
 
 def findings(config: Config, clock: Callable[[], float] = time.time) -> Iterator[str]:
     """Yield a line for everything that does not work, tried against the real servers."""
+    by_organization = clients(config, OwnMetrics().meter, clock)
     for organization in config.organizations:
-        client = clients(config, OwnMetrics().meter, clock)[organization.slug]
+        client = by_organization[organization.slug]
         yield from _organization_findings(organization, client, clock())
 
 
 def _organization_findings(
     organization: Organization, client: SentryClient, now: float
 ) -> Iterator[str]:
+    projects: ProjectList | None = None
     try:
         projects = client.projects()
     except SentryError as error:
         yield _line(f"organization {organization.slug}", error)
-        return
+        if error.lasting:
+            return
     for query in organization.queries:
         where = f"organization {organization.slug}, query {query.name}"
-        unreadable = list(_unreadable(query, projects))
-        yield from (f"{where}: {text}" for text in unreadable)
-        if not unreadable:
+        wrong = [_unreadable(name, projects) for name in query.filter.project if projects]
+        yield from (f"{where}: {text}" for text in wrong if text)
+        if not any(wrong) and (projects or not query.filter.project):
             try:
                 _try(query, projects, client, now - organization.settle)
             except SentryError as error:
                 yield _line(where, error)
 
 
-def _unreadable(query: Query, projects: ProjectList) -> Iterator[str]:
-    """Yield what is wrong with the ids that a query filters by; slugs show when it is tried."""
-    for name in query.filter.project:
-        if name.isdigit() and int(name) not in projects.accessible:
-            yield f"filter.project {name} is no active project that the token can read"
+def _unreadable(name: str, projects: ProjectList) -> str:
+    """Return what is wrong with a project that a query filters by, nothing if it can be read."""
+    if not name.isdigit() and name not in projects.by_slug:
+        near = difflib.get_close_matches(name, projects.by_slug, n=3)
+        hint = f" (near it: {', '.join(near)})" if near else ""
+        return f"filter.project {name} is no slug of the organization{hint}"
+    project = int(name) if name.isdigit() else projects.by_slug[name].id
+    if project not in projects.accessible:
+        return f"filter.project {name} is no active project that the token can read"
+    return ""
 
 
-def _try(query: Query, projects: ProjectList, client: SentryClient, settled: float) -> None:
+def _try(query: Query, projects: ProjectList | None, client: SentryClient, settled: float) -> None:
     """Ask for the latest finished bucket, in both ways that a poll would."""
     subject = subject_of(query, projects)
     start = buckets.latest_finished(settled, query.interval, 0)
