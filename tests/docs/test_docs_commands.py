@@ -19,6 +19,7 @@ REPLACEMENTS: Final = {
     "make lint": "make --dry-run lint",
     "make test": "make --dry-run test",
     "make format": "make --dry-run format",
+    "make bench-quick": "make --dry-run bench-quick",
 }
 """What the reader does in place of pasting a token, and of running this very suite."""
 
