@@ -12,9 +12,9 @@ from exporter import buckets
 from exporter.buckets import Window
 from exporter.categories import Unit, unit_of
 from exporter.collect.directory import ProjectDirectory
-from exporter.collect.ledger import Found, KeepError, Kept, Ledger, reckon
+from exporter.collect.ledger import Change, Found, KeepError, Kept, Ledger, reckon
 from exporter.collect.plan import Cut, Plan, Reply
-from exporter.collect.reading import read_window
+from exporter.collect.reading import Harvest, read_window
 from exporter.collect.report import Publisher, Report, View
 from exporter.collect.subject import Subject, subject_of
 from exporter.config import Organization, Query
@@ -142,28 +142,20 @@ class QueryPoller:
         return self._report
 
     def _poll(self, now: float, began: float) -> bool:
+        """Read, count and keep; return whether there is more to be read at once."""
         query, settle = self._query, self._organization.settle
         finished = buckets.latest_finished(now, query.interval, settle)
         lookback = buckets.lookback_window(now, query.interval, settle, query.lookback)
         window = self._window(lookback)
         projects, trouble = self._projects(now)
-        subject = subject_of(self._query, projects)
-        if projects is not None:
-            projects = self._directory.resolve(frozenset(subject.project), now)
-        accessible = tuple(sorted(projects.accessible)) if projects else ()
-        plan = read_window(subject, window, finished, self._ledger.books, accessible, self._cut)
         try:
-            harvest = self._drive(plan)
+            subject, harvest = self._read(projects, window, finished)
         except ForbiddenError:
             # Sentry refuses a question that names one project the token cannot read any more.
             projects = self._changed(projects, now)
             if projects is None:
                 raise
-            subject = subject_of(self._query, projects)
-            accessible = tuple(sorted(projects.accessible))
-            plan = read_window(subject, window, finished, self._ledger.books, accessible, self._cut)
-            harvest = self._drive(plan)
-        self._cut = harvest.cut or self._cut
+            subject, harvest = self._read(projects, window, finished)
         if projects is not None and subject.by_project:
             projects = self._directory.resolve(_ids(harvest.found), now)
         change = reckon(
@@ -174,19 +166,34 @@ class QueryPoller:
             keep_from=window.start if harvest.backlog else lookback.start,
             readable=projects.accessible if projects and subject.by_project else None,
         )
-        if self._keeper is not None:
-            self._keeper.save(change, None if trouble else now)
-        self._ledger.apply(change)
+        self._enter(change, None if trouble else now)
         self._labels = self._project_labels(subject, projects)
         self._shown_at = self._fresh_at = now
+        if trouble is not None:
+            raise trouble
+        return harvest.backlog
+
+    def _read(
+        self, projects: ProjectList | None, window: Window, finished: int
+    ) -> tuple[Subject, Harvest]:
+        subject = subject_of(self._query, projects)
+        accessible = tuple(sorted(projects.accessible)) if projects else ()
+        books = self._ledger.books
+        plan = read_window(subject, window, finished, books, accessible, self._cut)
+        harvest = self._drive(plan)
+        self._cut = harvest.cut or self._cut
+        return subject, harvest
+
+    def _enter(self, change: Change, succeeded: float | None) -> None:
+        """Write ``change`` down, and only then take it over."""
+        if self._keeper is not None:
+            self._keeper.save(change, succeeded)
+        self._ledger.apply(change)
         self._report = replace(
             self._report,
             revisions=self._report.revisions + change.revisions,
             regressions=self._report.regressions + change.regressions,
         )
-        if trouble is not None:
-            raise trouble
-        return harvest.backlog
 
     def _drive(self, plan: Plan[T]) -> T:
         try:
@@ -208,10 +215,12 @@ class QueryPoller:
         """Return the projects if the query has to do with them, or why there are none."""
         if "project" not in self._query.group_by and not self._query.filter.project:
             return None, None
+        ids = {name for name in self._query.filter.project if name.isdigit()}
         try:
-            return self._directory.projects(now), None
+            self._directory.projects(now)
+            return self._directory.resolve(frozenset(map(int, ids)), now), None
         except SentryError as error:
-            if all(name.isdigit() for name in self._query.filter.project):
+            if ids == set(self._query.filter.project):
                 return None, error
             raise
 

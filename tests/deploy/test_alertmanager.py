@@ -146,6 +146,13 @@ class TestTemplates:
 
         assert "critical: 2 x SentryEventsRateLimited in acme" == render("title", data, tmp_path)
 
+    def test_title_counts_what_still_fires(self, tmp_path: Path) -> None:
+        """Of alerts that came together, those that are over already are not in the title."""
+        over, rest = told("web is limited", "resolved"), told("checkout is limited")
+        data = document(over, rest)
+
+        assert "critical: checkout is limited" == render("title", data, tmp_path)
+
     def test_title_tells_the_end(self, tmp_path: Path) -> None:
         """A title says when it is over."""
         data = document(told("web is limited", "resolved"), status="resolved")
