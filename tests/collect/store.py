@@ -28,12 +28,16 @@ class Row(NamedTuple):
 
 @dataclass
 class Store:
-    """Rows, at how many an answer is cut, and the questions that were asked."""
+    """Rows, at how many an answer is cut, and the questions that were asked.
+
+    Answers by project leave out the ``unlisted`` ones: not every server counts them there.
+    """
 
     rows: Sequence[Row]
     limit: int = ROW_LIMIT
     project_limit: int = ROW_LIMIT
     refuse_over: int = 1 << 62
+    unlisted: frozenset[int] = frozenset()
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -42,7 +46,8 @@ class Store:
     def reply(self, question: Question) -> Reply:
         """Answer ``question``."""
         self.asked.append(question)
-        rows = [row for row in self.rows if _matches(row, question)]
+        hidden = self.unlisted if "project" in question.group_by else frozenset()
+        rows = [row for row in self.rows if _matches(row, question) and row.project not in hidden]
         if len(rows) > self.refuse_over:
             return TooHeavyError(429, "Rate limit exceeded.")
         picker = random.Random(f"{self.seed} {question}")

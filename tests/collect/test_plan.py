@@ -199,6 +199,20 @@ class TestReadProjects:
         assert sums(truth(rows, 60)) == sums(reading.rows)
         assert not reading.whole
 
+    def test_believes_a_server_that_leaves_out_unlisted_projects(self) -> None:
+        """Once splitting has brought nothing more, a small answer that falls short is whole."""
+        rows = rows_of(30, 20, deleted=2)
+        store = Store(rows, unlisted=frozenset({ID + 30, ID + 31}))
+
+        first = read_bucket(store, 30)
+        asked = len(store.asked)
+        second = read_bucket(store, 30, cut=first.cut)
+
+        assert truth(rows, 30) == first.rows == second.rows
+        assert first.whole
+        assert second.whole
+        assert 2 == len(store.asked) - asked
+
     def test_without_a_projects_list_the_rest_is_published(self) -> None:
         """Where batches are impossible, what was lost goes under project 0 and is not whole."""
         rows = [

@@ -47,6 +47,24 @@ class TestSubjectOf:
             (WEB, 4505123),
         )
 
+    @pytest.mark.parametrize(
+        ("asked", "expected"),
+        [
+            (("error", "default", "security"), ("error",)),
+            (("user_report_v2", "feedback"), ("feedback",)),
+            (("default", "security"), ("default", "security")),
+        ],
+    )
+    def test_categories_that_take_in_others(
+        self, asked: tuple[str, ...], expected: tuple[str, ...]
+    ) -> None:
+        """A category that another one of the filter selects too is not asked for twice."""
+        assert expected == subject("outcome", category=asked).category
+
+    def test_the_same_project_twice(self) -> None:
+        """A project that is named by slug and by id is one project."""
+        assert (WEB,) == subject("outcome", category=("error",), project=("project-1", "1")).project
+
     def test_near_names(self) -> None:
         """A slug that is not on the list is refused, and near ones are suggested."""
         with pytest.raises(UnknownProjectError, match=r"'projekt-1', .*near it: project-1, "):

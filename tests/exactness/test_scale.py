@@ -151,6 +151,20 @@ class TestNobodysEvents:
         assert sum(every.values()) == sum(view.bucket.values())
         assert view.whole
 
+    def test_a_project_deleted_meanwhile_does_not_fail_the_poll(self) -> None:
+        """Sentry refuses batches that name it, so the list is read again, and the poll goes on."""
+        clock = SetClock(NOW)
+        with Simulator(scale_world(1_000), clock=clock, rate_limit=None) as sentry:
+            exporter = exporter_for(sentry, clock)
+            poll(exporter, clock)
+            sentry.world.delete_project(FIRST_ID)
+            clock.set(NOW + HOUR / 2)
+            view = poll(exporter, clock)
+
+        assert exporter.queries[0].report.up
+        assert view.projects is not None
+        assert FIRST_ID not in view.projects
+
     def test_a_project_the_token_cannot_see_is_under_no_project(self) -> None:
         """A user's token reads the projects of its teams; the others' events are not lost."""
         clock = SetClock(NOW)
