@@ -1,6 +1,5 @@
 """Our side: everything between Sentry's bytes and the page, without the network."""
 
-import gc
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
@@ -20,6 +19,7 @@ from exporter.collect.directory import ListsProjects, ProjectDirectory
 from exporter.collect.plan import Reply
 from exporter.collect.query import Asks, QueryPoller
 from exporter.config import Config, loads
+from exporter.daemon import tune_interpreter
 from exporter.publish.own import OwnMetrics
 from exporter.publish.page import Page
 from exporter.sentry.projects import Project, ProjectList
@@ -47,8 +47,7 @@ organizations:
 def as_served() -> None:
     """Set this process up as ``serve`` does: what it logs, and how often it looks for garbage."""
     log.configure("info", "logfmt")
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 50)
+    tune_interpreter()
 
 
 class Feed:

@@ -1,6 +1,5 @@
 """The commands."""
 
-import gc
 import signal
 import socket
 import sys
@@ -16,7 +15,7 @@ import structlog
 from exporter import __version__, log
 from exporter.collect.query import QueryPoller
 from exporter.config import Config, ConfigError, load
-from exporter.daemon import Exporter
+from exporter.daemon import Exporter, tune_interpreter
 from exporter.demo import demo_configuration
 from exporter.online import findings
 from exporter.shard import WHOLE, Shard, ShardError, chosen_shard
@@ -275,7 +274,7 @@ def _serve(
             sockets.append(bind(address))
         except OSError as error:
             _end(f"cannot listen on {address}: {error.strerror}", 2)
-    _spare_garbage_collection()
+    tune_interpreter()
     try:
         exporter = Exporter(config, state=state, shard=shard)
     except StateError as error:
@@ -292,12 +291,6 @@ def _end_on_signals() -> None:
     """Let SIGINT and SIGTERM end the process with exit 0 from now on."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(0))
-
-
-def _spare_garbage_collection() -> None:
-    """Look for garbage less often: ledgers are many small values that stay, and hold no cycles."""
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 50)
 
 
 def _announce(addresses: Sequence[Address]) -> None:

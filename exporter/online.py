@@ -55,10 +55,12 @@ def _organization_findings(
     organization: Organization, client: SentryClient, now: float
 ) -> Iterator[str]:
     projects: ProjectList | None = None
+    known = ""
     try:
         projects = client.projects()
     except SentryError as error:
         yield _line(f"organization {organization.slug}", error)
+        known = error.reason
         if error.lasting:
             return
     for query in organization.queries:
@@ -69,7 +71,8 @@ def _organization_findings(
             try:
                 _try(query, projects, client, now - organization.settle)
             except SentryError as error:
-                yield _line(where, error)
+                if error.reason != known:
+                    yield _line(where, error)
 
 
 def _unreadable(name: str, projects: ProjectList) -> str:
@@ -77,7 +80,7 @@ def _unreadable(name: str, projects: ProjectList) -> str:
     if not name.isdigit() and name not in projects.by_slug:
         near = difflib.get_close_matches(name, projects.by_slug, n=3)
         hint = f" (near it: {', '.join(near)})" if near else ""
-        return f"filter.project {name} is no slug of the organization{hint}"
+        return f"filter.project names {name!r}, which is no slug of the organization{hint}"
     project = int(name) if name.isdigit() else projects.by_slug[name].id
     if project not in projects.accessible:
         return f"filter.project {name} is no active project that the token can read"

@@ -108,7 +108,7 @@ class Ledger:
 
     def rise(self, now: float) -> None:
         """Let the counters rise that have been shown at 0 for long enough, for good."""
-        self.born = {s: at for s, at in self.born.items() if at <= now < at + RISE_AFTER}
+        self.born = {s: at for s, at in self.born.items() if abs(now - at) < RISE_AFTER}
 
     def next_rise(self) -> float | None:
         """Return when the next counter leaves 0, ``None`` if none waits."""
@@ -182,7 +182,7 @@ def reckon(
         entries.append(entry)
         if entry.book != ledger.books.get(start):
             books[start] = entry.book
-    counters = _gained(ledger.counters, entries)
+    counters = _gained(dict(ledger.counters.items()), entries)
     return Change(
         books={start: book for start, book in books.items() if start >= keep_from},
         dropped=frozenset(start for start in ledger.books if start < keep_from),

@@ -161,7 +161,7 @@ class QueryPoller:
         change = reckon(
             self._ledger,
             harvest.found,
-            now=now + self._timer() - began,
+            now=now + int(self._timer() - began),
             running_end=window.end,
             keep_from=window.start if harvest.backlog else lookback.start,
             readable=projects.accessible if projects and subject.by_project else None,

@@ -43,11 +43,15 @@ def bind(address: Address) -> socket.socket:
     address where it has one. Raises OSError where the address is unknown, taken or not allowed.
     """
     if address.host in {"", "::"} and socket.has_dualstack_ipv6():
-        return socket.create_server(
+        listener = socket.create_server(
             ("", address.port), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=True
         )
-    family, where = _resolve(address)
-    return socket.create_server(where, family=family, backlog=BACKLOG)
+    else:
+        family, where = _resolve(address)
+        listener = socket.create_server(where, family=family, backlog=BACKLOG)
+    # Accepted connections inherit it; without it small answers wait for the client's delayed ACK.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def bound_address(listener: socket.socket) -> Address:
