@@ -1,6 +1,6 @@
 """A Sentry in memory whose rows arrive over time, and an exporter that can be killed."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -167,6 +167,3 @@ class Life:
         report = poller.poll(now)
         while report.up and report.next_poll <= now:
             report = poller.poll(now)
-
-
-Action = Callable[[Life, float], None]
