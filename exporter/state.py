@@ -16,7 +16,7 @@ from threading import Lock
 from typing import Final
 
 from exporter.collect.ledger import Book, Change, KeepError, Kept, Ledger
-from exporter.collect.subject import Rows, Series
+from exporter.collect.rows import Series
 from exporter.config import Organization, Query
 
 _APPLICATION: Final = 0x53_53_65_78
@@ -287,7 +287,7 @@ def _identity(organization: Organization, query: Query, ordinal: int) -> str:
 def _ledger(database: sqlite3.Connection, key: int) -> tuple[Ledger, dict[Series, int]]:
     """Return the ledger of a query, and the numbers of its series."""
     by_number: dict[int, Series] = {}
-    counters: Rows = {}
+    counters: dict[Series, int] = {}
     born: dict[Series, float] = {}
     for number, counter, began, *labels in database.execute(
         "SELECT id, counter, born, field, category, outcome, reason, project"
@@ -306,7 +306,7 @@ def _ledger(database: sqlite3.Connection, key: int) -> tuple[Ledger, dict[Series
 def _books(
     database: sqlite3.Connection, key: int, by_number: Mapping[int, Series]
 ) -> dict[int, Book]:
-    entries: dict[tuple[int, str], Rows] = {}
+    entries: dict[tuple[int, str], dict[Series, int]] = {}
     for start, kind, number, value in database.execute(
         "SELECT start, kind, series, value FROM entry WHERE query = ?", [key]
     ):

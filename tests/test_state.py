@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.collect.ledger import Found, KeepError, Kept, Ledger, reckon
-from exporter.collect.subject import Series
+from exporter.collect.ledger import Found, KeepError, Kept, Ledger
+from exporter.collect.reckoning import reckon
+from exporter.collect.rows import Series
 from exporter.config import Filter
 from exporter.sentry.stats import QUANTITY, TIMES_SEEN
 from exporter.state import State, StateError

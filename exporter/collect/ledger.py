@@ -1,18 +1,18 @@
 """The ledger: what one query has seen, bucket by bucket, and what it has counted of it.
 
 For each bucket of the lookback it keeps the value last read of each series and how much of it
-was counted. Counters gain what is new, and never fall. `reckon` works out what readings change,
-without changing anything; `Ledger.apply` takes that change over. Between the two the change is
-written down, where the ledger shall outlive the process.
+was counted. Counters gain what is new, and never fall. `exporter.collect.reckoning` works out what
+readings change, without changing anything; `Ledger.apply` takes that change over. Between the two
+the change is written down, where the ledger shall outlive the process.
 """
 
-from collections.abc import Iterable, Mapping
+from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 from exporter.collect.columns import Column, SeriesTable
-from exporter.collect.rows import added
-from exporter.collect.subject import Rows, Series
+from exporter.collect.rows import Rows, Series
 
 RISE_AFTER: Final = 120
 """Seconds for which a counter born later is shown at 0, so that a scrape sees it there."""
@@ -30,8 +30,8 @@ class Found:
     the bucket was finished when it was read, ``whole`` whether it is proven.
     """
 
-    rows: Mapping[Series, int]
-    told: Mapping[Series, int] = field(default_factory=dict)
+    rows: Rows
+    told: Rows = field(default_factory=dict)
     finished: bool = False
     whole: bool = True
 
@@ -43,7 +43,7 @@ class Book(Found):
     ``fallen`` holds, for series whose value fell, how much more than it was counted.
     """
 
-    fallen: Mapping[Series, int] = field(default_factory=dict)
+    fallen: Rows = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Change:
 
     books: Mapping[int, Book]
     dropped: frozenset[int]
-    counters: Mapping[Series, int]
+    counters: Rows
     born: Mapping[Series, float]
     counts_from: int
     readable: frozenset[int] | None
@@ -75,12 +75,12 @@ class Ledger:
     """
 
     books: dict[int, Book] = field(default_factory=dict)
-    counters: Mapping[Series, int] = field(default_factory=dict)
+    counters: Rows = field(default_factory=dict)
     born: dict[Series, float] = field(default_factory=dict)
     counts_from: int | None = None
     readable: frozenset[int] | None = None
     _table: SeriesTable = field(default_factory=SeriesTable, compare=False, repr=False)
-    _seen: list[int] = field(default_factory=list, compare=False, repr=False)
+    _seen: "array[int]" = field(default_factory=lambda: array("q"), compare=False, repr=False)
     """For each place of the table the start of the newest bucket that the series was seen in."""
 
     def __post_init__(self) -> None:
@@ -100,10 +100,9 @@ class Ledger:
         self.counts_from = change.counts_from
         self.readable = change.readable
 
-    def bucket(self, start: int) -> Mapping[Series, int]:
+    def bucket(self, start: int) -> Rows:
         """Return the bucket at ``start``, with a zero for what was seen in another one only."""
         oldest = min(self.books)
-        self._seen += [0] * (len(self._table.places) - len(self._seen))
         return self._column(self.books[start].rows).filled(seen >= oldest for seen in self._seen)
 
     def rise(self, now: float) -> None:
@@ -114,7 +113,7 @@ class Ledger:
         """Return when the next counter leaves 0, ``None`` if none waits."""
         return min((at + RISE_AFTER for at in self.born.values()), default=None)
 
-    def shown_counters(self) -> Mapping[Series, int]:
+    def shown_counters(self) -> Rows:
         """Return the counters as they are to be shown, the newest ones still at 0."""
         return self._column(self.counters).updated(dict.fromkeys(self.born, 0))
 
@@ -126,12 +125,16 @@ class Ledger:
 
     def _keep(self, books: Mapping[int, Book]) -> None:
         self.books |= books
-        self._seen += [0] * (len(self._table.places) - len(self._seen))
+        self._seen.extend([0] * (len(self._table) - len(self._seen)))
         for start, book in books.items():
-            for place in self._column(book.rows).places():
-                self._seen[place] = max(self._seen[place], start)
+            column = self._column(book.rows)
+            cells, absent = column.cells, column.absent
+            # Of what the column is too short for, zip says nothing: it was not seen in it.
+            pairs = zip(cells, self._seen, strict=False)
+            newest = [start if cell != absent and start > seen else seen for cell, seen in pairs]
+            self._seen[: len(cells)] = array("q", newest)
 
-    def _column(self, rows: Mapping[Series, int]) -> Column:
+    def _column(self, rows: Rows) -> Column:
         return rows if isinstance(rows, Column) else Column.of(self._table, rows)
 
 
@@ -150,129 +153,3 @@ class Kept:
     ledger: Ledger
     last_success: float = 0
     keeper: Keeper | None = None
-
-
-def reckon(
-    ledger: Ledger,
-    found: Mapping[int, Found],
-    *,
-    now: float,
-    running_end: int,
-    keep_from: int,
-    readable: frozenset[int] | None = None,
-) -> Change:
-    """Return what ``found``, read at ``now``, changes in ``ledger``.
-
-    Books before ``keep_from`` are dropped; what ends at ``running_end`` or before and is there at
-    the first poll is not counted. For a query by project, ``readable`` are the projects that the
-    token can read: what others hold is put under project 0, in the books too, for good.
-    """
-    first = ledger.counts_from is None
-    counts_from = min(running_end, ledger.counts_from or running_end)
-    books: dict[int, Book] = {}
-    if readable != ledger.readable:
-        folded = ((start, _folded(book, readable)) for start, book in ledger.books.items())
-        books = {start: book for start, book in folded if book is not ledger.books[start]}
-    entries: list[_Entry] = []
-    for start, one in found.items():
-        before = books.get(start) or ledger.books.get(start)
-        if before is None and start >= counts_from:
-            before = Book({})
-        entry = _entered(before, _folded(one, readable))
-        entries.append(entry)
-        if entry.book != ledger.books.get(start):
-            books[start] = entry.book
-    counters = _gained(dict(ledger.counters.items()), entries)
-    return Change(
-        books={start: book for start, book in books.items() if start >= keep_from},
-        dropped=frozenset(start for start in ledger.books if start < keep_from),
-        counters=counters,
-        born={} if first else {s: now for s in counters if s not in ledger.counters},
-        counts_from=max(counts_from, keep_from),
-        readable=readable,
-        revisions=sum(entry.revisions for entry in entries),
-        regressions=sum(entry.regressions for entry in entries),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """What one bucket becomes, and what its series gain by it."""
-
-    book: Book
-    gains: Mapping[Series, int]
-    revisions: int
-    regressions: int
-
-
-def _entered(before: Book | None, found: Found) -> _Entry:
-    """Enter ``found`` over ``before``; ``None`` is a bucket whose contents are not counted."""
-    if before is None:
-        return _Entry(Book(found.rows, found.told, found.finished, found.whole), {}, 0, 0)
-    known = dict(before.rows.items())
-    counted = added(known, before.fallen) if before.fallen else known
-    gains = _above(found.rows, counted)
-    fallen = _above(counted, found.rows)
-    if fallen:
-        _reattribute(gains, fallen)
-    rows = {**dict.fromkeys(fallen, 0), **found.rows} if fallen else found.rows
-    revisions = len(_above(found.rows, known)) if before.finished else 0
-    regressions = len(_above(fallen, before.fallen)) if before.finished else 0
-    book = Book(rows, found.told, found.finished, found.whole, fallen)
-    return _Entry(book, gains, revisions, regressions)
-
-
-def _above(rows: Mapping[Series, int], others: Mapping[Series, int]) -> Rows:
-    """Return how much larger the values of ``rows`` are, where they are."""
-    get = others.get
-    return {s: value - before for s, value in rows.items() if value > (before := get(s, 0))}
-
-
-def _reattribute(gains: Rows, fallen: Rows) -> None:
-    """Let what moved between a project and project 0 be no gain: it has been counted already."""
-    for series in list(gains):
-        rest = series.without_project()
-        sources = [rest] if series.project else _parts(fallen, rest)
-        for source in sources:
-            moved = min(gains[series], fallen.get(source, 0))
-            gains[series] -= moved
-            fallen[source] = fallen.get(source, 0) - moved
-    for series in [series for series, value in fallen.items() if not value]:
-        del fallen[series]
-
-
-def _parts(fallen: Rows, rest: Series) -> list[Series]:
-    return [series for series in fallen if series.project and series.without_project() == rest]
-
-
-_F = TypeVar("_F", bound=Found)
-
-
-def _folded(found: _F, readable: frozenset[int] | None) -> _F:
-    """Return ``found`` with what is not in ``readable`` under project 0."""
-    if readable is None or {series.project for series in found.rows} <= readable | {0}:
-        return found
-    if isinstance(found, Book):
-        return replace(
-            found, rows=_fold(found.rows, readable), fallen=_fold(found.fallen, readable)
-        )
-    return replace(found, rows=_fold(found.rows, readable))
-
-
-def _fold(rows: Mapping[Series, int], readable: frozenset[int]) -> Rows:
-    folded: Rows = {}
-    for series, value in rows.items():
-        key = series if series.project in readable else series.without_project()
-        folded[key] = folded.get(key, 0) + value
-    return folded
-
-
-def _gained(counters: Mapping[Series, int], entries: Iterable[_Entry]) -> Rows:
-    """Return the counters that move or are new, with their new values; new ones are sorted."""
-    moved: Rows = {}
-    for entry in entries:
-        for series in sorted(entry.book.rows.keys() - counters.keys() - moved.keys()):
-            moved[series] = 0
-        for series, gain in entry.gains.items():
-            moved[series] = moved.get(series, counters.get(series, 0)) + gain
-    return moved

@@ -12,10 +12,12 @@ from exporter import buckets
 from exporter.buckets import Window
 from exporter.categories import Unit, unit_of
 from exporter.collect.directory import ProjectDirectory
-from exporter.collect.ledger import Change, Found, KeepError, Kept, Ledger, reckon
+from exporter.collect.ledger import Change, Found, KeepError, Kept, Ledger
 from exporter.collect.plan import Cut, Plan, Reply
 from exporter.collect.reading import Harvest, read_window
+from exporter.collect.reckoning import reckon
 from exporter.collect.report import Publisher, Report, View
+from exporter.collect.rows import parts_of
 from exporter.collect.subject import Subject, subject_of
 from exporter.config import Organization, Query
 from exporter.sentry.errors import ForbiddenError, SentryError
@@ -286,4 +288,5 @@ class QueryPoller:
 
 
 def _ids(found: Mapping[int, Found]) -> frozenset[int]:
-    return frozenset(s.project for one in found.values() for s in one.rows) - {0}
+    parts = [values for one in found.values() for values in parts_of(one.rows).values()]
+    return frozenset().union(*parts) - {0}

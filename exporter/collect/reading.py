@@ -10,18 +10,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from exporter.buckets import Window
+from exporter.collect.by_project import ProjectReading, read_projects
 from exporter.collect.ledger import Book, Found
-from exporter.collect.plan import (
-    Cut,
-    Plan,
-    ProjectReading,
-    Reading,
-    read_projects,
-    read_series,
-    together,
-)
-from exporter.collect.rows import nonzero
-from exporter.collect.subject import Rows, Subject
+from exporter.collect.over_time import read_series
+from exporter.collect.plan import Cut, Plan, Reading, together
+from exporter.collect.rows import Rows, nonzero, parts_of
+from exporter.collect.subject import Subject
 
 AT_ONCE: Final = 48
 """How many buckets a poll reads by project; what is left is read by the polls that follow it."""
@@ -106,9 +100,10 @@ def _first_of(changed: list[int], finished: int, books: Mapping[int, Book]) -> l
 
 
 def _remainder(book: Book | None) -> Rows:
-    return (
-        {series: value for series, value in book.rows.items() if not series.project} if book else {}
-    )
+    if book is None:
+        return {}
+    found = {whole: book.rows.get(whole) for whole in parts_of(book.rows)}
+    return {whole: value for whole, value in found.items() if value is not None}
 
 
 def _now_finished(

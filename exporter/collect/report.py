@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from exporter.categories import Unit
-from exporter.collect.subject import Series
+from exporter.collect.rows import Rows
 from exporter.sentry.errors import reasons
 
 REASONS: Final = tuple(sorted({*reasons(), "state"}))
@@ -34,9 +34,9 @@ class View:
     start: int
     interval: int
     whole: bool
-    bucket: Mapping[Series, int]
-    running: Mapping[Series, int] | None
-    counters: Mapping[Series, int] | None
+    bucket: Rows
+    running: Rows | None
+    counters: Rows | None
     projects: Mapping[int, str] | None = None
     unit: Unit = Unit.EVENTS
 

@@ -7,43 +7,21 @@ that read a window, and turns the groups of an answer into series.
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 from urllib.parse import urlencode
 
 from exporter.buckets import Window
 from exporter.categories import TAKEN_IN_BY
+from exporter.collect.rows import PartedRows, Series, joined
 from exporter.config import Query
 from exporter.sentry.errors import UnknownProjectError
 from exporter.sentry.projects import ProjectList
-from exporter.sentry.stats import Answer, By, Question
+from exporter.sentry.stats import By, ProjectsAnswer, Question, SeriesAnswer
 
 URL_BUDGET = 8192
 """Bytes that a request's URL may take: longer ones are refused by common proxies."""
 
 _PATH_ALLOWANCE = 256
 """Bytes left for scheme, host, prefix and path in front of the query string."""
-
-
-class Series(NamedTuple):
-    """One series of a query: a field and the labels it is published with.
-
-    ``project`` is the id, and 0 where the query does not group by project or where the value
-    belongs to no project that the token can read.
-    """
-
-    field: str
-    category: str
-    outcome: str
-    reason: str
-    project: int
-
-    def without_project(self) -> "Series":
-        """Return the series of the whole organization that this one is a part of."""
-        return self._replace(project=0)
-
-
-Rows = dict[Series, int]
-"""What one bucket holds, in Sentry's own units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,22 +74,23 @@ class Subject:
         if batch:
             yield self.project_question(bucket, tuple(batch))
 
-    def totals(self, answer: Answer) -> Rows:
-        """Return the totals of ``answer`` by series."""
-        rows: Rows = {}
-        for by, totals, _ in answer.groups:
-            for field, value in zip(answer.question.fields, totals, strict=True):
-                series = self.series(field, by)
-                rows[series] = rows.get(series, 0) + value
-        return rows
+    def totals(self, answer: ProjectsAnswer) -> PartedRows:
+        """Return ``answer`` as rows."""
+        return joined(
+            *(
+                PartedRows({self.series(field, by): values})
+                for field, groups in answer.totals.items()
+                for by, values in groups.items()
+            )
+        )
 
-    def buckets(self, answer: Answer) -> dict[int, Rows]:
-        """Return ``answer``, which has series over time, as rows by bucket.
+    def buckets(self, answer: SeriesAnswer) -> dict[int, dict[Series, int]]:
+        """Return ``answer`` as rows by bucket.
 
         Zeros are left out, but for a group that has nothing else: Sentry says it is there.
         """
         starts = answer.question.window.buckets()
-        found: dict[int, Rows] = {start: {} for start in starts}
+        found: dict[int, dict[Series, int]] = {start: {} for start in starts}
         for group in answer.groups:
             for field, values in zip(answer.question.fields, group.series, strict=True):
                 series = self.series(field, group.by)
@@ -128,21 +107,18 @@ class Subject:
         )
 
     def series(self, field: str, by: By) -> Series:
-        """Return the series that a group belongs to: what is not grouped by may be pinned."""
-        if self._all_grouped:
-            return Series(field, *by)
+        """Return the series that a group belongs to, without project if the query is by project.
+
+        What is not grouped by may be pinned by the filter.
+        """
         grouped = self.group_by
         return Series(
             field,
             by.category if "category" in grouped else _pinned(self.category),
             by.outcome if "outcome" in grouped else _pinned(self.outcome),
             by.reason if "reason" in grouped else self.reason or "",
-            by.project if "project" in grouped else _pinned_project(self.project),
+            0 if self.by_project or len(self.project) != 1 else self.project[0],
         )
-
-    @property
-    def _all_grouped(self) -> bool:
-        return len(self.group_by) == len(By._fields)
 
 
 def subject_of(query: Query, projects: ProjectList | None) -> Subject:
@@ -178,7 +154,3 @@ def _project_id(name: str, projects: ProjectList | None) -> int:
 
 def _pinned(values: tuple[str, ...]) -> str:
     return values[0] if len(values) == 1 else ""
-
-
-def _pinned_project(values: tuple[int, ...]) -> int:
-    return values[0] if len(values) == 1 else 0

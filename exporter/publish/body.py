@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-_LEVEL: Final = 4
+_LEVEL: Final = 3
 _RAW: Final = -zlib.MAX_WBITS
 _GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
@@ -25,10 +25,9 @@ class Piece:
     deflated: bytes
 
 
-def piece(text: str) -> Piece:
+def piece(text: bytes) -> Piece:
     """Return ``text`` as a piece."""
-    raw = text.encode()
-    return Piece(raw, _deflate(raw, zlib.Z_FULL_FLUSH))
+    return Piece(text, _deflate(text, zlib.Z_FULL_FLUSH))
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ class Page:
                     *self._data_pieces(openmetrics=openmetrics),
                     piece(
                         _blocks(samples, openmetrics=openmetrics)
-                        + self._own.settled(openmetrics=openmetrics).decode()
+                        + self._own.settled(openmetrics=openmetrics)
                     ),
                 ]
             )
@@ -77,7 +77,7 @@ class Page:
         for family in families.DATA_FAMILIES:
             pieces = [self._data[query].pieces.get(family.name) for query in queries]
             if any(pieces):
-                yield piece(header(family, openmetrics=openmetrics))
+                yield piece(header(family, openmetrics=openmetrics).encode())
                 yield from (one for one in pieces if one is not None)
 
     def _samples(self) -> Mapping[Family, str]:
@@ -91,9 +91,10 @@ class Page:
         return {family: "".join(some) for family, some in lines.items()}
 
 
-def _blocks(samples: Mapping[Family, str], *, openmetrics: bool) -> str:
-    return "".join(
+def _blocks(samples: Mapping[Family, str], *, openmetrics: bool) -> bytes:
+    blocks = (
         header(family, openmetrics=openmetrics) + lines
         for family, lines in samples.items()
         if lines
     )
+    return "".join(blocks).encode()

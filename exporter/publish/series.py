@@ -1,12 +1,13 @@
 """A query's data as lines, one piece for each family that has any."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from exporter.categories import MILLISECONDS_PER_SECOND, Unit, unit_of
 from exporter.collect.report import View
+from exporter.collect.rows import Series, parts_of
 from exporter.publish.body import Piece, piece
-from exporter.publish.families import BUCKET, COUNTED, DATA_LABELS, RUNNING, Family
+from exporter.publish.families import BUCKET, COUNTED, DATA_LABELS, RUNNING
 from exporter.publish.text import label_set, number
 from exporter.sentry.stats import TIMES_SEEN
 
@@ -23,22 +24,32 @@ def render(organization: str, query: str, view: View | None) -> DataPieces:
     """Return the data families of ``view``, samples in the order of its rows."""
     if view is None:
         return DataPieces()
-    lines: dict[str, list[str]] = {}
+    texts: dict[str, list[bytes]] = {}
+    samples = 0
     tails = _Tails(view.projects)
     for families, rows in (
         (BUCKET, view.bucket),
         (RUNNING, view.running),
         (COUNTED, view.counters),
     ):
-        heads = _Heads(organization, query, families, view.unit, lines)
-        # Every sample passes here: what repeats is looked up, not put together again.
-        for series, value in (rows or {}).items():
-            tail = tails[series.project]
-            if tail is not None:
-                head, shown, add = heads[series[:-1]]
-                add(f"{head}{tail}{shown(value)}\n")
-    pieces = {name: piece("".join(some)) for name, some in lines.items()}
-    return DataPieces(pieces, sum(map(len, lines.values())))
+        for whole, values in parts_of(rows or {}).items():
+            measure = _measure(whole.field, whole.category, view.unit)
+            name = families[measure].name
+            shown = _in_seconds(values) if measure == Unit.SECONDS else values
+            lines = _lines(_head(name, organization, query, whole), shown, tails)
+            texts.setdefault(name, []).append("".join(lines).encode())
+            samples += len(lines)
+    pieces = {name: piece(b"".join(parts)) for name, parts in texts.items() if any(parts)}
+    return DataPieces(pieces, samples)
+
+
+def _lines(head: str, values: Mapping[int, int | str], tails: "_Tails") -> list[str]:
+    """Return a line for each project that is to be shown. Every sample passes here."""
+    return [
+        f"{head}{tail}{value}\n"
+        for project, value in values.items()
+        if (tail := tails[project]) is not None
+    ]
 
 
 class _Tails(dict[int, str | None]):
@@ -54,37 +65,10 @@ class _Tails(dict[int, str | None]):
         return tail
 
 
-class _Heads(dict[tuple[str, ...], tuple[str, Callable[[int], str], Callable[[str], None]]]):
-    """What comes before the project of a sample, how to show its value, and where it belongs.
-
-    The key is a series without its project.
-    """
-
-    def __init__(
-        self,
-        organization: str,
-        query: str,
-        families: Mapping[str, Family],
-        unit: Unit,
-        lines: dict[str, list[str]],
-    ) -> None:
-        super().__init__()
-        self._query = organization, query
-        self._families = families
-        self._unit = unit
-        self._lines = lines
-
-    def __missing__(
-        self, key: tuple[str, ...]
-    ) -> tuple[str, Callable[[int], str], Callable[[str], None]]:
-        field, category, *rest = key
-        measure = _measure(field, category, self._unit)
-        name = self._families[measure].name
-        labels = label_set(DATA_LABELS, (*self._query, category, *rest, ""))
-        head = name + labels.removesuffix(_tail("").rstrip())
-        shown = _seconds if measure == Unit.SECONDS else str
-        entry = self[key] = head, shown, self._lines.setdefault(name, []).append
-        return entry
+def _head(name: str, organization: str, query: str, whole: Series) -> str:
+    """Return what comes before the project of a sample."""
+    values = (organization, query, whole.category, whole.outcome, whole.reason, "")
+    return name + label_set(DATA_LABELS, values).removesuffix(_tail("").rstrip())
 
 
 def _tail(project: str) -> str:
@@ -97,5 +81,7 @@ def _measure(field: str, category: str, unit: Unit) -> str:
     return unit_of(category) if category else unit
 
 
-def _seconds(milliseconds: int) -> str:
-    return number(milliseconds / MILLISECONDS_PER_SECOND)
+def _in_seconds(milliseconds: Mapping[int, int]) -> dict[int, str]:
+    return {
+        project: number(value / MILLISECONDS_PER_SECOND) for project, value in milliseconds.items()
+    }

@@ -5,12 +5,14 @@ raises with the place in the document that is wrong. Both are plain values, noth
 to anybody.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Annotated, Any, Final, NamedTuple
 
-from pydantic import AwareDatetime, ConfigDict, FailFast, Field, TypeAdapter, with_config
+from pydantic import AwareDatetime, FailFast, Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from exporter.buckets import Window
@@ -28,12 +30,11 @@ NO_REASON: Final = "none"
 
 
 class By(NamedTuple):
-    """What a group stands for; ``""`` (``0`` for the project) where it is not grouped by it."""
+    """What a group stands for, but for its project; ``""`` where it is not grouped by it."""
 
     category: str = ""
     outcome: str = ""
     reason: str = ""
-    project: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,7 @@ class Question:
 class Group(NamedTuple):
     """One group of an answer, values in the order of the question's fields.
 
-    ``series`` has a sequence per field, a value per bucket of the question's window; it is empty
-    where the question groups by project.
+    ``series`` has a sequence per field, a value per bucket of the question's window.
     """
 
     by: By
@@ -86,11 +86,29 @@ class Group(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What Sentry said to ``question``: right in shape and range, not yet proven whole."""
+class SeriesAnswer:
+    """What Sentry said to a question that does not group by project.
+
+    It is right in shape and range, and not yet proven whole.
+    """
 
     question: Question
     groups: tuple[Group, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectsAnswer:
+    """The same to a question by project: totals by field, by group, and by project id."""
+
+    question: Question
+    totals: Mapping[str, Mapping[By, Mapping[int, int]]]
+
+    def __len__(self) -> int:
+        """Return how many groups came."""
+        return sum(map(len, self.totals[self.question.fields[0]].values()))
+
+
+Answer = SeriesAnswer | ProjectsAnswer
 
 
 def iso(moment: int) -> str:
@@ -118,7 +136,6 @@ _SeriesDocument = TypedDict(
 )
 
 
-@with_config(ConfigDict(extra="allow"))
 class _ByDocument(TypedDict, total=False):
     category: str
     outcome: str
@@ -158,26 +175,76 @@ def parse(body: bytes, question: Question) -> Answer:
     not known here are ignored.
     """
     if "project" in question.group_by:
-        groups = _with_totals(read(_TOTALS_ANSWER, body), question)
-    else:
-        groups = _with_series(read(_SERIES_ANSWER, body), question)
+        return ProjectsAnswer(question, _with_totals(read(_TOTALS_ANSWER, body), question))
+    groups = _with_series(read(_SERIES_ANSWER, body), question)
     if len({group.by for group in groups}) != len(groups):
-        raise _twice(groups)
-    return Answer(question, tuple(groups))
+        raise _twice([group.by for group in groups])
+    return SeriesAnswer(question, tuple(groups))
 
 
-def _with_totals(document: _TotalsAnswer, question: Question) -> list[Group]:
+def _with_totals(
+    document: _TotalsAnswer, question: Question
+) -> Mapping[str, Mapping[By, Mapping[int, int]]]:
     window = question.window
     if document["start"].timestamp() != window.start:
         raise BadAnswerError("start", f"is not {iso(window.start)}, which was asked for")
     if not window.end - window.interval < document["end"].timestamp() <= window.end:
         raise BadAnswerError("end", f"is not in the bucket that ends at {iso(window.end)}")
-    return _groups(document["groups"], question, lambda _number, _group: ())
+    groups = document["groups"]
+    return {field: _by_project(groups, field, question) for field in question.fields}
+
+
+def _check_shape(groups: Sequence[Any], question: Question) -> None:
+    """See that every group has the keys that were grouped by, no others, and every field."""
+    keys = frozenset(question.group_by)
+    for number, group in enumerate(groups):
+        if group["by"].keys() != keys:
+            raise _other_keys(f"groups[{number}].by", group["by"], keys)
+        _fields(number, "totals", group["totals"], question.fields)
+
+
+def _by_project(
+    groups: Sequence[Any], field: str, question: Question
+) -> Mapping[By, Mapping[int, int]]:
+    """Return a field's totals. There may be very many: the loop is what a large answer costs."""
+    names = [name for name in By._fields if name in question.group_by]
+    values_of = _getter(names)
+    cells: dict[tuple[str | None, ...], dict[int, int]] = defaultdict(dict)
+    keys = 0
+    try:
+        for group in groups:
+            by = group["by"]
+            keys += len(by)
+            cells[values_of(by)][int(by["project"])] = group["totals"][field]
+    except KeyError:
+        keys = -1
+    if keys != len(question.group_by) * len(groups):
+        _check_shape(groups, question)
+    totals: dict[By, dict[int, int]] = defaultdict(dict)
+    for values, by_project in cells.items():
+        totals[_by(dict(zip(names, values, strict=True)))] |= by_project
+    if sum(map(len, totals.values())) != len(groups):
+        raise _twice([(_by(group["by"]), int(group["by"]["project"])) for group in groups])
+    return totals
+
+
+def _getter(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[str | None, ...]]:
+    """Return what takes the values of ``names`` out of a mapping, at least two without a loop."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda found: tuple([found[name] for name in names])
+
+
+def _by(raw: Mapping[str, Any]) -> By:
+    reason = raw.get("reason", "")
+    category, outcome = raw.get("category", ""), raw.get("outcome", "")
+    return By(category, outcome, NO_REASON if reason is None else reason)
 
 
 def _with_series(document: _SeriesAnswer, question: Question) -> list[Group]:
     intervals = [moment.timestamp() for moment in document["intervals"]]
     positions = _positions(intervals, question.window)
+    _check_shape(document["groups"], question)
 
     def series(number: int, group: Mapping[str, Any]) -> tuple[Sequence[int], ...]:
         found = _fields(number, "series", group["series"], question.fields)
@@ -187,7 +254,14 @@ def _with_series(document: _SeriesAnswer, question: Question) -> list[Group]:
                 raise BadAnswerError(where, f"is not {len(intervals)} values long")
         return tuple(tuple(map(values.__getitem__, positions)) for values in found)
 
-    groups = _groups(document["groups"], question, series)
+    groups = [
+        Group(
+            _by(group["by"]),
+            _fields(number, "totals", group["totals"], question.fields),
+            series(number, group),
+        )
+        for number, group in enumerate(document["groups"])
+    ]
     if len(intervals) == len(positions):
         return groups
     return [
@@ -204,32 +278,6 @@ def _within(group: Group, series: Mapping[str, Any], question: Question) -> Grou
     ]
     totals = tuple(max(t - o, 0) for t, o in zip(group.totals, outside, strict=True))
     return group._replace(totals=totals)
-
-
-def _groups(
-    documents: Sequence[Any],
-    question: Question,
-    series: Callable[[int, Mapping[str, Any]], tuple[Sequence[int], ...]],
-) -> list[Group]:
-    """Return the groups. There may be very many: this loop is what a large answer costs."""
-    keys = frozenset(question.group_by)
-    fields = question.fields
-    groups = []
-    for number, group in enumerate(documents):
-        raw = group["by"]
-        if raw.keys() != keys:
-            raise _other_keys(f"groups[{number}].by", raw, keys)
-        get = raw.get
-        reason = get("reason", "")
-        by = By(
-            get("category", ""),
-            get("outcome", ""),
-            NO_REASON if reason is None else reason,
-            int(get("project", 0)),
-        )
-        totals = _fields(number, "totals", group["totals"], fields)
-        groups.append(Group(by, totals, series(number, group)))
-    return groups
 
 
 def _positions(intervals: Sequence[float], window: Window) -> list[int]:
@@ -255,18 +303,15 @@ def _fields(
 
 
 def _other_keys(where: str, found: Mapping[str, object], keys: frozenset[str]) -> BadAnswerError:
-    for key in By._fields:
-        if key in keys and key not in found:
-            return BadAnswerError(f"{where}.{key}", "is missing")
-        if key in found and key not in keys:
-            return BadAnswerError(f"{where}.{key}", "was not grouped by")
-    return BadAnswerError(where, "holds a key that was not grouped by")
+    """Return what is wrong with ``found``, whose keys are others than ``keys``."""
+    key = min(found.keys() ^ keys)
+    return BadAnswerError(f"{where}.{key}", "is missing" if key in keys else "was not grouped by")
 
 
-def _twice(groups: Sequence[Group]) -> BadAnswerError:
-    seen: set[By] = set()
+def _twice(groups: Sequence[object]) -> BadAnswerError:
+    seen = set()
     for number, group in enumerate(groups):
-        if group.by in seen:
+        if group in seen:
             return BadAnswerError(f"groups[{number}].by", "is there twice")
-        seen.add(group.by)
+        seen.add(group)
     raise ValueError("no group is there twice")

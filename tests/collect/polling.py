@@ -8,7 +8,7 @@ from exporter.collect.ledger import Change, KeepError
 from exporter.collect.plan import Reply
 from exporter.collect.query import QueryPoller
 from exporter.collect.report import ProjectInfo, Report, View
-from exporter.collect.subject import Series
+from exporter.collect.rows import Series
 from exporter.config import Filter, Organization, Query
 from exporter.sentry.projects import Project, ProjectList
 from exporter.sentry.stats import QUANTITY, Question

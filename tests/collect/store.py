@@ -8,7 +8,14 @@ from typing import NamedTuple, TypeVar
 
 from exporter.collect.plan import Plan, Reply
 from exporter.sentry.errors import TooHeavyError
-from exporter.sentry.stats import ROW_LIMIT, Answer, By, Group, Question
+from exporter.sentry.stats import (
+    ROW_LIMIT,
+    By,
+    Group,
+    ProjectsAnswer,
+    Question,
+    SeriesAnswer,
+)
 
 T = TypeVar("T")
 
@@ -24,6 +31,14 @@ class Row(NamedTuple):
     reason: str
     bucket: int
     quantity: int
+
+
+class _Group(NamedTuple):
+    """A row of what the store returns: ``by`` with the category as stored."""
+
+    by: By
+    project: int
+    bucket: int
 
 
 @dataclass
@@ -52,13 +67,13 @@ class Store:
             return TooHeavyError(429, "Rate limit exceeded.")
         picker = random.Random(f"{self.seed} {question}")
         limit = min(self.limit, self.project_limit if "project" in question.group_by else ROW_LIMIT)
-        totals = _grouped(rows, question, by_bucket=False)
-        series = _grouped(rows, question, by_bucket=True)
-        return _answer(
-            question,
-            picker.sample(sorted(totals.items()), min(len(totals), limit)),
-            picker.sample(sorted(series.items()), min(len(series), limit)),
-        )
+        grouped = _grouped(rows, question, by_bucket=False)
+        totals = picker.sample(sorted(grouped.items()), min(len(grouped), limit))
+        if "project" in question.group_by:
+            return _projects(question, totals)
+        grouped = _grouped(rows, question, by_bucket=True)
+        series = picker.sample(sorted(grouped.items()), min(len(grouped), limit))
+        return _series(question, totals, series)
 
     def run(self, plan: Plan[T]) -> T:
         """Answer all that ``plan`` wants to know, and return what it makes of it."""
@@ -82,38 +97,40 @@ def _matches(row: Row, question: Question) -> bool:
     )
 
 
-def _grouped(
-    rows: Sequence[Row], question: Question, *, by_bucket: bool
-) -> dict[tuple[str, By, int], int]:
+def _grouped(rows: Sequence[Row], question: Question, *, by_bucket: bool) -> dict[_Group, int]:
     """Return what the store returns: stored categories apart, merged only afterwards."""
-    sums: dict[tuple[str, By, int], int] = defaultdict(int)
+    sums: dict[_Group, int] = defaultdict(int)
     for row in rows:
-        grouped = {name: getattr(row, name) for name in question.group_by}
-        stored = grouped.get("category", "")
+        by = By(**{key: getattr(row, key) for key in question.group_by if key != "project"})
         start = question.window.start
         bucket = start + (row.bucket - start) // question.window.interval * question.window.interval
-        sums[(stored, By(**grouped), bucket if by_bucket else 0)] += row.quantity
+        project = row.project if "project" in question.group_by else 0
+        sums[_Group(by, project, bucket if by_bucket else 0)] += row.quantity
     return sums
 
 
-def _answer(
-    question: Question,
-    totals: Sequence[tuple[tuple[str, By, int], int]],
-    series: Sequence[tuple[tuple[str, By, int], int]],
-) -> Answer:
+def _series(
+    question: Question, totals: Sequence[tuple[_Group, int]], series: Sequence[tuple[_Group, int]]
+) -> SeriesAnswer:
     starts = list(question.window.buckets())
     merged_totals: dict[By, int] = defaultdict(int)
     merged_series: dict[By, list[int]] = defaultdict(lambda: [0] * len(starts))
-    for (_, by, _), value in totals:
-        merged_totals[_merge(by)] += value
-    for (_, by, bucket), value in series:
-        merged_series[_merge(by)][starts.index(bucket)] += value
-    by_project = "project" in question.group_by
+    for group, value in totals:
+        merged_totals[_merge(group.by)] += value
+    for group, value in series:
+        merged_series[_merge(group.by)][starts.index(group.bucket)] += value
     groups = [
-        Group(by, (merged_totals[by],), () if by_project else (merged_series[by],))
-        for by in list({**merged_totals, **({} if by_project else merged_series)})
+        Group(by, (merged_totals[by],), (merged_series[by],))
+        for by in list({**merged_totals, **merged_series})
     ]
-    return Answer(question, tuple(groups))
+    return SeriesAnswer(question, tuple(groups))
+
+
+def _projects(question: Question, totals: Sequence[tuple[_Group, int]]) -> ProjectsAnswer:
+    merged: dict[By, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    for group, value in totals:
+        merged[_merge(group.by)][group.project] += value
+    return ProjectsAnswer(question, dict.fromkeys(question.fields, merged))
 
 
 def _merge(by: By) -> By:

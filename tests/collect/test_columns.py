@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.collect.columns import Column, SeriesTable
-from exporter.collect.subject import Series
+from exporter.collect.rows import Series
 from exporter.sentry.stats import QUANTITY
 
 SERIES = [
@@ -12,6 +12,7 @@ SERIES = [
     for category in "ab"
     for project in (3, 1, 2)
 ]
+EVERY = dict.fromkeys(SERIES, 1)
 
 values = st.one_of(st.integers(0, 3), st.sampled_from([2**32 - 2, 2**32 - 1, 2**32, 2**63 - 1]))
 rows = st.dictionaries(st.sampled_from(SERIES), values)
@@ -59,10 +60,10 @@ class TestColumn:
     ) -> None:
         """Series that are present and have no value are zero, those not present are left out."""
         table = SeriesTable()
-        table.place(SERIES)
+        table.place(EVERY)
         column = Column.of(table, found)
 
-        filled = column.filled(series in present for series in table.places)
+        filled = column.filled(series in present for series in Column.of(table, EVERY))
 
         assert {series: found.get(series, 0) for series in present} == filled
 
@@ -70,7 +71,7 @@ class TestColumn:
         """A series that the table got after the column was made is not in it."""
         table = SeriesTable()
         column = Column.of(table, {SERIES[0]: 5})
-        table.place(SERIES)
+        table.place(EVERY)
 
         assert SERIES[1] not in column
         assert {SERIES[0]: 5} == column
@@ -80,9 +81,13 @@ class TestSeriesTable:
     """The order of series."""
 
     def test_places_are_sorted_and_stay(self) -> None:
-        """Series that come together are sorted; those that come later follow them."""
+        """Series that come together are sorted; those that come later follow their like."""
         table = SeriesTable()
-        table.place(reversed(SERIES[1:4]))
-        table.place(SERIES)
+        table.place(dict.fromkeys(reversed(SERIES[1:4]), 0))
+        table.place(EVERY)
 
-        assert [*sorted(SERIES[1:4]), *sorted({SERIES[0], *SERIES[4:]})] == list(table.places)
+        a, b = SERIES[0].without_project(), SERIES[3].without_project()
+        assert {a: {1: 0, 2: 1, 3: 3}, b: {3: 2, 1: 4, 2: 5}} == table.places
+        assert [a.of(1), a.of(2), a.of(3), b.of(3), b.of(1), b.of(2)] == list(
+            Column.of(table, EVERY)
+        )

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from exporter.collect.ledger import RISE_AFTER, Book, Change, Found, Ledger, reckon
-from exporter.collect.subject import Rows
+from exporter.collect.ledger import RISE_AFTER, Book, Change, Found, Ledger
+from exporter.collect.reckoning import reckon
+from exporter.collect.rows import Rows
 from tests.collect.polling import API, HOUR, NOON, OLD, WEB, series
 
 ACCEPTED = series()

@@ -5,8 +5,9 @@ from collections import Counter, defaultdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.collect.ledger import Found, Ledger, reckon
-from exporter.collect.subject import Rows, Series
+from exporter.collect.ledger import Found, Ledger
+from exporter.collect.reckoning import reckon
+from exporter.collect.rows import Rows, Series
 from tests.collect.polling import API, HOUR, NOON, OLD, WEB, series
 
 LOOKBACK = 3 * HOUR
@@ -39,7 +40,7 @@ class Organization:
     def __init__(self) -> None:
         self.now = NOON
         self.ledger = Ledger()
-        self.stored: dict[int, Rows] = defaultdict(dict)
+        self.stored: dict[int, dict[Series, int]] = defaultdict(dict)
         self.arrived = 0
 
     @property

@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.buckets import Window
-from exporter.collect.plan import ProjectReading, Reading, read_projects, read_series
-from exporter.collect.rows import sums
-from exporter.collect.subject import Rows, Series, Subject
+from exporter.collect.by_project import ProjectReading, read_projects
+from exporter.collect.over_time import read_series
+from exporter.collect.plan import Reading
+from exporter.collect.rows import Series, sums
+from exporter.collect.subject import Subject
 from exporter.sentry.errors import TooHeavyError
 from exporter.sentry.stats import QUANTITY, ROW_LIMIT
 from tests.collect.store import Row, Store
@@ -38,9 +40,9 @@ def rows_of(projects: int, per_project: int, *, seed: int = 0, deleted: int = 0)
     ]
 
 
-def truth(rows: list[Row], known: int) -> Rows:
+def truth(rows: list[Row], known: int) -> dict[Series, int]:
     """Return what the readings shall say, the rows of projects beyond ``known`` under 0."""
-    found: Rows = {}
+    found: dict[Series, int] = {}
     for row in rows:
         category = "error" if row.category == "default" else row.category
         project = row.project if row.project < ID + known else 0

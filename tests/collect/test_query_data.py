@@ -14,7 +14,7 @@ from exporter.collect.query import (
     QueryPoller,
 )
 from exporter.collect.report import Report, View
-from exporter.collect.subject import Rows, Series
+from exporter.collect.rows import Series
 from exporter.config import Filter
 from exporter.sentry.errors import (
     ForbiddenError,
@@ -355,7 +355,7 @@ def test_exact(
 
 def falls(reports: Sequence[Report]) -> Iterator[tuple[Report, Series]]:
     """Yield each counter that is lower in a report than in one before."""
-    highest: Rows = {}
+    highest: dict[Series, int] = {}
     for report in reports:
         for one, value in ((report.view and report.view.counters) or {}).items():
             if value < highest.get(one, 0):

@@ -10,7 +10,7 @@ from exporter.collect.ledger import Change, Kept
 from exporter.collect.plan import Reply
 from exporter.collect.query import QueryPoller
 from exporter.collect.report import ProjectInfo, Report
-from exporter.collect.subject import Series
+from exporter.collect.rows import Series
 from exporter.config import Organization, Query
 from exporter.sentry.errors import NetworkError
 from exporter.sentry.projects import Project, ProjectList

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.collect.subject import Series
+from exporter.collect.rows import Series
 from exporter.config import Organization, loads
 from tests.collect.store import MERGED, Row
 from tests.exactness.history import Arrival, Life, Sentry

@@ -9,7 +9,7 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.collect.report import Report, View
-from exporter.collect.subject import Series
+from exporter.collect.rows import Series
 from exporter.publish.own import OwnMetrics
 from exporter.publish.page import Page
 from exporter.sentry.stats import QUANTITY

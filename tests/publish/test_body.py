@@ -8,19 +8,19 @@ from hypothesis import strategies as st
 
 from exporter.publish.body import Piece, body, piece
 
-texts = st.lists(st.text(max_size=200), max_size=6)
+texts = st.lists(st.binary(max_size=200), max_size=6)
 
 
 @given(texts, st.binary(max_size=200))
-def test_plain(parts: list[str], last: bytes) -> None:
+def test_plain(parts: list[bytes], last: bytes) -> None:
     """The plain body is its pieces one behind the other, and its last lines."""
     whole = body([piece(part) for part in parts])
 
-    assert "".join(parts).encode() + last == b"".join(whole.plain(last))
+    assert b"".join(parts) + last == b"".join(whole.plain(last))
 
 
 @given(texts, st.binary(max_size=200))
-def test_gzipped(parts: list[str], last: bytes) -> None:
+def test_gzipped(parts: list[bytes], last: bytes) -> None:
     """The compressed body is exactly one gzip member, and holds the plain one."""
     whole = body([piece(part) for part in parts])
     reader = zlib.decompressobj(zlib.MAX_WBITS | 16)
@@ -32,20 +32,20 @@ def test_gzipped(parts: list[str], last: bytes) -> None:
     assert b"" == reader.unused_data
 
 
-@given(st.lists(st.text(max_size=50), min_size=1, max_size=4), st.data())
-def test_pieces_are_independent(parts: list[str], data: st.DataObject) -> None:
+@given(st.lists(st.binary(max_size=50), min_size=1, max_size=4), st.data())
+def test_pieces_are_independent(parts: list[bytes], data: st.DataObject) -> None:
     """A piece can stand in any body, at any place, as often as one likes."""
     pieces = [piece(part) for part in parts]
     order = data.draw(st.lists(st.sampled_from(range(len(parts))), max_size=8))
 
     unpacked = gzip.decompress(b"".join(body([pieces[one] for one in order]).gzipped(b"")))
 
-    assert "".join(parts[one] for one in order).encode() == unpacked
+    assert b"".join(parts[one] for one in order) == unpacked
 
 
 def test_reads_on() -> None:
     """A body may be closed with other last lines each time, and is not changed by it."""
-    whole = body([piece("some lines\n" * 1000)])
+    whole = body([piece(b"some lines\n" * 1000)])
 
     sizes = [len(gzip.decompress(b"".join(whole.gzipped(b"x" * size)))) for size in (0, 7, 0)]
 
@@ -54,7 +54,7 @@ def test_reads_on() -> None:
 
 def test_copies_nothing() -> None:
     """The chunks of a body are the pieces themselves, however often it is read."""
-    one = piece("some lines\n")
+    one = piece(b"some lines\n")
 
     whole = body([one])
 
@@ -64,7 +64,8 @@ def test_copies_nothing() -> None:
 
 def test_compresses() -> None:
     """Lines that resemble each other take little room."""
-    one = piece("".join(f'sentry_stats_bucket_events{{project="{n}"}} 1\n' for n in range(1000)))
+    lines = (f'sentry_stats_bucket_events{{project="{n}"}} 1\n' for n in range(1000))
+    one = piece("".join(lines).encode())
 
     assert len(one.deflated) < len(one.text) / 8
 

@@ -26,7 +26,7 @@ from exporter.sentry.errors import (
 )
 from exporter.sentry.limits import Allowance, TokenLimits
 from exporter.sentry.projects import Project
-from exporter.sentry.stats import Answer
+from exporter.sentry.stats import SeriesAnswer, parse
 from exporter.sentry.transport import open_session
 from exporter.token import Secret, TokenLiteral
 from tests.sentry.fakes import TOKEN, FakeClock, FakeToken, RecordingMeter, body, group, question
@@ -108,7 +108,7 @@ class TestAsk:
 
         sent = urlsplit(str(server.calls[0].request.url))
         assert question().parameters() == parse_qsl(sent.query)
-        assert (6,) == answer.groups[0].totals
+        assert parse(GOOD, question()) == answer
         assert [("stats_v2", 200)] == bench.meter.requests
         assert [] == bench.meter.failures
 
@@ -269,7 +269,7 @@ class TestLimits:
 
         answer = bench.client.ask(question())
 
-        assert (6,) == answer.groups[0].totals
+        assert parse(GOOD, question()) == answer
         assert [1, 1] == bench.waited()
         assert [429, 429, 200] == [code for _, code in bench.meter.requests]
         assert [("stats_v2", "rate_limited")] * 2 == bench.meter.failures
@@ -354,7 +354,7 @@ class TestAskAll:
             server.add_callback(responses.GET, STATS, self.respond)
             found = bench.client.ask_all(questions)
 
-        assert [Answer, TooHeavyError, Answer] == [type(one) for one in found]
+        assert [SeriesAnswer, TooHeavyError, SeriesAnswer] == [type(one) for one in found]
 
     def test_error(self, bench: Bench) -> None:
         """Any other error is raised, and what has not begun is not asked."""

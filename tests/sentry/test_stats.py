@@ -1,6 +1,7 @@
 """What `parse` makes of the bodies that Sentry, or anybody else, sends."""
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,17 @@ from hypothesis import strategies as st
 
 from exporter.buckets import Window
 from exporter.sentry.errors import BadAnswerError
-from exporter.sentry.stats import QUANTITY, TIMES_SEEN, By, Group, Question, iso, parse
+from exporter.sentry.stats import (
+    QUANTITY,
+    TIMES_SEEN,
+    By,
+    Group,
+    ProjectsAnswer,
+    Question,
+    SeriesAnswer,
+    iso,
+    parse,
+)
 from tests.sentry.fakes import HOUR, START, WINDOW, body, document, group, question
 
 ERROR = {"category": "error", "outcome": "accepted"}
@@ -21,6 +32,22 @@ ONE_HOUR = Window(START, START + HOUR, HOUR)
 def by_project(project: Any, total: Any = 5) -> dict[str, Any]:
     """Return a group as Sentry sends it where there is no series."""
     return {"by": {"project": project}, "totals": {QUANTITY: total}}
+
+
+def groups_of(sent: bytes | str, asked: Question) -> tuple[Group, ...]:
+    """Return what ``sent`` says to a question that does not group by project."""
+    answer = parse(sent.encode() if isinstance(sent, str) else sent, asked)
+    assert isinstance(answer, SeriesAnswer)
+
+    return answer.groups
+
+
+def totals_of(sent: bytes | str, asked: Question = BY_PROJECT) -> Mapping[By, Mapping[int, int]]:
+    """Return what ``sent`` says of the quantity by project."""
+    answer = parse(sent.encode() if isinstance(sent, str) else sent, asked)
+    assert isinstance(answer, ProjectsAnswer)
+
+    return answer.totals[QUANTITY]
 
 
 def fault(text: bytes | str, asked: Question) -> BadAnswerError:
@@ -45,20 +72,21 @@ class TestSeries:
 
     def test_holds_every_bucket(self) -> None:
         """A group has its totals and a value per bucket of the window."""
-        answer = parse(body(group(ERROR, 1, 2, 3)), question())
+        expected = Group(By("error", "accepted"), (6,), ((1, 2, 3),))
 
-        assert (Group(By("error", "accepted"), (6,), ((1, 2, 3),)),) == answer.groups
-        assert question() == answer.question
+        assert SeriesAnswer(question(), (expected,)) == parse(
+            body(group(ERROR, 1, 2, 3)), question()
+        )
 
     def test_empty(self) -> None:
         """No groups is an answer too."""
-        assert () == parse(body(), question()).groups
+        assert () == groups_of(body(), question())
 
     def test_without_group_by(self) -> None:
         """Without groupBy, one group stands for all."""
         asked = Question((QUANTITY,), (), WINDOW)
 
-        assert (Group(By(), (6,), ((1, 2, 3),)),) == parse(body(group({}, 1, 2, 3)), asked).groups
+        assert (Group(By(), (6,), ((1, 2, 3),)),) == groups_of(body(group({}, 1, 2, 3)), asked)
 
     def test_fields_in_order_of_the_question(self) -> None:
         """Values come in the order of the question's fields, and others are left out."""
@@ -67,7 +95,7 @@ class TestSeries:
         sent["series"] |= {TIMES_SEEN: [3, 3, 3]}
         asked = question("category", "outcome", fields=(TIMES_SEEN, QUANTITY))
 
-        assert ((9, 6), ((3, 3, 3), (1, 2, 3))) == parse(body(sent), asked).groups[0][1:]
+        assert ((9, 6), ((3, 3, 3), (1, 2, 3))) == groups_of(body(sent), asked)[0][1:]
 
     def test_only_the_window(self) -> None:
         """Buckets around the window are ignored, in the totals too, and so is their order."""
@@ -76,28 +104,29 @@ class TestSeries:
         for values in (sent["intervals"], sent["groups"][0]["series"][QUANTITY]):
             values.reverse()
 
-        answer = parse(json.dumps(sent).encode(), question())
+        (found,) = groups_of(json.dumps(sent), question())
 
-        assert ((1, 2, 3),) == answer.groups[0].series
-        assert (6,) == answer.groups[0].totals
+        assert ((1, 2, 3),) == found.series
+        assert (6,) == found.totals
 
     def test_offset_instead_of_z(self) -> None:
         """Times may end in ``+00:00``."""
         moments = [datetime.fromtimestamp(bucket, UTC).isoformat() for bucket in WINDOW.buckets()]
 
-        assert 1 == len(parse(changed(intervals=moments).encode(), question()).groups)
+        assert 1 == len(groups_of(changed(intervals=moments), question()))
 
     def test_unknown_keys(self) -> None:
         """Keys that are not known are ignored, whatever they hold."""
-        text = changed(query="x", groups=[{**group(ERROR, 1, 2, 3), "alias": {"a": [None]}}])
+        by = {**ERROR, "key": 7}
+        text = changed(query="x", groups=[{**group(by, 1, 2, 3), "alias": {"a": [None]}}])
 
-        assert 1 == len(parse(text.encode(), question()).groups)
+        assert 1 == len(groups_of(text, question()))
 
     def test_reason_null(self) -> None:
         """The raw store's null is the hourly store's ``none``."""
-        answer = parse(body(group({"reason": None}, 1, 2, 3)), question("reason"))
+        (found,) = groups_of(body(group({"reason": None}, 1, 2, 3)), question("reason"))
 
-        assert By(reason="none") == answer.groups[0].by
+        assert By(reason="none") == found.by
 
     def test_lacks_a_bucket(self) -> None:
         """A window that is not whole is refused, with the bucket that is missing."""
@@ -122,7 +151,7 @@ class TestSeries:
         start = int(datetime(2022, 2, 28, tzinfo=UTC).timestamp())
         asked = question("outcome", window=Window(start, start + 24 * HOUR, 24 * HOUR))
 
-        assert (165665,) == parse(sent, asked).groups[0].totals
+        assert (165665,) == groups_of(sent, asked)[0].totals
 
 
 class TestTotals:
@@ -133,23 +162,19 @@ class TestTotals:
         sent = document(by_project(7))
         del sent["intervals"]
 
-        answer = parse(json.dumps(sent).encode(), BY_PROJECT)
-
-        assert (Group(By(project=7), (5,), ()),) == answer.groups
+        assert {By(): {7: 5}} == totals_of(json.dumps(sent))
 
     def test_series_are_ignored(self) -> None:
         """A server that sends a series all the same is understood, even if the series is wrong."""
         sent = document({**by_project(7), "series": "none"})
         sent["intervals"] = 3
 
-        assert (5,) == parse(json.dumps(sent).encode(), BY_PROJECT).groups[0].totals
+        assert {By(): {7: 5}} == totals_of(json.dumps(sent))
 
     @pytest.mark.parametrize("project", [9007199254740993, "9007199254740993"])
     def test_project_as_number_or_string(self, project: object) -> None:
         """A project is a number or its digits, and exact beyond what a float can hold."""
-        answer = parse(body(by_project(project)), BY_PROJECT)
-
-        assert By(project=9007199254740993) == answer.groups[0].by
+        assert {By(): {9007199254740993: 5}} == totals_of(body(by_project(project)))
 
     @pytest.mark.parametrize("project", [1.5, True, None, -1, "web", "1\n", "", "9" * 30, []])
     def test_project_otherwise(self, project: object) -> None:
@@ -161,7 +186,7 @@ class TestTotals:
         """The end may be anywhere in the last bucket, or where it ends."""
         sent = {**document(by_project(7)), "end": iso(end)}
 
-        assert 1 == len(parse(json.dumps(sent).encode(), BY_PROJECT).groups)
+        assert {By(): {7: 5}} == totals_of(json.dumps(sent))
 
     @pytest.mark.parametrize(
         ("key", "moment"),
@@ -202,7 +227,7 @@ class TestRefused:
         """What fits into 63 bits, as a state file holds it, is a number like any other."""
         text = with_group(totals={QUANTITY: 2**63 - 1})
 
-        assert (2**63 - 1,) == parse(text.encode(), question()).groups[0].totals
+        assert (2**63 - 1,) == groups_of(text, question())[0].totals
 
     @pytest.mark.parametrize("part", ["totals", "series"])
     def test_field_missing(self, part: str) -> None:
@@ -223,10 +248,6 @@ class TestRefused:
         [
             ({"category": "error"}, "groups[1].by.outcome: is missing"),
             ({**ERROR, "reason": "x"}, "groups[1].by.reason: was not grouped by"),
-            (
-                {**ERROR, "key": "x"},
-                "groups[1].by: holds a key that was not grouped by",
-            ),
         ],
     )
     def test_keys_of_by(self, by: dict[str, str], message: str) -> None:
@@ -242,11 +263,43 @@ class TestRefused:
 
         assert "groups[0].by.category" == fault(text, question()).path
 
-    def test_group_twice(self) -> None:
-        """Of two groups alike, nobody can say which is right."""
-        sent = body(group(ERROR, 1, 2, 3), group(ERROR, 1, 2, 3))
+    @pytest.mark.parametrize("project", [7, "7"])
+    def test_project_lacks_something(self, project: object) -> None:
+        """That holds for groups by project as well, of which there can be very many."""
+        good = by_project(1)
+        lacking = [({}, {QUANTITY: 1}), ({"project": project, "reason": "x"}, {QUANTITY: 1})]
+        messages = [
+            str(fault(body(good, {"by": by, "totals": totals}), BY_PROJECT))
+            for by, totals in [*lacking, ({"project": project}, {TIMES_SEEN: 1})]
+        ]
 
-        assert "groups[1].by: is there twice" == str(fault(sent, question()))
+        assert [
+            "groups[1].by.project: is missing",
+            "groups[1].by.reason: was not grouped by",
+            "groups[1].totals.sum(quantity): is missing",
+        ] == messages
+
+    @pytest.mark.parametrize(
+        ("sent", "asked"),
+        [
+            ((group(ERROR, 1, 2, 3), group(ERROR, 1, 2, 3)), question()),
+            ((by_project(7), by_project("7")), BY_PROJECT),
+        ],
+    )
+    def test_group_twice(self, sent: tuple[dict[str, Any], ...], asked: Question) -> None:
+        """Of two groups alike, nobody can say which is right."""
+        assert "groups[1].by: is there twice" == str(fault(body(*sent), asked))
+
+    def test_reason_twice(self) -> None:
+        """A reason that is null, and one that is ``none``, are the same one."""
+        groups = [
+            {"by": {"project": 7, "reason": reason}, "totals": {QUANTITY: 5}}
+            for reason in (None, "none")
+        ]
+
+        assert "groups[1].by: is there twice" == str(
+            fault(body(*groups), question("reason", "project"))
+        )
 
     @pytest.mark.parametrize(
         ("text", "path"),
@@ -322,15 +375,19 @@ questions = st.lists(st.sampled_from(KEYS), unique=True).map(
 )
 
 
-def shown(by: tuple[str, str, str, int], asked: Question) -> By:
-    """Return what is left of ``by`` where only the question's keys are grouped by."""
-    category, outcome, reason, project = by
-    return By(
-        category if "category" in asked.group_by else "",
-        outcome if "outcome" in asked.group_by else "",
-        reason if "reason" in asked.group_by else "",
-        project if "project" in asked.group_by else 0,
-    )
+Label = tuple[str, str, str]
+labels = st.tuples(st.text(), st.text(), st.text())
+some_keys = st.lists(st.sampled_from(By._fields), unique=True)
+
+
+def shown(label: Label, keys: Sequence[str]) -> By:
+    """Return what a group stands for of which only ``keys`` are grouped by."""
+    return By(**{key: value for key, value in zip(By._fields, label, strict=True) if key in keys})
+
+
+def raw(by: By, keys: Sequence[str]) -> dict[str, Any]:
+    """Return ``by`` as Sentry sends it."""
+    return {key: getattr(by, key) for key in keys}
 
 
 class TestProperties:
@@ -351,31 +408,33 @@ class TestProperties:
         assert outcome is None or outcome.path
 
     @given(
-        st.dictionaries(
-            st.tuples(st.text(), st.text(), st.text(), st.integers(0, 10**18 - 1)),
-            st.lists(st.integers(0, 2**60), min_size=3, max_size=3),
-        ),
-        questions,
+        st.dictionaries(labels, st.lists(st.integers(0, 2**60), min_size=3, max_size=3)), some_keys
     )
-    def test_round_trip(
-        self, sent: dict[tuple[str, str, str, int], list[int]], asked: Question
-    ) -> None:
+    def test_series_round_trip(self, sent: dict[Label, list[int]], keys: list[str]) -> None:
         """Every group that was sent is found again, number for number."""
-        expected = {shown(by, asked): tuple(values) for by, values in sent.items()}
+        expected = {shown(label, keys): tuple(values) for label, values in sent.items()}
+        groups = [group(raw(by, keys), *values) for by, values in expected.items()]
+
+        found = groups_of(body(*groups), Question((QUANTITY,), tuple(keys), WINDOW))
+
+        assert [Group(by, (sum(one),), (one,)) for by, one in expected.items()] == list(found)
+
+    @given(
+        st.dictionaries(
+            labels, st.dictionaries(st.integers(0, 10**18 - 1), st.integers(0, 2**60), min_size=1)
+        ),
+        some_keys,
+    )
+    def test_projects_round_trip(self, sent: dict[Label, dict[int, int]], keys: list[str]) -> None:
+        """So is every project of every group."""
+        expected = {shown(label, keys): values for label, values in sent.items()}
         groups = [
-            group({key: getattr(by, key) for key in asked.group_by}, *values)
+            {"by": {**raw(by, keys), "project": project}, "totals": {QUANTITY: value}}
             for by, values in expected.items()
+            for project, value in values.items()
         ]
 
-        found = parse(body(*groups), asked).groups
-
-        assert {by: (sum(values),) for by, values in expected.items()} == {
-            one.by: one.totals for one in found
-        }
-        if "project" not in asked.group_by:
-            assert {by: (values,) for by, values in expected.items()} == {
-                one.by: one.series for one in found
-            }
+        assert expected == totals_of(body(*groups), question(*keys, "project"))
 
     @staticmethod
     def attempt(sent: bytes, asked: Question) -> BadAnswerError | None:

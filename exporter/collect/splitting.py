@@ -1,0 +1,52 @@
+"""Questions in smaller parts: what to ask where an answer is not whole, or refused. Pure."""
+
+import math
+from dataclasses import replace
+
+from exporter.categories import OUTCOMES
+from exporter.collect.plan import FILL, Reading, Reply
+from exporter.sentry.errors import TooHeavyError
+from exporter.sentry.stats import Question, SeriesAnswer
+
+
+def smaller(question: Question, reply: Reply, told: Reading | None = None) -> list[Question]:
+    """Return questions that together ask the same in smaller parts; none if there are none."""
+    if len(question.window) > 1:
+        return _shorter(question, reply)
+    if len(question.project) > 1:
+        middle = len(question.project) // 2
+        return [
+            replace(question, project=question.project[:middle]),
+            replace(question, project=question.project[middle:]),
+        ]
+    if len(question.outcome) != 1:
+        return [replace(question, outcome=(one,)) for one in question.outcome or OUTCOMES]
+    categories = _categories(question, reply, told)
+    if len(categories) > 1:
+        return [replace(question, category=(one,)) for one in categories]
+    return []
+
+
+def _shorter(question: Question, reply: Reply) -> list[Question]:
+    """Cut the window into as many runs as the rows that came of it call for, at least two."""
+    window = question.window
+    runs = 2
+    if isinstance(reply, SeriesAnswer):
+        told = sum(sum(group.totals) for group in reply.groups)
+        came = sum(sum(map(sum, group.series)) for group in reply.groups)
+        share = came / told if 0 < came < told else 1.0
+        runs = max(runs, math.ceil(1 / (share * FILL)))
+    length = math.ceil(len(window) / min(runs, len(window))) * window.interval
+    return [
+        replace(question, window=replace(window, start=start, end=min(start + length, window.end)))
+        for start in range(window.start, window.end, length)
+    ]
+
+
+def _categories(question: Question, reply: Reply, told: Reading | None) -> list[str]:
+    """Return the categories to ask one by one, where the set of them is known to be complete."""
+    if question.category:
+        return list(question.category)
+    if told is None or not told.whole or isinstance(reply, TooHeavyError):
+        return []
+    return sorted({series.category for series in told.rows} - {""})
