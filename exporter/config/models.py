@@ -50,27 +50,32 @@ _Field = Annotated[str, one_of(_same(QUANTITY, TIMES_SEEN))]
 
 
 class _Entry(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
-def _written(default: Any) -> Any:
-    """Return a default as it would stand in the file; it is read like anything there."""
-    return Field(default=default)
+def _key(description: str, default: Any = ...) -> Any:
+    """Return a key and what an editor says of it; without a default it must be there.
+
+    A default is as it would stand in the file, and is read like anything there.
+    """
+    return Field(default, description=description)
 
 
 class FilterEntry(_Entry):
     """Which rows to ask for; several values under one key are alternatives."""
 
-    category: Annotated[tuple[_Category, ...], OneOrMore()] = ()
-    """Sentry's own names: error, transaction, span, attachment, log_byte and more."""
-    outcome: Annotated[tuple[_Outcome, ...], OneOrMore()] = ()
-    """What became of the data."""
-    reason: _Reason | None = None
-    """One reason, word for word; ``none`` stands for rows that have none."""
-    project: Annotated[tuple[_Project, ...], OneOrMore()] = ()
-    """Slugs or numeric ids."""
+    category: Annotated[tuple[_Category, ...], OneOrMore()] = _key(
+        "Sentry's own names: error, transaction, span, attachment, log_byte and more.", default=()
+    )
+    outcome: Annotated[tuple[_Outcome, ...], OneOrMore()] = _key(
+        "What became of the data.", default=()
+    )
+    reason: _Reason | None = _key(
+        "One reason, word for word; ``none`` stands for rows that have none.", default=None
+    )
+    project: Annotated[tuple[_Project, ...], OneOrMore()] = _key(
+        "Slugs or numeric ids.", default=()
+    )
 
     @field_validator("category")
     @classmethod
@@ -86,22 +91,28 @@ class FilterEntry(_Entry):
 class QueryEntry(_Entry):
     """One question, asked again and again."""
 
-    name: Annotated[str, text(_NAME, "1 to 64 letters, digits, _ . : and -", digits=True)]
-    """The label ``query`` of everything that this query publishes."""
-    filter: FilterEntry = _written({})
-    """Which rows to ask for; left out, all."""
-    field: Annotated[tuple[_Field, ...], OneOrMore()] = _written(QUANTITY)
-    """What to sum: quantities, or how many rows the store holds, or both."""
-    groupBy: tuple[_Dimension, ...] = ()  # noqa: N815  # the key as the file has it
-    """What to tell apart. May be empty where the filter names categories."""
-    interval: _Interval = _written("1h")
-    """The length of a bucket."""
-    poll_interval: Annotated[int, duration("1m", "1d")] | None = None
-    """How often to ask; divides the interval, and is the interval where it is left out."""
-    lookback: Annotated[int, duration("1h", "30d")] = _written("24h")
-    """How far back finished buckets are read again for late data; at least one interval."""
-    counters: Annotated[bool, boolean()] = _written(default=True)
-    """Whether to publish counters beside the gauges."""
+    name: Annotated[str, text(_NAME, "1 to 64 letters, digits, _ . : and -", digits=True)] = _key(
+        "The label ``query`` of everything that this query publishes."
+    )
+    filter: FilterEntry = _key("Which rows to ask for; left out, all.", default={})
+    field: Annotated[tuple[_Field, ...], OneOrMore()] = _key(
+        "What to sum: quantities, or how many rows the store holds, or both.", default=QUANTITY
+    )
+    groupBy: tuple[_Dimension, ...] = _key(  # noqa: N815  # the key as the file has it
+        "What to tell apart. May be empty where the filter names categories.", default=()
+    )
+    interval: _Interval = _key("The length of a bucket.", default="1h")
+    poll_interval: Annotated[int, duration("1m", "1d")] | None = _key(
+        "How often to ask; divides the interval, and is the interval where it is left out.",
+        default=None,
+    )
+    lookback: Annotated[int, duration("1h", "30d")] = _key(
+        "How far back finished buckets are read again for late data; at least one interval.",
+        default="24h",
+    )
+    counters: Annotated[bool, boolean()] = _key(
+        "Whether to publish counters beside the gauges.", default=True
+    )
 
     @field_validator("groupBy")
     @classmethod
@@ -143,48 +154,65 @@ class QueryEntry(_Entry):
 class SettingsEntry(_Entry):
     """How to reach Sentry and how to treat what it says; an organization's own key wins."""
 
-    url: Annotated[str, address()] = _written("https://sentry.io")
-    """Where Sentry is: sentry.io, one of its regions, or a server of your own."""
-    token_file: Annotated[Path, file_path()] | None = None
-    """A file whose one line is the token; read again whenever it changes."""
-    token_env: Annotated[str, variable_name()] | None = None
-    """An environment variable that holds the token."""
-    token: Annotated[Secret, token_literal()] | None = None
-    """The token itself, readable by whoever reads this file; prefer the other two."""
-    ca_file: Annotated[Path, file_path()] | None = None
-    """Certificates to trust, where Sentry's is signed by a private authority."""
-    timeout: Annotated[int, duration("1s", "5m")] = _written("30s")
-    """For a whole request, body included."""
-    max_concurrency: Annotated[int, whole_number(1, 25)] = _written(4)
-    """Requests in flight for one token."""
-    requests_per_second: Annotated[float, number_above_zero(20)] = _written(10)
-    """Requests in a second for one token; Sentry's own limit is 20."""
-    max_response_size: Annotated[int, size("1KiB", "1GiB")] = _written("64MiB")
-    """The largest body that is read."""
-    settle: Annotated[int, duration("0s", "1h")] = _written("5m")
-    """How long after its end a bucket counts as finished."""
-    max_age: Annotated[int, duration("1m")] = _written("3h")
-    """Data older than this is withdrawn."""
-    project_label: Annotated[Literal["slug", "id"], one_of(_same("slug", "id"))] = _written("slug")
-    """What stands in the label ``project``."""
+    url: Annotated[str, address()] = _key(
+        "Where Sentry is: sentry.io, one of its regions, or a server of your own.",
+        default="https://sentry.io",
+    )
+    token_file: Annotated[Path, file_path()] | None = _key(
+        "A file whose one line is the token; read again whenever it changes.", default=None
+    )
+    token_env: Annotated[str, variable_name()] | None = _key(
+        "An environment variable that holds the token.", default=None
+    )
+    token: Annotated[Secret, token_literal()] | None = _key(
+        "The token itself, readable by whoever reads this file; prefer the other two.", default=None
+    )
+    ca_file: Annotated[Path, file_path()] | None = _key(
+        "Certificates to trust, where Sentry's is signed by a private authority.", default=None
+    )
+    timeout: Annotated[int, duration("1s", "5m")] = _key(
+        "For a whole request, body included.", default="30s"
+    )
+    max_concurrency: Annotated[int, whole_number(1, 25)] = _key(
+        "Requests in flight for one token.", default=4
+    )
+    requests_per_second: Annotated[float, number_above_zero(20)] = _key(
+        "Requests in a second for one token; Sentry's own limit is 20.", default=10
+    )
+    max_response_size: Annotated[int, size("1KiB", "1GiB")] = _key(
+        "The largest body that is read.", default="64MiB"
+    )
+    settle: Annotated[int, duration("0s", "1h")] = _key(
+        "How long after its end a bucket counts as finished.", default="5m"
+    )
+    max_age: Annotated[int, duration("1m")] = _key(
+        "Data older than this is withdrawn.", default="3h"
+    )
+    project_label: Annotated[Literal["slug", "id"], one_of(_same("slug", "id"))] = _key(
+        "What stands in the label ``project``.", default="slug"
+    )
 
 
 class OrganizationEntry(SettingsEntry):
     """An organization, its own settings, and what to ask about it."""
 
-    slug: Annotated[str, text(_SLUG, _SLUG_ALLOWED, digits=True)]
-    """The slug, or the numeric id, which a change of the slug does not touch."""
-    queries: Annotated[tuple[QueryEntry, ...], Field(min_length=1)] = _written([_DEFAULT_QUERY])
-    """What to ask; left out, outcomes by category, outcome and reason."""
+    slug: Annotated[str, text(_SLUG, _SLUG_ALLOWED, digits=True)] = _key(
+        "The slug, or the numeric id, which a change of the slug does not touch."
+    )
+    queries: Annotated[tuple[QueryEntry, ...], Field(min_length=1)] = _key(
+        "What to ask; left out, outcomes by category, outcome and reason.", default=[_DEFAULT_QUERY]
+    )
 
 
 class FileEntry(_Entry):
     """The configuration of sentry-stats-exporter."""
 
-    defaults: SettingsEntry = _written({})
-    """Settings of every organization that does not have its own."""
-    organizations: Annotated[tuple[OrganizationEntry, ...], Field(min_length=1)]
-    """The organizations to ask about."""
+    defaults: SettingsEntry = _key(
+        "Settings of every organization that does not have its own.", default={}
+    )
+    organizations: Annotated[tuple[OrganizationEntry, ...], Field(min_length=1)] = _key(
+        "The organizations to ask about."
+    )
 
 
 def _check_units(category: tuple[str, ...], fields: tuple[str, ...]) -> None:

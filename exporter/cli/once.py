@@ -1,0 +1,48 @@
+"""``once``: one poll of every query, and its page."""
+
+import sys
+import threading
+import time
+from pathlib import Path
+
+import click
+
+from exporter import log
+from exporter.cli.ending import end
+from exporter.cli.options import config_file, logging_options
+from exporter.collect.query import QueryPoller
+from exporter.config import ConfigError, load
+from exporter.daemon import Exporter
+
+
+@click.command
+@config_file
+@logging_options
+def once(config_file: Path, log_level: str, log_format: str) -> None:
+    """Poll every query once, and print the metrics."""
+    log.configure(log_level, log_format)
+    try:
+        config = load(config_file)
+    except ConfigError as error:
+        end(str(error), 1)
+    exporter = Exporter(config)
+    polls = [
+        threading.Thread(target=_poll_out, args=(query,), daemon=True) for query in exporter.queries
+    ]
+    for poll in polls:
+        poll.start()
+    for poll in polls:
+        poll.join()
+    page = b"".join(exporter.page.chunks(openmetrics=False, compressed=False))
+    click.echo(page, nl=False)
+    if not all(query.report.up for query in exporter.queries):
+        sys.exit(1)
+
+
+def _poll_out(query: QueryPoller) -> None:
+    """Poll until nothing of the lookback is left unread."""
+    while True:
+        now = time.time()
+        report = query.poll(now)
+        if not report.up or report.next_poll > now:
+            return

@@ -1,0 +1,51 @@
+"""The flags that several commands have, and how a flag is made."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from exporter import log
+from exporter.web.address import Address, parse_address
+
+DEFAULT_ADDRESS = ":10790"
+
+_ENVIRONMENT = "SENTRY_STATS_EXPORTER_"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def option(flag: str, parameter: str = "", **settings: Any) -> Callable[[F], F]:
+    """Return a click option whose environment variable is named as the flag is."""
+    name = flag.removeprefix("--").replace(".", "_").replace("-", "_")
+    return click.option(
+        flag, parameter or name, envvar=_ENVIRONMENT + name.upper(), show_envvar=True, **settings
+    )
+
+
+def listen_address(text: str) -> Address:
+    """Return the address that a flag names."""
+    try:
+        return parse_address(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+config_file = option(
+    "--config.file",
+    type=click.Path(path_type=Path, readable=False),
+    required=True,
+    help="The configuration, in YAML.",
+)
+
+
+def logging_options(command: F) -> F:
+    """Add the flags about logging to ``command``, and see that they are heeded."""
+    for flag, values, default, text in (
+        ("--log.format", tuple(log.FORMATS), "logfmt", "How log lines look."),
+        ("--log.level", tuple(log.LEVELS), "info", "The least that is logged."),
+    ):
+        choice = click.Choice(values)
+        command = option(flag, type=choice, default=default, show_default=True, help=text)(command)
+    return command

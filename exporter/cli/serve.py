@@ -1,0 +1,84 @@
+"""``serve``: the daemon."""
+
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import structlog
+
+from exporter import __version__, log
+from exporter.cli.ending import end, end_on_signals
+from exporter.cli.options import (
+    DEFAULT_ADDRESS,
+    config_file,
+    listen_address,
+    logging_options,
+    option,
+)
+from exporter.cli.serving import serve_until_stopped
+from exporter.config import ConfigError, load
+from exporter.shard import ShardError, chosen_shard
+from exporter.state import State, StateError
+from exporter.web.address import Address
+
+MOST_SHARDS = 1000
+
+_log = structlog.get_logger(__package__)
+
+
+@click.command
+@config_file
+@option(
+    "--web.listen-address",
+    type=listen_address,
+    multiple=True,
+    default=(DEFAULT_ADDRESS,),
+    show_default=True,
+    help="Where to serve; may be given several times.",
+)
+@option(
+    "--state.path",
+    type=click.Path(path_type=Path, readable=False),
+    help="An SQLite file; with it, counters go on after a restart.",
+)
+@option(
+    "--shard",
+    metavar="N|auto",
+    help="Poll only this share of the queries, the first is 0; auto: a StatefulSet's pod knows.",
+)
+@option(
+    "--total-shards",
+    metavar="M",
+    type=click.IntRange(1, MOST_SHARDS),
+    help="How many exporters share the queries.",
+)
+@logging_options
+def serve(
+    config_file: Path,
+    web_listen_address: Sequence[Address],
+    state_path: Path | None,
+    shard: str | None,
+    total_shards: int | None,
+    log_level: str,
+    log_format: str,
+) -> None:
+    """Poll Sentry and serve the metrics, until SIGTERM or SIGINT."""
+    end_on_signals()
+    log.configure(log_level, log_format)
+    try:
+        own = chosen_shard(shard, total_shards, socket.gethostname())
+        config = load(config_file)
+        state = None if state_path is None else State(state_path)
+    except (ShardError, ConfigError, StateError) as error:
+        end(str(error), 2)
+    for warning in config.warnings:
+        _log.warning("configuration", warning=str(warning))
+    serve_until_stopped(config, web_listen_address, state, own, _log_addresses)
+    if state is not None:
+        state.close()
+
+
+def _log_addresses(addresses: Sequence[Address]) -> None:
+    for address in addresses:
+        _log.info("listening", address=str(address), version=__version__)
