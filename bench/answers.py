@@ -15,7 +15,7 @@ from bench.table import MILLISECONDS, Row, at_most
 def measure(sizes: Sizes) -> Iterator[Row]:
     """Yield a row for the first answer, and one for the next, in which all values have grown."""
     hours = [hour(sizes.answer, FINISHED, turn) for turn in range(2)]
-    bodies = [one.body for one in hours]
+    bodies = [one.body() for one in hours]
     with worker(publish, sizes.answer, hours) as ours, worker(load, bodies) as against:
         turns = [(_told(ours), _told(against)) for _ in range(sizes.answers)]
     for number, which in enumerate(("first", "next")):
@@ -35,7 +35,7 @@ def publish(parent: Channel, series: int, hours: list[Hour]) -> None:
     """Send, whenever asked, the seconds that a fresh pipeline takes to publish each hour."""
     as_served()
     while parent.recv():
-        feed = Feed(series, {})
+        feed = Feed(series, {}, most=series)
         pipeline = Pipeline(feed, configuration())
         seconds = []
         for one in hours:

@@ -11,6 +11,7 @@ from bench.samples import (
     Hour,
     organization_answer,
     project_id,
+    project_number,
     project_slug,
     projects,
 )
@@ -23,7 +24,7 @@ from exporter.daemon import tune_interpreter
 from exporter.publish.own import OwnMetrics
 from exporter.publish.page import Page
 from exporter.sentry.projects import Project, ProjectList
-from exporter.sentry.stats import Question, parse
+from exporter.sentry.stats import ROW_LIMIT, Question, parse
 
 RUNNING: Final = 1_790_000_000 // HOUR * HOUR
 """The hour that has begun at `NOW`."""
@@ -51,13 +52,15 @@ def as_served() -> None:
 
 
 class Feed:
-    """Answers in Sentry's place: bytes made beforehand, parsed when they are asked for.
+    """Answers in Sentry's place: texts made beforehand, parsed when they are asked for.
 
-    ``hours`` holds each hour that has data by its start, and may be changed between polls.
+    ``hours`` holds each hour that has data by its start, and may be changed between polls. No
+    answer by project has more than ``most`` rows.
     """
 
-    def __init__(self, series: int, hours: Mapping[int, Hour]) -> None:
+    def __init__(self, series: int, hours: Mapping[int, Hour], most: int = ROW_LIMIT) -> None:
         self.hours = dict(hours)
+        self._everybody = projects(series)[: most // len(KINDS)]
         self._projects = ProjectList.of(
             Project(project_id(number), project_slug(number), "python", accessible=True)
             for number in projects(series)
@@ -74,7 +77,8 @@ class Feed:
     def _body(self, question: Question) -> bytes:
         starts = question.window.buckets()
         if "project" in question.group_by:
-            return self.hours[starts[0]].body
+            asked = [project_number(project) for project in question.project]
+            return self.hours[starts[0]].answer(asked or self._everybody)
         nothing = (0,) * len(KINDS)
         sums = [self.hours[s].sums if s in self.hours else nothing for s in starts]
         return organization_answer(starts, sums)

@@ -4,7 +4,7 @@ Nothing here needs the exporter, so that the other side can be measured without 
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import product
@@ -57,10 +57,20 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """One hour by project: the body of Sentry's answer, and the sum of each of `KINDS`."""
+    """One hour by project: each project's groups as Sentry writes them, and the sums of `KINDS`."""
 
-    body: bytes
+    start: int
+    groups: tuple[str, ...]
     sums: tuple[int, ...]
+
+    def answer(self, numbers: Iterable[int]) -> bytes:
+        """Return the body of Sentry's answer about the projects with these numbers."""
+        head = f'{{"start":"{written(self.start)}","end":"{written(self.start + HOUR)}","groups":['
+        return f"{head}{','.join([self.groups[number] for number in numbers])}]}}".encode()
+
+    def body(self) -> bytes:
+        """Return the body of an answer about all of them."""
+        return self.answer(range(len(self.groups)))
 
 
 def samples(series: int, turn: int = 0) -> Iterator[Sample]:
@@ -80,6 +90,11 @@ def project_id(project: int) -> int:
     return _FIRST_PROJECT + project
 
 
+def project_number(project: int) -> int:
+    """Return what the project with an id is counted as."""
+    return project - _FIRST_PROJECT
+
+
 def project_slug(project: int) -> str:
     """Return the slug of a project."""
     return f"project-{project:05d}"
@@ -88,12 +103,11 @@ def project_slug(project: int) -> str:
 def hour(series: int, start: int, turn: int = 0) -> Hour:
     """Return the hour that begins at ``start``, with so many series in it."""
     sums = [0] * len(KINDS)
-    groups = []
+    groups: list[list[str]] = [[] for _ in projects(series)]
     for number, sample in enumerate(samples(series, turn)):
         sums[number % len(KINDS)] += sample.value
-        groups.append(_group(sample))
-    head = f'{{"start":"{written(start)}","end":"{written(start + HOUR)}","groups":['
-    return Hour(f"{head}{','.join(groups)}]}}".encode(), tuple(sums))
+        groups[sample.project].append(_group(sample))
+    return Hour(start, tuple(map(",".join, groups)), tuple(sums))
 
 
 def organization_answer(starts: Sequence[int], sums: Sequence[Sequence[int]]) -> bytes:

@@ -8,11 +8,9 @@ from exporter.publish import families
 from exporter.publish.body import Body, Piece, body, piece
 from exporter.publish.families import Family
 from exporter.publish.own import OwnMetrics
-from exporter.publish.queries import project_sample, query_samples
+from exporter.publish.queries import project_samples, query_samples
 from exporter.publish.series import DataPieces, render
 from exporter.publish.text import header
-
-_REST = (families.PROJECT_INFO, *families.QUERY_FAMILIES)
 
 _Query = tuple[str, str]
 
@@ -28,22 +26,28 @@ class Page:
         self._lock = Lock()
         self._reports: dict[_Query, Report] = {}
         self._data: dict[_Query, DataPieces] = {}
-        self._projects: dict[str, Sequence[ProjectInfo]] = {}
+        self._about: dict[_Query, Mapping[Family, str]] = {}
+        self._projects: dict[str, str] = {}
         self._bodies = self._rendered()
 
     def publish(self, *reports: Report) -> None:
         """Show ``reports`` in place of the ones before of the same queries."""
         by_query = {(report.organization, report.query): report for report in reports}
         data = {query: self._data_of(query, report) for query, report in by_query.items()}
+        about = {
+            query: query_samples(report, data[query].samples) for query, report in by_query.items()
+        }
         with self._lock:
             self._reports |= by_query
             self._data |= data
+            self._about |= about
             self._bodies = self._rendered()
 
     def publish_projects(self, organization: str, projects: Sequence[ProjectInfo]) -> None:
         """Show ``projects`` as those of ``organization``, with the next report."""
+        lines = project_samples(organization, projects)
         with self._lock:
-            self._projects[organization] = projects
+            self._projects[organization] = lines
 
     def chunks(self, *, openmetrics: bool, compressed: bool) -> Sequence[bytes]:
         """Return the page, ready to be sent, in one of its forms."""
@@ -82,13 +86,14 @@ class Page:
 
     def _samples(self) -> Mapping[Family, str]:
         """Return all that is not data, by family."""
-        lines: dict[Family, list[str]] = {family: [] for family in _REST}
-        for organization, projects in sorted(self._projects.items()):
-            lines[families.PROJECT_INFO] += [project_sample(organization, one) for one in projects]
-        for query, report in sorted(self._reports.items()):
-            for family, line in query_samples(report, self._data[query].samples):
-                lines[family].append(line)
-        return {family: "".join(some) for family, some in lines.items()}
+        about = [lines for _, lines in sorted(self._about.items())]
+        return {
+            families.PROJECT_INFO: "".join(lines for _, lines in sorted(self._projects.items())),
+            **{
+                family: "".join([lines.get(family, "") for lines in about])
+                for family in families.QUERY_FAMILIES
+            },
+        }
 
 
 def _blocks(samples: Mapping[Family, str], *, openmetrics: bool) -> bytes:

@@ -1,6 +1,6 @@
 """What is said about each query, and about the projects of an organization, as lines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from exporter.collect.report import REASONS, ProjectInfo, Report
 from exporter.publish import families
@@ -8,14 +8,17 @@ from exporter.publish.families import Family
 from exporter.publish.text import sample
 
 
-def query_samples(report: Report, series: int) -> Iterator[tuple[Family, str]]:
-    """Yield the samples about one query that publishes ``series`` data series."""
+def query_samples(report: Report, series: int) -> Mapping[Family, str]:
+    """Return the samples about one query that publishes ``series`` data series, by family."""
     labels = (report.organization, report.query)
-    for family, value in _values(report, series):
-        yield family, sample(family, labels, value)
-    for reason in REASONS:
-        value = report.failures.get(reason, 0)
-        yield families.POLL_FAILURES, sample(families.POLL_FAILURES, (*labels, reason), value)
+    failures = [
+        sample(families.POLL_FAILURES, (*labels, reason), report.failures.get(reason, 0))
+        for reason in REASONS
+    ]
+    return {
+        **{family: sample(family, labels, value) for family, value in _values(report, series)},
+        families.POLL_FAILURES: "".join(failures),
+    }
 
 
 def _values(report: Report, series: int) -> Iterator[tuple[Family, float]]:
@@ -34,7 +37,9 @@ def _values(report: Report, series: int) -> Iterator[tuple[Family, float]]:
     yield families.REGRESSIONS, report.regressions
 
 
-def project_sample(organization: str, project: ProjectInfo) -> str:
-    """Return the sample that tells who ``project`` is."""
-    labels = (organization, project.label, str(project.id), project.platform)
-    return sample(families.PROJECT_INFO, labels, 1)
+def project_samples(organization: str, projects: Sequence[ProjectInfo]) -> str:
+    """Return the samples that tell who ``projects`` are."""
+    return "".join(
+        sample(families.PROJECT_INFO, (organization, one.label, str(one.id), one.platform), 1)
+        for one in projects
+    )

@@ -72,7 +72,7 @@ TINY = Sizes(
             "starting",
             [
                 "start to first page with data, minus upstream",
-                "imports, minus the bare interpreter",
+                "imports of serve, minus the bare interpreter",
             ],
         ),
     ],
