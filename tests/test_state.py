@@ -349,7 +349,7 @@ class TestRefused:
 
     def test_two_at_once(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A file that is open is refused to a second one, and the first goes on."""
-        monkeypatch.setattr("exporter.state._WAIT", 0.01)
+        monkeypatch.setattr("exporter.state.opening._WAIT", 0.01)
         with closing(State(path)) as state:
             with pytest.raises(StateError, match="in use by another process"):
                 State(path)
@@ -360,7 +360,7 @@ class TestRefused:
 
     def test_two_at_once_before_any_poll(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """That holds from the moment a file is opened that has been there before."""
-        monkeypatch.setattr("exporter.state._WAIT", 0.01)
+        monkeypatch.setattr("exporter.state.opening._WAIT", 0.01)
         State(path).close()
 
         with closing(State(path)), pytest.raises(StateError, match="in use by another process"):

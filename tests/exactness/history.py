@@ -15,7 +15,8 @@ from exporter.config import Organization, Query
 from exporter.sentry.errors import NetworkError
 from exporter.sentry.projects import Project, ProjectList
 from exporter.sentry.stats import Question
-from exporter.state import QueryState, State
+from exporter.state import State
+from exporter.state.ledgers import QueryState
 from tests.collect.store import Row, Store
 
 
