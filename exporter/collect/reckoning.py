@@ -109,7 +109,9 @@ def _entered_part(now: Values, known: Values, fell: Values) -> _EnteredPart:
     if now == known and not fell:
         return _EnteredPart(now)
     counted = {**known, **{p: known.get(p, 0) + more for p, more in fell.items()}}
-    gains, fallen = _above(now, counted), _above(counted, now)
+    gains = _above(now, counted)
+    grown_only = sum(gains.values()) == sum(now.values()) - sum(counted.values())
+    fallen = {} if grown_only else _above(counted, now)
     grown = len(_above(now, known)) if fell else len(gains)
     if fallen:
         _reattribute(gains, fallen)
@@ -174,8 +176,9 @@ def _gained(counters: Rows, entries: Iterable[_Entry]) -> dict[Series, dict[int,
         for whole, values in parts_of(entry.book.rows).items():
             part, known = moved.setdefault(whole, {}), before.get(whole, {})
             part |= dict.fromkeys(values.keys() - known.keys() - part.keys(), 0)
+            counted = {**known, **part}
             gains = entry.gains.get(whole, {})
-            part |= {p: part.get(p, known.get(p, 0)) + gain for p, gain in gains.items()}
+            part |= {project: counted[project] + gain for project, gain in gains.items()}
     return moved
 
 

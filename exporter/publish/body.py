@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from exporter.publish.crc import behind, shift_of
+
 _LEVEL: Final = 3
 _RAW: Final = -zlib.MAX_WBITS
 _GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
@@ -19,15 +21,21 @@ _GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some lines of a body, and the same as part of a deflate stream."""
+    """Some lines of a body, the same as part of a deflate stream, and what stands for both.
+
+    ``crc`` and ``shift`` are what the checksum of a body is made of.
+    """
 
     text: bytes
     deflated: bytes
+    crc: int
+    shift: int
 
 
 def piece(text: bytes) -> Piece:
     """Return ``text`` as a piece."""
-    return Piece(text, _deflate(text, zlib.Z_FULL_FLUSH))
+    deflated = _deflate(text, zlib.Z_FULL_FLUSH)
+    return Piece(text, deflated, zlib.crc32(text), shift_of(len(text)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,7 @@ def body(pieces: Sequence[Piece]) -> Body:
     """Return ``pieces`` as a body."""
     crc = 0
     for one in pieces:
-        crc = zlib.crc32(one.text, crc)
+        crc = behind(crc, one.crc, one.shift)
     return Body(tuple(pieces), crc, sum(len(one.text) for one in pieces))
 
 

@@ -6,7 +6,7 @@ import zlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.publish.body import Piece, body, piece
+from exporter.publish.body import body, piece
 
 texts = st.lists(st.binary(max_size=200), max_size=6)
 
@@ -72,7 +72,7 @@ def test_compresses() -> None:
 
 def test_size_wraps() -> None:
     """The size in the trailer is that modulo 2**32, as gzip has it."""
-    huge = body([Piece(b"", b"")])
+    huge = body([piece(b"")])
     grown = type(huge)(huge.pieces, huge.crc, 2**32 + 5)
 
     assert (7).to_bytes(4, "little") == b"".join(grown.gzipped(b"xx"))[-4:]
