@@ -11,8 +11,18 @@ from typing import Final, Protocol
 from urllib.parse import quote
 
 import requests
+import structlog
 
-from exporter.sentry.errors import BadAnswerError, RateLimitError, SentryError, TooHeavyError
+from exporter.sentry.errors import (
+    BadAnswerError,
+    BadRequestError,
+    DeadlineError,
+    RateLimitError,
+    SentryError,
+    ServerError,
+    TooHeavyError,
+    TooLargeError,
+)
 from exporter.sentry.limits import Notice, TokenLimits, read_notice
 from exporter.sentry.projects import Project, ProjectList, next_cursor, parse_page
 from exporter.sentry.refusals import refusal
@@ -36,8 +46,16 @@ _PAGE: Final = (
     ("collapse", "latestDeploys"),
     ("collapse", "unusedFeatures"),
 )
+_ALL: Final = (("all_projects", "1"), *_PAGE)
+"""All projects at once; of a server that does not know how, their first page."""
+
+# A page may still be had where all at once are too much, or where asking for them is a mistake.
+_NOT_AT_ONCE: Final = (BadRequestError, DeadlineError, ServerError, TooHeavyError, TooLargeError)
+
 _CONCURRENCY_WORDS: Final = "allowed concurrency"
 _WINDOW: Final = 1.0
+
+_log = structlog.get_logger(__name__)
 
 
 class Meter(Protocol):
@@ -87,8 +105,8 @@ class SentryClient:
         *,
         now: Callable[[], float] = time.time,
     ) -> None:
-        organization = quote(upstream.organization, safe="")
-        self._base = f"{upstream.url}/api/0/organizations/{organization}"
+        self._organization = upstream.organization
+        self._base = f"{upstream.url}/api/0/organizations/{quote(self._organization, safe='')}"
         self._transport = Transport(
             session,
             upstream.token,
@@ -99,6 +117,7 @@ class SentryClient:
         self._limits = limits
         self._meter = meter
         self._now = now
+        self._by_pages = False
 
     def ask(self, question: Question) -> Answer:
         """Return the answer to ``question``; raises `SentryError`."""
@@ -117,7 +136,10 @@ class SentryClient:
         return self._limits.run_all(tasks)
 
     def projects(self) -> ProjectList:
-        """Return every project of the organization; raises `SentryError`."""
+        """Return every project of the organization; raises `SentryError`.
+
+        They are asked for at once; where that fails and a page does not, by pages from then on.
+        """
         return ProjectList.of(self._pages())
 
     def _try(self, question: Question, refusals: list[TooHeavyError]) -> Answer | TooHeavyError:
@@ -134,7 +156,10 @@ class SentryClient:
         seen: set[str | None] = set()
         while cursor not in seen and len(seen) < PAGE_LIMIT:
             seen.add(cursor)
-            reply = self._get(_PROJECTS, [*_PAGE, *_cursor_parameter(cursor)])
+            if cursor is None:
+                reply = self._first_page()
+            else:
+                reply = self._get(_PROJECTS, [*_PAGE, ("cursor", cursor)])
             with self._failures(_PROJECTS):
                 page = parse_page(reply.body)
                 cursor = next_cursor(reply.headers.get("Link", ""))
@@ -143,6 +168,25 @@ class SentryClient:
                 return
         with self._failures(_PROJECTS):
             raise BadAnswerError("Link", "the pages do not come to an end")
+
+    def _first_page(self) -> Reply:
+        """Return all projects in one answer, or a page where they cannot be had so."""
+        if self._by_pages:
+            return self._get(_PROJECTS, _PAGE)
+        try:
+            return self._get(_PROJECTS, _ALL)
+        except _NOT_AT_ONCE as error:
+            failure = error
+        page = self._get(_PROJECTS, _PAGE)
+        # Only now: a server that is down gives no page either, and is not to be judged by that.
+        self._by_pages = True
+        _log.warning(
+            "the projects list is not had in one answer, it is read by pages from now on",
+            organization=self._organization,
+            reason=failure.reason,
+            error=str(failure),
+        )
+        return page
 
     def _get(self, endpoint: str, parameters: Sequence[tuple[str, str]]) -> Reply:
         """Return a 200; a 429 of the endpoint is waited for, all else that goes wrong raised."""
@@ -177,10 +221,6 @@ class SentryClient:
         except SentryError as error:
             self._meter.failure(endpoint, error.reason)
             raise
-
-
-def _cursor_parameter(cursor: str | None) -> list[tuple[str, str]]:
-    return [] if cursor is None else [("cursor", cursor)]
 
 
 def _pause(notice: Notice, error: SentryError | None, patience: float) -> float:

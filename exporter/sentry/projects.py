@@ -1,4 +1,4 @@
-"""Projects of an organization, as its paged list gives them."""
+"""Projects of an organization, as its list gives them: at once, or by pages."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -62,7 +62,7 @@ _PAGE: Final = TypeAdapter(Annotated[list[_ProjectDocument], FailFast()])
 
 
 def parse_page(body: bytes) -> list[Project]:
-    """Return the projects of one page; raises `BadAnswerError` with the place."""
+    """Return the projects of one answer; raises `BadAnswerError` with the place."""
     return [
         Project(
             id=int(raw["id"]),

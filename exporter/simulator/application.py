@@ -29,7 +29,8 @@ class Application:
     """Answers requests about ``world`` as Sentry does, at the moments ``clock`` tells.
 
     ``rate_limit`` of ``None`` is a self-hosted server: no limits, and no headers about them.
-    ``wait`` is called with ``latency`` before each answer, in seconds.
+    ``wait`` is called with ``latency`` before each answer, in seconds. Without ``all_projects``
+    the parameter of that name is ignored.
     """
 
     world: World
@@ -38,6 +39,7 @@ class Application:
     latency: float = 0.0
     row_limit: int = 10_000
     rate_limit: RateLimit | None = STATS_LIMIT
+    all_projects: bool = True
     faults: Faults = field(default_factory=Faults)
     _limiter: Limiter = field(default_factory=Limiter)
     _columns: ColumnStore = field(init=False)
@@ -82,7 +84,9 @@ class Application:
             organization = authorize(self.world, token, id_or_slug)
             parameters = request.parameters()
             if endpoint == "projects":
-                return projects.answer(parameters, token, organization, self.world)
+                return projects.answer(
+                    parameters, token, organization, self.world, at_once=self.all_projects
+                )
             return stats.answer(
                 parameters,
                 token,

@@ -1,4 +1,4 @@
-"""The projects list: every active project, a page at a time."""
+"""The projects list: every active project, all at once or a page at a time."""
 
 import re
 from typing import Any, Final
@@ -16,12 +16,20 @@ _CURSOR: Final = re.compile(r"(\d+):(-?\d+):[01]")
 
 
 def answer(
-    parameters: Parameters, token: Token, organization: Organization, world: World
+    parameters: Parameters,
+    token: Token,
+    organization: Organization,
+    world: World,
+    *,
+    at_once: bool,
 ) -> Answer:
-    """Return a page of the projects list with its Link header, ids as strings."""
+    """Return a page of the projects list with its Link header, ids as strings.
+
+    Where ``at_once`` holds, ``all_projects=1`` is obeyed: the whole list, without the header.
+    """
     projects = sorted(world.active_projects(organization.id), key=lambda project: project.slug)
     items = [_item(project, token, organization, world) for project in projects]
-    if parameters.last("all_projects") == "1":
+    if at_once and parameters.last("all_projects") == "1":
         return document(200, items)
     size, page = _parse_cursor(parameters)
     first, after = page * size, (page + 1) * size

@@ -44,7 +44,8 @@ class Simulator:
     """A simulated Sentry, serving from `start` to `stop` or as a context manager.
 
     ``clock`` returns epoch seconds and may be anything. ``latency`` seconds pass before each
-    answer. ``rate_limit`` of ``None`` behaves like a self-hosted server. Port 0 takes a free one.
+    answer. ``rate_limit`` of ``None`` behaves like a self-hosted server. Without ``all_projects``
+    it ignores this parameter of the projects list and gives pages. Port 0 takes a free one.
     """
 
     def __init__(
@@ -57,12 +58,13 @@ class Simulator:
         latency: float = 0.0,
         row_limit: int = 10_000,
         rate_limit: RateLimit | None = STATS_LIMIT,
+        all_projects: bool = True,
     ) -> None:
         self.world = world
         self.requests: list[Asked] = []
         self._stopping = threading.Event()
         self.application = Application(
-            world, clock, self._stopping.wait, latency, row_limit, rate_limit
+            world, clock, self._stopping.wait, latency, row_limit, rate_limit, all_projects
         )
         self._server = _Server((host, port), self)
         self._thread = threading.Thread(target=self._server.serve, name="simulator", daemon=True)

@@ -1,11 +1,11 @@
-"""Projects and their slugs: more than a page of them, and some that come later."""
+"""Projects and their slugs: more than a page holds, and some that come later."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from exporter.daemon import Exporter
-from exporter.simulator import Project, Row, Simulator, demo_world
+from exporter.simulator import Fault, Project, Row, Simulator, demo_world
 from tests.end_to_end.exposition import Samples, data, data_sample, sample
 from tests.end_to_end.stage import PROJECTS, Clock, configuration, organization, polled, truths
 
@@ -32,6 +32,15 @@ def labels_of(samples: Samples, name: str) -> set[str]:
     return {dict(labels)[name] for _, labels in data(samples)}
 
 
+def listings(sentry: Simulator) -> list[dict[str, str]]:
+    """Return what each request for the projects list asked for besides its size and form."""
+    return [
+        {name: value for name, value in asked.query if name in {"all_projects", "cursor"}}
+        for asked in sentry.requests
+        if asked.path.endswith("/projects/")
+    ]
+
+
 def add_newcomer(sentry: Simulator, at: float) -> None:
     """Create a project whose first error comes at ``at``."""
     sentry.world.add_project(Project(NEWCOMER, GLOBEX, "newcomer", "rust"))
@@ -39,12 +48,39 @@ def add_newcomer(sentry: Simulator, at: float) -> None:
 
 
 def test_every_series_bears_its_slug(sentry: Simulator, clock: Clock, exporter: Exporter) -> None:
-    """150 projects are two pages of the list, and all of them are known by their slugs."""
+    """All of 150 projects are known by their slugs, with one request for the list."""
     samples = polled(exporter, clock.now)
     slugs = {project.slug for project in sentry.world.projects(GLOBEX)}
 
     assert 150 == len(slugs)
     assert slugs == labels_of(samples, "project")
+    assert [{"all_projects": "1"}] == listings(sentry)
+
+
+def test_every_series_bears_its_slug_where_the_list_has_pages(clock: Clock) -> None:
+    """150 projects are two pages of a server that gives only those, and nothing is amiss."""
+    world = demo_world(clock.now)
+    with Simulator(world, clock=clock, rate_limit=None, all_projects=False) as sentry:
+        config = configuration(sentry.url, organization(QUERY, slug="globex"))
+        samples = polled(Exporter(config, clock=clock), clock.now)
+
+    assert {each.slug for each in world.projects(GLOBEX)} == labels_of(samples, "project")
+    assert [{"all_projects": "1"}, {"cursor": "100:1:0"}] == listings(sentry)
+
+
+def test_a_list_that_is_too_much_at_once_is_read_by_pages(
+    sentry: Simulator, clock: Clock, exporter: Exporter
+) -> None:
+    """The poll that meets this has every slug, and the next list is asked for by pages."""
+    sentry.faults.add(Fault("status", status=504, endpoint="projects", times=1))
+    first = polled(exporter, clock.now)
+    clock.now += 3600
+    second = polled(exporter, clock.now)
+    slugs = {project.slug for project in sentry.world.projects(GLOBEX)}
+    pages = [{}, {"cursor": "100:1:0"}]
+
+    assert [{"all_projects": "1"}, *pages, *pages] == listings(sentry)
+    assert [slugs, slugs] == [labels_of(samples, "project") for samples in (first, second)]
 
 
 def test_every_value_of_150_projects_equals_the_store(sentry: Simulator, clock: Clock) -> None:

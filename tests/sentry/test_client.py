@@ -9,11 +9,13 @@ import pytest
 import requests
 import responses
 from responses.registries import OrderedRegistry
+from structlog.testing import capture_logs
 
 from exporter.sentry.client import PAGE_LIMIT, SentryClient, Upstream
 from exporter.sentry.errors import (
     BadAnswerError,
     ForbiddenError,
+    NetworkError,
     NotFoundError,
     RateLimitError,
     RedirectError,
@@ -47,12 +49,18 @@ TIMED_OUT = "\nQuery timeout. Please try again. If the problem persists try a sm
 class Bench:
     """A client whose server, clock and meter are fakes."""
 
-    def __init__(self, session: requests.Session, organization: str = "acme") -> None:
+    def __init__(
+        self,
+        session: requests.Session,
+        organization: str = "acme",
+        *,
+        max_response_size: int = 1_000_000,
+    ) -> None:
         self.clock = FakeClock()
         self.meter = RecordingMeter()
         self.limits = TokenLimits(Allowance(2, 1e6), clock=self.clock, sleep=self.clock.sleep)
         self.client = SentryClient(
-            Upstream(organization, URL, FakeToken()),
+            Upstream(organization, URL, FakeToken(), max_response_size=max_response_size),
             session,
             self.limits,
             self.meter,
@@ -386,28 +394,37 @@ def link(cursor: str, *, more: bool = True) -> dict[str, str]:
     return {"Link": f"{previous}, {following}"}
 
 
+def queries(server: responses.RequestsMock) -> list[list[tuple[str, str]]]:
+    """Return the parameters of each request."""
+    return [parse_qsl(urlsplit(str(call.request.url)).query) for call in server.calls]
+
+
+PAGE = [("per_page", "100"), ("collapse", "latestDeploys"), ("collapse", "unusedFeatures")]
+ALL = [("all_projects", "1"), *PAGE]
+
+
 class TestProjects:
     """The projects list."""
 
+    def test_at_once(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """A list without a Link header is the whole list, however long it is."""
+        server.get(PROJECTS, json=page(*range(1, 301)))
+
+        assert 300 == len(bench.client.projects().by_id)
+        assert [ALL] == queries(server)
+        assert [("projects", 200)] == bench.meter.requests
+
     def test_pages(self, server: responses.RequestsMock, bench: Bench) -> None:
-        """All pages are read, from the host that is configured, whatever the links say."""
+        """Where pages come, all are read, from the configured host, whatever the links say."""
         server.get(PROJECTS, json=page(1, 2), headers=link("100:1:0"))
         server.get(PROJECTS, json=page(2, 3), headers=link("100:2:0", more=False))
 
         projects = bench.client.projects()
 
-        fixed = [("per_page", "100"), ("collapse", "latestDeploys"), ("collapse", "unusedFeatures")]
-        queries = [parse_qsl(urlsplit(str(call.request.url)).query) for call in server.calls]
         assert [1, 2, 3] == list(projects.by_id)
         assert Project(3, "p3", "", accessible=True) == projects.by_slug["p3"]
-        assert [fixed, [*fixed, ("cursor", "100:1:0")]] == queries
+        assert [ALL, [*PAGE, ("cursor", "100:1:0")]] == queries(server)
         assert [("projects", 200)] * 2 == bench.meter.requests
-
-    def test_without_links(self, server: responses.RequestsMock, bench: Bench) -> None:
-        """A list without a Link header is one page."""
-        server.get(PROJECTS, json=page(1))
-
-        assert [1] == list(bench.client.projects().by_id)
 
     def test_circle(self, server: responses.RequestsMock, bench: Bench) -> None:
         """Pages that lead back to one another are given up."""
@@ -456,3 +473,148 @@ class TestProjects:
 
         assert [1] == list(bench.client.projects().by_id)
         assert [1] == bench.waited()
+
+
+class TestTooManyProjects:
+    """A projects list that the server does not give at once."""
+
+    @pytest.mark.parametrize(
+        ("status", "detail", "reason"),
+        [
+            (400, "Invalid parameter", "bad_request"),
+            (408, "request-timeout", "server_error"),
+            (500, "Internal Error", "server_error"),
+            (504, "Gateway Timeout", "server_error"),
+            (504, TIMED_OUT, "too_heavy"),
+        ],
+    )
+    def test_refusal(
+        self,
+        server: responses.RequestsMock,
+        bench: Bench,
+        status: int,
+        detail: str,
+        reason: str,
+    ) -> None:
+        """What the server refuses is read by pages at once, and the refusal is counted."""
+        server.get(PROJECTS, status=status, json={"detail": detail})
+        server.get(PROJECTS, json=page(1), headers=link("100:1:0"))
+        server.get(PROJECTS, json=page(2), headers=link("100:2:0", more=False))
+
+        projects = bench.client.projects()
+
+        assert [1, 2] == list(projects.by_id)
+        assert [ALL, PAGE, [*PAGE, ("cursor", "100:1:0")]] == queries(server)
+        assert [status, 200, 200] == [code for _, code in bench.meter.requests]
+        assert [("projects", reason)] == bench.meter.failures
+
+    def test_timeout(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """So is what does not come in time."""
+        server.get(PROJECTS, body=TimeoutError())
+        server.get(PROJECTS, json=page(1))
+
+        assert [1] == list(bench.client.projects().by_id)
+        assert [ALL, PAGE] == queries(server)
+        assert [("projects", "timeout")] == bench.meter.failures
+
+    def test_size(self, server: responses.RequestsMock) -> None:
+        """So is what would be larger than is allowed."""
+        server.get(PROJECTS, json=page(1, 2))
+        server.get(PROJECTS, json=page(1), headers=link("100:1:0"))
+        server.get(PROJECTS, json=page(2), headers=link("100:2:0", more=False))
+        with open_session(2) as session:
+            bench = Bench(session, max_response_size=len(json.dumps(page(1, 2))) - 1)
+            projects = bench.client.projects()
+
+        assert [1, 2] == list(projects.by_id)
+        assert [("projects", "too_large")] == bench.meter.failures
+
+    def test_store(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """A database that is overloaded has its rest before it is asked for pages."""
+        server.get(PROJECTS, status=429, json={"detail": STORE})
+        server.get(PROJECTS, json=page(1))
+
+        bench.client.projects()
+
+        assert [30] == bench.waited()
+
+    def test_from_then_on(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """Later lists are read by pages without asking for more, and the log says so once."""
+        server.get(PROJECTS, status=504)
+        for _ in range(3):
+            server.get(PROJECTS, json=page(1))
+        with capture_logs() as logs:
+            for _ in range(3):
+                bench.client.projects()
+
+        (record,) = logs
+        assert [ALL, PAGE, PAGE, PAGE] == queries(server)
+        assert ("acme", "server_error", "504") == (
+            record["organization"],
+            record["reason"],
+            record["error"],
+        )
+
+    def test_outage(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """A server that gives no page either tells nothing about the size of the list."""
+        for _ in range(2):
+            server.get(PROJECTS, status=503)
+        server.get(PROJECTS, json=page(1))
+        with capture_logs() as logs:
+            with pytest.raises(ServerError):
+                bench.client.projects()
+            bench.client.projects()
+
+        assert [ALL, PAGE, ALL] == queries(server)
+        assert [("projects", "server_error")] * 2 == bench.meter.failures
+        assert [] == logs
+
+    @pytest.mark.parametrize(
+        ("status", "expected"),
+        [
+            (302, RedirectError),
+            (401, UnauthorizedError),
+            (403, ForbiddenError),
+            (404, NotFoundError),
+            (418, StatusError),
+        ],
+    )
+    def test_other_refusal(
+        self,
+        server: responses.RequestsMock,
+        bench: Bench,
+        status: int,
+        expected: type[SentryError],
+    ) -> None:
+        """What pages would meet just the same is not tried again."""
+        server.get(PROJECTS, status=status)
+        with pytest.raises(expected):
+            bench.client.projects()
+
+        assert [ALL] == queries(server)
+
+    def test_no_connection(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """Nor is a server that cannot be reached."""
+        server.get(PROJECTS, body=requests.ConnectionError("broken"))
+        with pytest.raises(NetworkError):
+            bench.client.projects()
+
+        assert [ALL] == queries(server)
+
+    def test_too_often(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """Nor one that has been asked too often for as long as is waited."""
+        for _ in range(6):
+            server.get(PROJECTS, status=429, json={"detail": TOO_OFTEN})
+        with pytest.raises(RateLimitError):
+            bench.client.projects()
+
+        assert [ALL] * 6 == queries(server)
+
+    def test_later_page(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """A failure among the pages fails the list, which is not begun again."""
+        server.get(PROJECTS, json=page(1), headers=link("100:1:0"))
+        server.get(PROJECTS, status=503)
+        with pytest.raises(ServerError):
+            bench.client.projects()
+
+        assert [ALL, [*PAGE, ("cursor", "100:1:0")]] == queries(server)

@@ -115,6 +115,19 @@ def test_all_projects_come_at_once_when_asked_for(world: World) -> None:
     assert answer.headers == ()
 
 
+def test_a_server_may_know_only_pages(world: World) -> None:
+    """It ignores what it does not know, and gives the first of its pages."""
+    application = Application(
+        world, lambda: 0.0, lambda _: None, rate_limit=None, all_projects=False
+    )
+    headers = {"authorization": "Bearer right"}
+    request = Request("GET", PROJECTS, "all_projects=1&per_page=1", headers)
+    answer = application.reply(request).answer
+
+    assert len(answer.document()) == 1
+    assert 'rel="next"; results="true"; cursor="1:1:0"' in dict(answer.headers)["Link"]
+
+
 @pytest.mark.parametrize(
     ("parameters", "detail"),
     [
