@@ -34,7 +34,7 @@ class SeriesTable:
         parts = parts_of(rows)
         for whole in sorted(parts):
             places = self.places.setdefault(whole, {})
-            for project in sorted(parts[whole].keys() - places.keys()):
+            for project in sorted(project for project in parts[whole] if project not in places):
                 # Of the numbers that are equal, one is kept.
                 places[self._projects.setdefault(project, project)] = self._length
                 self._length += 1

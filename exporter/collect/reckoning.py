@@ -1,11 +1,13 @@
 """What readings change in a ledger: pure, the ledger stays as it is."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from exporter.collect.ledger import Book, Change, Found, Ledger
 from exporter.collect.rows import PartedRows, Parts, Rows, Series, parts_of
+
+_Parts = dict[Series, dict[int, int]]
 
 Values = Mapping[int, int]
 """What the projects of one series of the whole organization have."""
@@ -41,12 +43,12 @@ def reckon(
         entries.append(entry)
         if entry.changed or start not in ledger.books:
             books[start] = entry.book
-    counters = _gained(ledger.counters, entries)
+    new, counters = _gained(ledger.counters, entries)
     return Change(
         books={start: book for start, book in books.items() if start >= keep_from},
         dropped=frozenset(start for start in ledger.books if start < keep_from),
         counters=PartedRows(counters),
-        born={} if first else dict.fromkeys(_new(counters, ledger.counters), now),
+        born={} if first else dict.fromkeys(PartedRows(new), now),
         counts_from=max(counts_from, keep_from),
         readable=readable,
         revisions=sum(entry.revisions for entry in entries),
@@ -168,22 +170,20 @@ def _folded_part(values: Values, readable: frozenset[int]) -> Values:
     return {**kept, 0: sum(rest)} if rest else kept
 
 
-def _gained(counters: Rows, entries: Iterable[_Entry]) -> dict[Series, dict[int, int]]:
-    """Return the counters that move or are new, with their new values."""
+def _gained(counters: Rows, entries: Iterable[_Entry]) -> tuple[_Parts, _Parts]:
+    """Return the counters that are new, at 0, and those that move or are new at their values."""
     before = parts_of(counters)
-    moved: dict[Series, dict[int, int]] = {}
-    for entry in entries:
-        for whole, values in parts_of(entry.book.rows).items():
-            part, known = moved.setdefault(whole, {}), before.get(whole, {})
-            part |= dict.fromkeys(values.keys() - known.keys() - part.keys(), 0)
-            counted = {**known, **part}
-            gains = entry.gains.get(whole, {})
-            part |= {project: counted[project] + gain for project, gain in gains.items()}
-    return moved
-
-
-def _new(counters: Parts, before: Rows) -> Iterator[Series]:
-    """Yield the series of ``counters`` that are not among those ``before``."""
-    known = parts_of(before)
-    for whole, values in counters.items():
-        yield from map(whole.of, sorted(values.keys() - known.get(whole, {}).keys()))
+    found = [(parts_of(entry.book.rows), entry.gains) for entry in entries]
+    new: _Parts = {}
+    moved: _Parts = {}
+    for whole in dict.fromkeys(whole for rows, _ in found for whole in rows):
+        known = before.get(whole, {})
+        born = new[whole] = dict[int, int]()
+        for rows, _ in found:
+            born |= {project: 0 for project in rows.get(whole, {}) if project not in known}
+        part = moved[whole] = born.copy()
+        for _, gains in found:
+            gained = gains.get(whole, {})
+            counted = {**known, **part} if gained else {}
+            part |= {project: counted[project] + gain for project, gain in gained.items()}
+    return new, moved

@@ -3,11 +3,25 @@
 from collections.abc import Iterable
 from typing import Annotated, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import GetPydanticSchema, TypeAdapter, ValidationError
+from pydantic_core import core_schema
 
 from exporter.sentry.errors import BadAnswerError
 
-Digits = Annotated[str, Field(coerce_numbers_to_str=True, pattern=r"^[0-9]{1,18}$")]
+Id = Annotated[
+    int | str,
+    GetPydanticSchema(
+        lambda _source, _handler: core_schema.union_schema(
+            [
+                core_schema.int_schema(strict=True, ge=0, lt=10**18),
+                core_schema.str_schema(strict=True, pattern=r"^[0-9]{1,18}$"),
+            ],
+            mode="left_to_right",
+            custom_error_type="id",
+            custom_error_message="Input should be a number, or a string of at most 18 digits",
+        )
+    ),
+]
 """An id, which Sentry writes as a number in one place and as a string in another."""
 
 Document = TypeVar("Document")

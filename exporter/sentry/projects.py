@@ -8,7 +8,7 @@ from typing import Annotated, Final, NotRequired, Self
 from pydantic import FailFast, Field, TypeAdapter
 from typing_extensions import TypedDict
 
-from exporter.sentry.documents import Digits, read
+from exporter.sentry.documents import Id, read
 from exporter.sentry.errors import BadAnswerError
 
 # Neither pattern can be made to look at the same text twice, however the header is made.
@@ -52,7 +52,7 @@ class ProjectList:
 
 
 class _ProjectDocument(TypedDict):
-    id: Digits
+    id: Id
     slug: Annotated[str, Field(min_length=1)]
     platform: NotRequired[str | None]
     hasAccess: NotRequired[Annotated[bool, Field(strict=True)]]

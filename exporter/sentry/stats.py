@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from operator import itemgetter
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple, cast
 
 from pydantic import AwareDatetime, FailFast, Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from exporter.buckets import Window
-from exporter.sentry.documents import Digits, read
+from exporter.sentry.documents import Id, read
 from exporter.sentry.errors import BadAnswerError
 
 QUANTITY: Final = "sum(quantity)"
@@ -140,7 +140,7 @@ class _ByDocument(TypedDict, total=False):
     category: str
     outcome: str
     reason: str | None
-    project: Digits
+    project: Id
 
 
 class _GroupDocument(TypedDict):
@@ -209,23 +209,33 @@ def _by_project(
     """Return a field's totals. There may be very many: the loop is what a large answer costs."""
     names = [name for name in By._fields if name in question.group_by]
     values_of = _getter(names)
-    cells: dict[tuple[str | None, ...], dict[int, int]] = defaultdict(dict)
+    cells: dict[tuple[str | None, ...], dict[int | str, int]] = defaultdict(dict)
     keys = 0
+    # Of ids that are equal one is kept, which all that is done with them is faster for.
+    ids: dict[int | str, int | str] = {}
     try:
         for group in groups:
             by = group["by"]
             keys += len(by)
-            cells[values_of(by)][int(by["project"])] = group["totals"][field]
+            project = by["project"]
+            cells[values_of(by)][ids.setdefault(project, project)] = group["totals"][field]
     except KeyError:
         keys = -1
     if keys != len(question.group_by) * len(groups):
         _check_shape(groups, question)
     totals: dict[By, dict[int, int]] = defaultdict(dict)
     for values, by_project in cells.items():
-        totals[_by(dict(zip(names, values, strict=True)))] |= by_project
+        totals[_by(dict(zip(names, values, strict=True)))] |= _by_id(by_project)
     if sum(map(len, totals.values())) != len(groups):
         raise _twice([(_by(group["by"]), int(group["by"]["project"])) for group in groups])
     return totals
+
+
+def _by_id(values: Mapping[int | str, int]) -> Mapping[int, int]:
+    """Return ``values`` with numbers for ids, of which hardly any server makes strings here."""
+    if str in map(type, values):
+        return {int(project): value for project, value in values.items()}
+    return cast("Mapping[int, int]", values)
 
 
 def _getter(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[str | None, ...]]:

@@ -47,7 +47,7 @@ def _numbered(database: sqlite3.Connection, query: int, change: Change, known: N
     for rows in _rows_of(change):
         for whole, values in parts_of(rows).items():
             before = numbers.get(whole, {})
-            new = sorted(values.keys() - before.keys())
+            new = sorted(project for project in values if project not in before)
             if new:
                 given = dict(zip(new, range(last + 1, last + 1 + len(new)), strict=True))
                 last += len(new)
