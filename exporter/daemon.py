@@ -69,7 +69,7 @@ def tune_interpreter() -> None:
     """
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
-    sys.setswitchinterval(0.001)
+    sys.setswitchinterval(0.0002)
 
 
 def clients(

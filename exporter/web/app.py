@@ -1,9 +1,9 @@
 """The paths and what they answer. Nothing here waits, locks or renders."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
-from typing import Final, Protocol, cast
+from typing import Protocol, cast
 
 import structlog
 from starlette.applications import Starlette
@@ -15,11 +15,9 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from exporter.web.connection import SEND_BODY
 from exporter.web.landing import SECURITY_HEADERS, Landing
 from exporter.web.negotiate import choose, gzip_accepted
-
-SLICE: Final = 256 * 1024
-"""Bytes handed to the server at a time: what one slow reader can hold in memory."""
 
 log = structlog.get_logger()
 
@@ -61,7 +59,7 @@ def make_app(pages: Pages, health: Health, landing: Landing) -> Starlette:
 
 
 class _Metrics:
-    """``/metrics``: the bytes as they are, a slice at a time, as fast as the client reads them."""
+    """``/metrics``: the bytes as they are, as fast as the client reads them."""
 
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
@@ -79,9 +77,9 @@ class _Metrics:
         if compressed:
             answer["Content-Encoding"] = "gzip"
         await send({"type": "http.response.start", "status": 200, "headers": Headers(answer).raw})
-        for piece in _slices(chunks) if scope["method"] == "GET" else ():
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        if scope["method"] == "GET":
+            await scope["state"][SEND_BODY](chunks)
+        await send({"type": "http.response.body"})
 
 
 class _Guard:
@@ -131,10 +129,3 @@ def _line(status: HTTPStatus) -> Response:
 def _joined(headers: Headers, name: str) -> str | None:
     """Return a header's value; one that comes several times counts as one list."""
     return ", ".join(headers.getlist(name)) or None
-
-
-def _slices(chunks: Sequence[bytes]) -> Iterator[memoryview]:
-    for chunk in chunks:
-        view = memoryview(chunk)
-        for start in range(0, len(view), SLICE):
-            yield view[start : start + SLICE]

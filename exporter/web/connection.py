@@ -1,9 +1,17 @@
 """One client's connection: uvicorn's, with the limits that keep a crowd from harming a scrape."""
 
 import asyncio
-from typing import ClassVar, cast
+from collections.abc import Sequence
+from functools import cached_property
+from typing import ClassVar, Final, cast
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+from exporter.web.outlet import Outlet
+
+SEND_BODY: Final = "send_body"
+"""Under this key of its ``state`` a request has `Connection.send_body`."""
 
 
 class Connection(H11Protocol):
@@ -21,6 +29,9 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the clock, and make room where there is none."""
         super().connection_made(cast("asyncio.Transport", transport))
+        # Then whoever drains waits until the transport has nothing left.
+        self.transport.set_write_buffer_limits(0)
+        self.app_state = {**self.app_state, SEND_BODY: self.send_body}
         self._deadline = self._start_clock()
         if len(self.connections) > self.most:
             self._give_up_oldest()
@@ -34,7 +45,21 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock."""
         self._deadline.cancel()
+        if "_outlet" in vars(self):
+            self._outlet.close()
         super().connection_lost(exc)
+
+    async def send_body(self, chunks: Sequence[bytes]) -> None:
+        """Send the whole body of an answer that has begun and tells its length."""
+        await self.flow.drain()
+        if not self.transport.is_closing():
+            for chunk in chunks:
+                self.conn.send_with_data_passthrough(h11.Data(data=chunk))
+            await self._outlet.send(chunks)
+
+    @cached_property
+    def _outlet(self) -> Outlet:
+        return Outlet(self.transport.get_extra_info("socket").dup())
 
     def _start_clock(self) -> asyncio.TimerHandle:
         return self.loop.call_later(self.patience, self.transport.abort)
