@@ -8,13 +8,14 @@ whole is a single valid gzip member (RFC 1952).
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from exporter.publish.crc import behind, shift_of
 
 _LEVEL: Final = 3
+_CHUNK: Final = 1 << 18
 _RAW: Final = -zlib.MAX_WBITS
 _GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
@@ -23,19 +24,38 @@ _GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 class Piece:
     """Some lines of a body, the same as part of a deflate stream, and what stands for both.
 
-    ``crc`` and ``shift`` are what the checksum of a body is made of.
+    ``text`` is in chunks, since joining a large page costs as much as filling it. ``crc`` and
+    ``shift`` are what the checksum of a body is made of.
     """
 
-    text: bytes
+    text: Sequence[bytes]
     deflated: bytes
+    size: int
     crc: int
     shift: int
 
 
-def piece(text: bytes) -> Piece:
-    """Return ``text`` as a piece."""
-    deflated = _deflate(text, zlib.Z_FULL_FLUSH)
-    return Piece(text, deflated, zlib.crc32(text), shift_of(len(text)))
+def piece(text: Iterable[bytes]) -> Piece:
+    """Return ``text``, in any number of parts, as a piece."""
+    chunks = tuple(_chunks(text))
+    size, crc = sum(map(len, chunks)), 0
+    for chunk in chunks:
+        crc = zlib.crc32(chunk, crc)
+    return Piece(chunks, _deflate(chunks, zlib.Z_FULL_FLUSH), size, crc, shift_of(size))
+
+
+def _chunks(text: Iterable[bytes]) -> Iterator[bytes]:
+    """Put what is small together."""
+    pending: list[bytes] = []
+    size = 0
+    for part in text:
+        pending.append(part)
+        size += len(part)
+        if size >= _CHUNK:
+            yield b"".join(pending)
+            pending, size = [], 0
+    if size:
+        yield b"".join(pending)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +68,13 @@ class Body:
 
     def plain(self, last: bytes) -> list[bytes]:
         """Return the chunks of the body, closed with ``last``."""
-        return [*(one.text for one in self.pieces), last]
+        return [*(chunk for one in self.pieces for chunk in one.text), last]
 
     def gzipped(self, last: bytes) -> list[bytes]:
         """Return the chunks of the body as one gzip member, closed with ``last``."""
         size = (self.size + len(last)) & 0xFFFFFFFF
         trailer = struct.pack("<LL", zlib.crc32(last, self.crc), size)
-        end = _deflate(last, zlib.Z_FINISH) + trailer
+        end = _deflate([last], zlib.Z_FINISH) + trailer
         return [_GZIP_HEADER, *(one.deflated for one in self.pieces), end]
 
 
@@ -63,9 +83,9 @@ def body(pieces: Sequence[Piece]) -> Body:
     crc = 0
     for one in pieces:
         crc = behind(crc, one.crc, one.shift)
-    return Body(tuple(pieces), crc, sum(len(one.text) for one in pieces))
+    return Body(tuple(pieces), crc, sum(one.size for one in pieces))
 
 
-def _deflate(raw: bytes, ending: int) -> bytes:
+def _deflate(chunks: Sequence[bytes], ending: int) -> bytes:
     packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _RAW)
-    return packer.compress(raw) + packer.flush(ending)
+    return b"".join([*map(packer.compress, chunks), packer.flush(ending)])
