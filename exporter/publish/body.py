@@ -8,14 +8,13 @@ whole is a single valid gzip member (RFC 1952).
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from exporter.publish.crc import behind, shift_of
 
 _LEVEL: Final = 3
-_CHUNK: Final = 1 << 18
 _RAW: Final = -zlib.MAX_WBITS
 _GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
@@ -24,38 +23,19 @@ _GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 class Piece:
     """Some lines of a body, the same as part of a deflate stream, and what stands for both.
 
-    ``text`` is in chunks, since joining a large page costs as much as filling it. ``crc`` and
-    ``shift`` are what the checksum of a body is made of.
+    ``crc`` and ``shift`` are what the checksum of a body is made of.
     """
 
-    text: Sequence[bytes]
+    text: bytes
     deflated: bytes
-    size: int
     crc: int
     shift: int
 
 
-def piece(text: Iterable[bytes]) -> Piece:
-    """Return ``text``, in any number of parts, as a piece."""
-    chunks = tuple(_chunks(text))
-    size, crc = sum(map(len, chunks)), 0
-    for chunk in chunks:
-        crc = zlib.crc32(chunk, crc)
-    return Piece(chunks, _deflate(chunks, zlib.Z_FULL_FLUSH), size, crc, shift_of(size))
-
-
-def _chunks(text: Iterable[bytes]) -> Iterator[bytes]:
-    """Put what is small together."""
-    pending: list[bytes] = []
-    size = 0
-    for part in text:
-        pending.append(part)
-        size += len(part)
-        if size >= _CHUNK:
-            yield b"".join(pending)
-            pending, size = [], 0
-    if size:
-        yield b"".join(pending)
+def piece(text: bytes) -> Piece:
+    """Return ``text`` as a piece."""
+    deflated = _deflate(text, zlib.Z_FULL_FLUSH)
+    return Piece(text, deflated, zlib.crc32(text), shift_of(len(text)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +48,13 @@ class Body:
 
     def plain(self, last: bytes) -> list[bytes]:
         """Return the chunks of the body, closed with ``last``."""
-        return [*(chunk for one in self.pieces for chunk in one.text), last]
+        return [*(one.text for one in self.pieces), last]
 
     def gzipped(self, last: bytes) -> list[bytes]:
         """Return the chunks of the body as one gzip member, closed with ``last``."""
         size = (self.size + len(last)) & 0xFFFFFFFF
         trailer = struct.pack("<LL", zlib.crc32(last, self.crc), size)
-        end = _deflate([last], zlib.Z_FINISH) + trailer
+        end = _deflate(last, zlib.Z_FINISH) + trailer
         return [_GZIP_HEADER, *(one.deflated for one in self.pieces), end]
 
 
@@ -83,9 +63,9 @@ def body(pieces: Sequence[Piece]) -> Body:
     crc = 0
     for one in pieces:
         crc = behind(crc, one.crc, one.shift)
-    return Body(tuple(pieces), crc, sum(one.size for one in pieces))
+    return Body(tuple(pieces), crc, sum(len(one.text) for one in pieces))
 
 
-def _deflate(chunks: Sequence[bytes], ending: int) -> bytes:
+def _deflate(raw: bytes, ending: int) -> bytes:
     packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _RAW)
-    return b"".join([*map(packer.compress, chunks), packer.flush(ending)])
+    return packer.compress(raw) + packer.flush(ending)

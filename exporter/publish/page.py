@@ -68,10 +68,8 @@ class Page:
                 [
                     *self._data_pieces(openmetrics=openmetrics),
                     piece(
-                        [
-                            _blocks(samples, openmetrics=openmetrics),
-                            self._own.settled(openmetrics=openmetrics),
-                        ]
+                        _blocks(samples, openmetrics=openmetrics)
+                        + self._own.settled(openmetrics=openmetrics)
                     ),
                 ]
             )
@@ -83,7 +81,7 @@ class Page:
         for family in families.DATA_FAMILIES:
             pieces = [self._data[query].pieces.get(family.name) for query in queries]
             if any(pieces):
-                yield piece([header(family, openmetrics=openmetrics).encode()])
+                yield piece(header(family, openmetrics=openmetrics).encode())
                 yield from (one for one in pieces if one is not None)
 
     def _samples(self) -> Mapping[Family, str]:

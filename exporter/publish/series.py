@@ -48,7 +48,7 @@ def render(organization: str, query: str, view: View | None) -> DataPieces:
 def _pieces(texts: Mapping[str, Sequence[bytes]]) -> dict[str, Piece]:
     """Return each family's texts as one piece; compression lets go of the interpreter."""
     with ThreadPoolExecutor() as pool:
-        return dict(zip(texts, pool.map(piece, texts.values()), strict=True))
+        return dict(zip(texts, pool.map(piece, map(b"".join, texts.values())), strict=True))
 
 
 def _lines(head: str, values: Mapping[int, int | str], tails: "_Tails") -> list[str]:

@@ -12,9 +12,7 @@ from tests.publish.reports import GONE, WEB, series, view
 
 def lines(data: DataPieces) -> list[str]:
     """Return the lines of all pieces."""
-    return [
-        line for one in data.pieces.values() for line in b"".join(one.text).decode().splitlines()
-    ]
+    return [line for one in data.pieces.values() for line in one.text.decode().splitlines()]
 
 
 def test_line() -> None:
