@@ -19,6 +19,7 @@ from exporter import log
 from exporter.collect.directory import ListsProjects, ProjectDirectory
 from exporter.collect.plan import Reply
 from exporter.collect.query import Asks, QueryPoller
+from exporter.collect.report import Report
 from exporter.config import Config, loads
 from exporter.daemon import tune_interpreter
 from exporter.publish.own import OwnMetrics
@@ -123,6 +124,11 @@ class Pipeline:
         """Poll once, as `poll_whole` does."""
         poll_whole(self._query, now)
 
+    def poll_out(self) -> None:
+        """Poll until nothing of the lookback is left unread."""
+        while poll_whole(self._query, NOW).next_poll <= NOW:
+            pass
+
     def healthy(self) -> bool:
         """Tell that nothing is amiss, as the probes want to know."""
         return True
@@ -132,8 +138,9 @@ class Pipeline:
         return self._query.report.view is not None
 
 
-def poll_whole(query: QueryPoller, now: float) -> None:
+def poll_whole(query: QueryPoller, now: float) -> Report:
     """Poll once; raises RuntimeError where that fails, or leaves anything unproven."""
     report = query.poll(now)
     if not report.up or report.view is None or not report.view.whole:
         raise RuntimeError(f"a poll went wrong: {dict(report.failures)}")
+    return report

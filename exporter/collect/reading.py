@@ -18,7 +18,12 @@ from exporter.collect.rows import Rows, nonzero, parts_of
 from exporter.collect.subject import Subject
 
 AT_ONCE: Final = 48
-"""How many buckets a poll reads by project; what is left is read by the polls that follow it."""
+ROWS_AT_ONCE: Final = 250_000
+"""How much a poll reads by project: so many buckets, fewer if they have more rows, but at least
+the newest few. What is left is read by the polls that follow it."""
+
+_NEWEST: Final = 3
+"""Of an hour that runs, one that has ended and one that is finished, each may have changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,8 @@ def _first_of(changed: list[int], finished: int, books: Mapping[int, Book]) -> l
     fresh = [start for start in changed if start >= finished]
     if finished not in books and fresh:
         return fresh
-    return changed[:AT_ONCE]
+    rows = len(books[finished].rows) if finished in books else 0
+    return changed[: max(_NEWEST, min(AT_ONCE, ROWS_AT_ONCE // max(rows, 1)))]
 
 
 def _remainder(book: Book | None) -> Rows:

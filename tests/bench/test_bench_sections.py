@@ -54,7 +54,6 @@ TINY = Sizes(
         (
             "memory",
             [
-                "memory at 100 series",
                 "memory at 1,000 series",
                 "memory, 1,000 / 100 series",
                 "a poll's CPU, 1,000 / 100 series",

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from exporter.buckets import Window
+from exporter.collect import reading
 from exporter.collect.ledger import Book, Found
 from exporter.collect.reading import AT_ONCE, Harvest, read_window
 from exporter.collect.subject import Subject
@@ -127,6 +128,18 @@ class TestByProject:
 
         assert [AT_ONCE, AT_ONCE, 8] == sizes
         assert set(window(hours).buckets()) == set(books)
+
+    @pytest.mark.parametrize(("most", "expected"), [(1, 3), (5, 5), (10**6, 16)])
+    def test_large_backlog(self, monkeypatch: pytest.MonkeyPatch, most: int, expected: int) -> None:
+        """Of buckets with many rows a poll reads fewer, but always the newest few."""
+        monkeypatch.setattr(reading, "ROWS_AT_ONCE", most)
+        store = Store([row(bucket=NOON - age * HOUR) for age in range(18)])
+        books = kept(harvest(store, hours=18).found)
+
+        read = harvest(store, books, 18)
+
+        assert expected == len(read.found)
+        assert (expected < 16) is read.backlog
 
     def test_nothing_new(self) -> None:
         """Where nothing has changed, one question is all that is asked, and no bucket read."""
