@@ -8,17 +8,21 @@ from collections.abc import Iterable, Sequence
 
 from exporter.publish.families import Family, Type
 
-_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\0": "\ufffd"})
-"""Prometheus takes a NUL byte for the end of the page, so it cannot stand in a label."""
-
 
 def label_set(names: Sequence[str], values: Iterable[str]) -> str:
     """Return ``{name="value",…}``, escaped; nothing for no labels."""
-    pairs = (
-        f'{name}="{value.translate(_ESCAPES)}"' for name, value in zip(names, values, strict=True)
-    )
+    pairs = [f'{name}="{_escaped(value)}"' for name, value in zip(names, values, strict=True)]
     inside = ",".join(pairs)
     return f"{{{inside}}}" if inside else ""
+
+
+def _escaped(value: str) -> str:
+    """Return ``value`` as it may stand in a label.
+
+    Prometheus takes a NUL byte for the end of the page, so there is something else in its place.
+    """
+    quoted = value.replace("\\", r"\\").replace('"', r"\"")
+    return quoted.replace("\n", r"\n").replace("\0", "\ufffd")
 
 
 def header(family: Family, *, openmetrics: bool) -> str:
