@@ -121,6 +121,7 @@ def _query_pollers(
     by_organization = clients(share, own.meter, clock)
     directories = _directories(config, share, by_organization, page)
     ordinals, offsets = _ordinals(config), _offsets(config)
+    started = clock()
     for organization, query in _queries(share):
         name = organization.slug, query.name
         yield QueryPoller(
@@ -131,6 +132,7 @@ def _query_pollers(
             page,
             kept=state.restore(organization, query, ordinals[name]) if state else None,
             offset=offsets[name],
+            first_poll=started + offsets[name],
         )
 
 
@@ -164,7 +166,10 @@ def _ordinals(config: Config) -> Mapping[_Name, int]:
 
 
 def _offsets(config: Config) -> Mapping[_Name, int]:
-    """Return how many seconds past its slots each query is polled, whatever the shards."""
+    """Return how many seconds past its slots, and past the start, each query is polled.
+
+    That is the same whatever the shards.
+    """
     names = {(organization.slug, query.name): query for organization, query in _queries(config)}
     return {
         name: buckets.spread(stable_hash(*name), query.poll_interval, len(names))

@@ -49,7 +49,8 @@ class QueryPoller:
     """Polls one query, keeps its ledger, and reports after everything that changes it.
 
     Time comes in as ``now``, seconds since the epoch; ``offset`` is how many seconds past its slots
-    a poll begins. At most one thread may be inside at a time.
+    a poll begins, ``first_poll`` when the first one does. At most one thread may be inside at a
+    time.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class QueryPoller:
         *,
         kept: Kept | None = None,
         offset: int = 0,
+        first_poll: float = 0,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._organization = organization
@@ -82,7 +84,9 @@ class QueryPoller:
         self._shown_at: float | None = None
         self._fresh_at = 0.0
         self._next_change: float | None = None
-        self._report = Report(organization.slug, query.name, last_success=kept.last_success)
+        self._report = Report(
+            organization.slug, query.name, last_success=kept.last_success, next_poll=first_poll
+        )
         self._log = _log.bind(organization=organization.slug, query=query.name)
 
     @property

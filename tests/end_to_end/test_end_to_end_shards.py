@@ -82,13 +82,18 @@ def last_success(slug: str, query: str) -> Sample:
     return sample(name, organization=slug, query=query)
 
 
-def seconds_past_the_slot(sentry: Simulator, clock: Clock) -> dict[Sample, float]:
-    """Start an exporter of forty queries, and return how far past the slot each is polled next."""
+def crowded(sentry: Simulator, clock: Clock) -> Exporter:
+    """Return an exporter of forty queries."""
     queries = [
         {"name": f"query-{number}", "filter": {"category": "error"}, "lookback": "1h"}
         for number in range(40)
     ]
-    exporter = Exporter(configuration(sentry.url, organization(*queries)), clock=clock)
+    return Exporter(configuration(sentry.url, organization(*queries)), clock=clock)
+
+
+def seconds_past_the_slot(sentry: Simulator, clock: Clock) -> dict[Sample, float]:
+    """Poll forty queries once, and return how far past the slot each is polled next."""
+    exporter = crowded(sentry, clock)
     slot = next_slot(clock.now, 3600, 300)
     samples = polled(exporter, clock.now)
     return {each: value - slot for each, value in samples.items() if each[0] == NEXT_POLL}
@@ -178,6 +183,16 @@ def test_queries_that_ask_the_same_keep_their_counters_apart(
 def test_polls_are_spread_over_the_start_of_the_interval(sentry: Simulator, clock: Clock) -> None:
     """Forty queries begin within four seconds past the slot, in each one or another."""
     assert {0, 1, 2, 3} == set(seconds_past_the_slot(sentry, clock).values())
+
+
+def test_first_polls_are_spread_too(sentry: Simulator, clock: Clock) -> None:
+    """At the start queries wait as long as they do past a slot, and not longer."""
+    exporter = crowded(sentry, clock)
+    waits = [query.report.next_poll - clock.now for query in exporter.queries]
+
+    assert {0, 1, 2, 3} == set(waits)
+    assert [wait == 0 for wait in waits] == [query.due(clock.now) for query in exporter.queries]
+    assert all(query.due(clock.now + 3) for query in exporter.queries)
 
 
 def test_a_restart_leaves_polls_where_they_were(sentry: Simulator, clock: Clock) -> None:
