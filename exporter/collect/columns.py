@@ -2,7 +2,7 @@
 
 Every series has a place in its ledger's `SeriesTable`; a `Column` holds a value for some of them
 in an array. To whoever reads it, a column is rows, in the order of the table, which is the same
-for every column and does not change but at its end.
+for every column; what comes later stands behind its like.
 """
 
 from array import array
@@ -29,9 +29,8 @@ class SeriesTable:
     def __len__(self) -> int:
         return self._length
 
-    def place(self, rows: Rows) -> None:
-        """Give those of ``rows`` that have none a place, in sorted order."""
-        parts = parts_of(rows)
+    def place(self, parts: Parts) -> None:
+        """Give the series of ``parts`` that have none a place, in sorted order."""
         for whole in sorted(parts):
             places = self.places.setdefault(whole, {})
             for project in sorted(project for project in parts[whole] if project not in places):
@@ -59,7 +58,7 @@ class Column(ProjectRows):
         if not rows:
             return self
         table, parts = self.table, parts_of(rows)
-        table.place(rows)
+        table.place(parts)
         largest = max((max(values.values(), default=0) for values in parts.values()), default=0)
         cells = self._widened(largest)
         for whole, values in parts.items():

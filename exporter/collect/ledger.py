@@ -103,6 +103,8 @@ class Ledger:
     def bucket(self, start: int) -> Rows:
         """Return the bucket at ``start``, with a zero for what was seen in another one only."""
         oldest = min(self.books)
+        # A change that could not be taken over may have left places behind.
+        self._lengthen()
         return self._column(self.books[start].rows).filled(seen >= oldest for seen in self._seen)
 
     def rise(self, now: float) -> None:
@@ -125,7 +127,7 @@ class Ledger:
 
     def _keep(self, books: Mapping[int, Book]) -> None:
         self.books |= books
-        self._seen.extend([0] * (len(self._table) - len(self._seen)))
+        self._lengthen()
         for start, book in books.items():
             column = self._column(book.rows)
             cells, absent = column.cells, column.absent
@@ -133,6 +135,9 @@ class Ledger:
             pairs = zip(cells, self._seen, strict=False)
             newest = [start if cell != absent and start > seen else seen for cell, seen in pairs]
             self._seen[: len(cells)] = array("q", newest)
+
+    def _lengthen(self) -> None:
+        self._seen.extend([0] * (len(self._table) - len(self._seen)))
 
     def _column(self, rows: Rows) -> Column:
         return rows if isinstance(rows, Column) else Column.of(self._table, rows)

@@ -259,6 +259,22 @@ class QueryPoller:
         return replace(self._report, up=False, next_poll=again)
 
     def _publish(self, report: Report, now: float) -> None:
+        """Show ``report``; where that fails, show that, and rest: it would fail again at once."""
+        before = self._report.view
+        try:
+            self._show(report, now)
+        except Exception:  # noqa: BLE001 - a fault of ours must not end the process either
+            self._log.exception("nothing new can be shown", reason="internal")
+            self._reasons["internal"] += 1
+            again = max(report.next_poll, now + LASTING_PAUSE)
+            self._next_change = again
+            failures = dict(self._reasons)
+            self._report = replace(
+                report, up=False, next_poll=again, failures=failures, view=before
+            )
+            self._publisher.publish(self._report)
+
+    def _show(self, report: Report, now: float) -> None:
         view = self._view(now)
         changes = [] if view is None else [self._fresh_at + self._max_age]
         rise = self._ledger.next_rise()

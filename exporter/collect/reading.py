@@ -19,11 +19,12 @@ from exporter.collect.subject import Subject
 
 AT_ONCE: Final = 48
 ROWS_AT_ONCE: Final = 250_000
-"""How much a poll reads by project: so many buckets, fewer if they have more rows, but at least
-the newest few. What is left is read by the polls that follow it."""
+"""How much a poll reads by project: so many buckets, fewer if they have more rows. What is left is
+read by the polls that follow it."""
 
 _NEWEST: Final = 3
-"""Of an hour that runs, one that has ended and one that is finished, each may have changed."""
+"""Of an hour that runs, one that has ended and one that is finished, each may have changed: those
+are read by one poll, however many rows they have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +98,17 @@ def _moved(told: Reading, book: Book | None, *, shown: bool) -> bool:
 
 
 def _first_of(changed: list[int], finished: int, books: Mapping[int, Book]) -> list[int]:
-    """Return what to read now: after a gap just the newest buckets, so that they show at once."""
+    """Return what to read now of what has ``changed``, which begins with the newest.
+
+    After a gap that is just the newest buckets, so that they show at once.
+    """
     fresh = [start for start in changed if start >= finished]
     if finished not in books and fresh:
         return fresh
     rows = len(books[finished].rows) if finished in books else 0
-    return changed[: max(_NEWEST, min(AT_ONCE, ROWS_AT_ONCE // max(rows, 1)))]
+    most = max(_NEWEST, min(AT_ONCE, ROWS_AT_ONCE // max(rows, 1)))
+    # What is shown comes first, then what was never read; the rest can wait for the last poll.
+    return sorted(changed, key=lambda start: (start != finished, start in books))[:most]
 
 
 def _remainder(book: Book | None) -> Rows:

@@ -7,8 +7,6 @@ from typing import TypeVar
 from exporter.collect.ledger import Book, Change, Found, Ledger
 from exporter.collect.rows import PartedRows, Parts, Rows, Series, parts_of
 
-_Parts = dict[Series, dict[int, int]]
-
 Values = Mapping[int, int]
 """What the projects of one series of the whole organization have."""
 
@@ -170,12 +168,12 @@ def _folded_part(values: Values, readable: frozenset[int]) -> Values:
     return {**kept, 0: sum(rest)} if rest else kept
 
 
-def _gained(counters: Rows, entries: Iterable[_Entry]) -> tuple[_Parts, _Parts]:
+def _gained(counters: Rows, entries: Iterable[_Entry]) -> tuple[Parts, Parts]:
     """Return the counters that are new, at 0, and those that move or are new at their values."""
     before = parts_of(counters)
     found = [(parts_of(entry.book.rows), entry.gains) for entry in entries]
-    new: _Parts = {}
-    moved: _Parts = {}
+    new: dict[Series, dict[int, int]] = {}
+    moved: dict[Series, dict[int, int]] = {}
     for whole in dict.fromkeys(whole for rows, _ in found for whole in rows):
         known = before.get(whole, {})
         born = new[whole] = dict[int, int]()

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Final
 
 from exporter.categories import MILLISECONDS_PER_SECOND, Unit, unit_of
 from exporter.collect.report import View
@@ -11,6 +13,9 @@ from exporter.publish.body import Piece, piece
 from exporter.publish.families import BUCKET, COUNTED, DATA_LABELS, RUNNING
 from exporter.publish.text import label_set, number
 from exporter.sentry.stats import TIMES_SEEN
+
+_LARGE: Final = 1 << 20
+"""Bytes from which on another thread pays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +51,13 @@ def render(organization: str, query: str, view: View | None) -> DataPieces:
 
 
 def _pieces(texts: Mapping[str, Sequence[bytes]]) -> dict[str, Piece]:
-    """Return each family's texts as one piece; compression lets go of the interpreter."""
-    with ThreadPoolExecutor() as pool:
-        return dict(zip(texts, pool.map(piece, map(b"".join, texts.values())), strict=True))
+    """Return each family's texts as one piece; large ones are compressed side by side."""
+    joined = {name: b"".join(parts) for name, parts in texts.items()}
+    if sum(map(len, joined.values())) > _LARGE:
+        # Where no thread can be had, as at the end of the process, it goes without.
+        with suppress(RuntimeError), ThreadPoolExecutor() as pool:
+            return dict(zip(joined, pool.map(piece, joined.values()), strict=True))
+    return {name: piece(text) for name, text in joined.items()}
 
 
 def _lines(head: str, values: Mapping[int, int | str], tails: "_Tails") -> list[str]:

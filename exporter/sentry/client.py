@@ -138,7 +138,8 @@ class SentryClient:
     def projects(self) -> ProjectList:
         """Return every project of the organization; raises `SentryError`.
 
-        They are asked for at once; where that fails and a page does not, by pages from then on.
+        They are asked for at once; where that fails and a page does not, by pages, and so from
+        then on unless the server had trouble of its own.
         """
         return ProjectList.of(self._pages())
 
@@ -179,9 +180,10 @@ class SentryClient:
             failure = error
         page = self._get(_PROJECTS, _PAGE)
         # Only now: a server that is down gives no page either, and is not to be judged by that.
-        self._by_pages = True
+        # Nor by an error of its own, which may pass.
+        self._by_pages = not isinstance(failure, ServerError)
         _log.warning(
-            "the projects list is not had in one answer, it is read by pages from now on",
+            "the projects list is not had in one answer, it is read by pages",
             organization=self._organization,
             reason=failure.reason,
             error=str(failure),

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from functools import cached_property
 from typing import ClassVar, Final, cast
 
 import h11
@@ -24,11 +23,15 @@ class Connection(H11Protocol):
     """Seconds from the opening, or from the last answer, until the next answer has been taken."""
 
     most: ClassVar[int] = 256
-    """Connections kept at once; the oldest gives way. With bursts, well below 1024 files."""
+    """Connections kept at once; the oldest gives way.
+
+    One that was sent a page has two files: with bursts, that is well below 1024 of them.
+    """
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the clock, and make room where there is none."""
         super().connection_made(cast("asyncio.Transport", transport))
+        self._outlet: Outlet | None = None
         # Then whoever drains waits until the transport has nothing left.
         self.transport.set_write_buffer_limits(0)
         self.app_state = {**self.app_state, SEND_BODY: self.send_body}
@@ -45,21 +48,21 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock."""
         self._deadline.cancel()
-        if "_outlet" in vars(self):
+        if self._outlet is not None:
             self._outlet.close()
         super().connection_lost(exc)
 
     async def send_body(self, chunks: Sequence[bytes]) -> None:
         """Send the whole body of an answer that has begun and tells its length."""
-        await self.flow.drain()
-        if not self.transport.is_closing():
+        if self.conn.our_state is h11.SEND_BODY:
             for chunk in chunks:
                 self.conn.send_with_data_passthrough(h11.Data(data=chunk))
-            await self._outlet.send(chunks)
-
-    @cached_property
-    def _outlet(self) -> Outlet:
-        return Outlet(self.transport.get_extra_info("socket").dup())
+        await self.flow.drain()
+        if self.transport.is_closing():
+            return
+        if self._outlet is None:
+            self._outlet = Outlet(self.transport.get_extra_info("socket").dup())
+        await self._outlet.send(chunks)
 
     def _start_clock(self) -> asyncio.TimerHandle:
         return self.loop.call_later(self.patience, self.transport.abort)

@@ -18,7 +18,8 @@ _MOST_BUFFERS: Final = 512
 class Outlet:
     """Sends through a connected socket that does not block, until closed.
 
-    Whatever else writes to the connection must have nothing left to send.
+    Whatever else writes to the connection must have nothing left to send, and must not encrypt:
+    this goes past it.
     """
 
     def __init__(self, connected: socket.socket) -> None:
@@ -29,7 +30,7 @@ class Outlet:
     async def send(self, chunks: Sequence[bytes]) -> None:
         """Send ``chunks`` as fast as they are read; returns early where nobody reads any more."""
         rest = [memoryview(chunk) for chunk in chunks if chunk]
-        with suppress(ConnectionError):
+        with suppress(OSError):
             while rest and self._socket.fileno() != -1:
                 try:
                     sent = self._socket.sendmsg(rest[:_MOST_BUFFERS])

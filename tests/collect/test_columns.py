@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.collect.columns import Column, SeriesTable
-from exporter.collect.rows import Series
+from exporter.collect.rows import Series, parts_of
 from exporter.sentry.stats import QUANTITY
 
 SERIES = [
@@ -60,7 +60,7 @@ class TestColumn:
     ) -> None:
         """Series that are present and have no value are zero, those not present are left out."""
         table = SeriesTable()
-        table.place(EVERY)
+        table.place(parts_of(EVERY))
         column = Column.of(table, found)
 
         filled = column.filled(series in present for series in Column.of(table, EVERY))
@@ -71,7 +71,7 @@ class TestColumn:
         """A series that the table got after the column was made is not in it."""
         table = SeriesTable()
         column = Column.of(table, {SERIES[0]: 5})
-        table.place(EVERY)
+        table.place(parts_of(EVERY))
 
         assert SERIES[1] not in column
         assert {SERIES[0]: 5} == column
@@ -83,8 +83,8 @@ class TestSeriesTable:
     def test_places_are_sorted_and_stay(self) -> None:
         """Series that come together are sorted; those that come later follow their like."""
         table = SeriesTable()
-        table.place(dict.fromkeys(reversed(SERIES[1:4]), 0))
-        table.place(EVERY)
+        table.place(parts_of(dict.fromkeys(reversed(SERIES[1:4]), 0)))
+        table.place(parts_of(EVERY))
 
         a, b = SERIES[0].without_project(), SERIES[3].without_project()
         assert {a: {1: 0, 2: 1, 3: 3}, b: {3: 2, 1: 4, 2: 5}} == table.places

@@ -1,5 +1,7 @@
 """One query: when it is polled, what a poll does, and what it reports."""
 
+from collections.abc import Callable
+
 import pytest
 from structlog.testing import capture_logs
 
@@ -10,6 +12,7 @@ from exporter.collect.query import (
     LONGEST_PAUSE,
     QueryPoller,
 )
+from exporter.collect.report import Report
 from exporter.config import Query
 from exporter.sentry.errors import (
     ForbiddenError,
@@ -37,6 +40,18 @@ DAY = 24 * HOUR
 MIDNIGHT = NOON // DAY * DAY + SETTLE
 BY_PROJECT = ("project", "category", "outcome")
 OFTEN = query(poll_interval=300)
+
+
+class FussyPublisher(RecordingPublisher):
+    """Shows nothing new, if it feels like it."""
+
+    fussy = False
+
+    def publish(self, report: Report) -> None:
+        """Keep a report whose view it has seen before."""
+        if self.fussy and report.view is not self.reports[-1].view:
+            raise RuntimeError("no more threads")
+        super().publish(report)
 
 
 class TestSlots:
@@ -233,6 +248,41 @@ class TestFailure:
         assert NOW + LASTING_PAUSE == failed.next_poll
         assert [True] == [entry.get("exc_info", False) for entry in logs]
         assert mended.up
+
+    def test_too_large_for_a_ledger(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """What cannot be counted is a failed poll, with new series in it too; the data stay."""
+        one = poller(sentry, publisher)
+        one.poll(NOW)
+        for hour in (-1, 0, 1):
+            sentry.add(row(2**63 - 10, bucket=NOON + hour * HOUR))
+        sentry.add(row(outcome="abuse", bucket=NOON + HOUR))
+        before = shown(one)
+
+        failed = one.poll(NOW + HOUR)
+
+        assert not failed.up
+        assert {"internal": 1} == failed.failures
+        assert before.counters == shown(one).counters
+        assert not one.due(NOW + HOUR + 1)
+
+    @pytest.mark.parametrize("act", [QueryPoller.poll, QueryPoller.heed])
+    def test_cannot_be_shown(
+        self, sentry: Sentry, act: Callable[[QueryPoller, float], object]
+    ) -> None:
+        """Data that cannot be shown are a failure, and are not tried again every second."""
+        publisher = FussyPublisher()
+        one = poller(sentry, publisher)
+        one.poll(NOW)
+        before = one.report.view
+        publisher.fussy = True
+        later = NOW + 3 * HOUR
+        act(one, later)
+
+        assert not one.report.up
+        assert {"internal": 1} == one.report.failures
+        assert before is one.report.view
+        assert not one.due(later + 1)
+        assert not one.changes(later + 1)
 
     @pytest.mark.parametrize("error", [NetworkError("no route"), ForbiddenError(403, "no")])
     def test_log(self, sentry: Sentry, publisher: RecordingPublisher, error: SentryError) -> None:

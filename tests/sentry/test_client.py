@@ -540,7 +540,7 @@ class TestTooManyProjects:
 
     def test_from_then_on(self, server: responses.RequestsMock, bench: Bench) -> None:
         """Later lists are read by pages without asking for more, and the log says so once."""
-        server.get(PROJECTS, status=504)
+        server.get(PROJECTS, status=400)
         for _ in range(3):
             server.get(PROJECTS, json=page(1))
         with capture_logs() as logs:
@@ -549,11 +549,21 @@ class TestTooManyProjects:
 
         (record,) = logs
         assert [ALL, PAGE, PAGE, PAGE] == queries(server)
-        assert ("acme", "server_error", "504") == (
+        assert ("acme", "bad_request", "400") == (
             record["organization"],
             record["reason"],
             record["error"],
         )
+
+    def test_passing_trouble(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """An error of the server's own may pass: the next list is asked for at once again."""
+        server.get(PROJECTS, status=504)
+        for _ in range(2):
+            server.get(PROJECTS, json=page(1))
+        for _ in range(2):
+            bench.client.projects()
+
+        assert [ALL, PAGE, ALL] == queries(server)
 
     def test_outage(self, server: responses.RequestsMock, bench: Bench) -> None:
         """A server that gives no page either tells nothing about the size of the list."""

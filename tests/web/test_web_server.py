@@ -3,6 +3,7 @@
 import http.client
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ import pytest
 import requests
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+from structlog.testing import capture_logs
 
 import exporter
 from exporter.web.app import make_app
@@ -308,6 +310,20 @@ class TestEnd:
             wait_until_closed(reader)
 
         assert [] == [record for record in caplog.records if record.levelname == "ERROR"]
+
+    def test_quiet_about_clients_that_break_off(self, serve: Serve) -> None:
+        """Clients that ask and are gone are no error, however many they are."""
+        server = serve(big_app(BigPages()))
+        with capture_logs() as logs:
+            for _ in range(20):
+                client = connect(server)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.sendall(REQUEST)
+                client.close()
+
+            assert "healthy\n" == scrape(server, "/-/healthy")
+
+        assert [] == logs
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     def test_signals_end_the_process_cleanly(self, number: signal.Signals) -> None:
