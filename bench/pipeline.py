@@ -24,8 +24,9 @@ from exporter.config import Config, loads
 from exporter.daemon import tune_interpreter
 from exporter.publish.own import OwnMetrics
 from exporter.publish.page import Page
+from exporter.sentry.answers import parse
 from exporter.sentry.projects import Project, ProjectList
-from exporter.sentry.stats import ROW_LIMIT, Question, parse
+from exporter.sentry.stats import ROW_LIMIT, Question
 
 RUNNING: Final = 1_790_000_000 // HOUR * HOUR
 """The hour that has begun at `NOW`."""

@@ -18,8 +18,9 @@ from exporter.collect.plan import Reply
 from exporter.config import Config
 from exporter.daemon import Exporter, clients
 from exporter.publish.own import OwnMetrics
+from exporter.sentry.answers import parse
 from exporter.sentry.projects import ProjectList
-from exporter.sentry.stats import Question, parse
+from exporter.sentry.stats import Question
 from exporter.simulator import SCALE_TOKEN
 
 LATENCY: Final = 0.05

@@ -20,8 +20,9 @@ from exporter.collect.rows import (
 )
 from exporter.collect.splitting import smaller
 from exporter.collect.subject import Subject
+from exporter.sentry.answers import ProjectsAnswer
 from exporter.sentry.errors import TooHeavyError
-from exporter.sentry.stats import ROW_LIMIT, ProjectsAnswer, Question
+from exporter.sentry.stats import ROW_LIMIT, Question
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from exporter.collect.plan import Plan, Reading, SeriesReply, together, weight
 from exporter.collect.rows import added
 from exporter.collect.splitting import smaller
 from exporter.collect.subject import Subject
+from exporter.sentry.answers import By, Group, SeriesAnswer
 from exporter.sentry.errors import TooHeavyError
-from exporter.sentry.stats import ROW_LIMIT, By, Group, Question, SeriesAnswer
+from exporter.sentry.stats import ROW_LIMIT, Question
 
 
 def read_series(subject: Subject, question: Question) -> Plan[dict[int, Reading]]:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from exporter.collect.rows import Rows
+from exporter.sentry.answers import By, ProjectsAnswer, SeriesAnswer
 from exporter.sentry.errors import TooHeavyError
-from exporter.sentry.stats import ROW_LIMIT, By, ProjectsAnswer, Question, SeriesAnswer
+from exporter.sentry.stats import ROW_LIMIT, Question
 
 SeriesReply = SeriesAnswer | TooHeavyError
 ProjectsReply = ProjectsAnswer | TooHeavyError

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 from exporter.categories import OUTCOMES
 from exporter.collect.plan import FILL, Reading, Reply
+from exporter.sentry.answers import SeriesAnswer
 from exporter.sentry.errors import TooHeavyError
-from exporter.sentry.stats import Question, SeriesAnswer
+from exporter.sentry.stats import Question
 
 
 def smaller(question: Question, reply: Reply, told: Reading | None = None) -> list[Question]:

@@ -13,9 +13,10 @@ from exporter.buckets import Window
 from exporter.categories import TAKEN_IN_BY
 from exporter.collect.rows import PartedRows, Series, joined
 from exporter.config import Query
+from exporter.sentry.answers import By, ProjectsAnswer, SeriesAnswer
 from exporter.sentry.errors import UnknownProjectError
 from exporter.sentry.projects import ProjectList
-from exporter.sentry.stats import By, ProjectsAnswer, Question, SeriesAnswer
+from exporter.sentry.stats import Question
 
 URL_BUDGET = 8192
 """Bytes that a request's URL may take: longer ones are refused by common proxies."""
@@ -101,11 +102,6 @@ class Subject:
                         rows[series] = rows.get(series, 0) + value
         return found
 
-    def _ask(self, groups: tuple[str, ...], window: Window, projects: tuple[int, ...]) -> Question:
-        return Question(
-            self.fields, groups, window, self.category, self.outcome, self.reason, projects
-        )
-
     def series(self, field: str, by: By) -> Series:
         """Return the series that a group belongs to, without project if the query is by project.
 
@@ -118,6 +114,11 @@ class Subject:
             by.outcome if "outcome" in grouped else _pinned(self.outcome),
             by.reason if "reason" in grouped else self.reason or "",
             0 if self.by_project or len(self.project) != 1 else self.project[0],
+        )
+
+    def _ask(self, groups: tuple[str, ...], window: Window, projects: tuple[int, ...]) -> Question:
+        return Question(
+            self.fields, groups, window, self.category, self.outcome, self.reason, projects
         )
 
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import requests
 import structlog
 
+from exporter.sentry.answers import Answer, parse
 from exporter.sentry.errors import (
     BadAnswerError,
     BadRequestError,
@@ -26,7 +27,7 @@ from exporter.sentry.errors import (
 from exporter.sentry.limits import Notice, TokenLimits, read_notice
 from exporter.sentry.projects import Project, ProjectList, next_cursor, parse_page
 from exporter.sentry.refusals import refusal
-from exporter.sentry.stats import Answer, Question, parse
+from exporter.sentry.stats import Question
 from exporter.sentry.transport import Reply, Transport
 from exporter.token import TokenSource
 

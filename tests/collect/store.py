@@ -7,15 +7,9 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 from exporter.collect.plan import Plan, Reply
+from exporter.sentry.answers import By, Group, ProjectsAnswer, SeriesAnswer
 from exporter.sentry.errors import TooHeavyError
-from exporter.sentry.stats import (
-    ROW_LIMIT,
-    By,
-    Group,
-    ProjectsAnswer,
-    Question,
-    SeriesAnswer,
-)
+from exporter.sentry.stats import ROW_LIMIT, Question
 
 T = TypeVar("T")
 

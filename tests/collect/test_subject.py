@@ -10,9 +10,10 @@ from exporter.buckets import Window
 from exporter.collect.rows import Series, added, between, difference, nonzero, sums
 from exporter.collect.subject import Subject, subject_of
 from exporter.config import Filter
+from exporter.sentry.answers import By, Group, ProjectsAnswer, SeriesAnswer
 from exporter.sentry.errors import UnknownProjectError
 from exporter.sentry.projects import ProjectList
-from exporter.sentry.stats import QUANTITY, TIMES_SEEN, By, Group, ProjectsAnswer, SeriesAnswer
+from exporter.sentry.stats import QUANTITY, TIMES_SEEN
 from tests.collect.polling import API, HOUR, NOON, WEB, listed, query, series
 
 TWO_HOURS = Window(NOON, NOON + 2 * HOUR, HOUR)

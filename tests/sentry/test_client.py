@@ -11,6 +11,7 @@ import responses
 from responses.registries import OrderedRegistry
 from structlog.testing import capture_logs
 
+from exporter.sentry.answers import SeriesAnswer, parse
 from exporter.sentry.client import PAGE_LIMIT, SentryClient, Upstream
 from exporter.sentry.errors import (
     BadAnswerError,
@@ -28,7 +29,6 @@ from exporter.sentry.errors import (
 )
 from exporter.sentry.limits import Allowance, TokenLimits
 from exporter.sentry.projects import Project
-from exporter.sentry.stats import SeriesAnswer, parse
 from exporter.sentry.transport import open_session
 from exporter.token import Secret, TokenLiteral
 from tests.sentry.fakes import TOKEN, FakeClock, FakeToken, RecordingMeter, body, group, question

@@ -10,18 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.buckets import Window
+from exporter.sentry.answers import By, Group, ProjectsAnswer, SeriesAnswer, parse
 from exporter.sentry.errors import BadAnswerError
-from exporter.sentry.stats import (
-    QUANTITY,
-    TIMES_SEEN,
-    By,
-    Group,
-    ProjectsAnswer,
-    Question,
-    SeriesAnswer,
-    iso,
-    parse,
-)
+from exporter.sentry.stats import QUANTITY, TIMES_SEEN, Question, iso
 from tests.sentry.fakes import HOUR, START, WINDOW, body, document, group, question
 
 ERROR = {"category": "error", "outcome": "accepted"}
