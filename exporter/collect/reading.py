@@ -57,8 +57,9 @@ def read_window(
         for start in reversed(window.buckets())
         if _moved(told[start], books.get(start), shown=start == finished)
     ]
-    now = _first_of(changed, finished, books)
-    filled = [start for start in now if nonzero(told[start].rows)]
+    silent = {start for start in changed if not nonzero(told[start].rows)}
+    now = _first_of(changed, silent, finished, books)
+    filled = [start for start in now if start not in silent]
     readings = yield from together(
         [
             read_projects(
@@ -97,10 +98,13 @@ def _moved(told: Reading, book: Book | None, *, shown: bool) -> bool:
     return shown and told.whole and not book.whole
 
 
-def _first_of(changed: list[int], finished: int, books: Mapping[int, Book]) -> list[int]:
+def _first_of(
+    changed: list[int], silent: set[int], finished: int, books: Mapping[int, Book]
+) -> list[int]:
     """Return what to read now of what has ``changed``, which begins with the newest.
 
-    After a gap that is just the newest buckets, so that they show at once.
+    After a gap that is just the newest buckets, so that they show at once. What is ``silent`` has
+    nothing to be read.
     """
     fresh = [start for start in changed if start >= finished]
     if finished not in books and fresh:
@@ -108,7 +112,9 @@ def _first_of(changed: list[int], finished: int, books: Mapping[int, Book]) -> l
     rows = len(books[finished].rows) if finished in books else 0
     most = max(_NEWEST, min(AT_ONCE, ROWS_AT_ONCE // max(rows, 1)))
     # What is shown comes first, then what was never read; the rest can wait for the last poll.
-    return sorted(changed, key=lambda start: (start != finished, start in books))[:most]
+    ordered = sorted(changed, key=lambda start: (start != finished, start in books))
+    later = [start for start in ordered if start not in silent][most:]
+    return [start for start in ordered if start not in later]
 
 
 def _remainder(book: Book | None) -> Rows:

@@ -141,6 +141,30 @@ class TestByProject:
         assert expected == len(read.found)
         assert (expected < 16) is read.backlog
 
+    def test_silent_backlog(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Hours in which nothing happened are no matter of size."""
+        monkeypatch.setattr(reading, "ROWS_AT_ONCE", 1)
+        store = Store(hourly(2))
+        books = kept(harvest(store, hours=18).found)
+
+        read = harvest(store, books, 18)
+
+        assert 16 == len(read.found)
+        assert not read.backlog
+
+    def test_running_hour_comes_last(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A backlog is not made longer by the running hour, which grows again and again."""
+        monkeypatch.setattr(reading, "ROWS_AT_ONCE", 1)
+        store = Store(hourly(5))
+        books = kept(harvest(store, hours=5).found)
+        store.rows = [*store.rows, row(5, bucket=NOON)]
+
+        read = harvest(store, books, 5)
+
+        assert NOON not in read.found
+        assert read.backlog
+        assert NOON in harvest(store, books | kept(read.found), 5).found
+
     def test_nothing_new(self) -> None:
         """Where nothing has changed, one question is all that is asked, and no bucket read."""
         store = Store(hourly(4))
