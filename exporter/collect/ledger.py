@@ -105,7 +105,10 @@ class Ledger:
         oldest = min(self.books)
         # A change that could not be taken over may have left places behind.
         self._lengthen()
-        return self._column(self.books[start].rows).filled(seen >= oldest for seen in self._seen)
+        column = self._column(self.books[start].rows)
+        if len(column) == len(self._table):
+            return column
+        return column.filled(seen >= oldest for seen in self._seen)
 
     def rise(self, now: float) -> None:
         """Let the counters rise that have been shown at 0 for long enough, for good."""

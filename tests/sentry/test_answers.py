@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.buckets import Window
-from exporter.sentry.answers import By, Group, ProjectsAnswer, SeriesAnswer, parse
+from exporter.sentry import answers
+from exporter.sentry.answers import Answer, By, Group, ProjectsAnswer, SeriesAnswer, parse
 from exporter.sentry.errors import BadAnswerError
 from exporter.sentry.stats import QUANTITY, TIMES_SEEN, Question, iso
 from tests.sentry.fakes import HOUR, START, WINDOW, body, document, group, question
@@ -147,6 +148,13 @@ class TestSeries:
 
 class TestTotals:
     """Answers to questions that group by project."""
+
+    @pytest.mark.parametrize("groups", [{}, "", None, 0])
+    def test_no_list(self, groups: object) -> None:
+        """Groups that are no list are not taken for none."""
+        sent = {**document(), "groups": groups}
+
+        assert "groups" == fault(json.dumps(sent), BY_PROJECT).path
 
     def test_without_series(self) -> None:
         """Neither intervals nor series are needed."""
@@ -376,6 +384,11 @@ def shown(label: Label, keys: Sequence[str]) -> By:
     return By(**{key: value for key, value in zip(By._fields, label, strict=True) if key in keys})
 
 
+def json_that_is_none(_body: bytes) -> Any:
+    """Refuse to read anything."""
+    raise ValueError
+
+
 def raw(by: By, keys: Sequence[str]) -> dict[str, Any]:
     """Return ``by`` as Sentry sends it."""
     return {key: getattr(by, key) for key in keys}
@@ -390,6 +403,17 @@ class TestProperties:
         outcome = self.attempt(sent, asked)
 
         assert outcome is None or outcome.path
+
+    @given(near_answers(), some_keys)
+    def test_columns_and_groups_agree(self, sent: dict[str, Any], keys: list[str]) -> None:
+        """A body by project is judged alike whether it is read by columns or group by group."""
+        asked = question(*keys, "project")
+        text = json.dumps({**sent, "start": iso(START), "end": iso(WINDOW.end)}).encode()
+        by_columns = self.judged(text, asked)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(answers, "from_json", json_that_is_none)
+
+            assert self.judged(text, asked) == by_columns
 
     @given(near_answers(), questions)
     def test_almost_answers(self, sent: dict[str, Any], asked: Question) -> None:
@@ -426,6 +450,14 @@ class TestProperties:
         ]
 
         assert expected == totals_of(body(*groups), question(*keys, "project"))
+
+    @staticmethod
+    def judged(sent: bytes, asked: Question) -> Answer | str:
+        """Return the answer, or where ``sent`` is wrong."""
+        try:
+            return parse(sent, asked)
+        except BadAnswerError as error:
+            return error.path
 
     @staticmethod
     def attempt(sent: bytes, asked: Question) -> BadAnswerError | None:
