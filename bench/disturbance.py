@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 from bench import our_server
 from bench.distribution import Distribution
@@ -20,7 +21,7 @@ def measure(sizes: Sizes) -> Iterator[Row]:
 def _measured(sizes: Sizes, *, compressed: bool) -> Row:
     with worker(our_server.serve_and_poll, sizes.disturbed, sizes.disturbances) as server:
         port = server.recv()
-        with Scraper(port, compressed=compressed) as scraper:
+        with closing(Scraper(port, compressed=compressed)) as scraper:
             scraper.scrape()
             during, rest = _scraped(server, scraper, sizes.disturbances)
     form = "gzip" if compressed else "text"

@@ -3,8 +3,7 @@
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 _BUFFER: Final = 1024 * 1024
 _END_OF_HEAD: Final = b"\r\n\r\n"
@@ -19,7 +18,7 @@ class Head:
 
 
 class Scraper:
-    """Scrapes ``/metrics`` on a port of this machine, always in the same form."""
+    """Scrapes ``/metrics`` on a port of this machine, always in the same form, until closed."""
 
     def __init__(self, port: int, *, compressed: bool) -> None:
         encoding = "gzip" if compressed else "identity"
@@ -31,17 +30,6 @@ class Scraper:
         self._raw = bytearray(_BUFFER)
         self._buffer = memoryview(self._raw)
         self._connection: socket.socket | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def scrape(self) -> int:
         """Read the page, and return its bytes on the wire, head excluded."""

@@ -4,7 +4,7 @@ import gzip
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -77,7 +77,7 @@ def _servers(series: int) -> Iterator[tuple[int, int]]:
 def _verify(port: int, series: int) -> None:
     """Make sure that what is compared is the same; raises ValueError if it is not."""
     for compressed in (False, True):
-        with Scraper(port, compressed=compressed) as scraper:
+        with closing(Scraper(port, compressed=compressed)) as scraper:
             page = scraper.page()
         served = served_series(gzip.decompress(page) if compressed else page)
         if served != series:
@@ -94,7 +94,7 @@ def _compared(
 ) -> tuple[Row, Scrapes]:
     with ExitStack() as stack:
         ours, against = (
-            stack.enter_context(Scraper(port, compressed=compressed)) for port in ports
+            stack.enter_context(closing(Scraper(port, compressed=compressed))) for port in ports
         )
         size = ours.scrape()
         seconds = in_turns(partial(timed, ours.scrape), partial(timed, against.scrape), count)
@@ -126,7 +126,7 @@ def _rate(port: int, seconds: float, *, compressed: bool) -> float:
 
     def scrape_on() -> None:
         count = 0
-        with Scraper(port, compressed=compressed) as scraper:
+        with closing(Scraper(port, compressed=compressed)) as scraper:
             while time.perf_counter() < began + seconds:
                 scraper.scrape()
                 count += 1

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -105,7 +106,7 @@ def _start(
 
 def _wait_for_data(port: int, deadline: float) -> None:
     wanted = f"\n{FAMILY}{{".encode()
-    with Scraper(port, compressed=False) as scraper:
+    with closing(Scraper(port, compressed=False)) as scraper:
         while wanted not in _page(scraper):
             if time.perf_counter() > deadline:
                 raise TimeoutError("no page with data")

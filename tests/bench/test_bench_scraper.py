@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -52,7 +52,7 @@ def serving(version: str) -> Iterator[tuple[int, type[Handler]]]:
 @pytest.mark.parametrize(("version", "connections"), [("HTTP/1.1", 1), ("HTTP/1.0", 3)])
 def test_a_connection_lives_as_long_as_the_server_keeps_it(version: str, connections: int) -> None:
     """Three scrapes bring three whole pages, over one connection where that can be."""
-    with serving(version) as (port, counting), Scraper(port, compressed=False) as scraper:
+    with serving(version) as (port, counting), closing(Scraper(port, compressed=False)) as scraper:
         sizes = [scraper.scrape(), scraper.scrape()]
         page = scraper.page()
 
