@@ -37,8 +37,8 @@ class _Commands(Mapping[str, click.Command]):
 def _module(name: str) -> ModuleType:
     """Import the module of a command.
 
-    Garbage is not looked for meanwhile: what imports make stays, and going through it again and
-    again takes almost a tenth of the time until a command can start.
+    Garbage is not looked for meanwhile: what imports make stays, and a command can start sooner if
+    nobody goes through it again and again.
     """
     gc.disable()
     try:

@@ -1,6 +1,7 @@
 """The page that Prometheus reads: immutable bodies, replaced whenever a report comes in."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from threading import Lock
 
 from exporter.collect.report import ProjectInfo, Report
@@ -81,7 +82,7 @@ class Page:
         for family in families.DATA_FAMILIES:
             pieces = [self._data[query].pieces.get(family.name) for query in queries]
             if any(pieces):
-                yield piece(header(family, openmetrics=openmetrics).encode())
+                yield _heading(family, openmetrics=openmetrics)
                 yield from (one for one in pieces if one is not None)
 
     def _samples(self) -> Mapping[Family, str]:
@@ -94,6 +95,11 @@ class Page:
                 for family in families.QUERY_FAMILIES
             },
         }
+
+
+@cache
+def _heading(family: Family, *, openmetrics: bool) -> Piece:
+    return piece(header(family, openmetrics=openmetrics).encode())
 
 
 def _blocks(samples: Mapping[Family, str], *, openmetrics: bool) -> bytes:

@@ -15,7 +15,7 @@ from exporter.publish.text import label_set, number
 from exporter.sentry.stats import TIMES_SEEN
 
 _LARGE: Final = 1 << 20
-"""Bytes from which on another thread pays."""
+"""Bytes of text from which on pieces are compressed side by side."""
 
 
 @dataclass(frozen=True, slots=True)
