@@ -19,6 +19,9 @@ LEVELS: Final = {
 }
 """What ``--log.level`` takes, as Prometheus names them."""
 
+_SPELLINGS: Final = {"warning": "warn", "critical": "error"}
+"""Levels of the standard library, as Prometheus's own programs log them."""
+
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -39,6 +42,12 @@ def _escape(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode("ascii")
 
 
+def _spell_level(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    level = event["level"]
+    event["level"] = _SPELLINGS.get(level, level)
+    return event
+
+
 _KEYS: Final = ("timestamp", "level", "event")
 
 FORMATS: Final[dict[str, tuple[Processor, ...]]] = {
@@ -53,6 +62,7 @@ FORMATS: Final[dict[str, tuple[Processor, ...]]] = {
 _SHARED: Final[tuple[Processor, ...]] = (
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
+    _spell_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,
 )

@@ -4,9 +4,12 @@ import gc
 import subprocess
 import sys
 
+import click
+import pytest
 from click.testing import CliRunner
 
 from exporter.cli import main
+from exporter.cli.options import logging_options
 
 NAMES = {"serve", "check", "once", "simulate", "demo"}
 
@@ -33,6 +36,37 @@ def test_other_names_are_no_commands() -> None:
 
     assert 2 == ended.exit_code
     assert "No such command 'serving'. Did you mean 'serve'?" in ended.stderr
+
+
+@pytest.mark.parametrize("written", ["warn", "warning"])
+def test_both_spellings_of_warn_are_one_level(written: str) -> None:
+    """``--log.level`` takes Prometheus's spelling and Python's, and passes on the former."""
+
+    @click.command
+    @logging_options
+    def shows(log_level: str, log_format: str) -> None:
+        click.echo(f"{log_level} {log_format}")
+
+    ended = CliRunner().invoke(shows, ["--log.level", written])
+
+    assert "warn logfmt\n" == ended.stdout
+
+
+@pytest.mark.parametrize("command", ["serve", "once", "demo"])
+def test_help_names_both_spellings_of_warn(command: str) -> None:
+    """The choice shows ``warn``, and the help says that ``warning`` is accepted too."""
+    shown = " ".join(CliRunner().invoke(main, [command, "--help"]).stdout.split())
+
+    assert "[debug|info|warn|error]" in shown
+    assert "warning is accepted for warn" in shown
+
+
+def test_other_levels_are_refused() -> None:
+    """Any other level is an error that names the levels there are."""
+    ended = CliRunner().invoke(main, ["serve", "--config.file", "f", "--log.level", "loud"])
+
+    assert 2 == ended.exit_code
+    assert "'loud' is not one of 'debug', 'info', 'warn', 'error', 'warning'" in ended.stderr
 
 
 def test_garbage_is_looked_for_afterwards() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -62,9 +63,9 @@ def test_times_are_utc(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("level", "expected"),
     [
-        ("debug", ["debug", "info", "warning", "error"]),
-        ("info", ["info", "warning", "error"]),
-        ("warn", ["warning", "error"]),
+        ("debug", ["debug", "info", "warn", "error"]),
+        ("info", ["info", "warn", "error"]),
+        ("warn", ["warn", "error"]),
         ("error", ["error"]),
     ],
 )
@@ -78,6 +79,20 @@ def test_levels(capsys: pytest.CaptureFixture[str], level: str, expected: list[s
 
     assert expected == [record["level"] for record in records if record["event"] == "ours"]
     assert expected == [record["level"] for record in records if record["event"] == "theirs"]
+
+
+@pytest.mark.parametrize("layout", sorted(log.FORMATS))
+def test_levels_are_spelled_as_the_flag_takes_them(
+    capsys: pytest.CaptureFixture[str], layout: str
+) -> None:
+    """Python's names for levels that Prometheus does not have never reach the log."""
+    log.configure("debug", layout)
+    for name in ("debug", "info", "warning", "error", "critical"):
+        logging.getLogger("library").log(getattr(logging, name.upper()), "theirs")
+        getattr(structlog.get_logger(), name)("ours")
+    printed = set(re.findall(r"""level["']?[=:] ?"?(\w+)""", capsys.readouterr().err))
+
+    assert set(log.LEVELS) == printed
 
 
 def test_libraries(capsys: pytest.CaptureFixture[str]) -> None:

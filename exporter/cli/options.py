@@ -40,12 +40,28 @@ config_file = option(
 )
 
 
+def _spelled_as_logged(_context: click.Context, _parameter: click.Parameter, level: str) -> str:
+    return "warn" if level == "warning" else level
+
+
+_log_format = option(
+    "--log.format",
+    type=click.Choice(tuple(log.FORMATS)),
+    default="logfmt",
+    show_default=True,
+    help="The format of log lines.",
+)
+_log_level = option(
+    "--log.level",
+    type=click.Choice((*log.LEVELS, "warning")),
+    callback=_spelled_as_logged,
+    metavar=f"[{'|'.join(log.LEVELS)}]",
+    default="info",
+    show_default=True,
+    help="Log this level and above; warning is accepted for warn.",
+)
+
+
 def logging_options(command: F) -> F:
-    """Add the flags about logging to ``command``, and see that they are heeded."""
-    for flag, values, default, text in (
-        ("--log.format", tuple(log.FORMATS), "logfmt", "How log lines look."),
-        ("--log.level", tuple(log.LEVELS), "info", "The least that is logged."),
-    ):
-        choice = click.Choice(values)
-        command = option(flag, type=choice, default=default, show_default=True, help=text)(command)
-    return command
+    """Add the flags about logging to ``command``, which then takes log_level and log_format."""
+    return _log_level(_log_format(command))
