@@ -67,6 +67,7 @@ def _with_defaults(entry: OrganizationEntry, defaults: SettingsEntry) -> Organiz
 def _organization(entry: OrganizationEntry, directory: Path) -> Organization:
     return Organization(
         slug=entry.slug,
+        name=entry.name or entry.slug,
         url=entry.url,
         token=_token_source(entry, directory),
         ca_file=directory / entry.ca_file if entry.ca_file else None,

@@ -33,7 +33,9 @@ _INTERVALS: Final = ("1h", "2h", "3h", "4h", "6h", "8h", "12h", "1d")
 _DEFAULT_QUERY: Final = {"name": "outcomes", "groupBy": ["category", "outcome", "reason"]}
 _SLUG: Final = "[a-zA-Z0-9_][a-zA-Z0-9_-]{0,99}"
 _SLUG_ALLOWED: Final = "a slug (letters, digits, _ and -) or a numeric id"
-_NAME: Final = "[a-zA-Z0-9_.:-]{1,64}"
+_ORGANIZATION_NAME: Final = "[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,99}"
+_ORGANIZATION_NAME_ALLOWED: Final = "1 to 100 letters, digits, _ . and -, not beginning with . or -"
+_QUERY_NAME: Final = "[a-zA-Z0-9_.:-]{1,64}"
 
 
 def _same(*names: str) -> dict[str, object]:
@@ -91,8 +93,8 @@ class FilterEntry(_Entry):
 class QueryEntry(_Entry):
     """One question, asked again and again."""
 
-    name: Annotated[str, text(_NAME, "1 to 64 letters, digits, _ . : and -", digits=True)] = _key(
-        "The label ``query`` of everything that this query publishes."
+    name: Annotated[str, text(_QUERY_NAME, "1 to 64 letters, digits, _ . : and -", digits=True)] = (
+        _key("The label ``query`` of everything that this query publishes.")
     )
     filter: FilterEntry = _key("Which rows to ask for; left out, all.", default={})
     field: Annotated[tuple[_Field, ...], OneOrMore()] = _key(
@@ -198,6 +200,13 @@ class OrganizationEntry(SettingsEntry):
 
     slug: Annotated[str, text(_SLUG, _SLUG_ALLOWED, digits=True)] = _key(
         "The slug, or the numeric id, which a change of the slug does not touch."
+    )
+    name: (
+        Annotated[str, text(_ORGANIZATION_NAME, _ORGANIZATION_NAME_ALLOWED, digits=True)] | None
+    ) = _key(
+        "The label ``organization`` of everything that is published of it, unique in this file; "
+        "left out, the slug.",
+        default=None,
     )
     queries: Annotated[tuple[QueryEntry, ...], Field(min_length=1)] = _key(
         "What to ask; left out, outcomes by category, outcome and reason.", default=[_DEFAULT_QUERY]

@@ -100,9 +100,8 @@ class Builder:
         for name, (key, value) in entries.items():
             mapping[name] = self._value(value, (*path, name), mark_of(key))
             if mapping[name] is None:
-                self._complain(
-                    (*path, name), key, "nothing stands here: give it a value, or leave the key out"
-                )
+                message = "has no value: give it one, or remove the key"
+                self._complain((*path, name), key, message)
         return mapping
 
     def _find_repeated_keys(self, node: yaml.Node, path: KeyPath, seen: set[int]) -> None:
@@ -122,9 +121,8 @@ class Builder:
                 self._complain(path, key, "a list or a mapping cannot be a key")
             elif key.value in first:
                 line = mark_of(first[key.value]).line
-                self._complain(
-                    (*path, key.value), key, f"this key stands twice, first on line {line}"
-                )
+                message = f"duplicate key, first used on line {line}"
+                self._complain((*path, key.value), key, message)
             else:
                 first[key.value] = key
 

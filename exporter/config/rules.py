@@ -1,9 +1,9 @@
-"""Errors that only show across the file: tokens, names and organizations that stand twice.
+"""Errors that only show across the file: tokens, and names that stand twice.
 
 They are looked for in the plain values, so that one wrong value elsewhere does not hide them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from exporter.config.models import TOKEN_KEYS
@@ -20,8 +20,10 @@ def across_the_file(document: Document) -> Iterator[Problem]:
         yield from _two_tokens(document, place)
     for place in places:
         yield from _no_token(document, place)
-        yield from _repeated(document, list(_entries(document, (*place, "queries"))), "name")
-    yield from _repeated(document, places, "slug")
+        queries = _entries(document, (*place, "queries"))
+        yield from _duplicate_names(document, ((*query, "name") for query in queries))
+    names = (_naming_key(document, place) for place in places)
+    yield from _duplicate_names(document, names, "; give one of them a name of its own")
 
 
 def _entries(document: Document, path: KeyPath) -> Iterator[KeyPath]:
@@ -50,11 +52,19 @@ def _no_token(document: Document, place: KeyPath) -> Iterator[Problem]:
         )
 
 
-def _repeated(document: Document, places: list[KeyPath], key: str) -> Iterator[Problem]:
+def _naming_key(document: Document, organization: KeyPath) -> KeyPath:
+    """Return the path of what names an organization: its name, or else its slug."""
+    name = (*organization, "name")
+    return name if name in document.marks else (*organization, "slug")
+
+
+def _duplicate_names(
+    document: Document, paths: Iterable[KeyPath], remedy: str = ""
+) -> Iterator[Problem]:
     first: dict[str, KeyPath] = {}
-    for path in ((*place, key) for place in places):
+    for path in paths:
         value = document.at(path)
         if isinstance(value, str | int) and first.setdefault(str(value), path) != path:
             line = document.mark(first[str(value)]).line
-            message = f"found {found(value)}, as on line {line}; allowed: a {key} of its own"
+            message = f"duplicate name {found(str(value))}, first used on line {line}{remedy}"
             yield document.problem(path, message)

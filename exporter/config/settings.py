@@ -42,7 +42,9 @@ class Organization:
     """An organization, how to reach it, and what to ask; times in seconds, sizes in bytes."""
 
     slug: str
-    """The slug, or the numeric id."""
+    """The slug, or the numeric id: what Sentry calls it. Two servers may have the same."""
+    name: str
+    """What the exporter calls it: the label ``organization``, unique in a configuration."""
     url: str
     """Without a slash at its end."""
     token: TokenSource

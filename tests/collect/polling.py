@@ -54,6 +54,7 @@ def organization(**settings: Any) -> Organization:
     """Return an organization as the configuration has it by default."""
     values: dict[str, Any] = {
         "slug": "acme",
+        "name": "acme",
         "url": "https://sentry.example",
         "token": TokenLiteral(Secret("opens-nothing")),
         "ca_file": None,

@@ -80,6 +80,7 @@ class TestDefaults:
         )
         acme = Organization(
             slug="acme",
+            name="acme",
             url="https://sentry.io",
             token=TokenEnvironment("SENTRY_TOKEN"),
             ca_file=None,
@@ -114,6 +115,7 @@ class TestDefaults:
         )
         acme = Organization(
             slug="acme",
+            name="acme",
             url="https://sentry.example/prefix",
             token=TokenFile(Path("/run/secrets/sentry-token")),
             ca_file=Path("/etc/ssl/private-ca.pem"),
@@ -154,6 +156,29 @@ class TestDefaults:
         text = f"defaults: {{{default}}}\norganizations: [{{slug: acme, {own}}}]"
 
         assert source == organization(text).token
+
+    def test_name_is_the_slug_unless_given(self) -> None:
+        """An organization is called by its slug, unless the file gives it a name."""
+        read = loads(
+            "defaults: {token_env: T}\n"
+            "organizations: [{slug: acme}, {slug: globex, name: Globex.EU}, {slug: 7, name: 8}]"
+        )
+
+        assert [("acme", "acme"), ("globex", "Globex.EU"), ("7", "8")] == [
+            (each.slug, each.name) for each in read.organizations
+        ]
+
+    def test_one_slug_on_two_servers(self) -> None:
+        """Organizations of two servers may have the same slug, if their names differ."""
+        read = loads(
+            "defaults: {token_env: T}\n"
+            "organizations:\n"
+            "  - {slug: acme}\n"
+            "  - {slug: acme, name: acme-own, url: https://sentry.example}\n"
+        )
+
+        assert ["acme", "acme-own"] == [each.name for each in read.organizations]
+        assert () == read.warnings
 
     def test_poll_interval_follows_the_interval(self) -> None:
         """Left out, the poll interval is the interval."""
