@@ -9,7 +9,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from exporter.categories import OUTCOMES, Unit, unit_of
-from exporter.config.access import address, file_path, token_literal, variable_name
+from exporter.config.access import file_path, token_literal, variable_name
+from exporter.config.address import address
 from exporter.config.kinds import (
     OneOrMore,
     boolean,
@@ -21,9 +22,10 @@ from exporter.config.kinds import (
     refusal,
     seconds,
     size,
-    text,
     whole_number,
 )
+from exporter.config.names import organization_name, organization_slug, project, query_name
+from exporter.config.secrets import guarded
 from exporter.sentry.stats import QUANTITY, TIMES_SEEN
 from exporter.token import Secret
 
@@ -31,11 +33,6 @@ TOKEN_KEYS: Final = ("token_file", "token_env", "token")
 
 _INTERVALS: Final = ("1h", "2h", "3h", "4h", "6h", "8h", "12h", "1d")
 _DEFAULT_QUERY: Final = {"name": "outcomes", "groupBy": ["category", "outcome", "reason"]}
-_SLUG: Final = "[a-zA-Z0-9_][a-zA-Z0-9_-]{0,99}"
-_SLUG_ALLOWED: Final = "a slug (letters, digits, _ and -) or a numeric id"
-_ORGANIZATION_NAME: Final = "[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,99}"
-_ORGANIZATION_NAME_ALLOWED: Final = "1 to 100 letters, digits, _ . and -, not beginning with . or -"
-_QUERY_NAME: Final = "[a-zA-Z0-9_.:-]{1,64}"
 
 
 def _same(*names: str) -> dict[str, object]:
@@ -44,9 +41,13 @@ def _same(*names: str) -> dict[str, object]:
 
 _Interval = Annotated[int, one_of({written: seconds(written) for written in _INTERVALS})]
 _Outcome = Annotated[str, one_of(_same(*OUTCOMES), any_case=True)]
-_Category = Annotated[str, line(200, "the name of a category, such as error or transaction")]
-_Reason = Annotated[str, line(200, "one reason in Sentry's words, such as key_quota or none")]
-_Project = Annotated[str, text(_SLUG, _SLUG_ALLOWED, digits=True)]
+_Category = Annotated[
+    str, guarded(line(200, "the name of a category, such as error or transaction"))
+]
+_Reason = Annotated[
+    str, guarded(line(200, "one reason in Sentry's words, such as key_quota or none"))
+]
+_Project = Annotated[str, project()]
 _Dimension = Annotated[str, one_of(_same("outcome", "category", "reason", "project"))]
 _Field = Annotated[str, one_of(_same(QUANTITY, TIMES_SEEN))]
 
@@ -93,8 +94,8 @@ class FilterEntry(_Entry):
 class QueryEntry(_Entry):
     """One question, asked again and again."""
 
-    name: Annotated[str, text(_QUERY_NAME, "1 to 64 letters, digits, _ . : and -", digits=True)] = (
-        _key("The label ``query`` of everything that this query publishes.")
+    name: Annotated[str, query_name()] = _key(
+        "The label ``query`` of everything that this query publishes."
     )
     filter: FilterEntry = _key("Which rows to ask for; left out, all.", default={})
     field: Annotated[tuple[_Field, ...], OneOrMore()] = _key(
@@ -198,12 +199,10 @@ class SettingsEntry(_Entry):
 class OrganizationEntry(SettingsEntry):
     """An organization, its own settings, and what to ask about it."""
 
-    slug: Annotated[str, text(_SLUG, _SLUG_ALLOWED, digits=True)] = _key(
+    slug: Annotated[str, organization_slug()] = _key(
         "The slug, or the numeric id, which a change of the slug does not touch."
     )
-    name: (
-        Annotated[str, text(_ORGANIZATION_NAME, _ORGANIZATION_NAME_ALLOWED, digits=True)] | None
-    ) = _key(
+    name: Annotated[str, organization_name()] | None = _key(
         "The label ``organization`` of everything that is published of it, unique in this file; "
         "left out, the slug.",
         default=None,

@@ -13,6 +13,10 @@ KeyPath = tuple[str | int, ...]
 """The way to a value: keys and, within lists, positions from 0."""
 
 HIDING_KEY: Final = "token"
+KEY: Final = re.compile(r"\b[0-9a-fA-F]{32}\b")
+"""The keys of DSNs, and the keys of Sentry's first API."""
+USER: Final = re.compile(r"//\S*@")
+"""User name and password in a URL."""
 _LONGEST: Final = 40
 _PLAIN_KEY: Final = re.compile(r"[\w-]+")
 
@@ -59,11 +63,11 @@ def dotted(path: KeyPath) -> str:
     if HIDING_KEY in path:
         path = path[: path.index(HIDING_KEY) + 1]
     parts = (f"[{part}]" if isinstance(part, int) else f".{_key(part)}" for part in path)
-    return redact("".join(parts)).removeprefix(".")
+    return masked("".join(parts)).removeprefix(".")
 
 
 def found(value: object) -> str:
-    """Return ``value`` in a few words for a message: shortened, tokens masked."""
+    """Return ``value`` in a few words for a message: shortened, secrets masked."""
     match value:
         case None:
             return "nothing"
@@ -86,12 +90,17 @@ def near(name: str, names: Iterable[str]) -> str:
     return f" (did you mean {' or '.join(by_lower[match] for match in close)}?)" if close else ""
 
 
+def masked(text: str) -> str:
+    """Return ``text`` without tokens, keys, user names and passwords."""
+    return USER.sub("//***@", KEY.sub("<secret>", redact(text)))
+
+
 def _key(key: str) -> str:
     return key if _PLAIN_KEY.fullmatch(key) else _quoted(key)
 
 
 def _quoted(text: str) -> str:
-    quoted = json.dumps(_shortened(redact(text)), ensure_ascii=False)
+    quoted = json.dumps(_shortened(masked(text)), ensure_ascii=False)
     return quoted.encode("utf-8", "backslashreplace").decode()
 
 

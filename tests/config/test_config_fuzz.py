@@ -26,6 +26,15 @@ WORDS = [
     "https://a",
 ]
 MARKER = "Zq7"
+SECRETS = [
+    "sntryu_0123456789abcdef",
+    "0123456789abcdef" * 2,
+    "0123456789abcdef" * 4,
+    "https://0123456789abcdef@sentry.example",
+    "https://public:0123456789abcdef/@sentry.example/organizations/acme/",
+    "https://0123456789abcdef0123456789abcdef@o1.ingest.sentry.io/1",
+]
+"""Tokens, keys, URLs with a password, DSNs."""
 
 scalars = (
     st.none()
@@ -102,6 +111,36 @@ def test_any_slip_of_the_keyboard(data: st.DataObject) -> None:
 def test_any_structure(value: Any) -> None:
     """Any document at all is read or refused, and the answer can be printed."""
     outcome(yaml.safe_dump(value, allow_unicode=True)).encode()
+
+
+@given(
+    st.sampled_from(SECRETS),
+    st.sampled_from(["defaults", "organizations", "queries", "filter"]),
+    st.sampled_from(KEYS),
+    st.sampled_from(["{}", " {} ", "[{}]", "[{{a: {}}}]"]),
+)
+def test_secret_in_a_wrong_place_is_never_shown(
+    secret: str, mapping: str, key: str, written: str
+) -> None:
+    """A secret pasted as the value of any key is in no message, and no repr of a configuration."""
+    lines = {
+        "defaults": "url: https://a.example",
+        "organizations": "slug: acme, token_env: T",
+        "queries": "name: q, groupBy: [category]",
+        "filter": "outcome: accepted",
+    }
+    planted = f"{key}: {written.format(secret)}"
+    lines[mapping] = ", ".join(
+        [planted, *(pair for pair in lines[mapping].split(", ") if not pair.startswith(f"{key}:"))]
+    )
+    told = outcome(
+        f"defaults: {{{lines['defaults']}}}\n"
+        f"organizations: [{{{lines['organizations']}, queries: "
+        f"[{{{lines['queries']}, filter: {{{lines['filter']}}}}}]}}]"
+    )
+
+    assert secret not in told
+    assert "0123456789abcdef" not in told
 
 
 @given(files, secrets, st.data())
