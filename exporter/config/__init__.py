@@ -7,6 +7,7 @@ from exporter.config.json_schema import schema
 from exporter.config.loading import load, loads
 from exporter.config.problems import ConfigError, Problem
 from exporter.config.settings import Config, Filter, Organization, Query
+from exporter.config.teams import Teams
 
 __all__ = [
     "Config",
@@ -15,6 +16,7 @@ __all__ = [
     "Organization",
     "Problem",
     "Query",
+    "Teams",
     "load",
     "loads",
     "schema",

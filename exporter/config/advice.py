@@ -1,6 +1,7 @@
 """What is allowed in a configuration, and still worth a warning."""
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -8,8 +9,10 @@ from exporter.categories import KNOWN_CATEGORIES
 from exporter.config.kinds import in_units
 from exporter.config.models import FileEntry, SettingsEntry
 from exporter.config.problems import KeyPath, Problem, found, near
+from exporter.config.rules import owned_projects
 from exporter.config.settings import Organization
 from exporter.config.source import Document
+from exporter.config.teams import is_pattern
 from exporter.loopback import is_loopback
 
 _CATEGORIES: Final = (*KNOWN_CATEGORIES, "user_report_v2")
@@ -26,6 +29,7 @@ def advice(
     for at, entry in enumerate(file.organizations):
         yield from _access(document, ("organizations", at), entry)
         yield from _short_age(document, ("organizations", at, "queries"), organizations[at])
+        yield from _overshadowed(document, ("organizations", at, "teams"))
         for position in range(len(entry.queries)):
             query = ("organizations", at, "queries", position)
             yield from _unknown_categories(document, (*query, "filter", "category"))
@@ -56,6 +60,29 @@ def _short_age(
                 f"of the query {query.name}: its data is kept for "
                 f"{in_units(2 * query.poll_interval)}",
             )
+
+
+def _overshadowed(document: Document, teams: KeyPath) -> Iterator[Problem]:
+    """Tell of projects and patterns that come too late: a team before has all that they name."""
+    patterns: list[tuple[str, KeyPath, str]] = []
+    for team, path, written in owned_projects(document, teams):
+        for owner, place, pattern in patterns:
+            if owner != team and (pattern == written or _covers(pattern, written)):
+                line = document.mark(place).line
+                yield document.problem(
+                    path,
+                    f"{found(written)} never counts here: the team {found(owner)} comes first, "
+                    f"and has it by {found(pattern)} on line {line}",
+                )
+                break
+        if is_pattern(written):
+            patterns.append((team, path, written))
+
+
+def _covers(pattern: str, written: str) -> bool:
+    """Tell whether ``pattern`` has the one project that is ``written`` by its slug."""
+    named = not is_pattern(written) and not written.isdigit()
+    return named and fnmatchcase(written, pattern)
 
 
 def _unknown_categories(document: Document, path: KeyPath) -> Iterator[Problem]:

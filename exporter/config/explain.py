@@ -29,12 +29,19 @@ _MODELS: Final[Mapping[str, type[BaseModel]]] = MappingProxyType(
 """The model of what stands under a key, or of each entry of the list there."""
 
 
+_SHAPES: Final = MappingProxyType(
+    {"dict_type": "a mapping of teams to their projects", "tuple_type": "a list"}
+)
+_KEY_ITSELF: Final = ("[key]",)
+"""What pydantic puts at the end of a path that leads to a key, and not to what is under it."""
+
+
 def explained(document: Document, error: ValidationError) -> Iterator[Problem]:
     """Yield a problem for each thing that is wrong with the document's value."""
     for details in error.errors(include_url=False):
         if not _already_told(details):
             path = details["loc"]
-            place = path[:-1] if details["type"] == "missing" else path
+            place = path[:-1] if details["type"] == "missing" or path[-1:] == _KEY_ITSELF else path
             yield document.problem(place, _message(details))
 
 
@@ -64,8 +71,8 @@ def _message(details: ErrorDetails) -> str:
             return f"found an unknown key{near(str(path[-1]), keys)}; allowed: {', '.join(keys)}"
         case "model_type":
             return f"found {found(value)}; allowed: a mapping of {', '.join(_keys(path))}"
-        case "tuple_type":
-            return f"found {found(value)}; allowed: a list"
+        case "dict_type" | "tuple_type" as shape:
+            return f"found {found(value)}; allowed: {_SHAPES[shape]}"
         case "too_short":
             return "found an empty list; allowed: at least one entry"
         case _:

@@ -206,6 +206,8 @@ def _text_schema(pattern: str) -> dict[str, object]:
 
 
 def _as_list(value: object) -> object:
+    if value is None:
+        raise refusal("found nothing; allowed: at least one value, or no such key at all")
     if value == []:
         raise refusal("found an empty list; allowed: at least one value, or no such key at all")
     return value if isinstance(value, list | tuple) else [value]

@@ -18,6 +18,7 @@ from exporter.config.problems import ConfigError, Problem, in_order
 from exporter.config.rules import across_the_file
 from exporter.config.settings import Config, Filter, Organization, Query
 from exporter.config.source import Document, parse, read
+from exporter.config.teams import Teams
 from exporter.token import TokenEnvironment, TokenFile, TokenLiteral, TokenSource
 
 
@@ -79,6 +80,7 @@ def _organization(entry: OrganizationEntry, directory: Path) -> Organization:
         max_age=entry.max_age,
         project_label=entry.project_label,
         queries=tuple(_query(query) for query in entry.queries),
+        teams=Teams(tuple(entry.teams.items())),
     )
 
 

@@ -24,7 +24,13 @@ from exporter.config.kinds import (
     size,
     whole_number,
 )
-from exporter.config.names import organization_name, organization_slug, project, query_name
+from exporter.config.names import (
+    organization_name,
+    organization_slug,
+    project,
+    project_or_pattern,
+    query_name,
+)
 from exporter.config.secrets import guarded
 from exporter.sentry.stats import QUANTITY, TIMES_SEEN
 from exporter.token import Secret
@@ -47,6 +53,8 @@ _Category = Annotated[
 _Reason = Annotated[
     str, guarded(line(200, "one reason in Sentry's words, such as key_quota or none"))
 ]
+_Team = Annotated[str, guarded(line(100, "the name of a team, of 1 to 100 characters"))]
+_OwnedProject = Annotated[str, project_or_pattern()]
 _Project = Annotated[str, project()]
 _Dimension = Annotated[str, one_of(_same("outcome", "category", "reason", "project"))]
 _Field = Annotated[str, one_of(_same(QUANTITY, TIMES_SEEN))]
@@ -206,6 +214,11 @@ class OrganizationEntry(SettingsEntry):
         "The label ``organization`` of everything that is published of it, unique in this file; "
         "left out, the slug.",
         default=None,
+    )
+    teams: dict[_Team, Annotated[tuple[_OwnedProject, ...], OneOrMore()]] = _key(
+        "Teams, and the projects that each owns: slugs, numeric ids, or patterns such as "
+        "billing-*. The first team that has a project owns it.",
+        default={},
     )
     queries: Annotated[tuple[QueryEntry, ...], Field(min_length=1)] = _key(
         "What to ask; left out, outcomes by category, outcome and reason.", default=[_DEFAULT_QUERY]

@@ -8,8 +8,10 @@ from typing import Any, Final
 from exporter.config.kinds import Kind, refusal, text
 from exporter.config.problems import found
 from exporter.config.secrets import guarded
+from exporter.config.teams import is_pattern
 
 _SLUG: Final = "[a-z0-9_][a-z0-9_-]{0,99}"
+_PATTERN: Final = r"(?:[a-z0-9_*?-]|\[!?[a-z0-9_-]+\]){1,200}"
 _DISPLAYED: Final = re.compile("[A-Za-z0-9_][A-Za-z0-9 _.&-]*")
 """What a name looks like from which Sentry makes a slug."""
 _ORGANIZATION_IN_URL: Final = re.compile(
@@ -35,12 +37,17 @@ def project() -> Kind:
     def hint(value: str) -> str | None:
         if value in ("-1", "*", "all"):
             return f"found {found(value)}; to have all projects, remove the key"
-        behind = _BEHIND_ORGANIZATION.fullmatch(value)
-        if behind is not None:
-            return f"found {found(value)}; write the project alone: {behind[1]}"
-        return _slug_in_url(_PROJECT_IN_URL, value)
+        if is_pattern(value):
+            return f"found {found(value)}, but Sentry has no patterns here; write whole slugs"
+        return _project_hint(value)
 
     return _slug_or_id(hint)
+
+
+def project_or_pattern() -> Kind:
+    """Return the kind of projects' slugs and ids, and of shell-style patterns for slugs."""
+    allowed = "a project's slug, its numeric id, or a pattern for slugs such as billing-*"
+    return _hinting(_project_hint, text(_PATTERN, allowed, digits=True))
 
 
 def organization_name() -> Kind:
@@ -57,7 +64,11 @@ def query_name() -> Kind:
 
 def _slug_or_id(hint: Callable[[str], str | None]) -> Kind:
     allowed = "a slug (lower-case letters, digits, _ and -) or a numeric id"
-    kind = text(_SLUG, allowed, digits=True)
+    return _hinting(hint, text(_SLUG, allowed, digits=True))
+
+
+def _hinting(hint: Callable[[str], str | None], kind: Kind) -> Kind:
+    """Return ``kind`` with what ``hint`` says of a text in place of its own refusal."""
 
     def read(value: Any) -> object:
         written = str(value) if type(value) is int else value
@@ -68,6 +79,13 @@ def _slug_or_id(hint: Callable[[str], str | None]) -> Kind:
         return kind.read(value)
 
     return guarded(replace(kind, read=read))
+
+
+def _project_hint(value: str) -> str | None:
+    behind = _BEHIND_ORGANIZATION.fullmatch(value)
+    if behind is not None:
+        return f"found {found(value)}; write the project alone: {behind[1]}"
+    return _slug_in_url(_PROJECT_IN_URL, value)
 
 
 def _slug_in_url(pattern: re.Pattern[str], value: str) -> str | None:

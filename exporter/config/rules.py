@@ -9,6 +9,7 @@ from typing import Final
 from exporter.config.models import TOKEN_KEYS
 from exporter.config.problems import KeyPath, Problem, found
 from exporter.config.source import Document
+from exporter.config.teams import is_pattern
 
 _ONE_OF_THEM: Final = "exactly one of token_file, token_env and token"
 
@@ -22,6 +23,7 @@ def across_the_file(document: Document) -> Iterator[Problem]:
         yield from _no_token(document, place)
         queries = _entries(document, (*place, "queries"))
         yield from _duplicate_names(document, ((*query, "name") for query in queries))
+        yield from _two_teams(document, (*place, "teams"))
     names = (_naming_key(document, place) for place in places)
     yield from _duplicate_names(document, names, "; give one of them a name of its own")
 
@@ -50,6 +52,32 @@ def _no_token(document: Document, place: KeyPath) -> Iterator[Problem]:
         yield document.problem(
             place, f"found no token; allowed: {_ONE_OF_THEM}, here or under defaults"
         )
+
+
+def _two_teams(document: Document, teams: KeyPath) -> Iterator[Problem]:
+    """Complain of a project that is named outright, and not by a pattern, under two teams."""
+    first: dict[str, tuple[str, KeyPath]] = {}
+    for team, path, project in owned_projects(document, teams):
+        if is_pattern(project):
+            continue
+        owner, place = first.setdefault(project, (team, path))
+        if owner != team:
+            yield document.problem(
+                path,
+                f"duplicate project {found(project)}, first used on line "
+                f"{document.mark(place).line}, under the team {found(owner)}; a project has one",
+            )
+
+
+def owned_projects(document: Document, teams: KeyPath) -> Iterator[tuple[str, KeyPath, str]]:
+    """Yield each project or pattern under ``teams``: its team, its path, and what is written."""
+    written = document.at(teams)
+    for team, listed in written.items() if isinstance(written, dict) else ():
+        several = isinstance(listed, list)
+        for at, project in enumerate(listed if several else [listed]):
+            path = (*teams, team, at) if several else (*teams, team)
+            if isinstance(project, str | int):
+                yield team, path, str(project)
 
 
 def _naming_key(document: Document, organization: KeyPath) -> KeyPath:

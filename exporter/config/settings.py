@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from exporter.config.problems import Problem
+from exporter.config.teams import Teams
 from exporter.token import TokenSource
+
+_NO_TEAMS: Final = Teams()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ class Organization:
     max_age: int
     project_label: Literal["slug", "id"]
     queries: tuple[Query, ...]
+    teams: Teams = _NO_TEAMS
+    """Who owns which projects, as far as the file says it."""
 
 
 @dataclass(frozen=True, slots=True)

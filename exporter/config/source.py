@@ -1,16 +1,19 @@
 """The file as it is written: its values, and for each of them the line it stands on."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 from yaml.reader import ReaderError
 
 from exporter.config.nodes import LARGEST, Builder, Loader, Mark, TooLargeError
-from exporter.config.problems import ConfigError, KeyPath, Problem, dotted
-from exporter.token import redact
+from exporter.config.problems import ConfigError, KeyPath, Problem, dotted, masked
+
+_UNQUOTED: Final = re.compile(r"\balias\b|character '([@`%])' that cannot start")
+"""In PyYAML's messages: a text without quotes that is taken for something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,10 @@ def _reason(error: yaml.MarkedYAMLError, text: str) -> str:
     if line is not None and _indented_by_tab(text.splitlines(), line):
         return "not valid YAML: a tab stands in the indentation, where only spaces may"
     parts = (error.context, error.problem)
-    return redact(f"not valid YAML: {', '.join(part for part in parts if part)}")
+    reason = ", ".join(part for part in parts if part)
+    unquoted = _UNQUOTED.search(reason)
+    hint = f"; a text that begins with {unquoted[1] or '*'} needs quotes" if unquoted else ""
+    return masked(f"not valid YAML: {reason}{hint}")
 
 
 def _indented_by_tab(lines: list[str], line: int) -> bool:

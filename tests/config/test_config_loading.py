@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import Config, ConfigError, Filter, Organization, Query, load, loads
+from exporter.config import Config, ConfigError, Filter, Organization, Query, Teams, load, loads
 from exporter.token import Secret, TokenEnvironment, TokenFile, TokenLiteral
 
 ROOT = Path(__file__).parents[2]
@@ -350,6 +350,48 @@ class TestWarnings:
         )
 
         assert warnings(text) == []
+
+
+class TestTeams:
+    """Who owns which projects."""
+
+    def test_teams_are_read_in_the_order_of_the_file(self) -> None:
+        """A team has a list of projects, or one; each once, ids as text."""
+        acme = organization(
+            "organizations: [{slug: acme, token_env: T, teams: "
+            "{payments: [checkout, 'billing-*', checkout], 7: 4505123, 'Team A': ['[a-c]?-web']}}]"
+        )
+
+        assert acme.teams == Teams(
+            (
+                ("payments", ("checkout", "billing-*")),
+                ("7", ("4505123",)),
+                ("Team A", ("[a-c]?-web",)),
+            )
+        )
+
+    @pytest.mark.parametrize("teams", ["", ", teams: {}"])
+    def test_no_teams(self, teams: str) -> None:
+        """Without teams nobody owns anything."""
+        acme = organization(f"organizations: [{{slug: acme, token_env: T{teams}}}]")
+
+        assert Teams() == acme.teams
+
+    def test_what_comes_too_late(self) -> None:
+        """A project or a pattern that a team before has wholly is warned of."""
+        text = (
+            "organizations: [{slug: acme, token_env: T, teams: "
+            "{payments: ['billing-*', 4505123], platform: [billing-web, 'billing-*', web, '45*']}}]"
+        )
+        comes_first = (
+            'never counts here: the team "payments" comes first, '
+            'and has it by "billing-*" on line 1'
+        )
+
+        assert [
+            f'organizations[0].teams.platform[0]: "billing-web" {comes_first}',
+            f'organizations[0].teams.platform[1]: "billing-*" {comes_first}',
+        ] == warnings(text)
 
 
 def test_example_is_good() -> None:
