@@ -11,6 +11,8 @@ from typing import Final
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from exporter.token import redact
+
 LEVELS: Final = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -46,6 +48,11 @@ def _spell_level(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
     level = event["level"]
     event["level"] = _SPELLINGS.get(level, level)
     return event
+
+
+def _redacted(_logger: WrappedLogger, _method: str, line: str) -> str:
+    """Mask secrets in the whole line: values, tracebacks, and what libraries have to say."""
+    return redact(line)
 
 
 _KEYS: Final = ("timestamp", "level", "event")
@@ -97,6 +104,7 @@ def _handler(renderers: tuple[Processor, ...]) -> logging.Handler:
             processors=(
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 *renderers,
+                _redacted,  # type: ignore[arg-type]  # a renderer's line, not an event
             ),
         )
     )

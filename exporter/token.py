@@ -2,9 +2,12 @@
 
 import os
 import re
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn, Protocol, Self
+from urllib.parse import unquote
+from urllib.request import getproxies_environment
 
 from exporter.sentry.errors import TokenError
 
@@ -12,6 +15,18 @@ _MASK: Final = "<secret>"
 _SIZE_LIMIT: Final = 64 * 1024
 _LOOKS_LIKE_TOKEN: Final = re.compile(r"sntry[^\s\"',]*|\b[0-9a-f]{64}\b", re.IGNORECASE)
 _HEADER_SAFE: Final = re.compile(r"[\x21-\x7e]+")
+# To the last @: a password may hold slashes and more of them, and no URL's end is certain.
+_USER_INFO: Final = re.compile(r"//\S*@")
+_SCHEME: Final = re.compile(r"(?:(?:[a-z][a-z0-9+.-]*:)?/+)?", re.IGNORECASE)
+_SHORTEST_PASSWORD: Final = 4
+"""Characters; masking shorter ones wherever they occur would leave no text readable."""
+
+_ASSIGNMENT: Final = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)(\s*=\s*|:\s+)(?!=*$)")
+_PLACEHOLDER: Final = re.compile(r"\$\{[^{}]*\}|\$[A-Za-z_][A-Za-z0-9_]*|\$\(.*\)|\{\{.*\}\}")
+_AUTHORIZATION: Final = re.compile(
+    r"(?:authorization:\s*)?(bearer|basic|token)\s+\S", re.IGNORECASE
+)
+_QUOTES: Final = "\"'`"
 _CANNOT_READ_STATS: Final = (
     "is an organization auth token (sntrys_…), and those cannot read stats: create an internal "
     "integration with the permission Organization: Read, and use its token"
@@ -58,6 +73,9 @@ class TokenSource(Protocol):
     def describe(self) -> str:
         """Return the place as the configuration names it, never the token."""
 
+    def fingerprint(self) -> Hashable:
+        """Return what differs once another token may be there; cheap, never secret, no errors."""
+
 
 @dataclass(frozen=True, slots=True)
 class TokenFile:
@@ -80,6 +98,10 @@ class TokenFile:
         """Return ``token_file`` and the path."""
         return f"token_file {self.path}"
 
+    def fingerprint(self) -> Hashable:
+        """Return what changes when the file does."""
+        return file_fingerprint(self.path)
+
 
 @dataclass(frozen=True, slots=True)
 class TokenEnvironment:
@@ -98,6 +120,10 @@ class TokenEnvironment:
         """Return ``token_env`` and the variable's name."""
         return f"token_env {self.variable}"
 
+    def fingerprint(self) -> Hashable:
+        """Return a constant: nobody changes the environment of a running process."""
+        return self.variable
+
 
 @dataclass(frozen=True, slots=True)
 class TokenLiteral:
@@ -113,11 +139,21 @@ class TokenLiteral:
         """Return ``token``, and nothing of it."""
         return "token"
 
+    def fingerprint(self) -> Hashable:
+        """Return a constant: another token in the configuration is another source."""
+        return "token"
+
 
 def flaw(token: str) -> str | None:
-    """Return what makes ``token`` unusable, to be read after its place's name, or None."""
+    """Return what makes ``token`` unusable, to be read after its place's name, or None.
+
+    Nothing of the token is in it.
+    """
     if not token:
         return "is empty"
+    wrapped = _wrapping(token)
+    if wrapped is not None:
+        return wrapped
     if len(token.splitlines()) > 1:
         return "holds more than one line"
     if not _HEADER_SAFE.fullmatch(token):
@@ -127,9 +163,71 @@ def flaw(token: str) -> str | None:
     return None
 
 
+def holds_token(text: str) -> bool:
+    """Return whether ``text`` has something in it that looks like a token of Sentry's."""
+    return _LOOKS_LIKE_TOKEN.search(text) is not None
+
+
 def redact(text: str) -> str:
-    """Return ``text`` with everything that looks like a token of Sentry's masked."""
-    return _LOOKS_LIKE_TOKEN.sub(_MASK, text)
+    """Return ``text`` without secrets: tokens of Sentry's, and what URLs have before their host.
+
+    That is everything between ``//`` and ``@``, and the user names and passwords of the proxies
+    that the environment names, wherever they stand.
+    """
+    masked = _LOOKS_LIKE_TOKEN.sub(_MASK, text)
+    for credentials in _proxy_credentials():
+        masked = masked.replace(credentials, "***")
+    return _USER_INFO.sub("//***@", masked)
+
+
+def file_fingerprint(path: Path) -> Hashable:
+    """Return what changes when the file at ``path`` is written, replaced or removed.
+
+    Its content is not read. Never raises.
+    """
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return "missing"
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _wrapping(token: str) -> str | None:
+    """Return what stands in the place of a token or around it, None if nothing does."""
+    if _PLACEHOLDER.fullmatch(token):
+        name = f" {token}" if token.strip("${}").isidentifier() else ""
+        return f"holds the placeholder{name}, which nothing has replaced: the token belongs in it"
+    if token[0] in "{[":
+        return "holds JSON: only the token itself belongs in it"
+    return None if len(token.splitlines()) > 1 else _surroundings(token)
+
+
+def _surroundings(token: str) -> str | None:
+    """Return what is around the token in a line that also holds what does not belong to it."""
+    scheme, assignment = _AUTHORIZATION.match(token), _ASSIGNMENT.match(token)
+    if scheme is not None:
+        return f"holds the word {scheme[1]} before the token: only the token belongs in it"
+    if assignment is not None:
+        return f"holds {_shown_name(assignment)}…: only the value belongs in it"
+    if token[0] in _QUOTES or token[-1] in _QUOTES:
+        return "holds quotes around the token: only what is between them belongs in it"
+    return None
+
+
+def _shown_name(assignment: re.Match[str]) -> str:
+    """Return the name of an assignment with its sign, unless the name itself may be secret."""
+    name, sign = assignment[1], assignment[2].strip()
+    plain = "token" in name.lower() or name.isupper()
+    return f"{name if plain and not holds_token(name) else 'a name, then '}{sign}"
+
+
+def _proxy_credentials() -> Iterator[str]:
+    """Yield what the environment's proxies have before their host, longest parts first."""
+    for address in getproxies_environment().values():
+        user_info = _SCHEME.sub("", address, count=1).rpartition("@")[0]
+        password = user_info.partition(":")[2]
+        if len(password) >= _SHORTEST_PASSWORD:
+            yield from (user_info, unquote(user_info), password, unquote(password))
 
 
 def _usable(text: str, where: str) -> Secret:

@@ -132,6 +132,23 @@ def test_tracebacks(capsys: pytest.CaptureFixture[str], layout: str) -> None:
     assert [False, False] == [token in line for line in lines]
 
 
+@pytest.mark.parametrize("layout", ["logfmt", "json"])
+def test_secrets_are_masked(capsys: pytest.CaptureFixture[str], layout: str) -> None:
+    """No record holds a token or a URL's password: ours, libraries', tracebacks, at debug."""
+    log.configure("debug", layout)
+    url, token = "http://bob:s3/cr@et@127.0.0.1:99999", "sntryu_0123456789abcdef"
+    try:
+        int(f"{url} {token}")
+    except ValueError:
+        structlog.get_logger().exception("failed", url=url, token=token)
+        logging.getLogger("library").debug("asking %s", url, exc_info=True)
+    written = capsys.readouterr().err
+
+    assert 2 == len(written.splitlines())
+    assert "http://***@127.0.0.1:99999" in written
+    assert not [secret for secret in ("bob", "s3", "cr@et", token) if secret in written]
+
+
 def test_logfmt_escapes(capsys: pytest.CaptureFixture[str]) -> None:
     """Line feeds are escaped once, and other control characters are made visible."""
     log.configure("info", "logfmt")

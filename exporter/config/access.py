@@ -75,8 +75,6 @@ def _mistaken(token: str) -> str | None:
         return "is the path of a file: write it under token_file"
     if re.match("https?://", token):
         return "is a URL; if it is a DSN, SDKs send events with it, and it cannot read stats"
-    if re.match("bearer ", token, re.IGNORECASE):
-        return "begins with the word Bearer: write only what follows it"
     if token == str(Secret("")):
         return "is the mask under which tokens are shown, not the token itself"
     return None

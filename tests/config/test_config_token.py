@@ -14,6 +14,8 @@ from exporter.token import Secret, TokenEnvironment, TokenFile, TokenLiteral, To
 
 TOKEN = "sntryu_0123456789abcdef"
 NOT_FOR_A_HEADER = "holds characters that are not allowed in a header: only visible ASCII is"
+QUOTED = "holds quotes around the token: only what is between them belongs in it"
+NOT_REPLACED = "which nothing has replaced: the token belongs in it"
 
 
 def complaint(source: TokenSource) -> str:
@@ -86,7 +88,7 @@ class TestSources:
             (b"", "is empty"),
             (b" \n", "is empty"),
             (b"one\ntwo\n", "holds more than one line"),
-            (b"Bearer abc", NOT_FOR_A_HEADER),
+            (b"one two", NOT_FOR_A_HEADER),
             (b"caf\xe9", NOT_FOR_A_HEADER),
             (b"x" * 70_000, "is far too large for a token"),
         ],
@@ -97,6 +99,48 @@ class TestSources:
         path.write_bytes(content)
 
         assert f"token_file {path} {message}" == complaint(TokenFile(path))
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ("SENTRY_TOKEN=%s", "holds SENTRY_TOKEN=…: only the value belongs in it"),
+            ('export SENTRY_TOKEN = "%s"', "holds SENTRY_TOKEN=…: only the value belongs in it"),
+            ("%s=%s", "holds a name, then =…: only the value belongs in it"),
+            ("token: %s", "holds token:…: only the value belongs in it"),
+            ('"%s"', QUOTED),
+            ("'%s'", QUOTED),
+            ("%s'", QUOTED),
+            ("${SENTRY_TOKEN}", f"holds the placeholder ${{SENTRY_TOKEN}}, {NOT_REPLACED}"),
+            ("$SENTRY_TOKEN", f"holds the placeholder $SENTRY_TOKEN, {NOT_REPLACED}"),
+            ("${SENTRY_TOKEN:-%s}", f"holds the placeholder, {NOT_REPLACED}"),
+            ("$(cat /run/%s)", f"holds the placeholder, {NOT_REPLACED}"),
+            ("{{ .Values.token }}", f"holds the placeholder, {NOT_REPLACED}"),
+            ("Bearer %s", "holds the word Bearer before the token: only the token belongs in it"),
+            (
+                "Authorization: Bearer %s",
+                "holds the word Bearer before the token: only the token belongs in it",
+            ),
+            ('{"token": "%s"}', "holds JSON: only the token itself belongs in it"),
+            ('{\n  "token": "%s"\n}', "holds JSON: only the token itself belongs in it"),
+        ],
+    )
+    def test_what_is_around_a_token_is_named(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, message: str
+    ) -> None:
+        """What does not belong beside a token is told, in a file and a variable, and no token."""
+        path = tmp_path / "token"
+        written = content.replace("%s", TOKEN)
+        path.write_text(written + "\n")
+        monkeypatch.setenv("STATS_TOKEN", written)
+
+        assert f"token_file {path} {message}" == complaint(TokenFile(path))
+        assert f"token_env STATS_TOKEN {message}" == complaint(TokenEnvironment("STATS_TOKEN"))
+        assert TOKEN not in complaint(TokenFile(path))
+
+    @pytest.mark.parametrize("token", ["a+b/c==", "abc=", "sntryu_a=", "no-such-token", "x:y"])
+    def test_a_token_is_no_assignment(self, token: str) -> None:
+        """Padding and other signs in a token are part of it."""
+        assert Secret(token) == TokenLiteral(Secret(token)).read()
 
     def test_organization_token_is_told_apart(self, tmp_path: Path) -> None:
         """A token that can never read stats is refused with what to create instead."""
@@ -146,3 +190,64 @@ class TestSources:
 def test_redact_masks_what_looks_like_a_token(token: str) -> None:
     """Tokens of every age are masked, and the words around them are kept."""
     assert redact(f"found {token} here") == "found <secret> here"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("to http://bob:s3cret@127.0.0.1:99999", "to http://***@127.0.0.1:99999"),
+        ("//bob@host", "//***@host"),
+        ("http://bob:s/3c@ret@host/x", "http://***@host/x"),
+        ("https://bob:s3%40cret%2F@host:1?a=b", "https://***@host:1?a=b"),
+        ("'http://it's:\"me@host' and https://host/", "'http://***@host' and https://host/"),
+        ("http://:s3cret@[::1]:3128", "http://***@[::1]:3128"),
+        ("mail me@host about https://sentry.io/", "mail me@host about https://sentry.io/"),
+    ],
+)
+def test_redact_masks_what_urls_have_before_their_host(text: str, expected: str) -> None:
+    """What stands between ``//`` and ``@`` is masked, however malformed the URL is."""
+    assert expected == redact(text)
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://bob:s3 cret@host:3128", "bob:s3 cret@host:3128", "http://bob:s3%20cret@host"]
+)
+def test_redact_masks_the_password_of_a_proxy(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    """The credentials of the environment's proxies are masked without a URL around them too."""
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+
+    assert "it was *** and ***" == redact("it was s3 cret and bob:s3 cret")
+    assert "s3" not in redact(proxy)
+
+
+class TestFingerprint:
+    """What shows that another token may be there."""
+
+    def test_it_changes_with_the_file(self, tmp_path: Path) -> None:
+        """A file that is written, replaced or removed has another one; one left alone has not."""
+        path = tmp_path / "token"
+        source = TokenFile(path)
+        seen = [source.fingerprint()]
+        path.write_text("one")
+        seen.append(source.fingerprint())
+        path.write_text("other")
+        seen.append(source.fingerprint())
+        (tmp_path / "new").write_text("third")
+        (tmp_path / "new").rename(path)
+        seen.append(source.fingerprint())
+
+        assert 4 == len(set(seen))
+        assert seen[-1] == source.fingerprint()
+        assert "missing" == seen[0]
+
+    @pytest.mark.parametrize(
+        "source", [TokenEnvironment("STATS_TOKEN"), TokenLiteral(Secret(TOKEN))]
+    )
+    def test_what_cannot_change_has_a_constant(self, source: TokenSource) -> None:
+        """A variable and a token in the configuration stay as they are, and nothing is shown."""
+        assert source.fingerprint() == source.fingerprint()
+        assert TOKEN not in repr(source.fingerprint())
+
+    def test_it_never_fails(self) -> None:
+        """A path that cannot be looked at is as good as missing."""
+        assert "missing" == TokenFile(Path("a\0b")).fingerprint()

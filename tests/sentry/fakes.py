@@ -50,6 +50,10 @@ class FakeToken:
         """Return a name for the place."""
         return "token_fake"
 
+    def fingerprint(self) -> str:
+        """Return what changes with the token."""
+        return f"{len(self.token)} characters"
+
 
 class RecordingMeter:
     """Keeps what it is told."""
