@@ -1,7 +1,7 @@
 """Asks Sentry, within the limits of the token, and tells every failure as a `SentryError`."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +29,7 @@ from exporter.sentry.projects import Project, ProjectList, next_cursor, parse_pa
 from exporter.sentry.refusals import refusal
 from exporter.sentry.stats import Question
 from exporter.sentry.transport import Reply, Transport
-from exporter.token import TokenSource
+from exporter.token import TokenSource, file_fingerprint
 
 RATE_LIMIT_RETRIES: Final = 5
 MOST_REFUSALS: Final = 6
@@ -90,6 +90,14 @@ class Upstream:
     timeout: float = 30.0
     max_response_size: int = 64 * 1024 * 1024
 
+    def credentials(self) -> Hashable:
+        """Return what changes when the token's place or the CA file does; never raises.
+
+        Nothing secret is in its repr, and no file is read for it.
+        """
+        ca_file = None if self.ca_file is None else file_fingerprint(self.ca_file)
+        return self.token.fingerprint(), ca_file
+
 
 class SentryClient:
     """One organization's stats and projects; any number of threads may ask.
@@ -106,6 +114,7 @@ class SentryClient:
         *,
         now: Callable[[], float] = time.time,
     ) -> None:
+        self._upstream = upstream
         self._organization = upstream.organization
         self._base = f"{upstream.url}/api/0/organizations/{quote(self._organization, safe='')}"
         self._transport = Transport(
@@ -119,6 +128,10 @@ class SentryClient:
         self._meter = meter
         self._now = now
         self._by_pages = False
+
+    def credentials(self) -> Hashable:
+        """Return what changes when the token's place or the CA file does; see `Upstream`."""
+        return self._upstream.credentials()
 
     def ask(self, question: Question) -> Answer:
         """Return the answer to ``question``; raises `SentryError`."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -30,7 +31,7 @@ from exporter.sentry.errors import (
 from exporter.sentry.limits import Allowance, TokenLimits
 from exporter.sentry.projects import Project
 from exporter.sentry.transport import open_session
-from exporter.token import Secret, TokenLiteral
+from exporter.token import Secret, TokenFile, TokenLiteral
 from tests.sentry.fakes import TOKEN, FakeClock, FakeToken, RecordingMeter, body, group, question
 
 URL = "https://sentry.example.com"
@@ -201,6 +202,21 @@ class TestAsk:
 
         assert [] == bench.meter.requests
         assert [("stats_v2", "token")] == bench.meter.failures
+
+    def test_credentials(self, bench: Bench, tmp_path: Path) -> None:
+        """A token file and a CA file that change are seen, without being read."""
+        token, ca_file = tmp_path / "token", tmp_path / "ca.pem"
+        upstream = Upstream("acme", URL, TokenFile(token), ca_file)
+        with open_session(2) as session:
+            client = SentryClient(upstream, session, bench.limits, bench.meter)
+            seen = [client.credentials()]
+            for path in (token, ca_file):
+                path.write_text(TOKEN)
+                seen.append(client.credentials())
+
+        assert 3 == len(set(seen))
+        assert seen[-1] == upstream.credentials()
+        assert TOKEN not in repr(seen)
 
     def test_repr(self, bench: Bench) -> None:
         """The token is in no repr."""
