@@ -24,6 +24,7 @@ from exporter.simulator.faults import (
     store_timeout,
 )
 from exporter.simulator.limits import RateLimit
+from exporter.simulator.release import Release
 from exporter.simulator.scenarios import (
     DEMO_TOKENS,
     SCALE_TOKEN,
@@ -58,6 +59,7 @@ __all__ = [
     "Project",
     "ProjectStatus",
     "RateLimit",
+    "Release",
     "Row",
     "Scenario",
     "Series",

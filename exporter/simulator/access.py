@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from exporter.simulator.messages import FORBIDDEN, UNKNOWN, Parameters, Refused
+from exporter.simulator.release import CURRENT, Release
 from exporter.simulator.world import (
     GLOBAL_ROLES,
     ORGANIZATION_TOKEN_PREFIX,
@@ -42,39 +43,55 @@ def authenticate(world: World, authorization: str) -> Token:
     return token
 
 
-def authorize(world: World, token: Token, id_or_slug: str) -> Organization:
+def authorize(
+    world: World, token: Token, id_or_slug: str, release: Release = CURRENT
+) -> Organization:
     """Return the organization a path names: the scope first, then whether it exists, then whose."""
     if not token.scopes & READ_SCOPES:
         raise Refused(403, FORBIDDEN)
     organization = world.organization(id_or_slug)
-    if organization is None:
+    is_unknown_id = id_or_slug.isdecimal() and not release.has_numeric_ids
+    if organization is None or is_unknown_id:
         raise Refused(404, UNKNOWN)
     if not _belongs(world, token, organization):
         raise Refused(403, FORBIDDEN)
     return organization
 
 
-def is_member(token: Token, project: Project) -> bool:
-    """Return whether the token's owner is on a team of ``project``; integrations always are."""
-    return token.kind is not TokenKind.USER or token.user in project.members
+def is_listed_as_member(token: Token, project: Project) -> bool:
+    """Return ``isMember`` of the projects list: whether the token's user is on a team of it.
+
+    The user of an integration is on no team, although stats_v2 treats it as a member of each.
+    """
+    return token.kind is TokenKind.USER and token.user in project.members
 
 
-def may_see(world: World, token: Token, organization: Organization, project: Project) -> bool:
-    """Return whether the token has access to ``project`` without being on its teams too."""
+def is_listed_as_accessible(
+    world: World, token: Token, organization: Organization, project: Project
+) -> bool:
+    """Return ``hasAccess`` of the projects list, which is not what stats_v2 lets a token read.
+
+    It is right for users. For an integration it says no more than whether membership is open.
+    """
     return (
         organization.open_membership
-        or world.role(organization.id, token.user) in GLOBAL_ROLES
-        or is_member(token, project)
+        or _has_global_role(world, token, organization)
+        or is_listed_as_member(token, project)
     )
 
 
 def counted_projects(
-    world: World, token: Token, organization: Organization, parameters: Parameters
+    world: World,
+    token: Token,
+    organization: Organization,
+    parameters: Parameters,
+    release: Release = CURRENT,
 ) -> frozenset[int] | None:
     """Return the projects whose events count, ``None`` for the whole organization.
 
     The whole organization, deleted projects included, is meant when no project is asked for and
-    the last groupBy is not ``project``; Sentry looks at no other.
+    the last groupBy is not ``project``; Sentry looks at no other. ``-1`` is every project that
+    the token may read, and ids beside it are not checked.
     """
     asked = _parse_projects(parameters.all("project"))
     grouped = "project" in (parameters.last("groupBy") or "")
@@ -82,13 +99,29 @@ def counted_projects(
         return None
     active = world.active_projects(organization.id)
     if not asked:
-        return _some(project.id for project in active if is_member(token, project))
-    seen = {each.id for each in active if may_see(world, token, organization, each)}
-    if _ALL_PROJECTS in asked:
-        return _some(seen)
-    if not asked <= seen:
+        return _some(project.id for project in active if _is_member(token, project))
+    readable = {each.id for each in active if _may_read(world, token, organization, each)}
+    if _ALL_PROJECTS in asked and (len(asked) == 1 or release.ignores_ids_beside_all):
+        return _some(readable)
+    if not asked <= readable:
         raise Refused(403, FORBIDDEN)
     return frozenset(asked)
+
+
+def _is_member(token: Token, project: Project) -> bool:
+    return token.kind is not TokenKind.USER or token.user in project.members
+
+
+def _may_read(world: World, token: Token, organization: Organization, project: Project) -> bool:
+    return (
+        organization.open_membership
+        or _has_global_role(world, token, organization)
+        or _is_member(token, project)
+    )
+
+
+def _has_global_role(world: World, token: Token, organization: Organization) -> bool:
+    return world.role(organization.id, token.user) in GLOBAL_ROLES
 
 
 def _belongs(world: World, token: Token, organization: Organization) -> bool:

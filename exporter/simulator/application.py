@@ -11,6 +11,7 @@ from exporter.simulator.columns import ColumnStore
 from exporter.simulator.faults import Fault, Faults
 from exporter.simulator.limits import OTHER_LIMIT, STATS_LIMIT, Limiter, RateLimit, caller_of
 from exporter.simulator.messages import JSON, TEXT, Answer, Refused, Request, document, refusal
+from exporter.simulator.release import CURRENT, Release
 from exporter.simulator.world import World
 
 _ROUTE: Final = re.compile(r"/api/0/organizations/([^/]+)/(stats_v2|projects)/")
@@ -30,7 +31,7 @@ class Application:
 
     ``rate_limit`` of ``None`` is a self-hosted server: no limits, and no headers about them.
     ``wait`` is called with ``latency`` before each answer, in seconds. Without ``all_projects``
-    the parameter of that name is ignored.
+    the parameter of that name is ignored. ``release`` is how old the server is.
     """
 
     world: World
@@ -40,6 +41,7 @@ class Application:
     row_limit: int = 10_000
     rate_limit: RateLimit | None = STATS_LIMIT
     all_projects: bool = True
+    release: Release = CURRENT
     faults: Faults = field(default_factory=Faults)
     _limiter: Limiter = field(default_factory=Limiter)
     _columns: ColumnStore = field(init=False)
@@ -58,7 +60,7 @@ class Application:
         if request.path.startswith(control.PREFIX):
             return Reply(control.answer(request, self.world, self.faults, self.clock()))
         route = _ROUTE.fullmatch(request.path)
-        if route is None:
+        if route is None or (route[2] == "stats_v2" and not self.release.has_stats_v2):
             return Reply(_no_route(request))
         return self._limited(request, route[1], route[2])
 
@@ -81,7 +83,7 @@ class Application:
             return refusal(405, f'Method "{request.method}" not allowed.')
         try:
             token = authenticate(self.world, request.headers.get("authorization", ""))
-            organization = authorize(self.world, token, id_or_slug)
+            organization = authorize(self.world, token, id_or_slug, self.release)
             parameters = request.parameters()
             if endpoint == "projects":
                 return projects.answer(
@@ -95,6 +97,7 @@ class Application:
                 self._columns,
                 now=self.clock(),
                 row_limit=self.row_limit,
+                release=self.release,
             )
         except Refused as refused:
             return refused.answer

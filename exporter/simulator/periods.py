@@ -6,6 +6,7 @@ from typing import Final
 
 from exporter.buckets import Window, floor
 from exporter.simulator.messages import Parameters, Refused
+from exporter.simulator.release import CURRENT, Release
 
 MOST_POINTS: Final = 1000
 DEFAULT_RANGE: Final = 90 * 86400
@@ -52,12 +53,14 @@ def parse_moment(text: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def parse_window(parameters: Parameters, now: float) -> Window:
+def parse_window(parameters: Parameters, now: float, release: Release = CURRENT) -> Window:
     """Return the rounded range: the start floored, the end ceiled to the interval."""
     interval = parse_interval(parameters.last("interval"))
     start, end = _parse_range(parameters, now)
     if start >= end:
         raise Refused(400, "start must be before end")
+    if release.has_inclusive_end and parameters.last("end"):
+        end += 1
     window = Window(floor(min(start, now), interval), -floor(-end, interval), interval)
     if len(window) > MOST_POINTS:
         raise Refused(400, _TOO_MANY)

@@ -4,7 +4,7 @@ import re
 from typing import Any, Final
 from urllib.parse import quote
 
-from exporter.simulator.access import is_member, may_see
+from exporter.simulator.access import is_listed_as_accessible, is_listed_as_member
 from exporter.simulator.messages import Answer, Parameters, Refused, document
 from exporter.simulator.world import Organization, Project, Token, World
 
@@ -86,8 +86,8 @@ def _item(
         "slug": project.slug,
         "name": project.slug,
         "platform": project.platform,
-        "isMember": is_member(token, project),
-        "hasAccess": may_see(world, token, organization, project),
+        "isMember": is_listed_as_member(token, project),
+        "hasAccess": is_listed_as_accessible(world, token, organization, project),
         "teams": [],
         "dateCreated": project.created,
     }

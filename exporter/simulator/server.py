@@ -19,6 +19,7 @@ from exporter.simulator.application import Application, Reply
 from exporter.simulator.faults import Fault, Faults
 from exporter.simulator.limits import STATS_LIMIT, RateLimit
 from exporter.simulator.messages import Answer, Request
+from exporter.simulator.release import CURRENT, Release
 from exporter.simulator.store import Store
 from exporter.simulator.world import World
 
@@ -45,7 +46,8 @@ class Simulator:
 
     ``clock`` returns epoch seconds and may be anything. ``latency`` seconds pass before each
     answer. ``rate_limit`` of ``None`` behaves like a self-hosted server. Without ``all_projects``
-    it ignores this parameter of the projects list and gives pages. Port 0 takes a free one.
+    it ignores this parameter of the projects list and gives pages. ``release`` is how old the
+    server is: `Release(22, 12)` answers as 22.12 does. Port 0 takes a free one.
     """
 
     def __init__(
@@ -59,12 +61,13 @@ class Simulator:
         row_limit: int = 10_000,
         rate_limit: RateLimit | None = STATS_LIMIT,
         all_projects: bool = True,
+        release: Release = CURRENT,
     ) -> None:
         self.world = world
         self.requests: list[Asked] = []
         self._stopping = threading.Event()
         self.application = Application(
-            world, clock, self._stopping.wait, latency, row_limit, rate_limit, all_projects
+            world, clock, self._stopping.wait, latency, row_limit, rate_limit, all_projects, release
         )
         self._server = _Server((host, port), self)
         self._thread = threading.Thread(target=self._server.serve, name="simulator", daemon=True)

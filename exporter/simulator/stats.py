@@ -25,6 +25,7 @@ from exporter.simulator.columns import (
 )
 from exporter.simulator.messages import Answer, Parameters, Refused, document
 from exporter.simulator.periods import parse_window
+from exporter.simulator.release import CURRENT, Release
 from exporter.simulator.store import DIMENSIONS
 from exporter.simulator.world import Organization, Token, World
 
@@ -58,10 +59,11 @@ def answer(
     *,
     now: float,
     row_limit: int,
+    release: Release = CURRENT,
 ) -> Answer:
     """Return what Sentry answers; ``row_limit`` rows at most come out of each store query."""
     random = Random(f"{world.seed}:{organization.id}:{parameters.pairs}")  # noqa: S311 - repeatable
-    query = parse(parameters, token, organization, world, now=now)
+    query = parse(parameters, token, organization, world, now=now, release=release)
     totals, points = _run(columns, organization.id, query, now)
     if any(_category_of(query, key) not in {*world.categories, None} for key in totals):
         return _uncaught(random)
@@ -71,14 +73,20 @@ def answer(
 
 
 def parse(
-    parameters: Parameters, token: Token, organization: Organization, world: World, *, now: float
+    parameters: Parameters,
+    token: Token,
+    organization: Organization,
+    world: World,
+    *,
+    now: float,
+    release: Release = CURRENT,
 ) -> Query:
     """Return the query that ``parameters`` ask for, or refuse with the first thing wrong."""
-    projects = counted_projects(world, token, organization, parameters)
+    projects = counted_projects(world, token, organization, parameters, release)
     fields = tuple(dict.fromkeys(parameters.all("field")))
     if not fields:
         raise Refused(400, 'At least one "field" is required.')
-    window = parse_window(parameters, now)
+    window = parse_window(parameters, now, release)
     _refuse_unknown("field", fields, FIELDS)
     group_by = tuple(dict.fromkeys(parameters.all("groupBy")))
     _refuse_unknown("groupBy", group_by, DIMENSIONS)
