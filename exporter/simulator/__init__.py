@@ -12,7 +12,8 @@ clock and question give the same answer in any process. `exporter.simulator.cont
 endpoints for another process; `Fault` scripts what goes wrong.
 
 Left out: the filter by ``key_id`` (a value that is not a number is refused, any other ignored),
-``query=`` of the projects list, teams as such (a project knows its members), expired tokens,
+``query=`` of the projects list, teams as such (a project knows its
+members and its teams' slugs), expired tokens,
 single sign-on, the gateway of ``sentry.io``, and the ``stats-summary`` endpoint.
 """
 

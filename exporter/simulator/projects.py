@@ -3,6 +3,7 @@
 import re
 from typing import Any, Final
 from urllib.parse import quote
+from zlib import crc32
 
 from exporter.simulator.access import is_listed_as_accessible, is_listed_as_member
 from exporter.simulator.messages import Answer, Parameters, Refused, document
@@ -81,6 +82,7 @@ def _link(
 def _item(
     project: Project, token: Token, organization: Organization, world: World
 ) -> dict[str, Any]:
+    teams = [_team(project.organization, slug) for slug in project.teams]
     return {
         "id": str(project.id),
         "slug": project.slug,
@@ -88,6 +90,13 @@ def _item(
         "platform": project.platform,
         "isMember": is_listed_as_member(token, project),
         "hasAccess": is_listed_as_accessible(world, token, organization, project),
-        "teams": [],
+        "team": next(iter(teams), None),
+        "teams": teams,
         "dateCreated": project.created,
     }
+
+
+def _team(organization: int, slug: str) -> dict[str, str]:
+    # The id is made of the slug, so that a team has the same one on all its projects.
+    number = crc32(f"{organization}:{slug}".encode())
+    return {"id": str(number), "slug": slug, "name": slug.replace("-", " ").title()}

@@ -1,6 +1,6 @@
 """The demo's projects, and what each kind of project sends."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice, product
 from random import Random
 from typing import Final, NamedTuple
@@ -56,7 +56,24 @@ ACME: Final = (
 )
 """Slug, platform, and size of the first organization's projects."""
 
+ACME_TEAMS: Final[Mapping[str, tuple[str, ...]]] = {
+    "web": ("frontend",),
+    "marketing-site": ("growth", "frontend"),
+    "ios": ("mobile",),
+    "android": ("mobile",),
+    "api": ("backend",),
+    "checkout": ("payments", "backend"),
+    "payments": ("payments",),
+    "search": ("backend",),
+    "notifications": ("backend",),
+    "billing-worker": ("payments",),
+}
+"""Who looks after the first organization's projects; some have nobody."""
+
 _QUIET_SHARE: Final = 0.15
+_MOBILE_PARTS: Final = frozenset({"android", "ios"})
+_ORPHANED_PARTS: Final = frozenset({"admin", "export"})
+
 _OFFICE, _EVENING, _MACHINES = range(3)
 _MACHINE_PLATFORMS: Final = frozenset({"python", "python-celery", "rust", "go"})
 
@@ -118,11 +135,11 @@ _GONE: Final = (
 )
 
 
-def globex_projects(count: int) -> Iterator[tuple[str, str]]:
-    """Yield ``count`` pairs of slug and platform; a large company numbers its regions."""
+def globex_projects(count: int) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Yield slug, platform and teams of ``count`` projects; a large company numbers its regions."""
     regions = ("", *(f"-r{number}" for number in range(2, 2 + count)))
     for region, (part, platform), area in islice(product(regions, _PARTS, _AREAS), count):
-        yield f"{area}-{part}{region}", platform
+        yield f"{area}-{part}{region}", platform, _globex_teams(area, part)
 
 
 def size_of(seed: int, project: Project) -> float:
@@ -151,6 +168,12 @@ def series_of(project: Project, size: float) -> Iterator[Series]:
             kind.batch,
             kind.resting,
         )
+
+
+def _globex_teams(area: str, part: str) -> tuple[str, ...]:
+    if part in _ORPHANED_PARTS:
+        return ()
+    return (area, "mobile") if part in _MOBILE_PARTS else (area,)
 
 
 def _special(platform: str) -> tuple[_Kind, ...]:

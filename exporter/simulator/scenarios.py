@@ -11,7 +11,7 @@ from itertools import chain, islice, product
 from random import Random
 from typing import Final, Literal, get_args
 
-from exporter.simulator.roster import ACME, QUIET, globex_projects, series_of, size_of
+from exporter.simulator.roster import ACME, ACME_TEAMS, QUIET, globex_projects, series_of, size_of
 from exporter.simulator.store import Store
 from exporter.simulator.traffic import DAY, HOUR, RHYTHMS, Episode, Series, Traffic
 from exporter.simulator.world import (
@@ -113,7 +113,14 @@ def scale_world(projects: int, rows_per_project: int = 20, *, seed: int = 1) -> 
 
 def _acme_projects() -> list[Project]:
     active = [
-        Project(_FIRST_PROJECT + 1 + number, _ACME.id, slug, platform, members=frozenset({_USER}))
+        Project(
+            _FIRST_PROJECT + 1 + number,
+            _ACME.id,
+            slug,
+            platform,
+            members=frozenset({_USER}),
+            teams=ACME_TEAMS.get(slug, ()),
+        )
         for number, (slug, platform, _) in enumerate(ACME)
     ]
     gone = Project(_FIRST_PROJECT, _ACME.id, "legacy-shop", "php", ProjectStatus.DELETED)
@@ -123,8 +130,8 @@ def _acme_projects() -> list[Project]:
 def _globex_projects(count: int) -> list[Project]:
     first = _FIRST_PROJECT + 1_000_000
     return [
-        Project(first + number, _GLOBEX.id, slug, platform, members=frozenset({_USER}))
-        for number, (slug, platform) in enumerate(globex_projects(count))
+        Project(first + number, _GLOBEX.id, slug, platform, members=frozenset({_USER}), teams=teams)
+        for number, (slug, platform, teams) in enumerate(globex_projects(count))
     ]
 
 

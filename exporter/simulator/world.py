@@ -1,10 +1,10 @@
 """Who is there: organizations, projects, members and tokens. All of it may change at any moment."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from exporter.categories import KNOWN_CATEGORIES
 from exporter.simulator.store import Row, Store
@@ -41,7 +41,7 @@ class Organization:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project; ``members`` are the users on its teams."""
+    """A project; ``members`` are the users on its teams, ``teams`` the slugs of those."""
 
     id: int
     organization: int
@@ -50,6 +50,7 @@ class Project:
     status: ProjectStatus = ProjectStatus.ACTIVE
     members: frozenset[str] = frozenset()
     created: str = "2024-01-15T09:30:00Z"
+    teams: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ class World:
     """Everything the simulated Sentry knows; safe to change from any thread while it serves.
 
     ``categories`` are the names this server's release knows. ``seed`` decides which rows a cut
-    answer keeps and the order of groups.
+    answer keeps and the order of groups. Methods that change a project or an organization raise
+    KeyError for an id that is not there.
     """
 
     def __init__(
@@ -101,7 +103,8 @@ class World:
 
     def organizations(self) -> tuple[Organization, ...]:
         """Return every organization."""
-        return tuple(self._organizations.values())
+        with self._lock:
+            return tuple(self._organizations.values())
 
     def organization(self, id_or_slug: str) -> Organization | None:
         """Return the organization a path names; all digits is an id."""
@@ -146,9 +149,60 @@ class World:
 
     def delete_project(self, project: int, status: ProjectStatus = ProjectStatus.DELETED) -> None:
         """Take a project off the list; its events go on counting."""
+        self._change_project(project, status=status)
+
+    def restore_project(self, project: int) -> None:
+        """Put a deleted project back on the list, as it was."""
+        self._change_project(project, status=ProjectStatus.ACTIVE)
+
+    def rename_project(self, project: int, slug: str) -> None:
+        """Give a project another slug."""
+        self.rename_projects({project: slug})
+
+    def rename_projects(self, slugs: Mapping[int, str]) -> None:
+        """Give several projects their new slugs, by id, in one step.
+
+        No answer shows a state in between, so one project can take the slug of another that gets
+        a new one. Slugs may end up equal, which Sentry itself does not allow.
+        """
         with self._lock:
-            self._projects[project] = replace(self._projects[project], status=status)
+            renamed = {
+                project: replace(self._projects[project], slug=slug)
+                for project, slug in slugs.items()
+            }
+            self._projects.update(renamed)
+
+    def swap_slugs(self, first: int, second: int) -> None:
+        """Give each of two projects the slug of the other."""
+        with self._lock:
+            one, other = self._projects[first], self._projects[second]
+            self._projects[first] = replace(one, slug=other.slug)
+            self._projects[second] = replace(other, slug=one.slug)
+
+    def set_teams(self, project: int, teams: Iterable[str]) -> None:
+        """Give a project to other teams, by their slugs; the first is the list's ``team``."""
+        self._change_project(project, teams=tuple(teams))
+
+    def set_members(self, project: int, members: Iterable[str]) -> None:
+        """Say which users are on the teams of a project."""
+        self._change_project(project, members=frozenset(members))
+
+    def set_open_membership(self, organization: int, *, is_open: bool) -> None:
+        """Open or close an organization's projects to all its members."""
+        with self._lock:
+            before = self._organizations[organization]
+            self._organizations[organization] = replace(before, open_membership=is_open)
+
+    def rename_organization(self, organization: int, slug: str) -> None:
+        """Give an organization another slug."""
+        with self._lock:
+            before = self._organizations[organization]
+            self._organizations[organization] = replace(before, slug=slug)
 
     def add_rows(self, *rows: Row) -> None:
         """Store outcomes."""
         self.store.add(*rows)
+
+    def _change_project(self, project: int, **changes: Any) -> None:
+        with self._lock:
+            self._projects[project] = replace(self._projects[project], **changes)

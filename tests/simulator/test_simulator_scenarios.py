@@ -60,6 +60,16 @@ def test_the_demo_has_two_organizations_of_different_size() -> None:
     assert max(Counter((each.organization, each.slug) for each in projects).values()) == 1
 
 
+@pytest.mark.parametrize("organization", [ACME, GLOBEX])
+def test_projects_have_a_team_or_two_or_none(organization: int) -> None:
+    """Each kind is there, and far fewer teams than projects."""
+    projects = demo_world(NOW).active_projects(organization)
+    teams = {team for project in projects for team in project.teams}
+
+    assert {0, 1, 2} == {len(project.teams) for project in projects}
+    assert 1 < len(teams) < len(projects) / 2 + 1
+
+
 @pytest.mark.parametrize("projects", [0, 1, 400])
 def test_the_second_organization_has_as_many_projects_as_asked_for(projects: int) -> None:
     """None at all, or more than there are names for."""
