@@ -17,6 +17,7 @@ members and its teams' slugs), expired tokens,
 single sign-on, the gateway of ``sentry.io``, and the ``stats-summary`` endpoint.
 """
 
+from exporter.simulator.deprecation import Deprecation
 from exporter.simulator.faults import (
     Fault,
     Faults,
@@ -52,6 +53,7 @@ __all__ = [
     "SCALE_TOKEN",
     "SCENARIOS",
     "Asked",
+    "Deprecation",
     "Episode",
     "Fault",
     "Faults",

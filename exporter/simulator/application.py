@@ -8,6 +8,7 @@ from typing import Final
 from exporter.simulator import control, projects, stats
 from exporter.simulator.access import authenticate, authorize, find_token
 from exporter.simulator.columns import ColumnStore
+from exporter.simulator.deprecation import Deprecation
 from exporter.simulator.faults import Fault, Faults
 from exporter.simulator.limits import OTHER_LIMIT, STATS_LIMIT, Limiter, RateLimit, caller_of
 from exporter.simulator.messages import JSON, TEXT, Answer, Refused, Request, document, refusal
@@ -32,6 +33,7 @@ class Application:
     ``rate_limit`` of ``None`` is a self-hosted server: no limits, and no headers about them.
     ``wait`` is called with ``latency`` before each answer, in seconds. Without ``all_projects``
     the parameter of that name is ignored. ``release`` is how old the server is.
+    ``deprecations`` may change at any time.
     """
 
     world: World
@@ -42,6 +44,7 @@ class Application:
     rate_limit: RateLimit | None = STATS_LIMIT
     all_projects: bool = True
     release: Release = CURRENT
+    deprecations: list[Deprecation] = field(default_factory=list)
     faults: Faults = field(default_factory=Faults)
     _limiter: Limiter = field(default_factory=Limiter)
     _columns: ColumnStore = field(init=False)
@@ -58,7 +61,11 @@ class Application:
 
     def _route(self, request: Request) -> Reply:
         if request.path.startswith(control.PREFIX):
-            return Reply(control.answer(request, self.world, self.faults, self.clock()))
+            return Reply(
+                control.answer(
+                    request, self.world, self.faults, self.deprecations, now=self.clock()
+                )
+            )
         route = _ROUTE.fullmatch(request.path)
         if route is None or (route[2] == "stats_v2" and not self.release.has_stats_v2):
             return Reply(_no_route(request))
@@ -76,7 +83,8 @@ class Application:
             fault = self.faults.take(self._slug(organization), endpoint)
             instead = fault.answer() if fault else None
             answer = instead or self._answer(request, organization, endpoint)
-            return Reply(answer.with_headers(admission.headers), fault)
+            headers = (*admission.headers, *self._announced(endpoint))
+            return Reply(answer.with_headers(headers), fault)
 
     def _answer(self, request: Request, id_or_slug: str, endpoint: str) -> Answer:
         if request.method not in {"GET", "HEAD"}:
@@ -101,6 +109,11 @@ class Application:
             )
         except Refused as refused:
             return refused.answer
+
+    def _announced(self, endpoint: str) -> tuple[tuple[str, str], ...]:
+        about = [each.headers() for each in self.deprecations if each.endpoint == endpoint]
+        # Of two announcements for one endpoint the later is in force.
+        return about[-1] if about else ()
 
     def _limit(self, endpoint: str) -> RateLimit | None:
         is_own = self.rate_limit is None or endpoint == "stats_v2"

@@ -6,12 +6,17 @@
     puts a `Fault`, written as JSON, in force
 ``DELETE /simulator/faults``
     ends every fault
+``POST /simulator/deprecations``
+    announces a `Deprecation`, written as JSON, on every answer of its endpoint
+``DELETE /simulator/deprecations``
+    takes every announcement back
 """
 
-from typing import Final
+from typing import Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from exporter.simulator.deprecation import Deprecation
 from exporter.simulator.faults import Fault, Faults
 from exporter.simulator.messages import Answer, Parameters, Refused, Request, document, refusal
 from exporter.simulator.periods import parse_moment
@@ -20,19 +25,31 @@ from exporter.simulator.world import World
 
 PREFIX: Final = "/simulator/"
 
+Value = TypeVar("Value")
+
 _FAULT: Final = TypeAdapter(Fault)
+_DEPRECATION: Final = TypeAdapter(Deprecation)
 _FIELD: Final[TypeAdapter[Field]] = TypeAdapter(Field)
 
 
-def answer(request: Request, world: World, faults: Faults, now: float) -> Answer:
+def answer(
+    request: Request, world: World, faults: Faults, deprecations: list[Deprecation], *, now: float
+) -> Answer:
     """Answer a request to one of the simulator's own endpoints."""
     match request.method, request.path.removeprefix(PREFIX):
         case "GET" | "HEAD", "totals":
             return _totals(request.parameters(), world, now)
         case "POST", "faults":
-            return _add_fault(request.body, faults)
+            faults.add(_read(_FAULT, request.body))
+            return Answer(201)
         case "DELETE", "faults":
             faults.clear()
+            return Answer(204)
+        case "POST", "deprecations":
+            deprecations.append(_read(_DEPRECATION, request.body))
+            return Answer(201)
+        case "DELETE", "deprecations":
+            deprecations.clear()
             return Answer(204)
     return refusal(404, "The simulator has no such endpoint")
 
@@ -61,9 +78,8 @@ def _totals(parameters: Parameters, world: World, now: float) -> Answer:
     return document(200, {"groups": groups})
 
 
-def _add_fault(body: bytes, faults: Faults) -> Answer:
+def _read(adapter: TypeAdapter[Value], body: bytes) -> Value:
     try:
-        faults.add(_FAULT.validate_json(body))
+        return adapter.validate_json(body)
     except ValidationError as error:
         raise Refused(400, str(error)) from None
-    return Answer(201)

@@ -8,14 +8,16 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from types import TracebackType
 from typing import Any, Final, Self
 
 from exporter.simulator.application import Application, Reply
+from exporter.simulator.deprecation import Deprecation
 from exporter.simulator.faults import Fault, Faults
 from exporter.simulator.limits import STATS_LIMIT, RateLimit
 from exporter.simulator.messages import Answer, Request
@@ -47,7 +49,8 @@ class Simulator:
     ``clock`` returns epoch seconds and may be anything. ``latency`` seconds pass before each
     answer. ``rate_limit`` of ``None`` behaves like a self-hosted server. Without ``all_projects``
     it ignores this parameter of the projects list and gives pages. ``release`` is how old the
-    server is: `Release(22, 12)` answers as 22.12 does. Port 0 takes a free one.
+    server is: ``Release(22, 12)`` answers as 22.12 does. ``deprecations`` announce the end of
+    endpoints. Port 0 takes a free one.
     """
 
     def __init__(
@@ -62,12 +65,21 @@ class Simulator:
         rate_limit: RateLimit | None = STATS_LIMIT,
         all_projects: bool = True,
         release: Release = CURRENT,
+        deprecations: Iterable[Deprecation] = (),
     ) -> None:
         self.world = world
         self.requests: list[Asked] = []
         self._stopping = threading.Event()
         self.application = Application(
-            world, clock, self._stopping.wait, latency, row_limit, rate_limit, all_projects, release
+            world,
+            clock,
+            self._stopping.wait,
+            latency,
+            row_limit,
+            rate_limit,
+            all_projects,
+            release,
+            list(deprecations),
         )
         self._server = _Server((host, port), self)
         self._thread = threading.Thread(target=self._server.serve, name="simulator", daemon=True)
@@ -87,6 +99,11 @@ class Simulator:
     def faults(self) -> Faults:
         """Return the faults in force."""
         return self.application.faults
+
+    @property
+    def deprecations(self) -> list[Deprecation]:
+        """Return the announcements in force, which may be changed."""
+        return self.application.deprecations
 
     @property
     def row_limit(self) -> int:
@@ -226,7 +243,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(head + body)
 
     def _serialize(self, answer: Answer) -> tuple[bytes, bytes]:
-        headers = [("Content-Type", answer.content_type), *answer.headers]
+        dated = answer.with_headers((("Date", self._date()),))
+        headers = [("Content-Type", answer.content_type), *dated.headers]
         body = answer.body
         accepted = self.headers.get("Accept-Encoding", "")
         if "gzip" in accepted and len(body) >= _WORTH_COMPRESSING:
@@ -241,6 +259,9 @@ class _Handler(BaseHTTPRequestHandler):
         ]
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
         return head, b"" if self.command == "HEAD" else body
+
+    def _date(self) -> str:
+        return formatdate(self.server.simulator.application.clock(), usegmt=True)
 
     def _hang(self) -> None:
         self.close_connection = True

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 import requests
 
-from exporter.simulator import Fault, RateLimit, Row, Simulator, World
+from exporter.simulator import Deprecation, Fault, RateLimit, Row, Simulator, World
 from exporter.simulator.faults import Kind
 from exporter.simulator.server import MOST_REMEMBERED
 
@@ -135,6 +135,49 @@ class TestAnswers:
         assert other.headers["X-Sentry-Rate-Limit-Limit"] == "40"
         assert not [name for name in untold.headers if name.startswith("X-Sentry")]
 
+    @pytest.mark.parametrize("path", [PROJECTS, STATS, "/nowhere/", "/simulator/totals"])
+    def test_every_answer_is_dated(
+        self, sentry: Simulator, session: requests.Session, path: str
+    ) -> None:
+        """The date is that of the simulator's own clock, errors included."""
+        answer = session.get(sentry.url + path)
+
+        assert "Mon, 21 Sep 2026 14:13:20 GMT" == answer.headers["Date"]
+
+    def test_the_end_of_an_endpoint_is_announced_on_its_answers(
+        self, world: World, session: requests.Session
+    ) -> None:
+        """Date and replacement are on each of them, refusals included, and on no other's."""
+        announced = Deprecation("stats_v2", "2027-01-15T00:00:00+00:00", "/api/0/stats_v3/")
+        expected = {
+            "X-Sentry-Deprecation-Date": "2027-01-15T00:00:00+00:00",
+            "X-Sentry-Replacement-Endpoint": "/api/0/stats_v3/",
+        }
+        query = "?field=sum(quantity)&category=error&statsPeriod=1d"
+        with Simulator(world, clock=lambda: NOW, deprecations=[announced]) as sentry:
+            right, wrong, other = (
+                session.get(sentry.url + path) for path in (STATS + query, STATS, PROJECTS)
+            )
+
+        assert [200, 400, 200] == [each.status_code for each in (right, wrong, other)]
+        assert expected.items() <= right.headers.items()
+        assert expected.items() <= wrong.headers.items()
+        assert not expected.keys() & other.headers.keys()
+
+    def test_announcements_change_while_it_serves(
+        self, sentry: Simulator, session: requests.Session
+    ) -> None:
+        """The last one for an endpoint is in force; without a replacement none is named."""
+        for date in ("2027-01-15T00:00:00+00:00", "2027-02-15T00:00:00+00:00"):
+            sentry.deprecations.append(Deprecation("projects", date))
+        during = session.get(sentry.url + PROJECTS).headers
+        sentry.deprecations.clear()
+        after = session.get(sentry.url + PROJECTS).headers
+
+        assert "2027-02-15T00:00:00+00:00" == during["X-Sentry-Deprecation-Date"]
+        assert "X-Sentry-Replacement-Endpoint" not in during
+        assert "X-Sentry-Deprecation-Date" not in after
+
     def test_latency_is_waited_for(self, sentry: Simulator, session: requests.Session) -> None:
         """An answer does not come before the latency has passed."""
         sentry.latency = 0.1
@@ -171,6 +214,15 @@ class TestFaults:
         assert head.startswith(b"HTTP/1.1 502 Bad Gateway\r\n")
         assert b"X-Proxy: edge" in head
         assert body == b"upstream"
+
+    def test_a_fault_may_have_a_date_of_its_own(self, sentry: Simulator) -> None:
+        """A proxy's clock may be another one."""
+        date = ("Date", "Thu, 01 Jan 1970 00:00:00 GMT")
+        sentry.faults.add(Fault("status", status=502, headers=(date,)))
+        head, _ = split(raw(sentry))
+
+        assert 1 == head.count(b"Date: ")
+        assert b"Date: Thu, 01 Jan 1970 00:00:00 GMT" in head
 
     def test_a_status_nobody_registered(self, sentry: Simulator) -> None:
         """Proxies make up statuses of their own."""
@@ -345,6 +397,26 @@ class TestControl:
         answer = requests.post(f"{sentry.url}/simulator/faults", json=fault, timeout=5)
 
         assert answer.status_code == 400
+
+    def test_announcements_are_made_and_taken_back(
+        self, sentry: Simulator, session: requests.Session
+    ) -> None:
+        """A deprecation written as JSON is on the answers until all are taken back."""
+        url = f"{sentry.url}/simulator/deprecations"
+        made = session.post(url, json={"endpoint": "projects", "date": "2027-01-15T00:00:00"})
+        during = session.get(sentry.url + PROJECTS).headers
+        taken_back = session.delete(url)
+        after = session.get(sentry.url + PROJECTS).headers
+
+        assert (made.status_code, taken_back.status_code) == (201, 204)
+        assert "2027-01-15T00:00:00" == during["X-Sentry-Deprecation-Date"]
+        assert "X-Sentry-Deprecation-Date" not in after
+
+    def test_what_is_no_announcement_is_refused(self, sentry: Simulator) -> None:
+        """An unknown endpoint is a 400."""
+        url = f"{sentry.url}/simulator/deprecations"
+
+        assert requests.post(url, json={"endpoint": "all"}, timeout=5).status_code == 400
 
     def test_there_is_nothing_else(self, sentry: Simulator) -> None:
         """Other paths and methods are a 404."""
