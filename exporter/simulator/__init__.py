@@ -30,6 +30,7 @@ from exporter.simulator.release import Release
 from exporter.simulator.scenarios import (
     DEMO_TOKENS,
     SCALE_TOKEN,
+    SCALE_USER_TOKEN,
     SCENARIOS,
     Scenario,
     demo_world,
@@ -51,6 +52,7 @@ from exporter.simulator.world import (
 __all__ = [
     "DEMO_TOKENS",
     "SCALE_TOKEN",
+    "SCALE_USER_TOKEN",
     "SCENARIOS",
     "Asked",
     "Deprecation",

@@ -36,6 +36,7 @@ DEMO_TOKENS: Final = {
 """Integration tokens of either organization, a user's for both, and one that cannot read stats."""
 
 SCALE_TOKEN: Final = "scale-token"  # noqa: S105 - opens nothing but a simulation
+SCALE_USER_TOKEN: Final = "scale-token-user"  # noqa: S105 - nor does this one
 
 _ACME: Final = Organization(1, "acme")
 _GLOBEX: Final = Organization(2, "globex")
@@ -88,27 +89,62 @@ def demo_world(
     )
 
 
-def scale_world(projects: int, rows_per_project: int = 20, *, seed: int = 1) -> World:
+def scale_world(
+    projects: int,
+    rows_per_project: int = 20,
+    *,
+    seed: int = 1,
+    deleted: float = 0.0,
+    hidden: float = 0.0,
+    open_membership: bool = True,
+) -> World:
     """Return one organization, ``scale``, with that many projects and rows in every hour.
 
-    At most 40 rows an hour for each project. The token is `SCALE_TOKEN`.
+    At most 40 rows an hour for each project. `SCALE_TOKEN` is an integration's, and
+    `SCALE_USER_TOKEN` that of a user who is a member of every project except a share of
+    ``hidden`` ones; any hidden project closes Open Membership. A share of ``deleted`` projects,
+    all of them others, has rows too. Shares are rounded to whole projects. Raises ValueError
+    where there are not that many kinds of rows, or the shares are more than 1 together.
     """
     kinds = list(islice(product(_SCALE_OUTCOMES, _SCALE_CATEGORIES), rows_per_project))
     if len(kinds) < rows_per_project:
         raise ValueError(f"at most {len(kinds)} rows for each project, not {rows_per_project}")
-    organization = Organization(1, "scale")
-    listed = [
-        Project(_FIRST_PROJECT + number, organization.id, f"project-{number:05d}", "python")
-        for number in range(projects)
-    ]
+    organization = Organization(1, "scale", open_membership=open_membership and not hidden)
+    roster = _scale_projects(organization.id, projects, deleted, hidden, seed)
     series = [
         Series(project.id, category, outcome, reason, 40.0, rhythm=len(RHYTHMS) - 1)
-        for project in listed
+        for project in roster
         for (outcome, reason), category in kinds
     ]
-    token = Token(SCALE_TOKEN, TokenKind.INTEGRATION, organization.id)
+    tokens = (
+        Token(SCALE_TOKEN, TokenKind.INTEGRATION, organization.id),
+        Token(SCALE_USER_TOKEN, TokenKind.USER, user=_USER),
+    )
     store = Store({organization.id: Traffic(seed, organization.id, series)})
-    return World((organization,), listed, (), (token,), store=store, seed=seed)
+    members = (Member(organization.id, _USER),)
+    return World((organization,), roster, members, tokens, store=store, seed=seed)
+
+
+def _scale_projects(
+    organization: int, count: int, deleted: float, hidden: float, seed: int
+) -> list[Project]:
+    gone_count, hidden_count = round(count * deleted), round(count * hidden)
+    random = Random(seed)  # noqa: S311 - repeatable, not secret
+    # Drawn at random, so that they lie all over the ids and in every batch of them.
+    apart = random.sample(range(count), gone_count + hidden_count)
+    gone, unseen = frozenset(apart[:gone_count]), frozenset(apart[gone_count:])
+    everyone, nobody = frozenset({_USER}), frozenset[str]()
+    return [
+        Project(
+            _FIRST_PROJECT + number,
+            organization,
+            f"project-{number:05d}",
+            "python",
+            ProjectStatus.DELETED if number in gone else ProjectStatus.ACTIVE,
+            nobody if number in unseen else everyone,
+        )
+        for number in range(count)
+    ]
 
 
 def _acme_projects() -> list[Project]:

@@ -9,6 +9,7 @@ from exporter.categories import KNOWN_CATEGORIES, OUTCOMES
 from exporter.simulator import (
     DEMO_TOKENS,
     SCALE_TOKEN,
+    SCALE_USER_TOKEN,
     SCENARIOS,
     ProjectStatus,
     Scenario,
@@ -17,7 +18,7 @@ from exporter.simulator import (
     scale_world,
 )
 from exporter.simulator.application import Application
-from exporter.simulator.messages import Request
+from exporter.simulator.messages import Answer, Request
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -192,6 +193,71 @@ def test_a_world_of_any_size_has_its_rows_in_every_hour(rows: int) -> None:
 
     for hour in (NOW - HOUR, NOW - 2 * HOUR):
         assert 30 * rows == len(store.totals(1, hour, hour + HOUR, at=LATER))
+
+
+def ask_scale(world: World, endpoint: str, token: str, **parameters: str) -> Answer:
+    """Return the answer of an endpoint about the organization of any size."""
+    application = Application(world, lambda: float(NOW), lambda _: None, rate_limit=None)
+    path = f"/api/0/organizations/scale/{endpoint}/"
+    headers = {"authorization": f"Bearer {token}"}
+    request = Request("GET", path, urlencode(parameters), headers)
+    return application.reply(request).answer
+
+
+def readable(world: World, token: str) -> set[int]:
+    """Return the projects that a token gets groups of in the finished hour."""
+    hour = {"start": str(NOW - HOUR), "end": str(NOW), "interval": "1h"}
+    asked = {"field": "sum(quantity)", "category": "error", "groupBy": "project", **hour}
+    groups = ask_scale(world, "stats_v2", token, **asked).document()["groups"]
+    return {group["by"]["project"] for group in groups}
+
+
+def test_a_share_of_the_projects_is_deleted() -> None:
+    """They are not listed, and their rows still count."""
+    world = scale_world(200, 2, deleted=0.05)
+    counted = world.store.totals(1, NOW - HOUR, NOW, at=LATER, group_by=["project"])
+    listed = ask_scale(world, "projects", SCALE_TOKEN, all_projects="1").document()
+
+    assert 190 == len(listed)
+    assert 200 == len(counted)
+    assert {int(each["id"]) for each in listed} == readable(world, SCALE_TOKEN)
+
+
+def test_a_share_of_the_projects_is_hidden_from_a_user() -> None:
+    """An integration reads them, the user does not, and the list says so to the user."""
+    world = scale_world(200, 2, deleted=0.05, hidden=0.1)
+    listed = ask_scale(world, "projects", SCALE_USER_TOKEN, all_projects="1").document()
+    accessible = {int(each["id"]) for each in listed if each["hasAccess"]}
+
+    assert (190, 170) == (len(listed), len(accessible))
+    assert accessible == readable(world, SCALE_USER_TOKEN)
+    assert 190 == len(readable(world, SCALE_TOKEN))
+
+
+def test_membership_may_be_closed_though_nothing_is_hidden() -> None:
+    """The list then says to an integration that nothing is accessible."""
+    worlds = scale_world(5, 2), scale_world(5, 2, open_membership=False)
+    flags = [
+        {each["hasAccess"] for each in ask_scale(world, "projects", SCALE_TOKEN).document()}
+        for world in worlds
+    ]
+
+    assert [{True}, {False}] == flags
+    assert readable(worlds[1], SCALE_USER_TOKEN) == readable(worlds[1], SCALE_TOKEN)
+
+
+def test_what_is_apart_does_not_change_the_numbers() -> None:
+    """Deleted and hidden projects send what they send elsewhere."""
+    hour = (1, NOW - HOUR, NOW)
+    plain, other = scale_world(50, 3), scale_world(50, 3, deleted=0.1, hidden=0.1)
+
+    assert plain.store.totals(*hour, at=NOW) == other.store.totals(*hour, at=NOW)
+
+
+def test_there_are_not_more_projects_than_all() -> None:
+    """Deleted and hidden projects are different ones."""
+    with pytest.raises(ValueError, match="larger than population"):
+        scale_world(10, deleted=0.6, hidden=0.6)
 
 
 def test_there_are_not_that_many_kinds_of_rows() -> None:
