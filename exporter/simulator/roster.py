@@ -101,6 +101,9 @@ _EVERYWHERE: Final = (
     _Kind("transaction", "client_discard", "sample_rate", 3100, batch=25),
     _Kind("span", "accepted", None, 61_000, batch=900),
 )
+_BACKING_OFF: Final = _Kind("error", "client_discard", "ratelimit_backoff", 60, 2, resting=0.0)
+"""What SDKs hold back after a 429; flows only while something is rate limited."""
+
 _FRONTEND: Final = (
     _Kind("error", "filtered", "browser-extensions", 40),
     _Kind("error", "filtered", "web-crawlers", 9),
@@ -154,20 +157,32 @@ def size_of(seed: int, project: Project) -> float:
 
 def series_of(project: Project, size: float) -> Iterator[Series]:
     """Yield what ``project`` sends; 1.0 is an ordinary project's ``size``."""
-    platform = project.platform or ""
-    rhythm = _rhythm(platform)
-    kinds = _GONE if project.status is ProjectStatus.DELETED else _EVERYWHERE + _special(platform)
+    kinds = _GONE if _is_gone(project) else _EVERYWHERE + _special(project.platform or "")
     for kind in kinds:
-        yield Series(
-            project.id,
-            kind.category,
-            kind.outcome,
-            kind.reason,
-            kind.hourly * size,
-            rhythm,
-            kind.batch,
-            kind.resting,
-        )
+        yield _series(project, kind, size)
+
+
+def backing_off(project: Project, size: float) -> Iterator[Series]:
+    """Yield what the SDKs of ``project`` hold back while it is rate limited."""
+    if not _is_gone(project):
+        yield _series(project, _BACKING_OFF, size)
+
+
+def _is_gone(project: Project) -> bool:
+    return project.status is ProjectStatus.DELETED
+
+
+def _series(project: Project, kind: _Kind, size: float) -> Series:
+    return Series(
+        project.id,
+        kind.category,
+        kind.outcome,
+        kind.reason,
+        kind.hourly * size,
+        _rhythm(project.platform or ""),
+        kind.batch,
+        kind.resting,
+    )
 
 
 def _globex_teams(area: str, part: str) -> tuple[str, ...]:

@@ -2,16 +2,25 @@
 
 `demo_world` has the organizations ``acme`` and ``globex`` and the tokens of `DEMO_TOKENS`.
 Every day of its past holds a release that breaks a project for some hours, an hour of rate
-limiting and a rise of events that clients discard; which and when follows from the seed and the
-day alone. A scenario adds what happens from ``now`` on.
+limiting, in which SDKs hold back some of their errors, and a rise of events that clients discard;
+which and when follows from the seed and the day alone. A scenario adds what happens from ``now``
+on.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice, product
 from random import Random
 from typing import Final, Literal, get_args
 
-from exporter.simulator.roster import ACME, ACME_TEAMS, QUIET, globex_projects, series_of, size_of
+from exporter.simulator.roster import (
+    ACME,
+    ACME_TEAMS,
+    QUIET,
+    backing_off,
+    globex_projects,
+    series_of,
+    size_of,
+)
 from exporter.simulator.store import Store
 from exporter.simulator.traffic import DAY, HOUR, RHYTHMS, Episode, Series, Traffic
 from exporter.simulator.world import (
@@ -171,9 +180,12 @@ def _globex_projects(count: int) -> list[Project]:
     ]
 
 
-def _demo_series(seed: int, projects: Iterable[Project]) -> Iterator[Series]:
+def _demo_series(seed: int, projects: Sequence[Project]) -> Iterator[Series]:
     for project in projects:
         yield from series_of(project, size_of(seed, project))
+    # Last, because the place of a series decides its noise: the others keep their numbers.
+    for project in projects:
+        yield from backing_off(project, size_of(seed, project))
 
 
 def _demo_tokens() -> list[Token]:
@@ -211,11 +223,13 @@ def _of_day(seed: int, day: int, busy: Sequence[int]) -> list[Episode]:
     mended = released + random.randrange(2 * HOUR, 5 * HOUR, _MINUTE)
     # At the same time every day, so that any day's lookback has one.
     exhausted = day * DAY + busy[0] % 24 * HOUR
-    backing_off = day * DAY + random.randrange(20) * HOUR
+    discards = day * DAY + random.randrange(20) * HOUR
     return [
         Episode(released, mended, 9.0, broken, _ERRORS, "accepted"),
+        Episode(discards, discards + 3 * HOUR, 6.0, discarding, outcome="client_discard"),
+        # Clients discard more for reasons of their own; nothing is rate limited.
+        _held_back(discards, discards + 3 * HOUR, 0.0, discarding),
         *_limited(exhausted, exhausted + HOUR, limited, reason),
-        Episode(backing_off, backing_off + 3 * HOUR, 6.0, discarding, outcome="client_discard"),
     ]
 
 
@@ -223,7 +237,12 @@ def _limited(start: float, end: float, project: int | None, reason: str) -> list
     return [
         Episode(start, end, 0.1, project, _ERRORS, "accepted"),
         Episode(start, end, 1.0, project, _ERRORS, "rate_limited", reason),
+        _held_back(start, end, 1.0, project),
     ]
+
+
+def _held_back(start: float, end: float, scale: float, project: int | None) -> Episode:
+    return Episode(start, end, scale, project, _ERRORS, "client_discard", "ratelimit_backoff")
 
 
 def _to_come(scenario: Scenario, now: float) -> list[Episode]:

@@ -27,7 +27,14 @@ LATER = NOW + 2 * DAY
 ACME, GLOBEX = 1, 2
 
 
-def per_hour(world: World, *, organization: int = ACME, project: int, outcome: str) -> list[int]:
+def per_hour(
+    world: World,
+    *,
+    organization: int = ACME,
+    project: int,
+    outcome: str,
+    reason: str | None = None,
+) -> list[int]:
     """Return the errors of a project for the hours around ``NOW``, seen long after."""
     return [
         sum(
@@ -38,6 +45,7 @@ def per_hour(world: World, *, organization: int = ACME, project: int, outcome: s
                 at=LATER,
                 category=["error"],
                 outcome=[outcome],
+                reason=[reason] if reason else None,
                 project=[project],
             ).values()
         )
@@ -142,6 +150,54 @@ def test_a_spent_quota_limits_every_project() -> None:
 
     assert accepted[2] < usual[2] * 0.2
     assert per_hour(quota, project=web, outcome="rate_limited")[2] > accepted[2]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "slug"),
+    [("incident", "checkout"), ("quota", "web"), ("quota", "api"), ("quota", "android")],
+)
+def test_clients_hold_back_while_they_are_rate_limited(scenario: Scenario, slug: str) -> None:
+    """What a quota drops is more than what it rejects, and ends with it."""
+    calm, limited = demo_world(NOW), demo_world(NOW, scenario=scenario)
+    project = acme_project(calm, slug)
+
+    def held_back(world: World) -> list[int]:
+        return per_hour(
+            world, project=project, outcome="client_discard", reason="ratelimit_backoff"
+        )
+
+    usual, more = held_back(calm), held_back(limited)
+
+    assert usual[0] == more[0]
+    assert usual[1] < more[1]
+
+
+def test_clients_hold_back_in_no_other_hour() -> None:
+    """The day's hour of rate limiting has held back errors of that project, and no other hour."""
+    store = demo_world(NOW).store
+    mobile = {acme_project(demo_world(NOW), slug) for slug in ("ios", "android")}
+
+    def present(outcome: str, reason: str | None = None) -> set[tuple[int | str, ...]]:
+        return {
+            (hour, *key)
+            for hour in range(NOW - 3 * DAY, NOW, HOUR)
+            for key in store.totals(
+                ACME,
+                hour,
+                hour + HOUR,
+                at=LATER,
+                group_by=["project"],
+                category=["error"],
+                outcome=[outcome],
+                reason=[reason] if reason else None,
+            )
+            if key[0] not in mobile
+        }
+
+    held_back = present("client_discard", "ratelimit_backoff")
+
+    assert held_back
+    assert held_back <= present("rate_limited")
 
 
 def test_silence_is_silent() -> None:
