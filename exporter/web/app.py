@@ -1,9 +1,10 @@
 """The paths and what they answer. Nothing here waits, locks or renders."""
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 import structlog
 from starlette.applications import Starlette
@@ -20,6 +21,8 @@ from exporter.web.landing import SECURITY_HEADERS, Landing
 from exporter.web.negotiate import choose, gzip_accepted
 
 log = structlog.get_logger()
+
+_AUTHORITY: Final = re.compile(r"https?://[^/]*", re.IGNORECASE)
 
 
 class Pages(Protocol):
@@ -51,7 +54,7 @@ def make_app(pages: Pages, health: Health, landing: Landing) -> Starlette:
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),
         ],
-        middleware=[Middleware(_Guard)],
+        middleware=[Middleware(_Guard), Middleware(_OriginForm)],
         exception_handlers={HTTPException: _refuse},
     )
     app.router.redirect_slashes = False
@@ -102,6 +105,25 @@ class _Guard:
             log.exception("request failed", method=scope["method"], path=scope["path"])
             if not started:
                 await _line(HTTPStatus.INTERNAL_SERVER_ERROR)(scope, receive, send)
+
+
+class _OriginForm:
+    """Reads the other forms of a request's target (RFC 9112, 3.2) as the usual one.
+
+    Some clients and proxies send ``GET http://host:10790/metrics``; which authority they name
+    does not matter. ``OPTIONS *`` is about the server as a whole, and answered as for ``/``.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        if authority := _AUTHORITY.match(path):
+            scope = {**scope, "path": path[authority.end() :] or "/"}
+        elif path == "*" and scope["method"] == "OPTIONS":
+            scope = {**scope, "path": "/"}
+        await self._app(scope, receive, send)
 
 
 async def _home(_request: Request, html: str) -> Response:

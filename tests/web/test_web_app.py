@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -104,6 +105,23 @@ def ask(serve: Serve) -> Callable[..., requests.Response]:
         url = f"http://{server.addresses[0]}{path}"
         plain: dict[str, Any] = {"Accept-Encoding": "identity"} | (headers or {})
         return requests.request(method, url, headers=plain, timeout=5, allow_redirects=False)
+
+    return send
+
+
+@pytest.fixture
+def ask_raw(serve: Serve) -> Callable[[str], bytes]:
+    """Return a function that sends a request line to a fresh server, and returns every byte."""
+
+    def send(line: str) -> bytes:
+        """Send and return the answer."""
+        address = serve(make_app(FakePages(), FakeHealth(), LANDING)).addresses[0]
+        received = b""
+        with socket.create_connection((address.host, address.port), timeout=5) as client:
+            client.sendall(f"{line} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n".encode())
+            while chunk := client.recv(1 << 16):
+                received += chunk
+        return received
 
     return send
 
@@ -283,6 +301,39 @@ class TestRefusals:
 
         assert (405, "Method Not Allowed\n") == (response.status_code, response.text)
         assert "GET, HEAD" == response.headers["Allow"]
+
+    @pytest.mark.parametrize("authority", ["http://host:10790", "HTTPS://[::1]", "http://other"])
+    @pytest.mark.parametrize(
+        ("path", "status"),
+        [("/metrics", 200), ("/metrics?a=b", 200), ("/", 200), ("", 200), ("/%2D/ready", 200)],
+    )
+    def test_absolute_form(
+        self, ask_raw: Callable[[str], bytes], authority: str, path: str, status: int
+    ) -> None:
+        """A target with scheme and authority is answered as one without."""
+        answer = ask_raw(f"GET {authority}{path}")
+
+        assert f"HTTP/1.1 {status} ".encode() == answer[:13]
+
+    def test_absolute_form_is_looked_at_no_further(self, ask_raw: Callable[[str], bytes]) -> None:
+        """A path that does not exist and a wrong method are refused as ever."""
+        missing, wrong = ask_raw("GET http://host/nowhere"), ask_raw("POST http://host/metrics")
+
+        assert missing.startswith(b"HTTP/1.1 404 ")
+        assert wrong.startswith(b"HTTP/1.1 405 ")
+        assert b"\r\nallow: get, head\r\n" in wrong.lower()
+
+    def test_options_of_the_server(self, ask_raw: Callable[[str], bytes]) -> None:
+        """``OPTIONS *`` is told what methods there are."""
+        answer = ask_raw("OPTIONS *")
+
+        assert answer.startswith(b"HTTP/1.1 405 ")
+        assert b"\r\nallow: get, head\r\n" in answer.lower()
+
+    @pytest.mark.parametrize("target", ["*", "host:80", "metrics", "ftp://host/metrics"])
+    def test_other_targets_do_not_exist(self, ask_raw: Callable[[str], bytes], target: str) -> None:
+        """Whatever else a request line holds is 404."""
+        assert ask_raw(f"GET {target}").startswith(b"HTTP/1.1 404 ")
 
     @pytest.mark.parametrize(
         ("path", "status"),
