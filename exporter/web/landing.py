@@ -36,12 +36,13 @@ $links
 </html>
 """)
 
-_LINK: Final = Template('<dt><a href="$path">$path</a></dt>\n<dd>$purpose</dd>')
+_LINK: Final = Template('<dt><a href="$reference">/$reference</a></dt>\n<dd>$purpose</dd>')
 
+# Relative, so that they also work where a proxy serves the page below a prefix.
 _LINKS: Final = {
-    "/metrics": "what Prometheus scrapes",
-    "/-/healthy": "whether the exporter is alive",
-    "/-/ready": "whether it has data to show",
+    "metrics": "what Prometheus scrapes",
+    "-/healthy": "whether the exporter is alive",
+    "-/ready": "whether it has data to show",
 }
 
 
@@ -73,10 +74,10 @@ class Landing:
             name=escape(self.name),
             version=escape(self.version),
             description=escape(self.description),
-            links="\n".join(_link(path, purpose) for path, purpose in _LINKS.items()),
+            links="\n".join(_link(reference, purpose) for reference, purpose in _LINKS.items()),
             style=_STYLE,
         )
 
 
-def _link(path: str, purpose: str) -> str:
-    return _LINK.substitute(path=escape(path), purpose=escape(purpose))
+def _link(reference: str, purpose: str) -> str:
+    return _LINK.substitute(reference=escape(reference), purpose=escape(purpose))

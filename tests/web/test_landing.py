@@ -4,6 +4,9 @@ import base64
 import hashlib
 import re
 from html.parser import HTMLParser
+from urllib.parse import urljoin
+
+import pytest
 
 from exporter.web.landing import SECURITY_HEADERS, Landing
 
@@ -48,7 +51,15 @@ def test_says_what_it_is() -> None:
 
 def test_links() -> None:
     """The page links to the metrics and the probes, and to nothing else."""
-    assert ["/metrics", "/-/healthy", "/-/ready"] == Outline(LANDING.html()).links
+    assert ["metrics", "-/healthy", "-/ready"] == Outline(LANDING.html()).links
+
+
+@pytest.mark.parametrize("base", ["http://host:10790/", "https://host/tools/sentry/"])
+def test_links_work_below_a_prefix(base: str) -> None:
+    """Wherever a proxy puts the page, the links stay below that place."""
+    links = [urljoin(base, link or "") for link in Outline(LANDING.html()).links]
+
+    assert [f"{base}metrics", f"{base}-/healthy", f"{base}-/ready"] == links
 
 
 def test_is_well_formed() -> None:
