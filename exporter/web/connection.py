@@ -1,22 +1,30 @@
 """One client's connection: uvicorn's, with the limits that keep a crowd from harming a scrape."""
 
 import asyncio
+import logging
+import sys
 from collections.abc import Sequence
-from typing import ClassVar, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from exporter.web.malformed import MalformedRequests, problem_of
 from exporter.web.outlet import Outlet
 
 SEND_BODY: Final = "send_body"
 """Under this key of its ``state`` a request has `Connection.send_body`."""
+
+# uvicorn's warnings about connections name no peer, and any client can cause them without end.
+_ERRORS_ONLY: Final = logging.getLogger("uvicorn.error.connection")
+_ERRORS_ONLY.setLevel(logging.ERROR)
 
 
 class Connection(H11Protocol):
     """A connection that is given up when its client takes too long, or when it is one too many.
 
     uvicorn itself waits for ever on a client that sends half a request, or reads half an answer.
+    Malformed requests are counted in ``malformed``; the other arguments are uvicorn's.
     """
 
     patience: ClassVar[float] = 120.0
@@ -28,6 +36,12 @@ class Connection(H11Protocol):
     One that was sent a page has two files: with bursts, that is well below 1024 of them.
     """
 
+    def __init__(self, *args: Any, malformed: MalformedRequests, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.logger = _ERRORS_ONLY
+        self._malformed = malformed
+        self._beginning = b""
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the clock, and make room where there is none."""
         super().connection_made(cast("asyncio.Transport", transport))
@@ -38,6 +52,28 @@ class Connection(H11Protocol):
         self._deadline = self._start_clock()
         if len(self.connections) > self.most:
             self._give_up_oldest()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come, and answer the requests in it."""
+        # Enough to recognise what is no HTTP; the whole would be kept by every idle connection.
+        self._beginning = data[:8]
+        super().data_received(data)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse the malformed request that the parser has just raised an error about."""
+        self._malformed.add(
+            self.client and self.client[0], problem_of(sys.exception(), self._beginning)
+        )
+        # A body can turn out to be malformed while its request is being answered. Nothing more of
+        # that answer may be sent, and once it has begun there is no place for another status.
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         """Start the clock again for the next request."""

@@ -4,15 +4,18 @@ import asyncio
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from functools import partial
+from typing import Final, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from exporter.web.address import BACKLOG, Address, bind, bound_address, parse_address
 from exporter.web.connection import Connection
+from exporter.web.malformed import MalformedRequests
 
 __all__ = ["Address", "Server", "bind", "parse_address"]
 
@@ -27,7 +30,8 @@ class Server:
     """Serves an application on listening sockets, which it closes at the end.
 
     ``addresses`` are known from the beginning. ``started`` is called in the server's thread once
-    requests are answered.
+    requests are answered. ``clock`` returns monotonic seconds; malformed requests are collected
+    by it before they are logged.
     """
 
     def __init__(
@@ -37,10 +41,13 @@ class Server:
         *,
         started: Callable[[], None] = lambda: None,
         connection: type[Connection] = Connection,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.addresses = tuple(bound_address(listener) for listener in sockets)
         self._sockets = list(sockets)
-        self._uvicorn = _Uvicorn(_configuration(app, connection), started)
+        malformed = MalformedRequests(clock)
+        configuration = _configuration(app, partial(connection, malformed=malformed))
+        self._uvicorn = _Uvicorn(configuration, started, malformed)
 
     def run(self) -> None:
         """Serve until SIGTERM, SIGINT or `stop`, then return within two seconds.
@@ -55,9 +62,15 @@ class Server:
 
 
 class _Uvicorn(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        on_started: Callable[[], None],
+        malformed: MalformedRequests,
+    ) -> None:
         super().__init__(config)
         self._on_started = on_started
+        self._malformed = malformed
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -77,20 +90,27 @@ class _Uvicorn(uvicorn.Server):
         await super().startup(sockets)
         self._on_started()
 
+    async def on_tick(self, counter: int) -> bool:
+        """Do what is due ten times a second."""
+        self._malformed.log_ended()
+        return await super().on_tick(counter)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Wait for running answers, but not for clients that do not take theirs."""
         asyncio.get_running_loop().call_later(GRACE, self._abort_connections)
         await super().shutdown(sockets)
+        self._malformed.log_all()
 
     def _abort_connections(self) -> None:
         for connection in list(self.server_state.connections):
             connection.transport.abort()
 
 
-def _configuration(app: ASGIApp, connection: type[Connection]) -> uvicorn.Config:
+def _configuration(app: ASGIApp, connect: Callable[..., Connection]) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=connection,
+        # uvicorn only calls it, though it says that it wants a class.
+        http=cast("type[Connection]", connect),
         ws="none",
         loop="asyncio",
         lifespan="off",
