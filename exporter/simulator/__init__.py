@@ -8,13 +8,15 @@ For the tests, for ``demo``, and for anyone who wants to try dashboards with no 
 It rounds ranges, cuts store queries at 10,000 rows without order or a word, merges the error
 categories, leaves series out when grouped by project, looks at the last ``groupBy`` only, shows
 the running hour and late rows, limits rates and words errors, all as Sentry does. The same seed,
-clock and question give the same answer in any process. `exporter.simulator.control` has the
-endpoints for another process; `Fault` scripts what goes wrong.
+clock and question give the same answer in any process, and is dated by that clock.
+`exporter.simulator.control` has the endpoints for another process; `Fault` scripts what goes
+wrong, `Deprecation` what is announced, `Release` how old the server is. The `World` may change
+while it is served: projects are renamed, deleted and restored, teams and members come and go.
 
 Left out: the filter by ``key_id`` (a value that is not a number is refused, any other ignored),
-``query=`` of the projects list, teams as such (a project knows its
-members and its teams' slugs), expired tokens,
-single sign-on, the gateway of ``sentry.io``, and the ``stats-summary`` endpoint.
+``query=`` of the projects list, teams as such (a project has the slugs of its teams, and its
+members apart from them), expired tokens, single sign-on, the gateway of ``sentry.io``, and the
+``stats-summary`` endpoint. Of a `Release` only what concerns access, dates and routes differs.
 """
 
 from exporter.simulator.deprecation import Deprecation
