@@ -3,8 +3,6 @@
 import difflib
 import time
 from collections.abc import Callable, Iterator
-from types import MappingProxyType
-from typing import Final
 
 from exporter import buckets
 from exporter.buckets import Window
@@ -15,32 +13,7 @@ from exporter.publish.own import OwnMetrics
 from exporter.sentry.client import SentryClient
 from exporter.sentry.errors import SentryError
 from exporter.sentry.projects import ProjectList
-
-_TOKEN: Final = "an internal integration with the permission Organization: Read"  # noqa: S105 - words
-
-_MENDING: Final = MappingProxyType(
-    {
-        "unauthorized": f"Sentry does not know the token; use the one of {_TOKEN}",
-        "forbidden": (
-            f"the token lacks org:read, or its owner is no member; use the one of {_TOKEN},"
-            " and filter only by active projects that it can read"
-        ),
-        "not_found": "see that slug is right (Settings > General), and that url is its region's",
-        "redirect": "name the organization's own address under url, and its current slug",
-        "network": "see that url is right, and that this host can reach it",
-        "tls": "name the authority that signed the certificate under ca_file, or use http in url",
-        "timeout": "see that url is right, or allow a longer timeout",
-        "bad_request": "Sentry does not take the query as it stands; an older server knows less",
-        "too_large": "allow a larger max_response_size, or filter",
-        "bad_answer": "see that url is a Sentry's, without anything in between that answers itself",
-        "rate_limited": "others use up the token's limit; lower requests_per_second, or wait",
-        "too_heavy": "Sentry's store is busy; try again later, or filter",
-        "server_error": "Sentry has trouble of its own; try again later",
-        "unexpected_status": "see that url is a Sentry's, and not a proxy's that wants something",
-        "unknown_project": "name it as in Settings > Projects, or by its id",
-    }
-)
-"""What somebody can do about a failure, by its reason."""
+from exporter.token import redact
 
 
 def findings(config: Config, clock: Callable[[], float] = time.time) -> Iterator[str]:
@@ -97,5 +70,4 @@ def _try(query: Query, projects: ProjectList | None, client: SentryClient, settl
 
 
 def _line(where: str, error: SentryError) -> str:
-    advice = _MENDING.get(error.reason)
-    return f"{where}: {error}" + (f" ({advice})" if advice else "")
+    return redact(f"{where}: {error}" + (f" ({error.remedy})" if error.remedy else ""))

@@ -5,7 +5,6 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from http import HTTPStatus
 from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import quote
@@ -18,15 +17,18 @@ from exporter.sentry.errors import (
     BadAnswerError,
     BadRequestError,
     DeadlineError,
+    NotFoundError,
     RateLimitError,
     SentryError,
     ServerError,
+    TokenError,
     TooHeavyError,
     TooLargeError,
 )
 from exporter.sentry.limits import Notice, TokenLimits, read_notice
 from exporter.sentry.projects import Project, ProjectList, next_cursor, parse_page
-from exporter.sentry.refusals import refusal
+from exporter.sentry.refusals import is_glitchtip
+from exporter.sentry.remedies import Cause
 from exporter.sentry.stats import Question
 from exporter.sentry.transport import Reply, Transport
 from exporter.token import TokenSource, file_fingerprint
@@ -128,6 +130,8 @@ class SentryClient:
         self._meter = meter
         self._now = now
         self._by_pages = False
+        self._listed = False
+        self._answered = False
 
     def credentials(self) -> Hashable:
         """Return what changes when the token's place or the CA file does; see `Upstream`."""
@@ -137,7 +141,9 @@ class SentryClient:
         """Return the answer to ``question``; raises `SentryError`."""
         reply = self._get(_STATS, question.parameters())
         with self._failures(_STATS):
-            return parse(reply.body, question)
+            answer = self._parsed(reply.body, question)
+        self._answered = True
+        return answer
 
     def ask_all(self, questions: Sequence[Question]) -> list[Answer | TooHeavyError]:
         """Return the answers in order, asked as many at once as the token may.
@@ -166,6 +172,14 @@ class SentryClient:
                 raise
             return error
 
+    def _parsed(self, body: bytes, question: Question) -> Answer:
+        try:
+            return parse(body, question)
+        except BadAnswerError as error:
+            if is_glitchtip(body):
+                error.cause = Cause.GLITCHTIP
+            raise
+
     def _pages(self) -> Iterator[Project]:
         cursor: str | None = None
         seen: set[str | None] = set()
@@ -178,6 +192,7 @@ class SentryClient:
             with self._failures(_PROJECTS):
                 page = parse_page(reply.body)
                 cursor = next_cursor(reply.headers.get("Link", ""))
+            self._listed = True
             yield from page
             if cursor is None:
                 return
@@ -218,11 +233,10 @@ class SentryClient:
             if told:
                 self._meter.throttled(told)
             observe = partial(self._meter.request, endpoint)
-            reply = self._transport.get(f"{self._base}/{endpoint}/", parameters, observe)
-            error = None if reply.status == HTTPStatus.OK else refusal(reply.status, reply.detail)
-            self._heed(read_notice(reply.headers, self._now()), error, patience)
-            if error is not None:
-                raise error
+            reply = self._transport.get(self._url(endpoint), parameters, observe)
+            self._heed(read_notice(reply.headers, self._now()), reply.error, patience)
+            if reply.error is not None:
+                raise reply.error
         return reply
 
     def _heed(self, notice: Notice, error: SentryError | None, patience: float) -> None:
@@ -236,7 +250,19 @@ class SentryClient:
             yield
         except SentryError as error:
             self._meter.failure(endpoint, error.reason)
+            if not isinstance(error, TokenError):
+                error.asked = str(self._transport.route(self._url(endpoint)))
+            if isinstance(error, NotFoundError):
+                error.cause = error.cause or self._why_not_found(endpoint)
             raise
+
+    def _why_not_found(self, endpoint: str) -> Cause | None:
+        if endpoint == _STATS and self._listed and not self._answered:
+            return Cause.NO_STATS
+        return Cause.NUMERIC_ID if self._organization.isdigit() else None
+
+    def _url(self, endpoint: str) -> str:
+        return f"{self._base}/{endpoint}/"
 
 
 def _pause(notice: Notice, error: SentryError | None, patience: float) -> float:

@@ -9,6 +9,7 @@ later one on the same connection begins with its own.
 import http.client
 import io
 import socket
+import ssl
 import time
 from typing import Any
 
@@ -72,6 +73,17 @@ class _PlainConnection(HTTPConnection):
 
 class _SecureConnection(HTTPSConnection):
     response_class = _Response
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        """Send a request; see the parent class.
+
+        With TLS 1.3 a server that refuses the client closes while the request is on its way, and
+        why it does is an alert that waits to be read. urllib3 reads on after a broken pipe.
+        """
+        try:
+            super().request(*args, **kwargs)
+        except ssl.SSLEOFError as error:
+            raise BrokenPipeError from error
 
 
 class _PlainPool(urllib3.HTTPConnectionPool):

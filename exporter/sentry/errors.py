@@ -9,6 +9,7 @@
     ├── DeadlineError         timeout             the whole answer did not come in time
     ├── RedirectError         redirect            3xx: may lead to another organization's data
     ├── StatusError           unexpected_status   any other answer that is not 200
+    │   ├── InterceptedError  unexpected_status   401 or 403 of something in front of Sentry
     │   ├── BadRequestError   bad_request         400
     │   ├── UnauthorizedError unauthorized        401
     │   ├── ForbiddenError    forbidden           403
@@ -20,18 +21,41 @@
     ├── BadAnswerError        bad_answer          not the shape or the range that was asked for
     └── UnknownProjectError   unknown_project     a filter names a project that the list lacks
 
-The second column is the ``reason`` label of the metrics: a closed set.
+The second column is the ``reason`` label of the metrics: a closed set. What is known beyond it is
+an error's ``cause``.
 """
 
 from typing import ClassVar
 
+from exporter.sentry.remedies import Cause, remedy
+
 
 class SentryError(Exception):
-    """A question that Sentry did not answer. Messages never hold a token."""
+    """A question that Sentry did not answer. Messages never hold a secret.
+
+    ``cause`` is the concrete one where it is known, and ``about`` what its remedy names. ``asked``
+    is the address, and the proxy on the way there, ``""`` where nobody was asked; whoever asks
+    sets it.
+    """
 
     reason: ClassVar[str] = "internal"
     lasting: ClassVar[bool] = False
     """Asking again soon cannot help: somebody has to mend something first."""
+
+    def __init__(self, message: str = "", *, cause: Cause | None = None, about: str = "") -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.about = about
+        self.asked = ""
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{message} [{self.asked}]" if self.asked else message
+
+    @property
+    def remedy(self) -> str:
+        """What somebody can do about it, ``""`` where the message says it all."""
+        return remedy(self.cause, self.reason, self.about)
 
 
 class TokenError(SentryError):
@@ -75,10 +99,16 @@ class StatusError(SentryError):
 
     reason = "unexpected_status"
 
-    def __init__(self, status: int, detail: str) -> None:
+    def __init__(self, status: int, detail: str, *, cause: Cause | None = None) -> None:
         self.status = status
         self.detail = detail
-        super().__init__(f"{status}: {detail}" if detail else f"{status}")
+        super().__init__(f"{status}: {detail}" if detail else f"{status}", cause=cause)
+
+
+class InterceptedError(StatusError):
+    """401 or 403 of something in front of Sentry: it says nothing about token or projects."""
+
+    lasting = True
 
 
 class BadRequestError(StatusError):
@@ -141,9 +171,9 @@ class BadAnswerError(SentryError):
 
     reason = "bad_answer"
 
-    def __init__(self, path: str, message: str) -> None:
+    def __init__(self, path: str, message: str, *, cause: Cause | None = None) -> None:
         self.path = path
-        super().__init__(f"{path}: {message}")
+        super().__init__(f"{path}: {message}", cause=cause)
 
 
 class UnknownProjectError(SentryError):

@@ -4,7 +4,7 @@ import http.client
 import ssl
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
@@ -19,32 +19,37 @@ from requests.auth import AuthBase
 from exporter import __version__
 from exporter.loopback import is_loopback
 from exporter.sentry.deadline import DeadlineAdapter
-from exporter.sentry.errors import (
-    DeadlineError,
-    NetworkError,
-    SentryError,
-    TLSError,
-    TooLargeError,
+from exporter.sentry.diagnosis import causes, diagnosis, proxy_refusal
+from exporter.sentry.errors import SentryError, TooLargeError
+from exporter.sentry.refusals import (
+    explanation,
+    is_redirect,
+    page_error,
+    presentable,
+    redirect,
+    refusal,
 )
-from exporter.sentry.refusals import body_text, is_redirect, presentable, redirect_host
+from exporter.sentry.route import Route
 from exporter.token import Secret, TokenSource
 
 _CHUNK: Final = 64 * 1024
 _REFUSAL_SIZE: Final = 16 * 1024
 _DROPPED: Final = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError, ssl.SSLEOFError)
 _BROKEN: Final = (OSError, ValueError, http.client.HTTPException, urllib3.exceptions.HTTPError)
-_TLS_BROKEN: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-_TIMED_OUT: Final = (TimeoutError, urllib3.exceptions.ReadTimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer: ``body`` of a 200, ``detail`` of any other (a redirect's host, or its text)."""
+    """An answer: ``body`` of a 200, ``detail`` of any other, what its body says.
+
+    ``error`` is the one that it amounts to, None where the body may be what was asked for.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(default=b"", repr=False)
     detail: str = ""
+    error: SentryError | None = None
 
 
 def open_session(connections: int) -> requests.Session:
@@ -79,7 +84,7 @@ class Transport:
     ) -> None:
         self._session = session
         self._token = token
-        self._verify = True if ca_file is None else str(ca_file)
+        self._ca_file = ca_file
         self._timeout = timeout
         self._max_response_size = max_response_size
         self._clock = clock
@@ -102,15 +107,19 @@ class Transport:
         try:
             with self._send(url, parameters, secret, started, outside) as response:
                 status = response.status_code
-                return self._reply(response, secret)
+                return self._reply(response, url, secret)
         except SentryError:
             raise
         except Exception as error:  # noqa: BLE001  # libraries stumble over garbage in many ways
-            failure = self._failure(list(_causes(error, outside)), secret)
+            failure = self._failure(list(causes(error, outside)), url, secret)
         finally:
             observe(status, self._clock() - started)
         # Raised out here, it does not refer to the request and so not to its headers.
         raise failure
+
+    def route(self, url: str) -> Route:
+        """Return the way to ``url``, as it may be shown; never raises."""
+        return Route.of(url, self._session)
 
     def _send(
         self,
@@ -124,7 +133,7 @@ class Transport:
             return self._request(url, parameters, secret, started)
         except requests.ConnectionError as error:
             # The server may close a kept connection at the moment when it is used again.
-            if not any(isinstance(cause, _DROPPED) for cause in _causes(error, outside)):
+            if not any(isinstance(cause, _DROPPED) for cause in causes(error, outside)):
                 raise
         return self._request(url, parameters, secret, started)
 
@@ -138,21 +147,30 @@ class Transport:
             url,
             params=list(parameters),
             auth=_Bearer(secret),
-            verify=self._verify,
+            verify=True if self._ca_file is None else str(self._ca_file),
             allow_redirects=False,
             stream=True,
             timeout=_timeout(left),  # type: ignore[arg-type]  # known to requests, not to its stubs
         )
 
-    def _reply(self, response: requests.Response, secret: Secret) -> Reply:
+    def _reply(self, response: requests.Response, url: str, secret: Secret) -> Reply:
         status, headers = response.status_code, response.headers
         if status == HTTPStatus.OK:
-            return Reply(status, headers, body=self._body(response))
+            body = self._body(response)
+            return Reply(status, headers, body=body, error=page_error(body, secret))
         if is_redirect(status):
-            text = redirect_host(headers.get("Location", ""))
+            return Reply(
+                status,
+                headers,
+                error=redirect(status, url, headers.get("Location", ""), secret),
+            )
+        explained = explanation(_refusal(response))
+        detail = presentable(explained.text, secret)
+        if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            error: SentryError = proxy_refusal(status, detail, self.route(url))
         else:
-            text = body_text(_refusal(response))
-        return Reply(status, headers, detail=presentable(text, secret))
+            error = refusal(status, detail, explained)
+        return Reply(status, headers, detail=detail, error=error)
 
     def _body(self, response: requests.Response) -> bytes:
         body = bytearray()
@@ -162,11 +180,10 @@ class Transport:
                 raise TooLargeError(f"the body is larger than {self._max_response_size} bytes")
         return bytes(body)
 
-    def _failure(self, causes: Sequence[BaseException], secret: Secret) -> SentryError:
-        if any(isinstance(cause, _TIMED_OUT) for cause in causes):
-            return DeadlineError(f"no whole answer within {self._timeout:g} s")
-        text = presentable(f"{type(causes[-1]).__name__}: {causes[-1]}", secret)
-        return TLSError(text) if _is_tls(causes) else NetworkError(text)
+    def _failure(self, found: Sequence[BaseException], url: str, secret: Secret) -> SentryError:
+        failure = diagnosis(found, self.route(url), self._ca_file, self._timeout)
+        failure.args = tuple(presentable(str(text), secret) for text in failure.args)
+        return failure
 
 
 class _Session(requests.Session):
@@ -209,18 +226,3 @@ def _refusal(response: requests.Response) -> bytes:
     except _BROKEN:
         return b""
     return body
-
-
-def _causes(error: BaseException, outside: BaseException | None) -> Iterator[BaseException]:
-    """Yield ``error`` and what led to it, but not what the caller was busy with."""
-    cause: BaseException | None = error
-    while cause is not None and cause is not outside:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
-
-
-def _is_tls(causes: Sequence[BaseException]) -> bool:
-    # A bare OSError is how requests says that the CA file is not there.
-    return type(causes[0]) is OSError or any(
-        isinstance(cause, ssl.SSLError) and not isinstance(cause, _TLS_BROKEN) for cause in causes
-    )

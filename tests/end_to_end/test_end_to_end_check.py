@@ -25,9 +25,11 @@ NAMES = sorted(path.stem for path in BAD.glob("*.yaml"))
 Command = Callable[..., Result]
 Configured = Callable[..., Path]
 
+LIST = "[%s/projects/]"
+
 FAULTS = {
     "hang": (Fault("hang"), "allow a longer timeout"),
-    "garbage": (Fault("garbage"), "see that url is a Sentry's"),
+    "garbage": (Fault("garbage"), "something between the exporter and Sentry answers"),
     "reset": (Fault("reset"), "see that url is right, and that this host can reach it"),
     "redirect": (Fault("redirect", location="https://x.test/"), "its current slug"),
     "stats only": (Fault("status", status=403, endpoint="stats_v2"), "the token lacks org:read"),
@@ -36,15 +38,15 @@ FAULTS = {
 ENTRIES: dict[str, tuple[Entry, str]] = {
     "bad token": (
         {**organization(), "token": "no-such-token"},
-        "organization acme: 401: Invalid token (Sentry does not know the token",
+        f"organization acme: 401: Invalid token {LIST} (Sentry does not know the token",
     ),
     "token of another organization": (
         {**organization(), "token": DEMO_TOKENS["globex"]},
-        "organization acme: 403: You do not have permission to perform this action. (the token",
+        f"organization acme: 403: You do not have permission to perform this action. {LIST} (the",
     ),
     "wrong slug": (
         {**organization(), "slug": "acmee"},
-        "organization acmee: 404: The requested resource does not exist (see that slug is right",
+        f"organization acmee: 404: The requested resource does not exist {LIST} (see that slug is",
     ),
     "unknown slug of a project": (
         organization({**OUTCOMES, "filter": {"project": "chekout"}}),
@@ -108,15 +110,16 @@ def test_all_well_online(command: Command, configured: Configured) -> None:
 
 @pytest.mark.parametrize("name", ENTRIES)
 def test_what_does_not_exist_is_one_finding(
-    command: Command, configured: Configured, name: str
+    command: Command, configured: Configured, sentry: Simulator, name: str
 ) -> None:
     """A wrong token, slug or filter is one line that says where, what, and how to mend it."""
     entry, words = ENTRIES[name]
+    asked = f"{sentry.url}/api/0/organizations/{entry['slug']}"
     result = command("check", "--online", "--config.file", configured(entry))
     (finding,) = lines(result)
 
     assert 1 == result.exit_code
-    assert finding.startswith(words)
+    assert finding.startswith(words.replace("%s", asked))
     assert str(entry["token"]) not in result.output
 
 

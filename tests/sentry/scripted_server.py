@@ -32,6 +32,10 @@ class Peer:
         self._requests.append(head)
         return head
 
+    def swallow(self) -> None:
+        """Read what comes first, whatever it is: what stays unread resets the connection."""
+        self._connection.recv(4096)
+
     def send(self, data: bytes) -> None:
         """Send ``data`` as it is."""
         self._connection.sendall(data)
@@ -45,6 +49,14 @@ class Peer:
     def hang(self) -> None:
         """Say nothing until the client closes."""
         self._connection.recv(1)
+
+    def tunnel(self, port: int) -> None:
+        """Pass on what comes, both ways, to and from a port of this host."""
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as server:
+            back = threading.Thread(target=_pump, args=(server, self._connection), daemon=True)
+            back.start()
+            _pump(self._connection, server)
+            back.join()
 
     def linger(self, seconds: float) -> None:
         """Let real time pass."""
@@ -80,6 +92,30 @@ def serve(*replies: bytes) -> Script:
     return script
 
 
+def connect_to(port: int, status: str = "200 Connection established") -> Script:
+    """Return the script of a proxy that answers CONNECT with ``status``, and lets 200 through.
+
+    Whatever host is asked for, ``port`` of this one is what a tunnel leads to.
+    """
+
+    def script(peer: Peer) -> None:
+        if peer.receive():
+            peer.send(f"HTTP/1.1 {status}\r\n\r\n".encode())
+            if status.startswith("200"):
+                peer.tunnel(port)
+
+    return script
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(4096):
+            target.sendall(data)
+    # The other direction may still have something to say.
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
+
+
 class ScriptedServer:
     """Runs a script per connection: the first for the first one, the last for all the rest."""
 
@@ -92,7 +128,8 @@ class ScriptedServer:
         self._peers: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         scheme = "http" if context is None else "https"
-        self.url = f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"{scheme}://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
         self._spawn(self._accept)

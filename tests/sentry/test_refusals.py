@@ -11,14 +11,14 @@ from exporter.sentry.errors import (
     ForbiddenError,
     NotFoundError,
     RateLimitError,
-    RedirectError,
     SentryError,
     ServerError,
     StatusError,
     TooHeavyError,
     UnauthorizedError,
 )
-from exporter.sentry.refusals import body_text, presentable, redirect_host, refusal
+from exporter.sentry.refusals import explanation, presentable, redirect, refusal
+from exporter.sentry.remedies import Cause
 from exporter.token import Secret
 from tests.sentry.fakes import TOKEN
 
@@ -47,8 +47,9 @@ STATEMENT = "Query timeout. Please try with a smaller date range or fewer condit
         (429, STORE, TooHeavyError),
         (429, STATEMENT, TooHeavyError),
         (504, "Query timeout. Please try again.", TooHeavyError),
-        (301, "example.com", RedirectError),
-        (304, "the same host", RedirectError),
+        (407, "", StatusError),
+        (410, "", StatusError),
+        (422, "", StatusError),
         (101, "", StatusError),
         (204, "", StatusError),
         (418, "", StatusError),
@@ -62,7 +63,6 @@ def test_kind(status: int, detail: str, expected: type[SentryError]) -> None:
 def test_text() -> None:
     """An error says the status and the detail."""
     assert "403: no" == str(refusal(403, "no"))
-    assert "302 to example.com" == str(refusal(302, "example.com"))
 
 
 @pytest.mark.parametrize(
@@ -77,8 +77,11 @@ def test_text() -> None:
         (json.dumps({"detail": f"\n{STORE}\n"}).encode(), STORE),
         (b'{"field": ["is missing"]}', '{"field": ["is missing"]}'),
         (b"Route not found", "Route not found"),
-        (b"\n <html><head><title>502 Bad\nGateway</title></head>x</html>", "502 Bad Gateway"),
-        (b"<html>nothing to see</html>", ""),
+        (
+            b"\n <html><head><title>502 Bad\nGateway</title></head>x</html>",
+            'a page titled "502 Bad Gateway"',
+        ),
+        (b"<html>nothing to see</html>", "a page without a title"),
         (b"", ""),
         (b"[" * 9999, "[" * 200),
         (b"\xff\xfe", "\N{REPLACEMENT CHARACTER}" * 2),
@@ -91,28 +94,48 @@ def test_text() -> None:
 )
 def test_detail(body: bytes, expected: str) -> None:
     """A body becomes one short line without control characters or tokens."""
-    assert expected == presentable(body_text(body), Secret(TOKEN))
+    assert expected == presentable(explanation(body).text, Secret(TOKEN))
+
+
+ASKED = "http://sentry.example.com:9000/api/0/organizations/acme/stats_v2/"
 
 
 @pytest.mark.parametrize(
-    ("location", "expected"),
+    ("location", "expected", "cause"),
     [
-        ("https://user:pass@evil.example.com:8443/x?token=y", "evil.example.com"),
-        ("/login/", "the same host"),
-        ("", "the same host"),
-        ("https://[::1", "an unreadable address"),
+        ("https://user:pass@evil.example.com:8443/x?t=y", "https://evil.example.com:8443", None),
+        ("", "http://sentry.example.com:9000", None),
+        ("/elsewhere/", "http://sentry.example.com:9000", None),
+        ("https://[::1", "an unreadable address", None),
+        ("https://sentry.example.com/x/", "https://sentry.example.com", Cause.REDIRECT_TO_HTTPS),
+        (
+            "/auth/login/acme/?next=secret",
+            "a login page at http://sentry.example.com:9000",
+            Cause.LOGIN_PAGE,
+        ),
+        (
+            "https://globex.example.com/api/0/organizations/globex/stats_v2/?a=b",
+            "the organization globex at https://globex.example.com",
+            Cause.ANOTHER_ORGANIZATION,
+        ),
     ],
 )
-def test_redirect_host(location: str, expected: str) -> None:
-    """Of a redirect only the host is told."""
-    assert expected == redirect_host(location)
+def test_redirect(location: str, expected: str, cause: Cause | None) -> None:
+    """Of a redirect scheme and host are told, what kind of place it is, and nothing else."""
+    error = redirect(302, ASKED, location, Secret(TOKEN))
+
+    assert f"302 to {expected}" == str(error)
+    assert cause is error.cause
 
 
 @given(st.integers(100, 999), st.binary(), st.text())
 def test_arbitrary(status: int, body: bytes, location: str) -> None:
     """Whatever comes, there is one short line and an error."""
-    line = presentable(body_text(body) + redirect_host(location), Secret(TOKEN))
+    explained = explanation(body)
+    line = presentable(explained.text, Secret(TOKEN))
+    target = str(redirect(status, ASKED, location, Secret(TOKEN)))
 
     assert line.isprintable()
+    assert target.isprintable()
     assert len(line) <= 200
-    assert isinstance(refusal(status, line), SentryError)
+    assert isinstance(refusal(status, line, explained), SentryError)

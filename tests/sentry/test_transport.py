@@ -236,7 +236,7 @@ class TestAnswer:
         ) as server:
             answer = Client(session).get(server.url)
 
-        assert (302, "evil.example.com") == (answer.status, answer.detail)
+        assert (302, "302 to https://evil.example.com") == (answer.status, str(answer.error))
         assert 1 == len(server.requests)
 
     @pytest.mark.parametrize("location", ["http://[", "//", "http://\xfc:99999/", "%"])

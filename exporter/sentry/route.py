@@ -1,0 +1,88 @@
+"""The way to an address: what is asked, and through which proxy; nothing secret is in it."""
+
+from dataclasses import dataclass
+from typing import Final, Self
+
+import requests
+from requests.utils import select_proxy
+from urllib3.exceptions import LocationParseError
+from urllib3.util import Url, parse_url
+
+from exporter.token import redact
+
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One address and how it is reached.
+
+    ``address`` is without query, ``server`` and ``proxy`` are ``host:port``, the latter ``""``
+    where the address is asked directly. ``variable`` names the environment variable that is to
+    hold the proxy. ``bad_proxy`` is the proxy's address, masked, where it cannot be used.
+    """
+
+    address: str
+    server: str
+    host: str
+    variable: str
+    proxy: str = ""
+    proxy_host: str = ""
+    proxy_scheme: str = ""
+    bad_proxy: str = ""
+
+    @classmethod
+    def of(cls, url: str, session: requests.Session) -> Self:
+        """Return the way that a request of ``session`` to ``url`` takes; never raises."""
+        parsed = _parsed(url)
+        scheme, host = parsed.scheme or "", _host(parsed)
+        shown = parsed._replace(auth=None, query=None, fragment=None).url
+        address = redact(shown if parsed.host else url.partition("?")[0])
+        variable = "HTTP_PROXY" if scheme == "http" else "HTTPS_PROXY"
+        proxy = _proxy_of(url, session)
+        if not proxy:
+            return cls(address, _server(parsed), host, variable)
+        through = _parsed(proxy if "://" in proxy else f"http://{proxy}")
+        return cls(
+            address,
+            _server(parsed),
+            host,
+            variable,
+            proxy=_server(through),
+            proxy_host=_host(through),
+            proxy_scheme=through.scheme or "",
+            bad_proxy="" if through.host else redact(proxy),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.address} through the proxy {self.proxy}" if self.proxy else self.address
+
+    @property
+    def next_hop(self) -> str:
+        """Whom the connection is made to."""
+        return f"the proxy {self.proxy}" if self.proxy else self.server
+
+
+def _parsed(url: str) -> Url:
+    """Return the parts of ``url``, none where it cannot be read."""
+    try:
+        return parse_url(url)
+    except LocationParseError:
+        return Url()
+
+
+def _host(url: Url) -> str:
+    return (url.host or "").strip("[]")
+
+
+def _server(url: Url) -> str:
+    port = url.port or _PORTS.get(url.scheme or "")
+    return f"{url.host or ''}:{port}" if port else url.host or ""
+
+
+def _proxy_of(url: str, session: requests.Session) -> str:
+    try:
+        found = session.merge_environment_settings(url, {}, None, None, None)["proxies"]
+        return select_proxy(url, found) or ""
+    except (ValueError, requests.RequestException):
+        return ""

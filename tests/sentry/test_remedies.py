@@ -1,0 +1,870 @@
+"""What a failure says of its cause, and what to do about it: each over a real socket."""
+
+import json
+import re
+import socket
+import ssl
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import trustme
+
+from exporter.sentry.client import SentryClient, Upstream
+from exporter.sentry.diagnosis import ca_flaw
+from exporter.sentry.errors import SentryError
+from exporter.sentry.limits import Allowance, TokenLimits
+from exporter.sentry.transport import open_session
+from tests.sentry.fakes import TOKEN, FakeClock, FakeToken, RecordingMeter, question
+from tests.sentry.scripted_server import (
+    Peer,
+    Script,
+    ScriptedServer,
+    connect_to,
+    reply,
+    serve,
+)
+
+STATS = "/api/0/organizations/acme/stats_v2/"
+HOST = "sentry.example.com"
+INTEGRATION = "an internal integration with the permission Organization: Read"
+BETTER = f"better use the token of {INTEGRATION}, which belongs to no member"
+NOW = datetime.now(UTC)
+
+AUTHORITY = (
+    "name the authority that signed the certificate under ca_file; a proxy that inspects TLS signs"
+    " with its own"
+)
+IN_BETWEEN = (
+    "something between the exporter and Sentry answers: have it let requests to /api/0/ pass, or"
+    " name Sentry's own address under url"
+)
+LOGIN = (
+    "a login page answers in place of Sentry's API: let the exporter pass the login that stands"
+    " before it, or name Sentry's own address under url"
+)
+NO_CLIENT_CERTIFICATES = (
+    "client certificates are not supported: let the exporter in without one, such as by its"
+    " address or on another port"
+)
+GLITCHTIP = (
+    "GlitchTip is not supported: its stats_v2 cannot group by anything; url has to be that of a"
+    " Sentry"
+)
+
+Ask = Callable[..., tuple[str, str, str]]
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """Return a private certificate authority."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
+    """Return the file that makes the private authority trusted."""
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    return path
+
+
+@pytest.fixture
+def ask() -> Iterator[Ask]:
+    """Return a function that asks, and returns the failure's reason, message and remedy."""
+    with ExitStack() as stack:
+
+        def failure(
+            url: str,
+            ca_file: Path | None = None,
+            *,
+            organization: str = "acme",
+            timeout: float = 10,
+            listed: bool = False,
+        ) -> tuple[str, str, str]:
+            clock, session = FakeClock(), stack.enter_context(open_session(2))
+            client = SentryClient(
+                Upstream(organization, url, FakeToken(), ca_file, timeout),
+                session,
+                TokenLimits(Allowance(2, 1e6), clock=clock, sleep=clock.sleep),
+                RecordingMeter(),
+            )
+            if listed:
+                client.projects()
+            with pytest.raises(SentryError) as caught:
+                client.ask(question())
+            return caught.value.reason, str(caught.value), caught.value.remedy
+
+        yield failure
+
+
+def context_of(
+    authority: trustme.CA,
+    *names: str,
+    not_before: datetime | None = None,
+    not_after: datetime | None = None,
+) -> ssl.SSLContext:
+    """Return what a server with a certificate for ``names`` needs."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(
+        *(names or ("127.0.0.1", HOST)), not_before=not_before, not_after=not_after
+    ).configure_cert(context)
+    return context
+
+
+def refused_port() -> int:
+    """Return a port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def says(status: str, body: str | bytes = b"", *headers: str) -> Script:
+    """Return a script that answers every request of a connection alike."""
+    sent = body if isinstance(body, bytes) else body.encode()
+    return serve(*[reply(sent, status, *headers)] * 5)
+
+
+def no_tls(sent: bytes) -> Script:
+    """Return a script that answers whatever is said with ``sent``."""
+
+    def run(peer: Peer) -> None:
+        peer.swallow()
+        peer.send(sent)
+
+    return run
+
+
+class TestCertificates:
+    """Certificates that are not accepted."""
+
+    def test_expired(self, ask: Ask, authority: trustme.CA, ca_file: Path) -> None:
+        """A certificate that has expired is told as such."""
+        begun, ended = NOW - timedelta(days=9), NOW - timedelta(days=1)
+        context = context_of(authority, not_before=begun, not_after=ended)
+        with ScriptedServer(serve(reply()), context=context) as server:
+            told = ask(server.url, ca_file)
+
+        assert (
+            "tls",
+            f"certificate verify failed: certificate has expired [{server.url}{STATS}]",
+            "renew the server's certificate; if it is not that old, set this host's clock",
+        ) == told
+
+    def test_not_yet_valid(self, ask: Ask, authority: trustme.CA, ca_file: Path) -> None:
+        """So is one from the future."""
+        context = context_of(authority, not_before=NOW + timedelta(days=1))
+        with ScriptedServer(serve(reply()), context=context) as server:
+            told = ask(server.url, ca_file)
+
+        assert (
+            "tls",
+            f"certificate verify failed: certificate is not yet valid [{server.url}{STATS}]",
+            "set this host's clock, which seems to be behind, or the server's certificate right",
+        ) == told
+
+    def test_another_host(self, ask: Ask, authority: trustme.CA, ca_file: Path) -> None:
+        """So is one for another name, and one for another address."""
+        remedy = "name the host in url as the certificate does, or have that name put into it"
+        with ScriptedServer(
+            serve(reply()), context=context_of(authority, "other.example.com")
+        ) as server:
+            by_address = ask(server.url, ca_file)
+            url = server.url.replace("127.0.0.1", "localhost")
+            by_name = ask(url, ca_file)
+
+        assert (
+            "tls",
+            (
+                "certificate verify failed: IP address mismatch, certificate is not valid for"
+                f" '127.0.0.1'. [{server.url}{STATS}]"
+            ),
+            remedy,
+        ) == by_address
+        assert (
+            "tls",
+            (
+                "certificate verify failed: Hostname mismatch, certificate is not valid for"
+                f" 'localhost'. [{url}{STATS}]"
+            ),
+            remedy,
+        ) == by_name
+
+    def test_unknown_authority(self, ask: Ask, authority: trustme.CA) -> None:
+        """One of an unknown authority asks for a CA file."""
+        with ScriptedServer(serve(reply()), context=context_of(authority)) as server:
+            told = ask(server.url)
+
+        assert (
+            "tls",
+            (
+                "certificate verify failed: unable to get local issuer certificate"
+                f" [{server.url}{STATS}]"
+            ),
+            AUTHORITY,
+        ) == told
+
+    def test_not_in_the_ca_file(self, ask: Ask, ca_file: Path) -> None:
+        """Where there is a CA file, that is the one to be mended."""
+        context = context_of(trustme.CA())
+        with ScriptedServer(serve(reply()), context=context) as server:
+            reason, _, remedy = ask(server.url, ca_file)
+
+        assert "tls" == reason
+        assert (
+            "put the authority that signed the certificate into ca_file, with those between;"
+            " a proxy that inspects TLS signs with its own"
+        ) == remedy
+
+    @pytest.mark.parametrize(
+        ("content", "flaw"),
+        [
+            (None, "cannot be read: No such file or directory"),
+            ("", "holds no certificate"),
+            ("nonsense", "holds no certificate"),
+        ],
+    )
+    def test_unusable_ca_file(
+        self, ask: Ask, authority: trustme.CA, tmp_path: Path, content: str | None, flaw: str
+    ) -> None:
+        """A CA file that is missing, empty or no certificate is named with what is wrong."""
+        path = tmp_path / "nope.pem"
+        if content is not None:
+            path.write_text(content)
+        with ScriptedServer(serve(reply()), context=context_of(authority)) as server:
+            told = ask(server.url, path)
+
+        assert (
+            "tls",
+            f"ca_file {path} {flaw} [{server.url}{STATS}]",
+            "put the authority's certificate there as PEM, readable for the exporter's user",
+        ) == told
+
+    def test_missing_bundle_of_the_environment(
+        self, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A bundle that the environment names and that is missing is named too."""
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "nope.pem"))
+        reason, message, _ = ask(f"https://127.0.0.1:{refused_port()}")
+
+        assert "tls" == reason
+        assert f"invalid path: {tmp_path / 'nope.pem'}" in message
+
+    def test_an_unreadable_ca_file(self, tmp_path: Path) -> None:
+        """What cannot be read at all is a flaw, whatever it is."""
+        assert (ca_flaw(tmp_path) or "").startswith("cannot be read: ")
+
+
+class TestHandshake:
+    """Servers that TLS does not come about with."""
+
+    @pytest.mark.parametrize("sent", [reply(b"", "400 Bad Request"), b"SSH-2.0-OpenSSH_9.6\r\n"])
+    def test_plain_http(self, ask: Ask, sent: bytes) -> None:
+        """A port without TLS is the one case in which plain HTTP is advised."""
+        with ScriptedServer(no_tls(sent)) as server:
+            url = server.url.replace("http:", "https:")
+            told = ask(url)
+
+        assert (
+            "tls",
+            f"127.0.0.1:{server.port} does not speak TLS [{url}{STATS}]",
+            "name the port that speaks TLS; if that Sentry has none, begin url with http://",
+        ) == told
+
+    def test_tls_version(self, ask: Ask, authority: trustme.CA, ca_file: Path) -> None:
+        """A server whose TLS is too old is told as such."""
+        context = context_of(authority)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.set_ciphers("ALL:@SECLEVEL=0")
+            context.minimum_version = ssl.TLSVersion.TLSv1
+            context.maximum_version = ssl.TLSVersion.TLSv1_1
+        with ScriptedServer(serve(reply()), context=context) as server:
+            told = ask(server.url, ca_file)
+
+        assert (
+            "tls",
+            f"127.0.0.1:{server.port} speaks no accepted version of TLS [{server.url}{STATS}]",
+            "have the server, or what stands before it, speak TLS 1.2 or later",
+        ) == told
+
+    def test_client_certificate(self, ask: Ask, authority: trustme.CA, ca_file: Path) -> None:
+        """With TLS 1.3 the server's demand comes when the request is already on its way."""
+        context = context_of(authority)
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        authority.configure_trust(context)
+        with ScriptedServer(serve(reply()), context=context) as server:
+            told = ask(server.url, ca_file)
+
+        assert (
+            "tls",
+            f"127.0.0.1:{server.port} demands a client certificate [{server.url}{STATS}]",
+            NO_CLIENT_CERTIFICATES,
+        ) == told
+
+    def test_client_certificate_before(
+        self, ask: Ask, authority: trustme.CA, ca_file: Path
+    ) -> None:
+        """Before TLS 1.3 it looks like any other refusal of the handshake."""
+        context = context_of(authority)
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        authority.configure_trust(context)
+        with ScriptedServer(serve(reply()), context=context) as server:
+            told = ask(server.url, ca_file)
+
+        assert (
+            "tls",
+            f"127.0.0.1:{server.port} refuses the TLS handshake [{server.url}{STATS}]",
+            (
+                "have the server accept a usual cipher; if it wants a client certificate, let the"
+                " exporter in without, as those are not supported"
+            ),
+        ) == told
+
+
+class TestConnections:
+    """Servers that cannot be reached."""
+
+    def test_refused(self, ask: Ask) -> None:
+        """Of a refused connection host and port are told."""
+        port = refused_port()
+        told = ask(f"http://127.0.0.1:{port}")
+
+        assert (
+            "network",
+            f"connection refused by 127.0.0.1:{port} [http://127.0.0.1:{port}{STATS}]",
+            "see that host and port in url are right, and that the server is running",
+        ) == told
+
+    def test_unknown_name(self, ask: Ask) -> None:
+        """So is the name that does not resolve."""
+        reason, message, remedy = ask("https://sentry.invalid")
+
+        assert "network" == reason
+        assert message.startswith("the name sentry.invalid does not resolve: ")
+        assert message.endswith(f" [https://sentry.invalid{STATS}]")
+        assert (
+            remedy == "see that the host in url is spelled right, and that this host's DNS knows it"
+        )
+
+    def test_reset(self, ask: Ask) -> None:
+        """A connection that is reset names whom it was to."""
+
+        def run(peer: Peer) -> None:
+            peer.receive()
+            peer.reset()
+
+        with ScriptedServer(run) as server:
+            told = ask(server.url)
+
+        assert (
+            "network",
+            (
+                f"127.0.0.1:{server.port}: ConnectionResetError: [Errno 104] Connection reset by"
+                f" peer [{server.url}{STATS}]"
+            ),
+            "see that url is right, and that this host can reach it",
+        ) == told
+
+    def test_no_answer_in_time(self, ask: Ask) -> None:
+        """An answer that does not come leads to the timeout."""
+
+        def run(peer: Peer) -> None:
+            peer.receive()
+            peer.hang()
+
+        with ScriptedServer(run) as server:
+            told = ask(server.url, timeout=0.2)
+
+        assert (
+            "timeout",
+            f"no whole answer within 0.2 s [{server.url}{STATS}]",
+            "see that url is right, or allow a longer timeout",
+        ) == told
+
+    def test_no_connection_in_time(self, ask: Ask) -> None:
+        """A connection that does not come about makes a firewall likely."""
+        with ExitStack() as stack:
+            listener = stack.enter_context(socket.socket())
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(0)
+            port = listener.getsockname()[1]
+            # Who is accepted by nobody fills the queue, and the next one gets no answer.
+            for _ in range(3):
+                waiting = stack.enter_context(socket.socket())
+                waiting.settimeout(0)
+                waiting.connect_ex(("127.0.0.1", port))
+            told = ask(f"http://127.0.0.1:{port}", timeout=0.4)
+
+        assert (
+            "timeout",
+            f"no connection to 127.0.0.1:{port} within 0.2 s [http://127.0.0.1:{port}{STATS}]",
+            (
+                "see that url is right, and that no firewall stands between; where only a proxy"
+                " gets out, name it in HTTPS_PROXY"
+            ),
+        ) == told
+
+
+class TestProxies:
+    """What happens at a proxy that the environment names, and behind it."""
+
+    @pytest.fixture(autouse=True)
+    def _named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.monkeypatch = monkeypatch
+
+    def through(self, proxy: str) -> None:
+        """Let the environment name ``proxy``."""
+        self.monkeypatch.setenv("HTTPS_PROXY", proxy)
+
+    def test_tls_behind_it(self, ask: Ask, authority: trustme.CA) -> None:
+        """A certificate that is not accepted behind a proxy is a matter of TLS."""
+        with (
+            ScriptedServer(serve(reply()), context=context_of(authority)) as server,
+            ScriptedServer(connect_to(server.port)) as proxy,
+        ):
+            self.through(proxy.url)
+            told = ask(f"https://{HOST}")
+
+        assert (
+            "tls",
+            (
+                "certificate verify failed: unable to get local issuer certificate"
+                f" [https://{HOST}{STATS} through the proxy 127.0.0.1:{proxy.port}]"
+            ),
+            AUTHORITY,
+        ) == told
+        assert proxy.requests[0].startswith(f"CONNECT {HOST}:443".encode())
+
+    def test_client_certificate_behind_it(
+        self, ask: Ask, authority: trustme.CA, ca_file: Path
+    ) -> None:
+        """So is a demand for a client certificate."""
+        context = context_of(authority)
+        context.verify_mode = ssl.CERT_REQUIRED
+        authority.configure_trust(context)
+        with (
+            ScriptedServer(serve(reply()), context=context) as server,
+            ScriptedServer(connect_to(server.port)) as proxy,
+        ):
+            self.through(proxy.url)
+            told = ask(f"https://{HOST}", ca_file)
+
+        assert (
+            "tls",
+            (
+                f"{HOST}:443 demands a client certificate"
+                f" [https://{HOST}{STATS} through the proxy 127.0.0.1:{proxy.port}]"
+            ),
+            NO_CLIENT_CERTIFICATES,
+        ) == told
+
+    def test_plain_http_behind_it(self, ask: Ask) -> None:
+        """So is a server behind it that does not speak TLS."""
+        with (
+            ScriptedServer(no_tls(reply())) as server,
+            ScriptedServer(connect_to(server.port)) as proxy,
+        ):
+            self.through(proxy.url)
+            reason, message, remedy = ask(f"https://{HOST}:8443")
+
+        assert "tls" == reason
+        assert message.startswith(f"{HOST}:8443 does not speak TLS [")
+        assert (
+            "name the port that speaks TLS; if that Sentry has none, begin url with http://"
+            == remedy
+        )
+
+    def test_login(self, ask: Ask) -> None:
+        """A proxy that wants a login is told as such."""
+        with ScriptedServer(connect_to(0, "407 Proxy Authentication Required")) as proxy:
+            self.through(proxy.url)
+            told = ask(f"https://{HOST}")
+
+        assert (
+            "network",
+            (
+                f"the proxy 127.0.0.1:{proxy.port} demands a user name and password (407)"
+                f" [https://{HOST}{STATS} through the proxy 127.0.0.1:{proxy.port}]"
+            ),
+            "put the user name and password that the proxy wants before its host in HTTPS_PROXY",
+        ) == told
+
+    def test_login_for_plain_http(self, ask: Ask) -> None:
+        """So is one that is asked without a tunnel."""
+        with ScriptedServer(says("407 Proxy Authentication Required")) as proxy:
+            # The variable in capitals is not read where a CGI script could be misled by it.
+            self.monkeypatch.setenv("http_proxy", proxy.url)
+            reason, message, remedy = ask(f"http://{HOST}")
+
+        assert "network" == reason
+        assert message.startswith(f"the proxy 127.0.0.1:{proxy.port} demands a user name and")
+        assert (
+            "put the user name and password that the proxy wants before its host in HTTP_PROXY"
+            == remedy
+        )
+
+    def test_refusal(self, ask: Ask) -> None:
+        """A proxy that does not let the exporter through is named with what it says."""
+        with ScriptedServer(connect_to(0, "403 Blocked by policy")) as proxy:
+            self.through(proxy.url)
+            told = ask(f"https://{HOST}")
+
+        assert (
+            "network",
+            (
+                f"the proxy 127.0.0.1:{proxy.port} does not connect to {HOST}:443: 403 Blocked by"
+                f" policy [https://{HOST}{STATS} through the proxy 127.0.0.1:{proxy.port}]"
+            ),
+            (
+                "have the proxy let connections to that host and port pass, and see that it can"
+                " reach them; or go past it with NO_PROXY"
+            ),
+        ) == told
+
+    def test_refused(self, ask: Ask) -> None:
+        """A proxy that is not there is named, and its password is not."""
+        port = refused_port()
+        self.through(f"http://bob:s3cret@127.0.0.1:{port}")
+        told = ask(f"https://{HOST}")
+
+        assert (
+            "network",
+            (
+                f"connection refused by the proxy 127.0.0.1:{port}"
+                f" [https://{HOST}{STATS} through the proxy 127.0.0.1:{port}]"
+            ),
+            "see that HTTPS_PROXY has the proxy's host and port, and that the proxy is running",
+        ) == told
+
+    def test_unknown_name(self, ask: Ask) -> None:
+        """A proxy whose name does not resolve is the one that is to be mended."""
+        self.through("http://proxy.invalid:3128")
+        reason, message, remedy = ask(f"https://{HOST}")
+
+        assert "network" == reason
+        assert message.startswith("the proxy's name proxy.invalid does not resolve: ")
+        assert (
+            "see that the host in HTTPS_PROXY is spelled right, and that this host's DNS knows it"
+            == remedy
+        )
+
+    def test_no_tls(self, ask: Ask) -> None:
+        """A proxy that is to be spoken to with TLS and speaks none is told as such."""
+        with ScriptedServer(no_tls(reply(b"", "400 Bad Request"))) as proxy:
+            self.through(proxy.url.replace("http:", "https:"))
+            told = ask(f"https://{HOST}")
+
+        assert (
+            "tls",
+            (
+                f"the proxy 127.0.0.1:{proxy.port} does not speak TLS"
+                f" [https://{HOST}{STATS} through the proxy 127.0.0.1:{proxy.port}]"
+            ),
+            "begin the proxy's address in HTTPS_PROXY with http://",
+        ) == told
+
+    @pytest.mark.parametrize(
+        ("address", "shown"),
+        [
+            ("http://bob:s3cret@127.0.0.1:99999", "http://***@127.0.0.1:99999"),
+            ("http://bob:s3/cret@127.0.0.1:9", "http://***@127.0.0.1:9"),
+            ("http://bob:s3cret@", "http://***@"),
+        ],
+    )
+    def test_malformed(self, ask: Ask, address: str, shown: str) -> None:
+        """An address of a proxy that cannot be used is shown without what it hides."""
+        self.through(address)
+        reason, message, remedy = ask(f"https://{HOST}")
+
+        assert "network" == reason
+        assert message.startswith(f"the address of the proxy cannot be used: {shown} [")
+        assert "s3" not in message
+        assert (
+            "write scheme, host and port of the proxy into HTTPS_PROXY, and percent-encode what"
+            " is special in its user name and password"
+        ) == remedy
+
+    def test_socks(self, ask: Ask) -> None:
+        """A SOCKS proxy is not supported, and that is said."""
+        self.through("socks5://bob:s3cret@127.0.0.1:1080")
+        _, message, _ = ask(f"https://{HOST}")
+
+        assert message.startswith("the proxy 127.0.0.1:1080 is one of SOCKS, which is not support")
+        assert "s3cret" not in message
+
+
+REDIRECTS = {
+    "to https": (
+        "301 Moved Permanently",
+        "https://127.0.0.1/api/0/organizations/acme/stats_v2/?a=secret",
+        "301 to https://127.0.0.1",
+        "use https://127.0.0.1 under url",
+    ),
+    "elsewhere": (
+        "302 Found",
+        "https://evil.example.com/?token=secret",
+        "302 to https://evil.example.com",
+        "name the organization's own address under url, and its current slug",
+    ),
+    "to another organization": (
+        "302 Found",
+        "https://globex.example.com/api/0/organizations/globex/stats_v2/",
+        "302 to the organization globex at https://globex.example.com",
+        (
+            "the subdomain in url belongs to another organization: use https://sentry.io or the"
+            " region's address under url, or that organization's own slug"
+        ),
+    ),
+    "to a login": (
+        "302 Found",
+        "https://sso.example.com/login?next=secret",
+        "302 to a login page at https://sso.example.com",
+        LOGIN,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REDIRECTS)
+def test_redirect(ask: Ask, name: str) -> None:
+    """A redirect says where it leads, and nothing but scheme and host of it."""
+    status, location, message, remedy = REDIRECTS[name]
+    with ScriptedServer(says(status, b"", f"Location: {location}")) as server:
+        told = ask(server.url)
+
+    assert ("redirect", f"{message} [{server.url}{STATS}]", remedy) == told
+
+
+def detail(code: str, message: str) -> str:
+    """Return a body as Sentry's exceptions with a code make it."""
+    return json.dumps({"detail": {"code": code, "message": message, "extra": {}}})
+
+
+PAGE = "<!DOCTYPE html><html><head><title>Attention Required! | Cloudflare</title></head></html>"
+LOGIN_PAGE = "<html><head><title>Acme SSO</title></head><input type='password'></html>"
+ANSWERS = {
+    "unknown token": (
+        says("401 Unauthorized", '{"detail": "Invalid token"}'),
+        "unauthorized",
+        "401: Invalid token",
+        f"Sentry does not know the token; use the one of {INTEGRATION}",
+    ),
+    "expired token": (
+        says("401 Unauthorized", '{"detail": "Token expired"}'),
+        "unauthorized",
+        "401: Token expired",
+        f"the token has expired; {BETTER}",
+    ),
+    "inactive user": (
+        says("401 Unauthorized", '{"detail": "User inactive or deleted"}'),
+        "unauthorized",
+        "401: User inactive or deleted",
+        f"the token's owner is no active user any more; {BETTER}",
+    ),
+    "two-factor authentication": (
+        says("401 Unauthorized", detail("2fa-required", "Needs 2FA")),
+        "unauthorized",
+        "401: 2fa-required: Needs 2FA",
+        (
+            "the organization requires two-factor authentication, which the token's owner has to"
+            f" set up; {BETTER}"
+        ),
+    ),
+    "single sign-on": (
+        says("401 Unauthorized", detail("sso-required", "Must login")),
+        "unauthorized",
+        "401: sso-required: Must login",
+        (
+            "the organization requires single sign-on, and the token's owner has to log in with it;"
+            f" {BETTER}"
+        ),
+    ),
+    "too many members": (
+        says("401 Unauthorized", detail("member-disabled-over-limit", "Over limit")),
+        "unauthorized",
+        "401: member-disabled-over-limit: Over limit",
+        (
+            "the organization has more members than its plan allows, and the token's owner is"
+            f" disabled: have somebody make room; {BETTER}"
+        ),
+    ),
+    "forbidden": (
+        says("403 Forbidden", '{"detail": "You do not have permission to perform this action."}'),
+        "forbidden",
+        "403: You do not have permission to perform this action.",
+        (
+            f"the token lacks org:read, or its owner is no member; use the one of {INTEGRATION},"
+            " and filter only by active projects that it can read"
+        ),
+    ),
+    "a CDN's refusal": (
+        says("403 Forbidden", PAGE),
+        "unexpected_status",
+        '403: a page titled "Attention Required! | Cloudflare"',
+        IN_BETWEEN,
+    ),
+    "a firewall's refusal": (
+        says("403 Forbidden", "RBAC: access denied"),
+        "unexpected_status",
+        "403: RBAC: access denied",
+        IN_BETWEEN,
+    ),
+    "a login in front": (
+        says("401 Unauthorized", LOGIN_PAGE),
+        "unexpected_status",
+        '401: a page titled "Acme SSO"',
+        LOGIN,
+    ),
+    "a login page with 200": (
+        says("200 OK", LOGIN_PAGE),
+        "bad_answer",
+        'body: is a page titled "Acme SSO", not JSON',
+        LOGIN,
+    ),
+    "another page with 200": (
+        says("200 OK", "\n<html>Welcome</html>"),
+        "bad_answer",
+        "body: is a page without a title, not JSON",
+        IN_BETWEEN,
+    ),
+    "a page that is not found": (
+        says("404 Not Found", "<html><title>404 &amp; nothing</title></html>"),
+        "not_found",
+        '404: a page titled "404 & nothing"',
+        IN_BETWEEN,
+    ),
+    "garbage": (
+        says("200 OK", "nonsense"),
+        "bad_answer",
+        "$: Invalid JSON: expected ident at line 1 column 2",
+        "see that url is a Sentry's, without anything in between that answers itself",
+    ),
+    "gone": (
+        says("410 Gone", '{"detail": "This API no longer exists."}'),
+        "unexpected_status",
+        "410: This API no longer exists.",
+        (
+            "Sentry has deprecated this part of its API, and switches it off for a while or for"
+            " good: see whether there is a newer exporter"
+        ),
+    ),
+    "unexpected": (
+        says("418 I'm a teapot"),
+        "unexpected_status",
+        "418",
+        "see that url is a Sentry's, and not a proxy's that wants something",
+    ),
+    "GlitchTip that wants a category": (
+        says(
+            "422 Unprocessable Entity",
+            '{"detail":[{"type":"missing","loc":["query","category"],"msg":"Field required"}]}',
+        ),
+        "unexpected_status",
+        '422: {"detail":[{"type":"missing","loc":["query","category"],"msg":"Field required"}]}',
+        GLITCHTIP,
+    ),
+    "an older GlitchTip": (
+        says("400 Bad Request", '{"category": ["This field is required."]}'),
+        "bad_request",
+        '400: {"category": ["This field is required."]}',
+        GLITCHTIP,
+    ),
+    "GlitchTip's answer": (
+        says(
+            "200 OK",
+            '{"intervals": ["2026-02-24T18:00:00+00:00"],'
+            ' "groups": [{"series": {"sum(quantity)": [null]}}]}',
+        ),
+        "bad_answer",
+        "groups[0].by: Field required",
+        GLITCHTIP,
+    ),
+    "unknown organization": (
+        says("404 Not Found", '{"detail": "The requested resource does not exist"}'),
+        "not_found",
+        "404: The requested resource does not exist",
+        "see that slug is right (Settings > General), and that url is its region's",
+    ),
+    "bad request": (
+        says("400 Bad Request", '{"detail": "Invalid field: \\"x\\""}'),
+        "bad_request",
+        '400: Invalid field: "x"',
+        "Sentry does not take the query as it stands; an older server knows less",
+    ),
+    "trouble": (
+        says("502 Bad Gateway", "<html><title>502 Bad Gateway</title></html>"),
+        "server_error",
+        '502: a page titled "502 Bad Gateway"',
+        "Sentry has trouble of its own; try again later",
+    ),
+    "store": (
+        says("504 Gateway Timeout", '{"detail": "Query timeout. Please try again."}'),
+        "too_heavy",
+        "504: Query timeout. Please try again.",
+        "Sentry's store is busy; try again later, or filter",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_answer(ask: Ask, name: str) -> None:
+    """What a server answers is told, with the address, and has its own remedy."""
+    script, reason, message, remedy = ANSWERS[name]
+    with ScriptedServer(script) as server:
+        told = ask(server.url)
+
+    assert (reason, f"{message} [{server.url}{STATS}]", remedy) == told
+
+
+class TestOldServers:
+    """Versions of Sentry that lack something."""
+
+    @staticmethod
+    def old(peer: Peer) -> None:
+        """Answer as a Sentry that has a projects list and no stats_v2."""
+        while head := peer.receive():
+            peer.send(reply(b"[]") if b"/projects/" in head else reply(b"", "404 Not Found"))
+
+    def test_no_stats(self, ask: Ask) -> None:
+        """Where the projects list answers and stats_v2 is not found, Sentry is too old."""
+        with ScriptedServer(self.old) as server:
+            told = ask(server.url, listed=True)
+
+        assert (
+            "not_found",
+            f"404 [{server.url}{STATS}]",
+            (
+                "the projects list is there but stats_v2 is not: a Sentry older than 21.4 has none,"
+                " upgrade it"
+            ),
+        ) == told
+
+    def test_numeric_id(self, ask: Ask) -> None:
+        """An id that is not found may be one that an older Sentry does not look for."""
+        with ScriptedServer(says("404 Not Found")) as server:
+            told = ask(server.url, organization="4505123")
+
+        assert (
+            "not_found",
+            f"404 [{server.url}/api/0/organizations/4505123/stats_v2/]",
+            (
+                "see that the id is right, and that url is its region's; a Sentry before 24.5 knows"
+                " organizations by slug only, name that"
+            ),
+        ) == told
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_the_address_has_no_query(ask: Ask, name: str) -> None:
+    """Of what was asked neither the query nor the token is in a message."""
+    script, *_ = ANSWERS[name]
+    with ScriptedServer(script) as server:
+        _, message, _ = ask(server.url)
+
+    assert not re.search(r"groupBy|interval=", message)
+    assert TOKEN not in message
