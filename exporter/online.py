@@ -3,6 +3,7 @@
 import difflib
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from exporter import buckets
 from exporter.buckets import Window
@@ -12,21 +13,35 @@ from exporter.daemon import clients
 from exporter.publish.own import OwnMetrics
 from exporter.sentry.client import SentryClient
 from exporter.sentry.errors import SentryError
+from exporter.sentry.news import Deprecation
 from exporter.sentry.projects import ProjectList
 from exporter.token import redact
 
 
-def findings(config: Config, clock: Callable[[], float] = time.time) -> Iterator[str]:
-    """Yield a line for everything that does not work, tried against the real servers."""
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of what was found; ``failure`` says that something does not work."""
+
+    text: str
+    failure: bool = True
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def findings(config: Config, clock: Callable[[], float] = time.time) -> Iterator[Finding]:
+    """Yield what does not work, and what will not for long, tried against the real servers."""
     by_organization = clients(config, OwnMetrics().meter, clock)
     for organization in config.organizations:
         client = by_organization[organization.slug]
-        yield from _organization_findings(organization, client, clock())
+        yield from map(Finding, _failures(organization, client, clock()))
+        for api, deprecation in client.deprecations.items():
+            text = _warning(f"organization {organization.slug}", api, deprecation)
+            yield Finding(text, failure=False)
 
 
-def _organization_findings(
-    organization: Organization, client: SentryClient, now: float
-) -> Iterator[str]:
+def _failures(organization: Organization, client: SentryClient, now: float) -> Iterator[str]:
+    """Yield a line for everything about ``organization`` that does not work."""
     projects: ProjectList | None = None
     known = ""
     try:
@@ -67,6 +82,14 @@ def _try(query: Query, projects: ProjectList | None, client: SentryClient, settl
     client.ask(subject.question(Window(start, start + query.interval, query.interval)))
     if subject.by_project:
         client.ask(subject.project_question(start))
+
+
+def _warning(where: str, api: str, deprecation: Deprecation) -> str:
+    instead = f", in favour of {deprecation.replacement}" if deprecation.replacement else ""
+    return (
+        f"{where}: Sentry deprecates {api} as of {deprecation.date}{instead};"
+        " see whether there is a newer exporter (a warning)"
+    )
 
 
 def _line(where: str, error: SentryError) -> str:

@@ -136,13 +136,13 @@ QUERY_FAMILIES: Final = (
 API_REQUESTS: Final = Family(
     "sentry_stats_api_requests_total",
     Type.COUNTER,
-    ("organization", "endpoint", "code"),
+    ("organization", "api", "code"),
     "Requests that Sentry answered, by HTTP status.",
 )
 API_FAILURES: Final = Family(
     "sentry_stats_api_request_failures_total",
     Type.COUNTER,
-    ("organization", "endpoint", "reason"),
+    ("organization", "api", "reason"),
     "Requests that brought no usable answer, by the reason of the error.",
 )
 API_DURATION: Final = Family(
@@ -168,7 +168,24 @@ API_THROTTLED: Final = Family(
     "sentry_stats_api_throttled_seconds_total",
     Type.COUNTER,
     ("organization",),
-    "Time spent waiting because Sentry said so; the own pace is not in it.",
+    "Seconds spent waiting because Sentry's rate limit required it; the exporter's own pacing is "
+    "not included.",
+    "seconds",
+)
+API_DEPRECATION: Final = Family(
+    "sentry_stats_api_deprecation_timestamp_seconds",
+    Type.GAUGE,
+    ("organization", "api"),
+    "X-Sentry-Deprecation-Date of the last answer: when Sentry takes this part of its API away; "
+    "absent where nothing is announced.",
+    "seconds",
+)
+CLOCK_SKEW: Final = Family(
+    "sentry_stats_clock_skew_seconds",
+    Type.GAUGE,
+    ("organization",),
+    "Date of the last answer minus this host's clock; a difference of less than 1.5 s means "
+    "nothing, as Date is in whole seconds.",
     "seconds",
 )
 
@@ -179,6 +196,8 @@ API_FAMILIES: Final = (
     API_RATE_LIMIT,
     API_RATE_LIMIT_REMAINING,
     API_THROTTLED,
+    API_DEPRECATION,
+    CLOCK_SKEW,
 )
 
 BUILD_INFO: Final = Family(

@@ -1,7 +1,7 @@
 """Asks Sentry, within the limits of the token, and tells every failure as a `SentryError`."""
 
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +25,8 @@ from exporter.sentry.errors import (
     TooHeavyError,
     TooLargeError,
 )
-from exporter.sentry.limits import Notice, TokenLimits, read_notice
+from exporter.sentry.limits import Notice, TokenLimits, read_date, read_notice
+from exporter.sentry.news import Deprecation, News
 from exporter.sentry.projects import Project, ProjectList, next_cursor, parse_page
 from exporter.sentry.refusals import is_glitchtip
 from exporter.sentry.remedies import Cause
@@ -44,6 +45,9 @@ PAGE_LIMIT: Final = 1000
 
 _STATS: Final = "stats_v2"
 _PROJECTS: Final = "projects"
+APIS: Final = (_STATS, _PROJECTS)
+"""The parts of Sentry's API that are asked, as the label ``api`` calls them."""
+
 _PAGE: Final = (
     ("per_page", "100"),
     ("collapse", "latestDeploys"),
@@ -62,12 +66,12 @@ _log = structlog.get_logger(__name__)
 
 
 class Meter(Protocol):
-    """Where a client's requests are counted; ``endpoint`` is ``stats_v2`` or ``projects``."""
+    """Where a client's requests are counted; ``api`` is one of `APIS`."""
 
-    def request(self, endpoint: str, code: int, seconds: float) -> None:
+    def request(self, api: str, code: int, seconds: float) -> None:
         """Count one request that was sent; ``code`` is 0 where no status came."""
 
-    def failure(self, endpoint: str, reason: str) -> None:
+    def failure(self, api: str, reason: str) -> None:
         """Count one request without a usable answer, for a `SentryError`'s reason."""
 
     def rate_limit(self, limit: int, remaining: int) -> None:
@@ -75,6 +79,12 @@ class Meter(Protocol):
 
     def throttled(self, seconds: float) -> None:
         """Add time waited because the server said so."""
+
+    def clock_skew(self, seconds: float) -> None:
+        """Keep by how much the server's clock is ahead of this host's."""
+
+    def deprecation(self, api: str, moment: float | None) -> None:
+        """Keep when ``api`` is to go away, in seconds since the epoch; None if it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +139,24 @@ class SentryClient:
         self._limits = limits
         self._meter = meter
         self._now = now
+        self._news = News(upstream.organization, meter, now)
+        self._clock_skew: float | None = None
         self._by_pages = False
         self._listed = False
         self._answered = False
+
+    @property
+    def clock_skew(self) -> float | None:
+        """By how many seconds the server's clock was ahead of ours at the last answer with a date.
+
+        It may be wrong by a second, the resolution of that date. None until there is one.
+        """
+        return self._clock_skew
+
+    @property
+    def deprecations(self) -> Mapping[str, Deprecation]:
+        """What the server has announced to take away, by API."""
+        return self._news.announced
 
     def credentials(self) -> Hashable:
         """Return what changes when the token's place or the CA file does; see `Upstream`."""
@@ -219,25 +244,33 @@ class SentryClient:
         )
         return page
 
-    def _get(self, endpoint: str, parameters: Sequence[tuple[str, str]]) -> Reply:
+    def _get(self, api: str, parameters: Sequence[tuple[str, str]]) -> Reply:
         """Return a 200; a 429 of the endpoint is waited for, all else that goes wrong raised."""
         for attempt in range(RATE_LIMIT_RETRIES):
             with suppress(RateLimitError):
-                return self._get_once(endpoint, parameters, 2.0**attempt)
-        return self._get_once(endpoint, parameters, 2.0**RATE_LIMIT_RETRIES)
+                return self._get_once(api, parameters, 2.0**attempt)
+        return self._get_once(api, parameters, 2.0**RATE_LIMIT_RETRIES)
 
-    def _get_once(
-        self, endpoint: str, parameters: Sequence[tuple[str, str]], patience: float
-    ) -> Reply:
-        with self._limits.turn() as told, self._failures(endpoint):
+    def _get_once(self, api: str, parameters: Sequence[tuple[str, str]], patience: float) -> Reply:
+        with self._limits.turn() as told, self._failures(api):
             if told:
                 self._meter.throttled(told)
-            observe = partial(self._meter.request, endpoint)
-            reply = self._transport.get(self._url(endpoint), parameters, observe)
+            observe = partial(self._meter.request, api)
+            sent = self._now()
+            reply = self._transport.get(self._url(api), parameters, observe)
+            self._compare_clocks(reply, (sent + self._now()) / 2)
+            self._news.take(api, reply.status, reply.headers)
             self._heed(read_notice(reply.headers, self._now()), reply.error, patience)
             if reply.error is not None:
                 raise reply.error
         return reply
+
+    def _compare_clocks(self, reply: Reply, now: float) -> None:
+        """Hold the answer's date against our clock, which showed ``now`` halfway."""
+        date = read_date(reply.headers)
+        if date is not None:
+            self._clock_skew = date - now
+            self._meter.clock_skew(self._clock_skew)
 
     def _heed(self, notice: Notice, error: SentryError | None, patience: float) -> None:
         if notice.limit is not None and notice.remaining is not None:
@@ -245,24 +278,24 @@ class SentryClient:
         self._limits.pause(_pause(notice, error, patience))
 
     @contextmanager
-    def _failures(self, endpoint: str) -> Iterator[None]:
+    def _failures(self, api: str) -> Iterator[None]:
         try:
             yield
         except SentryError as error:
-            self._meter.failure(endpoint, error.reason)
+            self._meter.failure(api, error.reason)
             if not isinstance(error, TokenError):
-                error.asked = str(self._transport.route(self._url(endpoint)))
+                error.asked = str(self._transport.route(self._url(api)))
             if isinstance(error, NotFoundError):
-                error.cause = error.cause or self._why_not_found(endpoint)
+                error.cause = error.cause or self._why_not_found(api)
             raise
 
-    def _why_not_found(self, endpoint: str) -> Cause | None:
-        if endpoint == _STATS and self._listed and not self._answered:
+    def _why_not_found(self, api: str) -> Cause | None:
+        if api == _STATS and self._listed and not self._answered:
             return Cause.NO_STATS
         return Cause.NUMERIC_ID if self._organization.isdigit() else None
 
-    def _url(self, endpoint: str) -> str:
-        return f"{self._base}/{endpoint}/"
+    def _url(self, api: str) -> str:
+        return f"{self._base}/{api}/"
 
 
 def _pause(notice: Notice, error: SentryError | None, patience: float) -> float:

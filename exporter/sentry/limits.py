@@ -165,7 +165,7 @@ def read_notice(headers: Mapping[str, str], now: float) -> Notice:
     Moments are held against the server's own ``Date`` where there is one, as the clocks of two
     hosts may differ by more than the wait.
     """
-    date = _date(headers.get("Date"))
+    date = read_moment(headers.get("Date"))
     here = now if date is None else date
     reset = _number(headers.get("X-Sentry-Rate-Limit-Reset"))
     return Notice(
@@ -176,11 +176,28 @@ def read_notice(headers: Mapping[str, str], now: float) -> Notice:
     )
 
 
+def read_date(headers: Mapping[str, str]) -> float | None:
+    """Return what the server's clock showed at the answer, in seconds since the epoch.
+
+    None where it is not told, or where the answer has been lying in a cache since.
+    """
+    return None if _number(headers.get("Age")) else read_moment(headers.get("Date"))
+
+
+def read_moment(text: str | None) -> float | None:
+    """Return a date as HTTP writes it in seconds since the epoch, None if it is none."""
+    try:
+        parts = parsedate_tz(text or "")
+        return None if parts is None else float(mktime_tz(parts))
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return None
+
+
 def _retry_after(text: str | None, here: float) -> float | None:
     seconds = _number(text)
     if seconds is not None:
         return float(seconds)
-    date = _date(text)
+    date = read_moment(text)
     return None if date is None else max(date - here, 0.0)
 
 
@@ -188,14 +205,6 @@ def _number(text: str | None) -> int | None:
     # Sentry writes the word None where it has no number.
     found = _NUMBER.fullmatch(text or "")
     return int(found[1]) if found else None
-
-
-def _date(text: str | None) -> float | None:
-    try:
-        parts = parsedate_tz(text or "")
-        return None if parts is None else float(mktime_tz(parts))
-    except (ArithmeticError, LookupError, TypeError, ValueError):
-        return None
 
 
 def _take(waiting: deque[Item]) -> Item | None:

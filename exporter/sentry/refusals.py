@@ -160,11 +160,16 @@ def is_glitchtip(body: bytes) -> bool:
     return False
 
 
-def presentable(text: str, secret: Secret) -> str:
-    """Return ``text`` as one line of at most 200 visible characters, secrets masked."""
+def presentable(text: str, secret: Secret | None = None) -> str:
+    """Return ``text`` as one line of at most 200 visible characters, secrets masked.
+
+    ``secret`` is masked even if it does not look like one.
+    """
     line = " ".join(text.split())
     visible = "".join(character for character in line if character.isprintable())
-    return redact(visible.replace(secret.reveal(), str(secret)))[:_DETAIL_LENGTH]
+    if secret is not None:
+        visible = visible.replace(secret.reveal(), str(secret))
+    return redact(visible)[:_DETAIL_LENGTH]
 
 
 def _page(text: str) -> Explanation:

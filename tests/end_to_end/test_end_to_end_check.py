@@ -1,7 +1,9 @@
 """``check``: what is wrong with a file, and with what it says, and how to mend it."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 from click.testing import Result
@@ -14,9 +16,11 @@ from tests.end_to_end.stage import (
     Clock,
     Entry,
     clock_for_commands,
+    document,
     organization,
     run,
 )
+from tests.sentry.scripted_server import Peer, ScriptedServer, reply
 
 ROOT = Path(exporter.__file__).parent.parent
 BAD = ROOT / "tests" / "config" / "bad"
@@ -168,3 +172,28 @@ def test_a_missing_token_is_a_finding(
     (finding,) = lines(command("check", "--online", "--config.file", path))
 
     assert f"token_file {tmp_path / 'none'}: No such file or directory" in finding
+
+
+def announcing(peer: Peer) -> None:
+    """Answer as a Sentry without projects and data that is about to take both APIs away."""
+    while head := peer.receive():
+        asked = parse_qs(head.split()[1].partition(b"?")[2].decode())
+        answer = {"intervals": asked["start"], "groups": []} if "start" in asked else []
+        headers = ("X-Sentry-Deprecation-Date: 2026-12-01", "X-Sentry-Replacement-Endpoint: v3")
+        peer.send(reply(json.dumps(answer).encode(), "200 OK", *headers))
+
+
+def test_a_deprecation_is_no_failure(command: Command, tmp_path: Path) -> None:
+    """What will go away one day is told, and all is well until then."""
+    path = tmp_path / "config.yaml"
+    with ScriptedServer(announcing) as server:
+        path.write_text(document(server.url, organization()), "utf-8")
+        result = command("check", "--online", "--config.file", path)
+
+    ending = "as of 2026-12-01, in favour of v3; see whether there is a newer exporter (a warning)"
+    assert 0 == result.exit_code
+    assert [
+        f"organization acme: Sentry deprecates projects {ending}",
+        f"organization acme: Sentry deprecates stats_v2 {ending}",
+        f"{path}: good, and works online; organizations: 1, queries: 1",
+    ] == result.output.splitlines()[-3:]

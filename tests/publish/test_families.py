@@ -28,6 +28,8 @@ def everything() -> Page:
     meter.failure("projects", "timeout")
     meter.rate_limit(20, 19)
     meter.throttled(1.5)
+    meter.clock_skew(0.5)
+    meter.deprecation("stats_v2", 1_800_000_000)
     shown = Page(own)
     shown.publish_projects("acme", [ProjectInfo("web", 1, "python")])
     rows = {series(category): 5 for category in ("error", "log_byte", "profile_duration")}

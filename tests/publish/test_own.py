@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from exporter import __version__
 from exporter.publish.own import OwnMetrics
+from exporter.sentry.errors import reasons
 
 Samples = dict[tuple[str, frozenset[str]], float]
 
@@ -68,11 +69,13 @@ def test_request_without_status(own: OwnMetrics) -> None:
 
     found = settled(own)
     assert 1 == found["sentry_stats_api_request_duration_seconds_count", labelled("acme")]
-    assert not [name for name, _ in found if name == "sentry_stats_api_requests_total"]
+    assert not any(
+        value for (name, _), value in found.items() if name == "sentry_stats_api_requests_total"
+    )
 
 
 def test_failure(own: OwnMetrics) -> None:
-    """Failures are counted by endpoint and reason."""
+    """Failures are counted by API and reason."""
     own.meter("acme").failure("projects", "timeout")
 
     name = "sentry_stats_api_request_failures_total"
@@ -99,6 +102,45 @@ def test_known_in_advance(own: OwnMetrics) -> None:
     found = settled(own)
     assert 0 == found["sentry_stats_api_throttled_seconds_total", labelled("acme")]
     assert 0 == found["sentry_stats_api_request_duration_seconds_count", labelled("acme")]
+
+
+def test_counters_are_born_at_0(own: OwnMetrics) -> None:
+    """Every reason, and the usual statuses, are there before they first count something."""
+    own.meter("acme")
+
+    found = settled(own)
+    for api in ("stats_v2", "projects"):
+        for code in ("200", "400", "401", "403", "404", "429", "500", "502", "503", "504"):
+            assert 0 == found["sentry_stats_api_requests_total", labelled("acme", api, code)]
+        for reason in reasons():
+            name = "sentry_stats_api_request_failures_total"
+            assert 0 == found[name, labelled("acme", api, reason)]
+
+
+def test_clock_skew(own: OwnMetrics) -> None:
+    """The difference of the clocks is the last one, and absent before there is any."""
+    name = "sentry_stats_clock_skew_seconds"
+    meter = own.meter("acme")
+    before = settled(own)
+    for seconds in (3.0, -120.5):
+        meter.clock_skew(seconds)
+
+    assert (name, labelled("acme")) not in before
+    assert -120.5 == settled(own)[name, labelled("acme")]
+
+
+def test_deprecation(own: OwnMetrics) -> None:
+    """What is announced is shown, and absent before and once it is not announced any more."""
+    name = "sentry_stats_api_deprecation_timestamp_seconds"
+    meter = own.meter("acme")
+    meter.deprecation("projects", None)
+    meter.deprecation("stats_v2", 1_800_000_000)
+    found = settled(own)
+    meter.deprecation("stats_v2", None)
+
+    assert 1_800_000_000 == found[name, labelled("acme", "stats_v2")]
+    assert (name, labelled("acme", "projects")) not in found
+    assert (name, labelled("acme", "stats_v2")) not in settled(own)
 
 
 def test_organizations_apart(own: OwnMetrics) -> None:

@@ -64,15 +64,17 @@ class RecordingMeter:
         self.failures: list[tuple[str, str]] = []
         self.rate_limits: list[tuple[int, int]] = []
         self.waits: list[float] = []
+        self.skews: list[float] = []
+        self.deprecations: list[tuple[str, float | None]] = []
 
-    def request(self, endpoint: str, code: int, seconds: float) -> None:
+    def request(self, api: str, code: int, seconds: float) -> None:
         """Keep a request."""
-        self.requests.append((endpoint, code))
+        self.requests.append((api, code))
         self.seconds.append(seconds)
 
-    def failure(self, endpoint: str, reason: str) -> None:
+    def failure(self, api: str, reason: str) -> None:
         """Keep a failure."""
-        self.failures.append((endpoint, reason))
+        self.failures.append((api, reason))
 
     def rate_limit(self, limit: int, remaining: int) -> None:
         """Keep what the server said."""
@@ -81,6 +83,14 @@ class RecordingMeter:
     def throttled(self, seconds: float) -> None:
         """Keep a wait."""
         self.waits.append(seconds)
+
+    def clock_skew(self, seconds: float) -> None:
+        """Keep the server's clock."""
+        self.skews.append(seconds)
+
+    def deprecation(self, api: str, moment: float | None) -> None:
+        """Keep an announcement."""
+        self.deprecations.append((api, moment))
 
 
 def question(

@@ -1,7 +1,7 @@
 """The client: what is asked, what is waited for, what is counted."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -56,6 +56,7 @@ class Bench:
         organization: str = "acme",
         *,
         max_response_size: int = 1_000_000,
+        now: Callable[[], float] = lambda: NOW,
     ) -> None:
         self.clock = FakeClock()
         self.meter = RecordingMeter()
@@ -65,7 +66,7 @@ class Bench:
             session,
             self.limits,
             self.meter,
-            now=lambda: NOW,
+            now=now,
         )
 
     def waited(self) -> list[float]:
@@ -362,6 +363,157 @@ class TestLimits:
         assert status == caught.value.status
         assert [30] == bench.waited()
         assert [("stats_v2", "too_heavy")] == bench.meter.failures
+
+
+class TestClock:
+    """The server's clock, held against ours."""
+
+    @pytest.mark.parametrize(
+        ("date", "expected"),
+        [
+            ("Wed, 25 Feb 2026 06:13:20 GMT", 0),
+            ("Wed, 25 Feb 2026 06:15:20 GMT", 120),
+            ("Wed, 25 Feb 2026 05:13:20 GMT", -3600),
+        ],
+    )
+    def test_skew(
+        self, server: responses.RequestsMock, bench: Bench, date: str, expected: float
+    ) -> None:
+        """The difference is known after the first answer, a refusal's date too."""
+        refuse(server, 403, "", {"Date": date})
+        with pytest.raises(ForbiddenError):
+            bench.client.ask(question())
+
+        assert expected == bench.client.clock_skew
+        assert [expected] == bench.meter.skews
+
+    def test_halfway(self, server: responses.RequestsMock) -> None:
+        """The server is taken to have answered in the middle of the request."""
+        server.get(STATS, body=GOOD, headers={"Date": "Wed, 25 Feb 2026 06:13:22 GMT"})
+        times = iter([NOW, NOW + 6])
+        with open_session(2) as session:
+            bench = Bench(session, now=lambda: next(times, NOW + 6))
+            bench.client.ask(question())
+
+        assert -1 == bench.client.clock_skew
+
+    @pytest.mark.parametrize(
+        "headers", [{}, {"Date": "soon"}, {"Date": "Wed, 25 Feb 2026 06:13:20 GMT", "Age": "60"}]
+    )
+    def test_unknown(
+        self, server: responses.RequestsMock, bench: Bench, headers: dict[str, str]
+    ) -> None:
+        """Without a date, or with a cache's old one, nothing is known."""
+        server.get(STATS, body=GOOD, headers=headers)
+
+        bench.client.ask(question())
+
+        assert bench.client.clock_skew is None
+        assert [] == bench.meter.skews
+
+
+DEPRECATED = {
+    "X-Sentry-Deprecation-Date": "2026-12-01T00:00:00+00:00",
+    "X-Sentry-Replacement-Endpoint": "/api/0/organizations/{org}/stats_v3/",
+}
+
+
+class TestDeprecation:
+    """What the server announces to take away."""
+
+    def test_it_is_told(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """An announcement is logged, measured and kept, with the API that it is about."""
+        server.get(STATS, body=GOOD, headers=DEPRECATED)
+        with capture_logs() as logs:
+            bench.client.ask(question())
+
+        (record,) = logs
+        assert {
+            "event": "Sentry has deprecated a part of its API",
+            "log_level": "warning",
+            "organization": "acme",
+            "api": "stats_v2",
+            "date": "2026-12-01T00:00:00+00:00",
+            "replacement": "/api/0/organizations/{org}/stats_v3/",
+        } == record
+        assert [("stats_v2", 1_796_083_200.0)] == bench.meter.deprecations
+        assert ["stats_v2"] == list(bench.client.deprecations)
+
+    def test_once_a_day(self, server: responses.RequestsMock) -> None:
+        """It is logged once a day for each API, however often it is asked."""
+        clock = FakeClock(NOW)
+        with open_session(2) as session, capture_logs() as logs:
+            bench = Bench(session, now=clock)
+            for hours in (0, 1, 22, 1):
+                clock.now += hours * 3600
+                server.get(STATS, body=GOOD, headers=DEPRECATED)
+                server.get(PROJECTS, json=page(1), headers=DEPRECATED)
+                bench.client.ask(question())
+                bench.client.projects()
+
+        assert ["stats_v2", "projects"] * 2 == [record["api"] for record in logs]
+        assert 2 == len(bench.meter.deprecations)
+
+    def test_a_clock_set_back(self, server: responses.RequestsMock) -> None:
+        """A clock that was set back by years does not silence it."""
+        clock = FakeClock(NOW)
+        with open_session(2) as session, capture_logs() as logs:
+            bench = Bench(session, now=clock)
+            for moment in (NOW, NOW - 1e8):
+                clock.now = moment
+                server.get(STATS, body=GOOD, headers=DEPRECATED)
+                bench.client.ask(question())
+
+        assert 2 == len(logs)
+
+    def test_withdrawn(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """An announcement is over with the first 200 that does not repeat it, not a refusal."""
+        server.get(STATS, body=GOOD, headers=DEPRECATED)
+        refuse(server, 503, "")
+        server.get(STATS, body=GOOD)
+        bench.client.ask(question())
+        with pytest.raises(ServerError):
+            bench.client.ask(question())
+        still = list(bench.client.deprecations)
+
+        bench.client.ask(question())
+
+        assert ["stats_v2"] == still
+        assert {} == bench.client.deprecations
+        assert [("stats_v2", 1_796_083_200.0), ("stats_v2", None)] == bench.meter.deprecations
+
+    def test_gone(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """A 410 is logged once a day too, with what is announced beside it."""
+        with capture_logs() as logs:
+            for headers in (DEPRECATED, {}):
+                refuse(server, 410, "This API no longer exists.", headers)
+                with pytest.raises(StatusError):
+                    bench.client.ask(question())
+
+        (record,) = logs
+        assert "Sentry has switched off a deprecated part of its API" == record["event"]
+        assert "2026-12-01T00:00:00+00:00" == record["date"]
+        assert [("stats_v2", 1_796_083_200.0)] == bench.meter.deprecations
+
+    @pytest.mark.parametrize(
+        ("date", "expected"),
+        [
+            ("2026-12-01", 1_796_083_200.0),
+            ("2026-12-01T00:00:00Z", 1_796_083_200.0),
+            ("Tue, 01 Dec 2026 00:00:00 GMT", 1_796_083_200.0),
+            ("next winter", None),
+        ],
+    )
+    def test_dates(
+        self, server: responses.RequestsMock, bench: Bench, date: str, expected: float | None
+    ) -> None:
+        """A date is read however it is written; one that cannot be read is told as it is."""
+        server.get(STATS, body=GOOD, headers={"X-Sentry-Deprecation-Date": date})
+
+        bench.client.ask(question())
+
+        assert [("stats_v2", expected)] == bench.meter.deprecations
+        assert date == bench.client.deprecations["stats_v2"].date
 
 
 class TestAskAll:
