@@ -55,15 +55,15 @@ def measure(sizes: Sizes) -> Iterator[Row]:
     yield _compared(f"memory at {sizes.lookback:,} series in all of 24 hours", polled, against)
 
 
-def grow(parent: Channel, series: int, finished: Mapping[int, Hour], running: list[Hour]) -> None:
-    """Send the `Polled` of polls that find ``finished``, and the running hour in its turns."""
+def grow(parent: Channel, series: int, hours: Mapping[int, Hour], newest: list[Hour]) -> None:
+    """Send the `Polled` of polls that find ``hours``, and the newest finished one in its turns."""
     as_served()
-    feed = Feed(series, finished)
+    feed = Feed(series, hours)
     gc.collect()
     before, began = resident(), time.process_time()
     pipeline = Pipeline(feed, configuration())
-    for one in running:
-        feed.hours[RUNNING] = one
+    for one in newest:
+        feed.hours[FINISHED] = one
         pipeline.poll_out()
     seconds = time.process_time() - began
     gc.collect()
@@ -71,14 +71,14 @@ def grow(parent: Channel, series: int, finished: Mapping[int, Hour], running: li
 
 
 def _polled(series: int, hours: int) -> Polled:
-    """Poll twice in a fresh process: so many finished hours and the running one, then more of it.
+    """Poll twice in a fresh process: so many hours and the running one, then late data.
 
     The answers are made outside, so that making them leaves no free memory behind.
     """
-    starts = [FINISHED - number * HOUR for number in range(hours)]
-    finished = {start: hour(series, start) for start in starts}
-    running = [hour(series, RUNNING, turn) for turn in range(2)]
-    polled: Polled = result(grow, series, finished, running)
+    starts = [RUNNING - number * HOUR for number in range(hours + 1)]
+    found = {start: hour(series, start) for start in starts}
+    newest = [hour(series, FINISHED, turn) for turn in range(2)]
+    polled: Polled = result(grow, series, found, newest)
     return polled
 
 

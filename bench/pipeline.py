@@ -60,6 +60,8 @@ class Feed:
     answer by project has more than ``most`` rows.
     """
 
+    clock_skew: float | None = None
+
     def __init__(self, series: int, hours: Mapping[int, Hour], most: int = ROW_LIMIT) -> None:
         self.hours = dict(hours)
         self._everybody = projects(series)[: most // len(KINDS)]
@@ -72,6 +74,9 @@ class Feed:
         """Return the answers in the order of the questions."""
         return [parse(self._body(question), question) for question in questions]
 
+    def credentials(self) -> None:
+        """Need no token."""
+
     def projects(self) -> ProjectList:
         """Return the projects of all series."""
         return self._projects
@@ -79,7 +84,7 @@ class Feed:
     def _body(self, question: Question) -> bytes:
         starts = question.window.buckets()
         if "project" in question.group_by:
-            asked = [project_number(project) for project in question.project]
+            asked = [project_number(one) for one in question.project if one > 0]
             return self.hours[starts[0]].answer(asked or self._everybody)
         nothing = (0,) * len(KINDS)
         sums = [self.hours[s].sums if s in self.hours else nothing for s in starts]
@@ -118,7 +123,7 @@ class Pipeline:
         (organization,) = config.organizations
         (query,) = organization.queries
         self.page = Page(OwnMetrics())
-        directory = ProjectDirectory(organization.slug, client, self.page)
+        directory = ProjectDirectory(organization.name, client, self.page)
         self._query = QueryPoller(organization, query, client, directory, self.page)
 
     def poll(self, now: float = NOW) -> None:

@@ -5,24 +5,28 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 from exporter import buckets
-from exporter.collect.directory import ProjectDirectory
+from exporter.collect.directory import ProjectDirectory, only_team
 from exporter.collect.poller import Poller
 from exporter.collect.query import QueryPoller
+from exporter.collect.reckoning import FORGOTTEN_AFTER
 from exporter.collect.report import ProjectInfo
 from exporter.config import Config, Organization, Query
+from exporter.config.teams import Teams
 from exporter.publish.own import OwnMetrics
 from exporter.publish.page import Page
 from exporter.sentry.client import Meter, SentryClient, Upstream
 from exporter.sentry.errors import TokenError
 from exporter.sentry.limits import Allowance, limits_by_token
+from exporter.sentry.projects import Project
 from exporter.sentry.transport import open_session
 from exporter.shard import WHOLE, Shard, stable_hash
 from exporter.state import State
 
 _Name = tuple[str, str]
-"""What a query is called: the organization's slug, and its own name."""
+"""What a query is called: the organization's name, and its own."""
 
 
 class Exporter:
@@ -44,6 +48,8 @@ class Exporter:
         own.configuration_read(clock())
         self.page = Page(own)
         self.queries = tuple(_query_pollers(config, shard, self.page, own, clock, state))
+        if state is not None:
+            state.forget(clock() - FORGOTTEN_AFTER)
         self.page.publish(*(query.report for query in self.queries))
         self.poller = Poller(self.queries, clock=clock)
 
@@ -52,11 +58,11 @@ class Exporter:
         return self.poller.alive()
 
     def ready(self) -> bool:
-        """Tell whether every query has been tried once and one has data.
+        """Tell whether every query has been tried once and one has data, as the next scrape shows.
 
         A shard that no query falls to is ready, or it would hold up the pods behind it.
         """
-        reports = [query.report for query in self.queries]
+        reports = self.page.shown()
         tried = all(report.polls for report in reports)
         return tried and (not reports or any(report.view is not None for report in reports))
 
@@ -81,21 +87,21 @@ def clients(
 
     ``meter`` gives what counts an organization's requests.
     """
-    keys = {organization.slug: _token_key(organization) for organization in config.organizations}
+    keys = {organization.name: _token_key(organization) for organization in config.organizations}
     limits = limits_by_token(
         (
-            keys[organization.slug],
+            keys[organization.name],
             Allowance(organization.max_concurrency, organization.requests_per_second),
         )
         for organization in config.organizations
     )
     sessions = {key: open_session(one.allowance.max_concurrency) for key, one in limits.items()}
     return {
-        organization.slug: SentryClient(
+        organization.name: SentryClient(
             _upstream(organization),
-            sessions[keys[organization.slug]],
-            limits[keys[organization.slug]],
-            meter(organization.slug),
+            sessions[keys[organization.name]],
+            limits[keys[organization.name]],
+            meter(organization.name),
             now=clock,
         )
         for organization in config.organizations
@@ -122,15 +128,22 @@ def _query_pollers(
     directories = _directories(config, share, by_organization, page)
     ordinals, offsets = _ordinals(config), _offsets(config)
     started = clock()
+
+    def elsewhere(organization: Organization) -> frozenset[str]:
+        others = (one for one in config.organizations if one.name != organization.name)
+        return frozenset(one.url for one in others if one.slug == organization.slug)
+
     for organization, query in _queries(share):
-        name = organization.slug, query.name
+        name = organization.name, query.name
         yield QueryPoller(
             organization,
             query,
-            by_organization[organization.slug],
-            directories[organization.slug],
+            by_organization[organization.name],
+            directories[organization.name],
             page,
-            kept=state.restore(organization, query, ordinals[name]) if state else None,
+            kept=state.restore(organization, query, ordinals[name], elsewhere(organization))
+            if state
+            else None,
             offset=offsets[name],
             first_poll=started + offsets[name],
         )
@@ -140,17 +153,23 @@ def _directories(
     config: Config, share: Config, by_organization: Mapping[str, SentryClient], page: Page
 ) -> Mapping[str, ProjectDirectory]:
     """Return the directories of the organizations; of all shards, one shows the projects."""
-    here = {(organization.slug, query.name) for organization, query in _queries(share)}
-    told_here = {slug for slug, _ in here.intersection(_tellers(config))}
+    here = {(organization.name, query.name) for organization, query in _queries(share)}
+    told_here = {name for name, _ in here.intersection(_tellers(config))}
     return {
-        organization.slug: ProjectDirectory(
-            organization.slug,
-            by_organization[organization.slug],
-            page if organization.slug in told_here else _Unheard(),
+        organization.name: ProjectDirectory(
+            organization.name,
+            by_organization[organization.name],
+            page if organization.name in told_here else _Unheard(),
             organization.project_label,
+            partial(_team, organization.teams),
         )
         for organization in share.organizations
     }
+
+
+def _team(teams: Teams, project: Project) -> str:
+    """Return who owns a project: the team that the configuration names, else its only one."""
+    return teams.owner(project.slug, project.id) or only_team(project)
 
 
 def _ordinals(config: Config) -> Mapping[_Name, int]:
@@ -159,8 +178,9 @@ def _ordinals(config: Config) -> Mapping[_Name, int]:
     ordinals = {}
     for organization, query in _queries(config):
         fields, group_by = frozenset(query.fields), frozenset(query.group_by)
-        asks = organization.slug, group_by, query.filter, fields, query.interval
-        ordinals[organization.slug, query.name] = asked[asks]
+        server = organization.slug, organization.url
+        asks = server, group_by, query.filter, fields, query.interval
+        ordinals[organization.name, query.name] = asked[asks]
         asked[asks] += 1
     return ordinals
 
@@ -170,7 +190,7 @@ def _offsets(config: Config) -> Mapping[_Name, int]:
 
     That is the same whatever the shards.
     """
-    names = {(organization.slug, query.name): query for organization, query in _queries(config)}
+    names = {(organization.name, query.name): query for organization, query in _queries(config)}
     return {
         name: buckets.spread(stable_hash(*name), query.poll_interval, len(names))
         for name, query in names.items()
@@ -182,9 +202,9 @@ def _tellers(config: Config) -> Iterator[_Name]:
     told = set()
     for organization, query in _queries(config):
         about_projects = "project" in query.group_by or query.filter.project
-        if about_projects and organization.slug not in told:
-            told.add(organization.slug)
-            yield organization.slug, query.name
+        if about_projects and organization.name not in told:
+            told.add(organization.name)
+            yield organization.name, query.name
 
 
 def _queries(config: Config) -> Iterator[tuple[Organization, Query]]:

@@ -1,13 +1,13 @@
 """``check --online``: tries what a configuration says, and tells how to mend what fails."""
 
-import difflib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from exporter import buckets
-from exporter.buckets import Window
-from exporter.collect.subject import subject_of
+from exporter.collect.over_time import read_series
+from exporter.collect.plan import drive
+from exporter.collect.subject import missing_project, resolved, subject_of
 from exporter.config import Config, Organization, Query
 from exporter.daemon import clients
 from exporter.publish.own import OwnMetrics
@@ -33,10 +33,10 @@ def findings(config: Config, clock: Callable[[], float] = time.time) -> Iterator
     """Yield what does not work, and what will not for long, tried against the real servers."""
     by_organization = clients(config, OwnMetrics().meter, clock)
     for organization in config.organizations:
-        client = by_organization[organization.slug]
+        client = by_organization[organization.name]
         yield from map(Finding, _failures(organization, client, clock()))
         for api, deprecation in client.deprecations.items():
-            text = _warning(f"organization {organization.slug}", api, deprecation)
+            text = _warning(f"organization {organization.name}", api, deprecation)
             yield Finding(text, failure=False)
 
 
@@ -47,41 +47,48 @@ def _failures(organization: Organization, client: SentryClient, now: float) -> I
     try:
         projects = client.projects()
     except SentryError as error:
-        yield _line(f"organization {organization.slug}", error)
+        yield _line(f"organization {organization.name}", error)
         known = error.reason
         if error.lasting:
             return
     for query in organization.queries:
-        where = f"organization {organization.slug}, query {query.name}"
-        wrong = [_unreadable(name, projects) for name in query.filter.project if projects]
-        yield from (f"{where}: {text}" for text in wrong if text)
-        if not any(wrong) and (projects or not query.filter.project):
+        where = f"organization {organization.name}, query {query.name}"
+        chosen = resolved(query.filter.project, projects)
+        if projects:
+            for name in chosen.missing:
+                yield f"{where}: {missing_project(name, projects)}"
+        if chosen.ids or not query.filter.project:
             try:
-                _try(query, projects, client, now - organization.settle)
+                settled = now - organization.settle
+                for text in _refused(query, chosen.ids, projects, client, settled):
+                    yield f"{where}: {text}"
             except SentryError as error:
                 if error.reason != known:
                     yield _line(where, error)
 
 
-def _unreadable(name: str, projects: ProjectList) -> str:
-    """Return what is wrong with a project that a query filters by, nothing if it can be read."""
-    if not name.isdigit() and name not in projects.by_slug:
-        near = difflib.get_close_matches(name, projects.by_slug, n=3)
-        hint = f" (near it: {', '.join(near)})" if near else ""
-        return f"filter.project names {name!r}, which is no slug of the organization{hint}"
-    project = int(name) if name.isdigit() else projects.by_slug[name].id
-    if project not in projects.accessible:
-        return f"filter.project {name} is no active project that the token can read"
-    return ""
+def _refused(
+    query: Query,
+    chosen: tuple[int, ...],
+    projects: ProjectList | None,
+    client: SentryClient,
+    settled: float,
+) -> Iterator[str]:
+    """Ask for the latest finished bucket, in both ways that a poll would.
 
-
-def _try(query: Query, projects: ProjectList | None, client: SentryClient, settled: float) -> None:
-    """Ask for the latest finished bucket, in both ways that a poll would."""
-    subject = subject_of(query, projects)
-    start = buckets.latest_finished(settled, query.interval, 0)
-    client.ask(subject.question(Window(start, start + query.interval, query.interval)))
-    if subject.by_project:
-        client.ask(subject.project_question(start))
+    Yields what is wrong with the projects of the filter that Sentry does not let the token read.
+    """
+    subject = subject_of(query, chosen)
+    window = subject.bucket(buckets.latest_finished(settled, query.interval, 0))
+    readings = drive(read_series(subject, subject.question(window)), client.ask_all)
+    refused = frozenset[int]().union(*(reading.refused for reading in readings.values()))
+    for name in query.filter.project:
+        if refused.intersection(resolved((name,), projects).ids):
+            yield missing_project(name, projects)
+    left = tuple(project for project in chosen if project not in refused)
+    if subject.by_project and (left or not chosen):
+        for batch in subject.batches(subject.project_question(window.start, left)):
+            client.ask(batch)
 
 
 def _warning(where: str, api: str, deprecation: Deprecation) -> str:

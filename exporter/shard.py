@@ -40,7 +40,7 @@ class Shard:
 
     def _organizations(self, config: Config) -> Iterator[Organization]:
         for one in config.organizations:
-            queries = tuple(query for query in one.queries if self.owns(one.slug, query.name))
+            queries = tuple(query for query in one.queries if self.owns(one.name, query.name))
             if queries:
                 yield replace(one, queries=queries)
 

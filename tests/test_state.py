@@ -1,10 +1,11 @@
 """What survives a restart, and files that are not touched."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from exporter.collect.ledger import Found, KeepError, Kept, Ledger
 from exporter.collect.reckoning import reckon
 from exporter.collect.rows import Series
-from exporter.config import Filter
+from exporter.config import Filter, Organization, Query
 from exporter.sentry.stats import QUANTITY, TIMES_SEEN
 from exporter.state import State, StateError
 from tests.collect.polling import API, HOUR, NOON, NOW, WEB, organization, query, series
@@ -37,9 +38,7 @@ def state(path: Path) -> Iterator[State]:
 
 def poll(kept: Kept, found: dict[int, Found], now: float = NOW, keep_from: int = 0) -> None:
     """Do what a poll does that read ``found``."""
-    change = reckon(
-        kept.ledger, found, now=now, running_end=NOON + HOUR, keep_from=keep_from, readable=None
-    )
+    change = reckon(kept.ledger, found, now=now, running_end=NOON + HOUR, keep_from=keep_from)
     assert kept.keeper is not None
 
     kept.keeper.save(change, now)
@@ -52,6 +51,24 @@ def polled(state: State) -> Kept:
     poll(kept, {NOON: Found({series(): 1})})
     poll(kept, {NOON: Found({series(): 4, series(outcome="abuse"): 2})}, NOW + 60)
     return kept
+
+
+def described(ledger: Ledger) -> tuple[object, ...]:
+    """Return all that a ledger has, labels in the place of their numbers."""
+
+    def named(found: Mapping[Series, float]) -> dict[tuple[str, ...], float]:
+        names = ledger.labels.names
+        return {(*one[:-1], names[one.project]): value for one, value in found.items()}
+
+    return (
+        ledger.books,
+        named(ledger.counters),
+        named(ledger.born),
+        named(ledger.unseen),
+        ledger.counts_from,
+        ledger.asked,
+        ledger.clock_skew,
+    )
 
 
 def files(path: Path) -> dict[str, bytes]:
@@ -125,46 +142,45 @@ rows = st.dictionaries(
     max_size=4,
 )
 found = st.builds(Found, rows, rows, st.booleans(), st.booleans())
+projects = st.sampled_from([WEB, API])
 polls = st.lists(
-    st.tuples(
-        st.dictionaries(st.sampled_from([NOON + hour * HOUR for hour in range(-2, 3)]), found),
-        st.sampled_from([0, NOON - HOUR, NOON + HOUR]),
-        st.none() | st.frozensets(st.sampled_from([WEB, API])),
+    st.fixed_dictionaries(
+        {
+            "found": st.dictionaries(
+                st.sampled_from([NOON + hour * HOUR for hour in range(-2, 3)]), found
+            ),
+            "now": st.sampled_from([NOW, NOW + HOUR, NOW + 20 * 24 * HOUR, NOW + 60 * 24 * HOUR]),
+            "keep_from": st.sampled_from([0, NOON - HOUR, NOON + HOUR]),
+            "labels": st.none() | st.dictionaries(projects, st.sampled_from(["web", "api", "ü"])),
+            "asked": st.none() | st.frozensets(projects),
+            "clock_skew": st.none() | st.floats(-99, 99),
+        }
     ),
     max_size=5,
 )
 
 
 @given(history=polls)
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=40)
 def test_round_trip(
-    tmp_path_factory: pytest.TempPathFactory,
-    history: list[tuple[dict[int, Found], int, frozenset[int] | None]],
+    tmp_path_factory: pytest.TempPathFactory, history: list[dict[str, Any]]
 ) -> None:
-    """Whatever polls do to a ledger, a restart after any of them brings back the same one.
-
-    But for who can be read, which each poll is told anew.
-    """
+    """Whatever polls do to a ledger, a restart after any of them brings back the same one."""
     path = tmp_path_factory.mktemp("state") / "state.db"
     ledger = Ledger()
-    for number, (read, keep_from, readable) in enumerate(history):
-        change = reckon(
-            ledger,
-            read,
-            now=NOW + number,
-            running_end=NOON,
-            keep_from=keep_from,
-            readable=readable,
-        )
+    for poll in history:
+        # The file's own ledger sees what the other one does: a look at what is unseen, each time.
+        ledger.checked_at = None
         with closing(State(path)) as state:
-            keeper = state.restore(ACME, OUTCOMES).keeper
-            assert keeper is not None
+            kept = state.restore(ACME, OUTCOMES)
+            change = reckon(kept.ledger, running_end=NOON, **poll)
+            assert kept.keeper is not None
 
-            keeper.save(change, NOW + number)
-        ledger.apply(change)
+            kept.keeper.save(change, NOW)
+        ledger.apply(reckon(ledger, running_end=NOON, **poll))
 
     with closing(State(path)) as state:
-        assert replace(ledger, readable=None) == state.restore(ACME, OUTCOMES).ledger
+        assert described(ledger) == described(state.restore(ACME, OUTCOMES).ledger)
 
 
 class TestIdentity:
@@ -173,7 +189,6 @@ class TestIdentity:
     @pytest.mark.parametrize(
         "same",
         [
-            {"name": "renamed"},
             {"group_by": ("outcome", "category")},
             {"poll_interval": 300},
             {"lookback": HOUR},
@@ -181,12 +196,53 @@ class TestIdentity:
         ],
     )
     def test_goes_on(self, state: State, same: dict[str, object]) -> None:
-        """A query that asks the same goes on, whatever it is called and however often it asks."""
+        """A query that asks the same goes on, however often it asks."""
         before = polled(state).ledger
 
         after = state.restore(ACME, replace(OUTCOMES, **same))  # type: ignore[arg-type]
 
         assert before == after.ledger
+
+    @pytest.mark.parametrize(
+        ("acme", "outcomes"),
+        [(ACME, replace(OUTCOMES, name="renamed")), (organization(name="acme-eu"), OUTCOMES)],
+    )
+    def test_renamed(self, state: State, acme: Organization, outcomes: Query) -> None:
+        """Under a new name nothing is counted twice or lost: its counters begin at 0."""
+        before = polled(state).ledger
+
+        kept = state.restore(acme, outcomes)
+        poll(kept, {NOON: Found({series(): 9, series(outcome="abuse"): 2})}, NOW + 120)
+
+        assert before.books.keys() == kept.ledger.books.keys()
+        assert {series(): 5, series(outcome="abuse"): 0} == kept.ledger.counters
+        assert {series(), series(outcome="abuse")} == kept.ledger.born.keys()
+
+    def test_renamed_and_back(self, state: State) -> None:
+        """Under its old name a query's counters go on from where they were."""
+        polled(state)
+        renamed = state.restore(ACME, replace(OUTCOMES, name="renamed"))
+        poll(renamed, {NOON: Found({series(): 9})}, NOW + 120)
+
+        kept = state.restore(ACME, OUTCOMES)
+        poll(kept, {NOON: Found({series(): 11})}, NOW + 180)
+
+        assert {series(): 5, series(outcome="abuse"): 2} == kept.ledger.counters
+
+    def test_new_address(self, state: State) -> None:
+        """An organization whose server has another address goes on."""
+        before = polled(state).ledger
+
+        moved = organization(url="https://us.sentry.example")
+
+        assert before == state.restore(moved, OUTCOMES).ledger
+
+    def test_two_servers(self, state: State) -> None:
+        """Organizations of the same slug on two servers have a ledger each."""
+        polled(state)
+        other = organization(name="other", url="https://other.example")
+
+        assert Ledger() == state.restore(other, OUTCOMES, elsewhere=[ACME.url]).ledger
 
     @pytest.mark.parametrize(
         "other",
@@ -207,14 +263,17 @@ class TestIdentity:
 
         after = state.restore(ACME, replace(OUTCOMES, **other))  # type: ignore[arg-type]
 
-        assert Ledger() == after.ledger
+        assert {} == after.ledger.books
+        assert after.ledger.counts_from is None
         assert before == state.restore(ACME, OUTCOMES).ledger
 
     def test_organizations_apart(self, state: State) -> None:
         """The same question to another organization is another one."""
         polled(state)
 
-        assert Ledger() == state.restore(organization(slug="globex"), OUTCOMES).ledger
+        globex = organization(slug="globex", name="globex")
+
+        assert Ledger() == state.restore(globex, OUTCOMES).ledger
 
     def test_order_of_filters(self, state: State) -> None:
         """The order of a filter's values makes no difference."""
@@ -229,7 +288,65 @@ class TestIdentity:
         """Queries that ask the same under two names have a ledger each."""
         polled(state)
 
-        assert Ledger() == state.restore(ACME, OUTCOMES, ordinal=1).ledger
+        twin = replace(OUTCOMES, name="twin")
+
+        assert Ledger() == state.restore(ACME, twin, ordinal=1).ledger
+
+
+class TestForget:
+    """What queries leave behind."""
+
+    def test_old(self, path: Path) -> None:
+        """What nobody has asked for since then leaves the file."""
+        with closing(State(path)) as state:
+            polled(state)
+        with closing(State(path)) as state:
+            state.forget(NOW + 61)
+            left = rows_left(state)
+
+        assert dict.fromkeys(left, 0) == left
+
+    def test_recent(self, path: Path) -> None:
+        """What was asked for later stays."""
+        with closing(State(path)) as state:
+            polled(state)
+        with closing(State(path)) as state:
+            before = rows_left(state)
+            state.forget(NOW + 60)
+
+            assert before == rows_left(state)
+
+    def test_in_use(self, path: Path) -> None:
+        """What is polled now stays, however long ago it was."""
+        with closing(State(path)) as state:
+            before = polled(state).ledger
+        with closing(State(path)) as state:
+            state.restore(ACME, OUTCOMES)
+            state.forget(NOW + 61)
+
+            assert before == state.restore(ACME, OUTCOMES).ledger
+
+    def test_let_go(self, state: State) -> None:
+        """A counter that is let go leaves the file, and so do the series that no bucket has."""
+        kept = polled(state)
+        for day in range(32):
+            start = NOON + day * 24 * HOUR
+            poll(kept, {start: Found({series(): 9})}, start, start)
+
+        left = rows_left(state)
+
+        assert (1, 1) == (left["counter"], left["series"])
+        assert described(kept.ledger) == described(state.restore(ACME, OUTCOMES).ledger)
+
+
+def rows_left(state: State) -> dict[str, int]:
+    """Return how many rows each table has."""
+    tables = ("query", "series", "book", "entry", "published", "counter")
+    with state.transaction() as database:
+        return {
+            table: database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - a constant
+            for table in tables
+        }
 
 
 def delete_halfway(state: State) -> None:
@@ -297,7 +414,13 @@ class TestTransactions:
 def _newer(path: Path) -> None:
     State(path).close()
     with closing(sqlite3.connect(path)) as database:
-        database.execute("PRAGMA user_version = 2")
+        database.execute("PRAGMA user_version = 3")
+
+
+def _unreleased(path: Path) -> None:
+    State(path).close()
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 1")
 
 
 def _foreign(path: Path) -> None:
@@ -330,6 +453,7 @@ class TestRefused:
         ("make", "words"),
         [
             (_newer, "newer version .* run that version, or name another --state.path"),
+            (_unreleased, "a version that was never released; move it away"),
             (_foreign, "another program; name another --state.path"),
             (_garbage, "(?s)damaged or no state file .* restore it from a backup, or move it away"),
             (_damaged, "(?s)damaged or no state file .* restore it from a backup, or move it away"),

@@ -1,19 +1,24 @@
-"""Reading one bucket by project, reconciled with the same without project. Pure, a plan."""
+"""Reading one bucket by project, reconciled with the same without project. Pure, a plan.
+
+Two numbers are at hand to hold the projects against. The organization's own number counts every
+project, deleted and inaccessible ones too. What is attributable counts just those that the token
+can read, so that their sum must equal it; the difference of the two is the remainder, which is
+published as project 0.
+"""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from exporter.buckets import Window
-from exporter.collect.over_time import read_series
+from exporter.collect.over_time import read_attributable
 from exporter.collect.plan import FILL, Cut, Plan, ProjectsReply, Reading, together, weight
 from exporter.collect.rows import (
     Rows,
     Series,
     added,
-    between,
     difference,
     joined,
+    lesser,
     nonzero,
     sums,
     without_reason,
@@ -21,94 +26,130 @@ from exporter.collect.rows import (
 from exporter.collect.splitting import smaller
 from exporter.collect.subject import Subject
 from exporter.sentry.answers import ProjectsAnswer
-from exporter.sentry.errors import TooHeavyError
+from exporter.sentry.errors import ForbiddenError
 from exporter.sentry.stats import ROW_LIMIT, Question
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectReading(Reading):
-    """A bucket by project, every id that came back in it; ``cut`` is set if it had to be split."""
+    """A bucket by project, the remainder under 0; ``cut`` is set if it had to be split."""
 
     cut: Cut | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """What the sums of a bucket's projects are held against.
+
+    ``told`` is the organization's own number, read before any project. ``attributable`` is what
+    the token's projects hold of it, ``None`` where that has not been read, or cannot be.
+    """
+
+    told: Reading
+    attributable: Reading | None = None
+
+    @property
+    def expected(self) -> Reading:
+        """What the projects have to add up to, as far as is known."""
+        return self.attributable or self.told
+
+    def remainder(self, rows: Rows) -> Rows:
+        """Return what of the organization's number belongs to no project of ``rows``.
+
+        By reason only if the reasons are known.
+        """
+        found = sums(rows)
+        if self.attributable is not None and self.attributable.whole:
+            # What came in while the projects were read is theirs, and nothing of the remainder.
+            found = lesser(found, self.attributable.rows)
+        if self.told.whole:
+            return difference(self.told.rows, found)
+        return difference(without_reason(self.told.rows), without_reason(found))
 
 
 def read_projects(
     subject: Subject,
     bucket: int,
-    told: Reading,
-    accessible: tuple[int, ...],
+    references: References,
+    projects: tuple[int, ...],
     cut: Cut | None = None,
-    remainder: Rows | None = None,
 ) -> Plan[ProjectReading]:
-    """Read one bucket by project and reconcile it with ``told``, the same without project.
+    """Read one bucket by project and reconcile it with ``references``.
 
-    ``accessible`` are the ids that the token may filter by: only those can be asked in batches.
-    What no project accounts for comes back as project 0. ``cut`` is what the last reading
-    remembered, ``remainder`` what project 0 held in this bucket then.
+    ``projects`` are those that may be asked for in batches. ``cut`` is what the last reading
+    remembered.
     """
-    small_is_whole = cut is not None and cut.small_is_whole
-    if cut is None or cut.rows < cut.limit * FILL:
-        question = subject.project_question(bucket)
+    sampled: frozenset[int] = frozenset()
+    question = subject.project_question(bucket)
+    if len(subject.batches(question)) > 1:
+        cut = cut or Cut(0)
+    elif cut is None or cut.rows < cut.limit * FILL:
         reply: ProjectsReply
         (reply,) = yield [question]
+        if isinstance(reply, ProjectsAnswer) and _equal(subject.totals(reply), references.told):
+            return _reading(subject.totals(reply), references)
+        if isinstance(reply, ProjectsAnswer) and references.attributable is None:
+            references = yield from _with_attributable(subject, bucket, references)
+            if _projects_bound(reply) < ROW_LIMIT and not _suffices(subject, reply, references):
+                # More may have come in between the two questions.
+                (reply,) = yield [question]
         if isinstance(reply, ProjectsAnswer):
-            rows = subject.totals(reply)
-            if _projects_are_whole(reply, sums(rows), told, small_is_whole=small_is_whole):
-                return ProjectReading(joined(rows, _rest(told, rows)), told.whole)
-        if not accessible:
-            part = yield from _prove(subject, question, reply, told, ROW_LIMIT)
-            missing = _rest(told, part.rows)
-            return ProjectReading(joined(part.rows, missing), part.whole and not missing)
-        cut = replace(_estimate(subject, reply, told), small_is_whole=small_is_whole)
-        if isinstance(reply, ProjectsAnswer) and cut.limit < ROW_LIMIT:
-            split = yield from _split(subject, bucket, told, accessible, cut, remainder or {})
-            return _confirmed(subject, reply, told, split)
-    return (yield from _split(subject, bucket, told, accessible, cut, remainder or {}))
+            if _suffices(subject, reply, references):
+                return _reading(subject.totals(reply), references)
+            sampled = reply.projects()
+        if not projects:
+            part = yield from _prove(subject, question, reply, references, ROW_LIMIT)
+            return _unattributed(part, references)
+        cut = _estimate(subject, reply, references.expected)
+    everyone = tuple(sorted(sampled.union(projects)))
+    return (yield from _split(subject, bucket, references, everyone, cut))
 
 
-def _confirmed(
-    subject: Subject, reply: ProjectsAnswer, told: Reading, split: ProjectReading
-) -> ProjectReading:
-    """Return what was read in parts, whole if the parts have just what the small answer had."""
-    parts = {series: value for series, value in split.rows.items() if series.project}
-    if nonzero(parts) != nonzero(subject.totals(reply)):
-        return split
-    return replace(split, whole=told.whole, cut=Cut(0, small_is_whole=True))
+def _with_attributable(subject: Subject, bucket: int, references: References) -> Plan[References]:
+    found = yield from read_attributable(subject, subject.bucket(bucket))
+    return replace(references, attributable=found[bucket] if found else None)
+
+
+def _reading(rows: Rows, references: References) -> ProjectReading:
+    whole = references.told.whole
+    return ProjectReading(joined(rows, references.remainder(rows)), whole)
+
+
+def _unattributed(part: "_Part", references: References) -> ProjectReading:
+    """Return a bucket whose projects could not be asked for one by one."""
+    rest = references.remainder(part.rows)
+    whole = part.whole and references.told.whole and (references.attributable or not rest)
+    return ProjectReading(joined(part.rows, rest), bool(whole), part.refused)
 
 
 def _split(
     subject: Subject,
     bucket: int,
-    told: Reading,
-    accessible: tuple[int, ...],
+    references: References,
+    projects: tuple[int, ...],
     cut: Cut,
-    remainder: Rows,
 ) -> Plan[ProjectReading]:
-    projects = tuple(one for one in accessible if not subject.project or one in subject.project)
     most = max(1, math.floor(len(projects) * FILL * cut.limit / max(cut.rows, 1)))
-    batches = list(subject.project_batches(bucket, projects, most))
+    batches = subject.batches(subject.project_question(bucket, projects), most)
     replies: list[ProjectsReply] = yield batches
     parts = [_taken(subject, reply, cut.limit) for reply in replies]
-    if not _agree(told, parts):
+    if references.attributable is None and not _agree(references.told, parts):
+        references = yield from _with_attributable(subject, bucket, references)
+    if not _agree(references.expected, parts):
         parts = yield from together(
             [
-                _prove(subject, question, reply, told, cut.limit)
+                _prove(subject, question, reply, references, cut.limit)
                 for question, reply in zip(batches, replies, strict=True)
             ]
         )
     rows = joined(*(part.rows for part in parts))
     usual = cut.limit == ROW_LIMIT
-    proven = _agree(told, parts) or (usual and all(part.whole for part in parts))
-    low = high = _rest(told, rows)
-    if low != nonzero(remainder):
-        window = Window(bucket, bucket + subject.interval, subject.interval)
-        later = yield from read_series(subject, subject.question(window))
-        high = _rest(later[bucket], rows)
-    bound = sum(part.bound for part in parts)
-    size = min(bound, max(cut.rows, sum(len(part.rows) for part in parts)))
+    proven = _agree(references.expected, parts) or (usual and all(part.whole for part in parts))
+    size = min(sum(part.bound for part in parts), max(cut.rows, len(rows)))
     return ProjectReading(
-        joined(rows, between(low, remainder, high)),
-        proven and told.whole,
+        joined(rows, references.remainder(rows)),
+        proven and references.told.whole,
+        frozenset[int]().union(*(part.refused for part in parts)),
         replace(cut, rows=size) if usual else None,
     )
 
@@ -121,56 +162,59 @@ class _Part(Reading):
 
 
 def _taken(subject: Subject, reply: ProjectsReply, limit: int) -> _Part:
-    if isinstance(reply, TooHeavyError):
+    if not isinstance(reply, ProjectsAnswer):
         return _Part({}, whole=False)
     bound = _projects_bound(reply)
-    return _Part(subject.totals(reply), bound < limit, bound)
+    return _Part(subject.totals(reply), bound < limit, bound=bound)
 
 
 def _prove(
-    subject: Subject, question: Question, reply: ProjectsReply, told: Reading, limit: int
+    subject: Subject, question: Question, reply: ProjectsReply, references: References, limit: int
 ) -> Plan[_Part]:
     """Return the part that ``question`` asks for, of which ``reply`` is the first answer."""
     part = _taken(subject, reply, limit)
-    questions = [] if part.whole else smaller(question, reply, told)
+    questions = [] if part.whole else smaller(question, reply, references.expected)
     if questions:
         replies: list[ProjectsReply] = yield questions
         parts = yield from together(
             [
-                _prove(subject, one, answer, told, limit)
+                _prove(subject, one, answer, references, limit)
                 for one, answer in zip(questions, replies, strict=True)
             ]
         )
-        rows = joined(*(part.rows for part in parts))
-        return _Part(rows, all(p.whole for p in parts), sum(p.bound for p in parts))
-    if isinstance(reply, TooHeavyError):
+        return _Part(
+            joined(*(part.rows for part in parts)),
+            all(part.whole for part in parts),
+            frozenset[int]().union(*(part.refused for part in parts)),
+            sum(part.bound for part in parts),
+        )
+    if isinstance(reply, ForbiddenError) and len(question.project) == 1:
+        return _Part({}, whole=True, refused=frozenset(question.project))
+    if not isinstance(reply, ProjectsAnswer):
         raise reply
     return part
 
 
-def _rest(told: Reading, rows: Rows) -> Rows:
-    """Return what of ``told`` is not in ``rows``; by reason only if the reasons are known."""
-    if told.whole:
-        return difference(told.rows, sums(rows))
-    return difference(without_reason(told.rows), without_reason(sums(rows)))
+def _equal(rows: Rows, expected: Reading) -> bool:
+    return sums(rows) == nonzero(expected.rows)
 
 
-def _agree(told: Reading, parts: Sequence[Reading]) -> bool:
-    """Tell whether the sums of ``parts`` equal ``told``: then nothing was lost."""
-    return added(*(sums(part.rows) for part in parts)) == nonzero(told.rows)
+def _agree(expected: Reading, parts: Iterable[Reading]) -> bool:
+    """Tell whether the sums of ``parts`` equal what is ``expected``: then nothing was lost."""
+    return added(*(sums(part.rows) for part in parts)) == nonzero(expected.rows)
 
 
-def _projects_are_whole(
-    answer: ProjectsAnswer, found: Rows, told: Reading, *, small_is_whole: bool
-) -> bool:
-    """Hold an answer with every project of the organization in it against the organization's.
+def _suffices(subject: Subject, answer: ProjectsAnswer, references: References) -> bool:
+    """Tell whether an answer about every project is proven whole.
 
-    ``found`` is what the answer adds up to.
+    Where what is attributable is not known, what a small answer lacks may be the remainder.
     """
-    if found == nonzero(told.rows):
+    found, attributable = sums(subject.totals(answer)), references.attributable
+    if attributable is None:
+        return _projects_bound(answer) < ROW_LIMIT
+    if found == nonzero(attributable.rows):
         return True
-    nothing_missing = small_is_whole or not difference(told.rows, found)
-    return nothing_missing and _projects_bound(answer) < ROW_LIMIT
+    return _projects_bound(answer) < ROW_LIMIT and not difference(attributable.rows, found)
 
 
 def _projects_bound(answer: ProjectsAnswer) -> int:
@@ -178,25 +222,25 @@ def _projects_bound(answer: ProjectsAnswer) -> int:
     return sum(weight(answer.question, by) * len(values) for by, values in groups.items())
 
 
-def _estimate(subject: Subject, reply: ProjectsReply, told: Reading) -> Cut:
+def _estimate(subject: Subject, reply: ProjectsReply, expected: Reading) -> Cut:
     """Tell from an answer that is not whole how many rows there are.
 
-    It is a sample: what its groups hold of the organization's own numbers is its share. Rows that
-    went missing from an answer too small for the usual limit speak of a lower one, which cannot
-    be below the number of groups that did come.
+    It is a sample: what its groups hold of the expected numbers is its share. Rows that went
+    missing from an answer too small for the usual limit speak of a lower one, which cannot be
+    below the number of groups that did come.
     """
-    if isinstance(reply, TooHeavyError):
+    if not isinstance(reply, ProjectsAnswer):
         return Cut(ROW_LIMIT)
     rows = subject.totals(reply)
     groups = {whole: len(values) for whole, values in rows.parts.items()}
-    share = _share(sums(rows), told.rows, groups)
+    share = _share(sums(rows), expected.rows, groups)
     bound = _projects_bound(reply)
     limit = ROW_LIMIT if bound >= ROW_LIMIT else max(1, len(reply))
     return Cut(math.ceil(min(ROW_LIMIT, bound) / share), limit)
 
 
-def _share(sampled: Rows, told: Rows, weights: Mapping[Series, int]) -> float:
-    """Return which part of ``told`` a sample holds, each series weighted by its rows in it."""
-    shares = {s: min(1.0, value / told[s]) for s, value in sampled.items() if told.get(s)}
+def _share(sampled: Rows, expected: Rows, weights: Mapping[Series, int]) -> float:
+    """Return which part of what is ``expected`` a sample holds, each series weighted by rows."""
+    shares = {s: min(1.0, value / expected[s]) for s, value in sampled.items() if expected.get(s)}
     weighed = sum(weights[series] for series in shares)
     return sum(weights[series] * of for series, of in shares.items()) / weighed if weighed else 1.0

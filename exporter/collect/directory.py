@@ -1,6 +1,7 @@
 """The projects of one organization, as last heard."""
 
 from collections import Counter
+from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import Final, Literal, Protocol
 
@@ -8,7 +9,7 @@ import structlog
 
 from exporter.collect.report import ProjectInfo, ProjectsPublisher
 from exporter.sentry.errors import SentryError
-from exporter.sentry.projects import ProjectList
+from exporter.sentry.projects import Project, ProjectList
 
 FRESH_FOR: Final = 3600
 """Seconds after which the projects list is read again."""
@@ -26,11 +27,20 @@ class ListsProjects(Protocol):
         """Return all projects of the organization."""
         ...
 
+    def credentials(self) -> object:
+        """Return what changes when the token or the CA file does."""
+        ...
+
+
+def only_team(project: Project) -> str:
+    """Return the team of ``project``, ``""`` where it has several or none."""
+    return project.teams[0] if len(project.teams) == 1 else ""
+
 
 class ProjectDirectory:
     """The projects list of an organization, read hourly and when an unknown id appears.
 
-    If it cannot be read, the last one serves.
+    If it cannot be read, the last one serves. ``team`` tells who owns a project.
     """
 
     def __init__(
@@ -39,17 +49,20 @@ class ProjectDirectory:
         client: ListsProjects,
         publisher: ProjectsPublisher,
         label_by: Literal["slug", "id"] = "slug",
+        team: Callable[[Project], str] = only_team,
     ) -> None:
         self._organization = organization
         self._client = client
         self._publisher = publisher
         self._label_by = label_by
+        self._team = team
         self._lock = Lock()
         self._list: ProjectList | None = None
         self._read_at = 0.0
-        self._nowhere: frozenset[int] = frozenset()
+        self._nowhere: frozenset[object] = frozenset()
+        self._flags_hold = True
         self._failed_at = 0.0
-        self._failure: SentryError | None = None
+        self._failure: tuple[SentryError, object] | None = None
 
     def projects(self, now: float) -> ProjectList:
         """Return the list, at most an hour old where Sentry gives it.
@@ -67,12 +80,35 @@ class ProjectDirectory:
             self._read(now)
             return self._known()
 
-    def resolve(self, ids: frozenset[int], now: float) -> ProjectList:
-        """Return the list after one more look at Sentry if ``ids`` has one never looked for."""
+    def find(self, names: Iterable[str], now: float) -> ProjectList:
+        """Return the list after one more look at Sentry if it lacks a slug or id of ``names``.
+
+        Each name is looked for once.
+        """
         with self._lock:
-            unknown = ids - self._known().by_id.keys()
+            known = self._known()
+            numbers = {int(name) for name in names if name.isdigit()} - known.by_id.keys()
+            slugs = {name for name in names if not name.isdigit()} - known.by_slug.keys()
+            missing = frozenset[object](numbers | slugs) - self._nowhere
+            if missing and self._read(now):
+                self._nowhere |= missing
+            return self._known()
+
+    def learn(self, readable: frozenset[int], now: float) -> ProjectList:
+        """Return the list after Sentry has let the token read the projects ``readable``.
+
+        Of one that the list lacks, or says that it cannot be read, the list is read once more. If
+        it still says so, it speaks of somebody else than this token, and all projects are taken
+        for readable.
+        """
+        with self._lock:
+            unknown = readable - self._known().accessible
             if unknown - self._nowhere and self._read(now):
-                self._nowhere |= unknown - self._known().by_id.keys()
+                known = self._known()
+                if unknown & known.by_id.keys() - known.accessible:
+                    self._flags_hold = False
+                    self._show(known.all_readable())
+                self._nowhere |= unknown - self._known().accessible
             return self._known()
 
     def labels(self, projects: ProjectList) -> dict[int, str]:
@@ -92,14 +128,19 @@ class ProjectDirectory:
         return self._list
 
     def _read(self, now: float) -> bool:
+        credentials = self._client.credentials()
         if self._failure is not None and 0 <= now - self._failed_at < REST_AFTER_FAILURE:
-            if self._list is None:
-                raise self._failure
-            return False
+            error, tried_with = self._failure
+            # With another token, or another CA file, it may be had at once.
+            if tried_with == credentials:
+                if self._list is None:
+                    # A traceback would grow each time that the same error is raised.
+                    raise error.with_traceback(None)
+                return False
         try:
-            self._list = self._client.projects()
+            projects = self._client.projects()
         except SentryError as error:
-            self._failed_at, self._failure = now, error
+            self._failed_at, self._failure = now, (error, credentials)
             if self._list is None:
                 raise
             _log.warning(
@@ -109,13 +150,20 @@ class ProjectDirectory:
                 error=str(error),
             )
             return False
+        self._failure = None
         self._read_at = now
-        labels = self.labels(self._list)
+        self._show(projects if self._flags_hold else projects.all_readable())
+        return True
+
+    def _show(self, projects: ProjectList) -> None:
+        self._list = projects
+        labels = self.labels(projects)
         self._publisher.publish_projects(
             self._organization,
             [
-                ProjectInfo(label, project, self._list.by_id[project].platform)
-                for project, label in labels.items()
+                ProjectInfo(label, one.id, one.platform, self._team(one))
+                for label, one in (
+                    (label, projects.by_id[project]) for project, label in labels.items()
+                )
             ],
         )
-        return True

@@ -1,13 +1,15 @@
 """The ledger: what one query has seen, bucket by bucket, and what it has counted of it.
 
-For each bucket of the lookback it keeps the value last read of each series and how much of it
-was counted. Counters gain what is new, and never fall. `exporter.collect.reckoning` works out what
-readings change, without changing anything; `Ledger.apply` takes that change over. Between the two
-the change is written down, where the ledger shall outlive the process.
+For each bucket of the lookback it keeps, by project id, the value last read of each series and how
+much of it was counted. Counters belong to the labels that users see, not to the ids behind them:
+what a project gains is added to the counter of the label that the project is shown under at that
+time. `exporter.collect.reckoning` works out what readings change, without changing anything;
+`Ledger.apply` takes that change over. Between the two the change is written down, where the ledger
+shall outlive the process.
 """
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
@@ -17,6 +19,9 @@ from exporter.collect.rows import Rows, Series
 RISE_AFTER: Final = 120
 """Seconds for which a counter born later is shown at 0, so that a scrape sees it there."""
 
+NO_LABEL: Final = 0
+"""The number of the empty label, under which the remainder is counted."""
+
 
 class KeepError(Exception):
     """A change could not be written down, and so must not be shown either."""
@@ -24,7 +29,7 @@ class KeepError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a poll read of one bucket.
+    """What a poll read of one bucket, by project id; 0 stands for the remainder.
 
     ``told`` is the same bucket without project, for queries by project. ``finished`` tells whether
     the bucket was finished when it was read, ``whole`` whether it is proven.
@@ -38,19 +43,39 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Book(Found):
-    """One bucket of the ledger: what was last found, and what was counted beyond it.
+    """One bucket of the ledger: what was last found, and what has been counted of it.
 
-    ``fallen`` holds, for series whose value fell, how much more than it was counted.
+    ``counted`` has the series of which another amount was counted than the value now shows, which
+    may be more or less.
     """
 
-    fallen: Rows = field(default_factory=dict)
+    counted: Rows = field(default_factory=dict)
+
+
+class Labels:
+    """Gives each project label a number, for the counters' columns; the empty label has 0."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self.names: list[str] = [""]
+        self._numbers = {"": NO_LABEL}
+        for name in names:
+            self.number(name)
+
+    def number(self, name: str) -> int:
+        """Return the number of a label, a new one if it has none."""
+        number = self._numbers.setdefault(name, len(self.names))
+        if number == len(self.names):
+            self.names.append(name)
+        return number
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """What a poll does to a ledger: new books and counter values, and what was noticed.
 
-    ``born`` names the counters that were not there before, ``dropped`` the books that leave.
+    Counters are `Series` whose project is a label's number. ``born`` names those that were not
+    there before, ``unseen`` since when those that are no longer seen have not been, ``seen`` those
+    that are back, ``forgotten`` those that are let go; ``dropped`` names the books that leave.
     ``revisions`` counts the finished values that grew, ``regressions`` those that fell.
     """
 
@@ -59,9 +84,14 @@ class Change:
     counters: Rows
     born: Mapping[Series, float]
     counts_from: int
-    readable: frozenset[int] | None
+    asked: frozenset[int] | None
     revisions: int
     regressions: int
+    clock_skew: float | None = None
+    unseen: Mapping[Series, float] = field(default_factory=dict)
+    seen: frozenset[Series] = frozenset()
+    forgotten: frozenset[Series] = frozenset()
+    checked_at: float | None = None
 
 
 @dataclass(slots=True)
@@ -70,27 +100,34 @@ class Ledger:
 
     A bucket that is read for the first time is counted if it starts at ``counts_from`` or later:
     what was there before the first poll, or has left the lookback, is taken as it is found.
-    ``born`` holds when the counters that came after the first poll were first shown, ``readable``
-    the projects that the books name.
+    ``born`` holds when the counters that came after the first poll were first shown, ``unseen``
+    since when those are not seen whose labels are not. ``asked`` are the projects that the last
+    poll asked for by a filter, ``None`` where all are asked for. ``clock_skew`` is the server's
+    clock minus ours at the last poll, in seconds.
     """
 
     books: dict[int, Book] = field(default_factory=dict)
     counters: Rows = field(default_factory=dict)
     born: dict[Series, float] = field(default_factory=dict)
     counts_from: int | None = None
-    readable: frozenset[int] | None = None
+    asked: frozenset[int] | None = None
+    labels: Labels = field(default_factory=Labels, compare=False)
+    unseen: dict[Series, float] = field(default_factory=dict)
+    clock_skew: float | None = None
+    checked_at: float | None = field(default=None, compare=False)
     _table: SeriesTable = field(default_factory=SeriesTable, compare=False, repr=False)
+    _counted: SeriesTable = field(default_factory=SeriesTable, compare=False, repr=False)
     _seen: "array[int]" = field(default_factory=lambda: array("q"), compare=False, repr=False)
     """For each place of the table the start of the newest bucket that the series was seen in."""
 
     def __post_init__(self) -> None:
-        self.counters = Column.of(self._table, self.counters)
+        self.counters = Column.of(self._counted, self.counters)
         self._keep(self._columns(self.books))
 
     def apply(self, change: Change) -> None:
         """Take ``change`` over."""
         # What cannot be held in a column raises here, before anything is taken over.
-        counters = self._column(self.counters).updated(change.counters)
+        counters = self._counters().updated(change.counters)
         books = self._columns(change.books)
         self.counters = counters
         self._keep(books)
@@ -98,7 +135,14 @@ class Ledger:
             self.books.pop(start, None)
         self.born.update(change.born)
         self.counts_from = change.counts_from
-        self.readable = change.readable
+        self.asked = change.asked
+        self.clock_skew = change.clock_skew
+        self.unseen.update(change.unseen)
+        self.checked_at = change.checked_at or self.checked_at
+        for series in (*change.seen, *change.forgotten):
+            self.unseen.pop(series, None)
+        if change.forgotten:
+            self._forget(change.forgotten)
 
     def bucket(self, start: int) -> Rows:
         """Return the bucket at ``start``, with a zero for what was seen in another one only."""
@@ -110,6 +154,19 @@ class Ledger:
             return column
         return column.filled(seen >= oldest for seen in self._seen)
 
+    def last_seen(self) -> Mapping[Series, Mapping[int, int]]:
+        """Return the newest bucket that each series was seen in, by project id.
+
+        Series that no book has any more are among them, with the bucket that they were last in.
+        """
+        seen = self._seen
+        return {
+            whole: {
+                p: seen[place] for p, place in places.items() if place < len(seen) and seen[place]
+            }
+            for whole, places in self._table.places.items()
+        }
+
     def rise(self, now: float) -> None:
         """Let the counters rise that have been shown at 0 for long enough, for good."""
         self.born = {s: at for s, at in self.born.items() if abs(now - at) < RISE_AFTER}
@@ -120,7 +177,19 @@ class Ledger:
 
     def shown_counters(self) -> Rows:
         """Return the counters as they are to be shown, the newest ones still at 0."""
-        return self._column(self.counters).updated(dict.fromkeys(self.born, 0))
+        return self._counters().updated(dict.fromkeys(self.born, 0))
+
+    def _forget(self, series: frozenset[Series]) -> None:
+        """Let counters go, and with them the places of what no book has any more."""
+        kept = {one: value for one, value in self.counters.items() if one not in series}
+        self.born = {one: at for one, at in self.born.items() if one not in series}
+        self._counted = SeriesTable()
+        self.counters = Column.of(self._counted, kept)
+        books = {
+            start: replace(book, rows=dict(book.rows)) for start, book in sorted(self.books.items())
+        }
+        self._table, self._seen = SeriesTable(), array("q")
+        self._keep(self._columns(books))
 
     def _columns(self, books: Mapping[int, Book]) -> dict[int, Book]:
         return {
@@ -144,6 +213,10 @@ class Ledger:
 
     def _column(self, rows: Rows) -> Column:
         return rows if isinstance(rows, Column) else Column.of(self._table, rows)
+
+    def _counters(self) -> Column:
+        counters = self.counters
+        return counters if isinstance(counters, Column) else Column.of(self._counted, counters)
 
 
 class Keeper(Protocol):

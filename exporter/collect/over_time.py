@@ -3,29 +3,48 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from exporter.buckets import Window
 from exporter.collect.plan import Plan, Reading, SeriesReply, together, weight
 from exporter.collect.rows import added
 from exporter.collect.splitting import smaller
 from exporter.collect.subject import Subject
 from exporter.sentry.answers import By, Group, SeriesAnswer
-from exporter.sentry.errors import TooHeavyError
+from exporter.sentry.errors import ForbiddenError
 from exporter.sentry.stats import ROW_LIMIT, Question
 
 
 def read_series(subject: Subject, question: Question) -> Plan[dict[int, Reading]]:
     """Read every bucket of ``question``, which is not grouped by project."""
+    batches = subject.batches(question)
+    if len(batches) > 1:
+        read = yield from together([read_series(subject, batch) for batch in batches])
+        return _merged(read)
     reply: SeriesReply
     (reply,) = yield [question]
     if isinstance(reply, SeriesAnswer) and _series_is_whole(reply):
         rows = subject.buckets(reply)
         return {start: Reading(rows[start], whole=True) for start in rows}
+    if isinstance(reply, ForbiddenError) and len(question.project) == 1:
+        nothing = Reading({}, whole=True, refused=frozenset(question.project))
+        return dict.fromkeys(question.window.buckets(), nothing)
     parts = smaller(question, reply) or (yield from _by_category(question))
     if parts:
         read = yield from together([read_series(subject, part) for part in parts])
         return _merged(read)
-    if isinstance(reply, TooHeavyError):
+    if not isinstance(reply, SeriesAnswer):
         raise reply
     return (yield from _topped_up(subject, question, reply))
+
+
+def read_attributable(subject: Subject, window: Window) -> Plan[dict[int, Reading] | None]:
+    """Read what the projects that the token can read hold together, bucket by bucket.
+
+    ``None`` where the server does not tell: those of before 2023 refuse the question.
+    """
+    try:
+        return (yield from read_series(subject, subject.attributable_question(window)))
+    except ForbiddenError:
+        return None
 
 
 def _by_category(question: Question) -> Plan[list[Question]]:
@@ -63,8 +82,11 @@ def _merged(parts: Sequence[Mapping[int, Reading]]) -> dict[int, Reading]:
     for part in parts:
         for start, reading in part.items():
             before = merged.get(start, Reading({}, whole=True))
-            rows = added(before.rows, reading.rows)
-            merged[start] = Reading(rows, before.whole and reading.whole)
+            merged[start] = Reading(
+                added(before.rows, reading.rows),
+                before.whole and reading.whole,
+                before.refused | reading.refused,
+            )
     return merged
 
 

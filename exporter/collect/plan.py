@@ -7,20 +7,24 @@ order, and at the end returns what it read. An answer is proven whole
 - when the store rows behind it must be fewer than the store's limit, and nothing contradicts it.
 
 What is not proven is asked again in smaller parts: fewer buckets, fewer projects, single outcomes,
-single categories. Where the store itself refuses a question as too heavy, its parts are asked too.
+single categories. Where the store itself refuses a question as too heavy, its parts are asked too,
+and where Sentry refuses one because of a project in its filter, until that project is found.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from exporter.collect.rows import Rows
 from exporter.sentry.answers import By, ProjectsAnswer, SeriesAnswer
-from exporter.sentry.errors import TooHeavyError
+from exporter.sentry.errors import ForbiddenError, TooHeavyError
 from exporter.sentry.stats import ROW_LIMIT, Question
 
-SeriesReply = SeriesAnswer | TooHeavyError
-ProjectsReply = ProjectsAnswer | TooHeavyError
+Refusal = TooHeavyError | ForbiddenError
+"""What comes in place of an answer: ask for less, or not about one of these projects."""
+
+SeriesReply = SeriesAnswer | Refusal
+ProjectsReply = ProjectsAnswer | Refusal
 Reply = SeriesReply | ProjectsReply
 
 T = TypeVar("T")
@@ -36,10 +40,14 @@ FILL = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one bucket holds; ``whole`` if that is proven."""
+    """What one bucket holds; ``whole`` if that is proven.
+
+    ``refused`` are projects that a filter named and that Sentry does not let the token read.
+    """
 
     rows: Rows
     whole: bool
+    refused: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +55,11 @@ class Cut:
     """How many rows a bucket has that had to be split, and at how many the store cuts.
 
     A limit below the usual one is what an answer speaks of that lost rows though it was small:
-    then only sums that agree prove anything. But ``small_is_whole`` where splitting such an answer
-    brought nothing more: the server leaves out the projects that cannot be read.
+    then only sums that agree prove anything.
     """
 
     rows: int
     limit: int = ROW_LIMIT
-    small_is_whole: bool = False
 
 
 def together(plans: Sequence[Plan[T]]) -> Plan[list[T]]:
@@ -73,6 +79,17 @@ def together(plans: Sequence[Plan[T]]) -> Plan[list[T]]:
         replies = {index: [next(arrived) for _ in batch] for index, batch in waiting.items()}
         waiting = {}
     return [results[index] for index in range(len(plans))]
+
+
+def drive(plan: Plan[T], ask_all: Callable[[list[Question]], Sequence[Reply]]) -> T:
+    """Run ``plan`` with the replies of ``ask_all``, and return what it read."""
+    try:
+        questions = next(plan)
+        while True:
+            questions = plan.send(list(ask_all(questions)))
+    except StopIteration as done:
+        answer: T = done.value
+        return answer
 
 
 def weight(question: Question, by: By) -> int:

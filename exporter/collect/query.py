@@ -2,46 +2,60 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
+from urllib.parse import quote
 
 import structlog
 
 from exporter import buckets
 from exporter.buckets import Window
 from exporter.categories import Unit, unit_of
-from exporter.collect.directory import ProjectDirectory
+from exporter.collect.directory import FRESH_FOR, ProjectDirectory
 from exporter.collect.ledger import Change, Found, KeepError, Kept, Ledger
-from exporter.collect.plan import Cut, Plan, Reply
+from exporter.collect.plan import Cut, Reply, drive
 from exporter.collect.reading import Harvest, read_window
 from exporter.collect.reckoning import reckon
 from exporter.collect.report import Publisher, Report, View
 from exporter.collect.rows import parts_of
-from exporter.collect.subject import Subject, subject_of
+from exporter.collect.subject import (
+    Resolved,
+    Subject,
+    missing_project,
+    resolved,
+    subject_of,
+)
 from exporter.config import Organization, Query
-from exporter.sentry.errors import ForbiddenError, SentryError
+from exporter.config.kinds import in_units
+from exporter.sentry.errors import SentryError, UnknownProjectError
 from exporter.sentry.projects import ProjectList
 from exporter.sentry.stats import Question
 
 FIRST_PAUSE: Final = 10
-LASTING_PAUSE: Final = 300
-LONGEST_PAUSE: Final = 3600
-"""Seconds before a failed poll is tried again: the first pause, the first one where somebody has
-to mend something, and what doubling them ends at."""
+LONGEST_PAUSE: Final = 300
+"""Seconds before a failed poll is tried again: the first pause, which doubles, and the longest,
+which is also the first one where somebody has to mend something."""
 
 LONGEST_CATCH_UP: Final = 30 * 86400
 
 _log = structlog.get_logger(__name__)
 
-T = TypeVar("T")
-
 
 class Asks(Protocol):
     """What answers questions."""
 
+    @property
+    def clock_skew(self) -> float | None:
+        """The server's clock minus ours, in seconds, as far as it has told."""
+        ...
+
     def ask_all(self, questions: Sequence[Question]) -> list[Reply]:
         """Return the replies in the order of the questions."""
+        ...
+
+    def credentials(self) -> Hashable:
+        """Return what changes when the token or the CA file does."""
         ...
 
 
@@ -77,6 +91,8 @@ class QueryPoller:
         self._offset = offset
         self._timer = timer
         self._cut: Cut | None = None
+        self._refused: dict[int, float] = {}
+        self._tried_with: Hashable = None
         self._failures = 0
         self._reasons: Counter[str] = Counter()
         self._requests = 0
@@ -85,9 +101,13 @@ class QueryPoller:
         self._fresh_at = 0.0
         self._next_change: float | None = None
         self._report = Report(
-            organization.slug, query.name, last_success=kept.last_success, next_poll=first_poll
+            organization.name,
+            query.name,
+            about_query(query),
+            last_success=kept.last_success,
+            next_poll=first_poll,
         )
-        self._log = _log.bind(organization=organization.slug, query=query.name)
+        self._log = _log.bind(organization=organization.name, query=query.name)
 
     @property
     def report(self) -> Report:
@@ -98,11 +118,13 @@ class QueryPoller:
         """Tell whether it is time to poll.
 
         A clock that was set back by more than two intervals makes the next poll a matter of the
-        new time; by less, it makes no slot come twice.
+        new time; by less, it makes no slot come twice. What failed is tried again as soon as it
+        can be tried with another token or another CA file.
         """
         if self._report.next_poll - now > 2 * self._query.poll_interval:
             self._report = replace(self._report, next_poll=self._next_slot(now))
-        return now >= self._report.next_poll
+        changed = self._failures > 0 and self._client.credentials() != self._tried_with
+        return changed or now >= self._report.next_poll
 
     def changes(self, now: float) -> bool:
         """Tell whether time alone changes what is to be shown."""
@@ -119,11 +141,12 @@ class QueryPoller:
         """Poll once; whatever goes wrong is in the report, and changes no data."""
         began = self._timer()
         self._requests = 0
+        self._tried_with = self._client.credentials()
         try:
             backlog = self._poll(now, began)
         except SentryError as error:
             report = self._failed(error.reason, now, began, lasting=error.lasting)
-            self._log.warning("poll failed", reason=error.reason, error=str(error))
+            self._log.warning("poll failed", **_why(error))
         except KeepError as error:
             report = self._failed("state", now, began)
             self._log.error("poll failed", reason="state", error=str(error))
@@ -154,41 +177,93 @@ class QueryPoller:
         lookback = buckets.lookback_window(now, query.interval, settle, query.lookback)
         window = self._window(lookback)
         projects, trouble = self._projects(now)
-        try:
-            subject, harvest = self._read(projects, window, finished)
-        except ForbiddenError:
-            # Sentry refuses a question that names one project the token cannot read any more.
-            projects = self._changed(projects, now)
-            if projects is None:
-                raise
-            subject, harvest = self._read(projects, window, finished)
+        chosen = self._chosen(projects, now)
+        subject = subject_of(query, chosen.ids, address=self._address_length())
+        harvest = self._read(subject, projects, window, finished)
+        if harvest.refused:
+            self._refused |= dict.fromkeys(harvest.refused, now)
+            projects = self._directory.refreshed(now) if projects else None
+            chosen = self._chosen(projects, now)
         if projects is not None and subject.by_project:
-            projects = self._directory.resolve(_ids(harvest.found), now)
+            projects = self._directory.learn(_ids(harvest.found), now)
+        labels = self._project_labels(subject, projects)
+        skew = self._client.clock_skew
         change = reckon(
             self._ledger,
             harvest.found,
             now=now + int(self._timer() - began),
             running_end=window.end,
             keep_from=window.start if harvest.backlog else lookback.start,
-            readable=projects.accessible if projects and subject.by_project else None,
+            interval=query.interval,
+            labels=labels,
+            asked=frozenset(subject.project) if query.filter.project else None,
+            clock_skew=skew,
+            jumped=self._jumped(skew),
         )
         self._enter(change, None if trouble else now)
-        self._labels = self._project_labels(subject, projects)
+        self._labels = labels
+        self._tell_missing(chosen.missing)
         self._shown_at = self._fresh_at = now
         if trouble is not None:
             raise trouble
         return harvest.backlog
 
     def _read(
-        self, projects: ProjectList | None, window: Window, finished: int
-    ) -> tuple[Subject, Harvest]:
-        subject = subject_of(self._query, projects)
-        accessible = tuple(sorted(projects.accessible)) if projects else ()
-        books = self._ledger.books
-        plan = read_window(subject, window, finished, books, accessible, self._cut)
-        harvest = self._drive(plan)
+        self, subject: Subject, projects: ProjectList | None, window: Window, finished: int
+    ) -> Harvest:
+        readable = projects.accessible - self._refused.keys() if projects else frozenset()
+        first = self._ledger.counts_from is None
+        plan = read_window(
+            subject,
+            window,
+            finished,
+            self._ledger.books,
+            subject.project or tuple(sorted(readable)),
+            self._cut,
+            unfinished=first or self._query.poll_interval < self._query.interval,
+        )
+        harvest = drive(plan, self._ask_all)
         self._cut = harvest.cut or self._cut
-        return subject, harvest
+        return harvest
+
+    def _jumped(self, skew: float | None) -> bool:
+        """Tell whether our clock has jumped since the last poll, by more than the lookback.
+
+        The server's clock tells it from a long pause, in which both go on.
+        """
+        before = self._ledger.clock_skew
+        if skew is None or before is None:
+            return False
+        return abs(skew - before) > self._query.lookback
+
+    def _chosen(self, projects: ProjectList | None, now: float) -> Resolved:
+        """Return what the filter's projects are; raises if none of them can be read.
+
+        One that Sentry refused is tried again once in an hour.
+        """
+        names = self._query.filter.project
+        self._refused = {p: at for p, at in self._refused.items() if 0 <= now - at < FRESH_FOR}
+        chosen = resolved(names, projects, frozenset(self._refused))
+        if names and not chosen.ids:
+            raise UnknownProjectError("; ".join(missing_project(name, projects) for name in names))
+        return chosen
+
+    def _tell_missing(self, missing: tuple[str, ...]) -> None:
+        """Report which projects of the filter cannot be read, and log when that changes."""
+        if missing and missing != self._report.missing:
+            self._log.warning(
+                "the filter names projects that cannot be read, the others are",
+                projects=", ".join(missing),
+            )
+        elif self._report.missing and not missing:
+            self._log.info("every project that the filter names can be read again")
+        self._report = replace(self._report, missing=missing)
+
+    def _address_length(self) -> int:
+        """Return how long a request's URL is before its query string."""
+        organization = self._organization
+        path = f"/api/0/organizations/{quote(organization.slug, safe='')}/stats_v2/?"
+        return len(organization.url) + len(path)
 
     def _enter(self, change: Change, succeeded: float | None) -> None:
         """Write ``change`` down, and only then take it over."""
@@ -201,15 +276,9 @@ class QueryPoller:
             regressions=self._report.regressions + change.regressions,
         )
 
-    def _drive(self, plan: Plan[T]) -> T:
-        try:
-            questions = next(plan)
-            while True:
-                self._requests += len(questions)
-                questions = plan.send(self._client.ask_all(questions))
-        except StopIteration as done:
-            answer: T = done.value
-            return answer
+    def _ask_all(self, questions: Sequence[Question]) -> list[Reply]:
+        self._requests += len(questions)
+        return self._client.ask_all(questions)
 
     def _window(self, lookback: Window) -> Window:
         """Return the lookback, and before it what a gap in the ledger has left to catch up with."""
@@ -219,23 +288,16 @@ class QueryPoller:
 
     def _projects(self, now: float) -> tuple[ProjectList | None, SentryError | None]:
         """Return the projects if the query has to do with them, or why there are none."""
-        if "project" not in self._query.group_by and not self._query.filter.project:
+        names = self._query.filter.project
+        if "project" not in self._query.group_by and not names:
             return None, None
-        ids = {name for name in self._query.filter.project if name.isdigit()}
         try:
             self._directory.projects(now)
-            return self._directory.resolve(frozenset(map(int, ids)), now), None
+            return self._directory.find(names, now), None
         except SentryError as error:
-            if ids == set(self._query.filter.project):
+            if all(name.isdigit() for name in names):
                 return None, error
             raise
-
-    def _changed(self, before: ProjectList | None, now: float) -> ProjectList | None:
-        """Return the projects after another look, ``None`` if they are the same as before."""
-        if before is None:
-            return None
-        after = self._directory.refreshed(now)
-        return None if after.accessible == before.accessible else after
 
     def _project_labels(
         self, subject: Subject, projects: ProjectList | None
@@ -252,7 +314,7 @@ class QueryPoller:
 
     def _failed(self, reason: str, now: float, began: float, *, lasting: bool = False) -> Report:
         self._reasons[reason] += 1
-        pause = (LASTING_PAUSE if lasting else FIRST_PAUSE) * 2 ** min(self._failures, 16)
+        pause = LONGEST_PAUSE if lasting else FIRST_PAUSE * 2 ** min(self._failures, 16)
         self._failures += 1
         end = now + self._timer() - began
         again = min(end + min(pause, LONGEST_PAUSE), self._next_slot(end))
@@ -266,7 +328,7 @@ class QueryPoller:
         except Exception:  # noqa: BLE001 - a fault of ours must not end the process either
             self._log.exception("nothing new can be shown", reason="internal")
             self._reasons["internal"] += 1
-            again = max(report.next_poll, now + LASTING_PAUSE)
+            again = max(report.next_poll, now + LONGEST_PAUSE)
             self._next_change = again
             failures = dict(self._reasons)
             self._report = replace(
@@ -303,8 +365,24 @@ class QueryPoller:
             running=ledger.bucket(running) if query.poll_interval < query.interval else None,
             counters=ledger.shown_counters() if query.counters else None,
             projects=self._labels,
+            counter_labels=tuple(ledger.labels.names),
             unit=unit_of(query.filter.category[0]) if query.filter.category else Unit.EVENTS,
         )
+
+
+def about_query(query: Query) -> tuple[str, str, str]:
+    """Return a query's interval as it is written, its fields, and its dimensions, sorted."""
+    return (
+        in_units(query.interval),
+        ",".join(sorted(query.fields)),
+        ",".join(sorted(query.group_by)),
+    )
+
+
+def _why(error: SentryError) -> dict[str, str]:
+    """Return what the log says of a failed poll: what happened, and what to do about it."""
+    told = {"reason": error.reason, "error": str(error)}
+    return told | ({"remedy": error.remedy} if error.remedy else {})
 
 
 def _ids(found: Mapping[int, Found]) -> frozenset[int]:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from exporter.buckets import Window
-from exporter.collect.by_project import ProjectReading, read_projects
+from exporter.collect.by_project import ProjectReading, References, read_projects
 from exporter.collect.ledger import Book, Found
-from exporter.collect.over_time import read_series
+from exporter.collect.over_time import read_attributable, read_series
 from exporter.collect.plan import Cut, Plan, Reading, together
 from exporter.collect.rows import Rows, nonzero, parts_of
 from exporter.collect.subject import Subject
@@ -29,11 +29,15 @@ are read by one poll, however many rows they have."""
 
 @dataclass(frozen=True, slots=True)
 class Harvest:
-    """What a poll brought home: ``backlog`` if there are buckets that it left for the next."""
+    """What a poll brought home: ``backlog`` if there are buckets that it left for the next.
+
+    ``refused`` are projects that Sentry does not let the token read.
+    """
 
     found: Mapping[int, Found]
     backlog: bool = False
     cut: Cut | None = None
+    refused: frozenset[int] = frozenset()
 
 
 def read_window(
@@ -41,29 +45,36 @@ def read_window(
     window: Window,
     finished: int,
     books: Mapping[int, Book],
-    accessible: tuple[int, ...] = (),
+    projects: tuple[int, ...] = (),
     cut: Cut | None = None,
+    *,
+    unfinished: bool = True,
 ) -> Plan[Harvest]:
     """Read what has changed in ``window``, of which buckets up to ``finished`` are finished.
 
-    ``books`` is what is known of it, ``accessible`` the projects that may be asked for in batches,
-    ``cut`` what the last harvest said of splitting.
+    ``books`` is what is known of it, ``projects`` those that may be asked for in batches, ``cut``
+    what the last harvest said of splitting. By project, buckets that are not finished are read
+    only where ``unfinished`` ones are wanted.
     """
     told = yield from read_series(subject, subject.question(window))
+    refused = frozenset[int]().union(*(one.refused for one in told.values()))
     if not subject.by_project:
-        return Harvest({start: _found(one, {}, finished >= start) for start, one in told.items()})
+        found = {start: _found(one, {}, finished >= start) for start, one in told.items()}
+        return Harvest(found, refused=refused)
     changed = [
         start
         for start in reversed(window.buckets())
-        if _moved(told[start], books.get(start), shown=start == finished)
+        if (unfinished or start <= finished)
+        and _moved(told[start], books.get(start), shown=start == finished)
     ]
     silent = {start for start in changed if not nonzero(told[start].rows)}
     now = _first_of(changed, silent, finished, books)
     filled = [start for start in now if start not in silent]
+    attributable = yield from _attributable(subject, filled, books)
     readings = yield from together(
         [
             read_projects(
-                subject, start, told[start], accessible, cut, _remainder(books.get(start))
+                subject, start, References(told[start], attributable.get(start)), projects, cut
             )
             for start in filled
         ]
@@ -78,7 +89,25 @@ def read_window(
         for start in now
     }
     found |= dict(_now_finished(window, finished, books, found))
-    return Harvest(found, len(now) < len(changed), _largest(readings))
+    refused = refused.union(*(reading.refused for reading in readings))
+    return Harvest(found, len(now) < len(changed), _largest(readings), refused)
+
+
+def _attributable(
+    subject: Subject, buckets: Sequence[int], books: Mapping[int, Book]
+) -> Plan[Mapping[int, Reading]]:
+    """Read what the token's projects hold of ``buckets``, where that was not all the last time.
+
+    One question tells it of all of them, before their projects are read.
+    """
+    if not buckets or not books or not _has_remainder(books[max(books)]):
+        return {}
+    window = Window(min(buckets), max(buckets) + subject.interval, subject.interval)
+    return (yield from read_attributable(subject, window)) or {}
+
+
+def _has_remainder(book: Book) -> bool:
+    return any(values.get(0) for values in parts_of(book.rows).values())
 
 
 def _largest(readings: Sequence[ProjectReading]) -> Cut | None:
@@ -115,13 +144,6 @@ def _first_of(
     ordered = sorted(changed, key=lambda start: (start != finished, start in books))
     later = [start for start in ordered if start not in silent][most:]
     return [start for start in ordered if start not in later]
-
-
-def _remainder(book: Book | None) -> Rows:
-    if book is None:
-        return {}
-    found = {whole: book.rows.get(whole) for whole in parts_of(book.rows)}
-    return {whole: value for whole, value in found.items() if value is not None}
 
 
 def _now_finished(

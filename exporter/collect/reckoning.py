@@ -1,11 +1,26 @@
-"""What readings change in a ledger: pure, the ledger stays as it is."""
+"""What readings change in a ledger: pure, the ledger stays as it is.
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TypeVar
+The rule that holds whatever happens: for each bucket and each series of the whole organization,
+the counters together gain exactly what the organization's own number has grown beyond what they
+hold already. Values that fall, come back, or move between projects and the remainder change only
+who gains it.
+"""
 
-from exporter.collect.ledger import Book, Change, Found, Ledger
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from exporter.collect.ledger import NO_LABEL, Book, Change, Found, Labels, Ledger
 from exporter.collect.rows import PartedRows, Parts, Rows, Series, parts_of
+
+FORGOTTEN_AFTER: Final = 30 * 86400
+"""Seconds after which a counter is let go whose labels have not been seen."""
+
+_CHECK_EVERY: Final = 3600
+"""Seconds between two looks for counters whose labels are no longer seen."""
+
+_REMAINDER: Final = 0
 
 Values = Mapping[int, int]
 """What the projects of one series of the whole organization have."""
@@ -18,40 +33,98 @@ def reckon(
     now: float,
     running_end: int,
     keep_from: int,
-    readable: frozenset[int] | None = None,
+    interval: int = 3600,
+    labels: Mapping[int, str] | None = None,
+    asked: frozenset[int] | None = None,
+    clock_skew: float | None = None,
+    jumped: bool = False,
 ) -> Change:
     """Return what ``found``, read at ``now``, changes in ``ledger``.
 
     Books before ``keep_from`` are dropped; what ends at ``running_end`` or before and is there at
-    the first poll is not counted. For a query by project, ``readable`` are the projects that the
-    token can read: what others hold is put under project 0, in the books too, for good.
+    the first poll is not counted, nor is it after the clock ``jumped``, as those hours were not
+    seen. ``labels`` are those of the projects, the remainder has none and neither has whatever is
+    missing from them; ``None`` lets ids stand in. ``asked`` are the projects that a filter named.
     """
     first = ledger.counts_from is None
-    counts_from = min(running_end, ledger.counts_from or running_end)
+    counts_from = running_end if jumped else min(running_end, ledger.counts_from or running_end)
+    number = _Numbers(ledger.labels, labels)
     books: dict[int, Book] = {}
-    if readable != ledger.readable:
-        folded = ((start, _folded(book, readable)) for start, book in ledger.books.items())
-        books = {start: book for start, book in folded if book is not ledger.books[start]}
     entries: list[_Entry] = []
     for start, one in found.items():
-        before = books.get(start) or ledger.books.get(start)
+        before, scope = ledger.books.get(start), _Scope(asked, ledger.asked)
         if before is None and start >= counts_from:
-            before = Book({})
-        entry = _entered(before, _folded(one, readable))
+            before, scope = Book({}), _Scope(asked, asked)
+        entry = _entered(before, one, scope)
         entries.append(entry)
         if entry.changed or start not in ledger.books:
             books[start] = entry.book
-    new, counters = _gained(ledger.counters, entries)
+    born, counters = _gained(ledger.counters, entries, number)
+    births = PartedRows(born)
+    due = ledger.checked_at is None or not 0 <= now - ledger.checked_at < _CHECK_EVERY
+    since = dict(_unseen(ledger, entries, number, now, interval)) if due else {}
+    gone = {s for s, at in since.items() if at is not None and now - at >= FORGOTTEN_AFTER}
     return Change(
         books={start: book for start, book in books.items() if start >= keep_from},
         dropped=frozenset(start for start in ledger.books if start < keep_from),
         counters=PartedRows(counters),
-        born={} if first else dict.fromkeys(PartedRows(new), now),
+        born={} if first else dict.fromkeys(births, now),
         counts_from=max(counts_from, keep_from),
-        readable=readable,
+        asked=asked,
+        clock_skew=ledger.clock_skew if clock_skew is None else clock_skew,
         revisions=sum(entry.revisions for entry in entries),
         regressions=sum(entry.regressions for entry in entries),
+        unseen={
+            s: at
+            for s, at in since.items()
+            if at is not None and s not in gone and s not in ledger.unseen
+        },
+        seen=frozenset(s for s, at in since.items() if at is None),
+        forgotten=frozenset(gone),
+        checked_at=now if due else None,
     )
+
+
+class _Numbers(dict[int, int]):
+    """The number of the label that each project is shown under, by its id."""
+
+    def __init__(self, table: Labels, labels: Mapping[int, str] | None) -> None:
+        super().__init__({_REMAINDER: NO_LABEL})
+        self._table = table
+        self._labels = labels
+
+    def __missing__(self, project: int) -> int:
+        label = str(project) if self._labels is None else self._labels.get(project, "")
+        number = self[project] = self._table.number(label)
+        return number
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """Which projects a reading is about, where the query's filter names some.
+
+    One that the last reading was not about brings values of hours that the query did not cover:
+    they are taken as they are found. One that this reading is not about keeps what was counted of
+    it until it comes back.
+    """
+
+    asked: frozenset[int] | None
+    before: frozenset[int] | None
+
+    def set_apart(self, counted: dict[int, int], now: Values) -> dict[int, int]:
+        """Take out of ``counted`` what this reading says nothing about, and return it.
+
+        What the last reading did not cover is put in as if it had been counted.
+        """
+        if self.asked is None:
+            return {}
+        apart = {p: v for p, v in counted.items() if p != _REMAINDER and p not in self.asked}
+        for project in apart:
+            del counted[project]
+        if self.before is not None and self.asked != self.before:
+            here = {*self.before, *counted} - {_REMAINDER}
+            counted |= {p: value for p, value in now.items() if p not in here}
+        return apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +138,28 @@ class _Entry:
     regressions: int = 0
 
 
-def _entered(before: Book | None, found: Found) -> _Entry:
+def _entered(before: Book | None, found: Found, scope: _Scope) -> _Entry:
     """Enter ``found`` over ``before``; ``None`` is a bucket whose contents are not counted."""
     if before is None:
         book = Book(found.rows, found.told, found.finished, found.whole)
         return _Entry(book, changed=True)
-    now, known, fell = parts_of(found.rows), parts_of(before.rows), parts_of(before.fallen)
+    now, known, held = parts_of(found.rows), parts_of(before.rows), parts_of(before.counted)
     parts = {
-        whole: _entered_part(now.get(whole, {}), known.get(whole, {}), fell.get(whole, {}))
-        for whole in dict.fromkeys([*now, *known])
+        whole: _entered_part(
+            now.get(whole, {}),
+            known.get(whole, {}),
+            held.get(whole, {}),
+            scope,
+            finished=before.finished,
+        )
+        for whole in dict.fromkeys([*now, *known, *held])
     }
     book = Book(
         PartedRows({whole: part.rows for whole, part in parts.items()}),
         found.told,
         found.finished,
         found.whole,
-        PartedRows({whole: part.fallen for whole, part in parts.items() if part.fallen}),
+        PartedRows({whole: part.counted for whole, part in parts.items() if part.counted}),
     )
     about = (book.told, book.finished, book.whole)
     return _Entry(
@@ -88,8 +167,8 @@ def _entered(before: Book | None, found: Found) -> _Entry:
         any(part.changed for part in parts.values())
         or about != (before.told, before.finished, before.whole),
         {whole: part.gains for whole, part in parts.items()},
-        sum(part.grown for part in parts.values()) if before.finished else 0,
-        sum(part.shrunk for part in parts.values()) if before.finished else 0,
+        sum(part.grown for part in parts.values()),
+        sum(part.shrunk for part in parts.values()),
     )
 
 
@@ -100,24 +179,40 @@ class _EnteredPart:
     rows: Values
     changed: bool = False
     gains: Values = field(default_factory=dict)
-    fallen: Values = field(default_factory=dict)
+    counted: Values = field(default_factory=dict)
     grown: int = 0
     shrunk: int = 0
 
 
-def _entered_part(now: Values, known: Values, fell: Values) -> _EnteredPart:
-    if now == known and not fell:
+def _entered_part(
+    now: Values, known: Values, held: Values, scope: _Scope, *, finished: bool
+) -> _EnteredPart:
+    """Enter what the projects of one series have ``now``; ``held`` is counted where not known."""
+    if now == known and not held:
         return _EnteredPart(now)
-    counted = {**known, **{p: known.get(p, 0) + more for p, more in fell.items()}}
+    counted = {**known, **held}
+    apart = scope.set_apart(counted, now)
     gains = _above(now, counted)
-    grown_only = sum(gains.values()) == sum(now.values()) - sum(counted.values())
-    fallen = {} if grown_only else _above(counted, now)
-    grown = len(_above(now, known)) if fell else len(gains)
-    if fallen:
-        _reattribute(gains, fallen)
-    rows = {**dict.fromkeys(fallen, 0), **now} if fallen else now
-    changed = rows != known or fallen != fell
-    return _EnteredPart(rows, changed, gains, fallen, grown, len(_above(fallen, fell)))
+    room = sum(now.values()) - sum(counted.values())
+    # Equal sums mean that nothing fell, and so that all is counted that is there.
+    differing = {} if sum(gains.values()) == room else _settled(now, counted, gains, room)
+    rows = {**dict.fromkeys(differing, 0), **now} if differing else now
+    differing |= apart
+    changed = rows != known or differing != held
+    grown, shrunk = _late(now, known, apart) if finished else (0, 0)
+    return _EnteredPart(rows, changed, gains, differing, grown, shrunk)
+
+
+def _settled(
+    now: Values, counted: dict[int, int], gains: dict[int, int], room: int
+) -> dict[int, int]:
+    """Cut ``gains`` down to ``room``; return what is counted where that is not the value."""
+    _yield_excess(gains, max(room, 0))
+    counted |= {project: counted.get(project, 0) + gain for project, gain in gains.items()}
+    get = now.get
+    differing = {project: value for project, value in counted.items() if value != get(project, 0)}
+    # What moved here has been counted elsewhere.
+    return differing | {p: 0 for p, value in now.items() if value and p not in counted}
 
 
 def _above(values: Values, others: Values) -> dict[int, int]:
@@ -126,49 +221,47 @@ def _above(values: Values, others: Values) -> dict[int, int]:
     return {p: value - other for p, value in values.items() if value > (other := get(p, 0))}
 
 
-def _reattribute(gains: dict[int, int], fallen: dict[int, int]) -> None:
-    """Let what moved between a project and project 0 be no gain: it has been counted already."""
-    for project in list(gains):
-        for source in [0] if project else [one for one in fallen if one]:
-            moved = min(gains[project], fallen.get(source, 0))
-            gains[project] -= moved
-            fallen[source] = fallen.get(source, 0) - moved
-    for project in [project for project, value in fallen.items() if not value]:
-        del fallen[project]
+def _yield_excess(gains: dict[int, int], room: int) -> None:
+    """Let single gains give way until all of them together are ``room``.
+
+    The remainder yields first: it is what is known least of. After it, what gained most is
+    likeliest to have been moved here from somewhere else, where it has been counted.
+    """
+    excess = sum(gains.values()) - room
+    order = sorted(gains, key=lambda project: (project != _REMAINDER, -gains[project], project))
+    for project in order:
+        given = min(gains[project], excess)
+        gains[project] -= given
+        excess -= given
+        if not gains[project]:
+            del gains[project]
+        if not excess:
+            return
 
 
-_F = TypeVar("_F", bound=Found)
+def _late(now: Values, known: Values, apart: Values) -> tuple[int, int]:
+    """Return how many values grew and how many fell.
+
+    What only moved between a project and the remainder did neither.
+    """
+    grown, fallen = _above(now, known), _above(known, now)
+    for project in apart:
+        fallen.pop(project, None)
+    _take_moved(grown, fallen)
+    _take_moved(fallen, grown)
+    return sum(map(bool, grown.values())), sum(map(bool, fallen.values()))
 
 
-def _folded(found: _F, readable: frozenset[int] | None) -> _F:
-    """Return ``found`` with what is not in ``readable`` under project 0."""
-    if readable is None or _readable(found.rows, readable):
-        return found
-    if isinstance(found, Book):
-        return replace(
-            found, rows=_fold(found.rows, readable), fallen=_fold(found.fallen, readable)
-        )
-    return replace(found, rows=_fold(found.rows, readable))
+def _take_moved(changes: dict[int, int], opposite: dict[int, int]) -> None:
+    """Take out of ``changes`` what the ``opposite`` change of the remainder explains."""
+    moved = opposite.get(_REMAINDER, 0)
+    for project in sorted(changes, key=changes.__getitem__, reverse=True) if moved else ():
+        taken = min(moved, changes[project])
+        changes[project] -= taken
+        opposite[_REMAINDER] = moved = moved - taken
 
 
-def _readable(rows: Rows, readable: frozenset[int]) -> bool:
-    shown = readable | {0}
-    return all(values.keys() <= shown for values in parts_of(rows).values())
-
-
-def _fold(rows: Rows, readable: frozenset[int]) -> PartedRows:
-    return PartedRows(
-        {whole: _folded_part(values, readable) for whole, values in parts_of(rows).items()}
-    )
-
-
-def _folded_part(values: Values, readable: frozenset[int]) -> Values:
-    kept = {project: value for project, value in values.items() if project in readable}
-    rest = [value for project, value in values.items() if project not in readable]
-    return {**kept, 0: sum(rest)} if rest else kept
-
-
-def _gained(counters: Rows, entries: Iterable[_Entry]) -> tuple[Parts, Parts]:
+def _gained(counters: Rows, entries: Iterable[_Entry], number: _Numbers) -> tuple[Parts, Parts]:
     """Return the counters that are new, at 0, and those that move or are new at their values."""
     before = parts_of(counters)
     found = [(parts_of(entry.book.rows), entry.gains) for entry in entries]
@@ -178,10 +271,51 @@ def _gained(counters: Rows, entries: Iterable[_Entry]) -> tuple[Parts, Parts]:
         known = before.get(whole, {})
         born = new[whole] = dict[int, int]()
         for rows, _ in found:
-            born |= {project: 0 for project in rows.get(whole, {}) if project not in known}
+            shown = map(number.__getitem__, rows.get(whole, {}))
+            born |= {label: 0 for label in shown if label not in known}
         part = moved[whole] = born.copy()
         for _, gains in found:
-            gained = gains.get(whole, {})
-            counted = {**known, **part} if gained else {}
-            part |= {project: counted[project] + gain for project, gain in gained.items()}
+            for project, gain in gains.get(whole, {}).items():
+                label = number[project]
+                part[label] = part[label] + gain if label in part else known[label] + gain
     return new, moved
+
+
+def _unseen(
+    ledger: Ledger, entries: Iterable[_Entry], number: _Numbers, now: float, interval: int
+) -> Iterator[tuple[Series, float | None]]:
+    """Yield the counters that were or are not seen, and since when; ``None``: they are seen."""
+    oldest = min(ledger.books, default=math.inf)
+    newest = _last_seen(ledger, entries, number)
+    for whole, counted in parts_of(ledger.counters).items():
+        labels = newest.get(whole, {})
+        for label in counted:
+            start, series = labels.get(label), whole.of(label)
+            before = ledger.unseen.get(series)
+            if start is not None and start >= oldest:
+                if before is not None:
+                    yield series, None
+            elif before is None:
+                yield series, now if start is None else min(now, start + interval)
+            else:
+                yield series, before
+
+
+def _last_seen(
+    ledger: Ledger, entries: Iterable[_Entry], number: _Numbers
+) -> Mapping[Series, Mapping[int, float]]:
+    """Return the newest bucket that each label was seen in, as projects are called now.
+
+    What has just been read is newer than any.
+    """
+    newest: dict[Series, dict[int, float]] = {}
+    for whole, projects in ledger.last_seen().items():
+        labels = newest[whole] = dict[int, float]()
+        for project, start in projects.items():
+            label = number[project]
+            labels[label] = max(start, labels.get(label, start))
+    for entry in entries:
+        for whole, values in parts_of(entry.book.rows).items():
+            here = dict.fromkeys(map(number.__getitem__, values), math.inf)
+            newest.setdefault(whole, {}).update(here)
+    return newest

@@ -14,11 +14,12 @@ REASONS: Final = tuple(sorted({*reasons(), "state"}))
 
 @dataclass(frozen=True, slots=True)
 class ProjectInfo:
-    """Who a project is; ``label`` is what its series bear."""
+    """Who a project is; ``label`` is what its series bear, ``team`` is ``""`` if it has none."""
 
     label: str
     id: int
     platform: str
+    team: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,9 @@ class View:
 
     ``start`` and ``interval`` tell the finished bucket, whose rows are ``bucket``; ``running`` and
     ``counters`` are ``None`` where the query does not show them. ``projects`` has a label for each
-    project that may be shown, series of others are not; ``None``: ids stand in for labels.
-    ``unit`` is that of series without category.
+    project that has one, what others hold is shown without; ``None``: ids stand in for labels.
+    The projects of ``counters`` are numbers of labels, in ``counter_labels``. ``unit`` is that of
+    series without category.
     """
 
     start: int
@@ -38,15 +40,21 @@ class View:
     running: Rows | None
     counters: Rows | None
     projects: Mapping[int, str] | None = None
+    counter_labels: Sequence[str] = ("",)
     unit: Unit = Unit.EVENTS
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a query fares. ``view`` is ``None`` before its first data and after ``max_age``."""
+    """How a query fares. ``view`` is ``None`` before its first data and after ``max_age``.
+
+    ``about`` tells what it asks: its interval, fields and dimensions. ``missing`` are the projects
+    that its filter names and that cannot be read.
+    """
 
     organization: str
     query: str
+    about: tuple[str, str, str] = ("", "", "")
     up: bool = False
     last_success: float = 0
     next_poll: float = 0
@@ -56,6 +64,7 @@ class Report:
     requests: int = 0
     revisions: int = 0
     regressions: int = 0
+    missing: tuple[str, ...] = ()
     view: View | None = None
 
 

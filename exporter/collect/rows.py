@@ -149,15 +149,17 @@ def difference(told: Rows, found: Rows) -> dict[Series, int]:
     return {series: value for series, value in rest.items() if value > 0}
 
 
-def between(low: Rows, before: Rows, high: Rows) -> dict[Series, int]:
-    """Return the remainder nearest to the one before that the two reconciliations allow.
+def lesser(one: Rows, other: Rows) -> dict[Series, int]:
+    """Return the smaller of two values, series by series."""
+    return {series: min(value, other.get(series, 0)) for series, value in one.items()}
 
-    ``low`` was taken before the parts were read and ``high`` after: what arrived meanwhile lies
-    between them, and is no reason for the remainder to move.
+
+def labelled(values: Mapping[int, int], labels: Mapping[int, str] | None) -> Mapping[int, int]:
+    """Return the values of projects with those that have no label under 0.
+
+    Without ``labels`` every id stands for itself.
     """
-    return nonzero(
-        {
-            series: max(low.get(series, 0), min(before.get(series, 0), high.get(series, 0)))
-            for series in {*low, *high}
-        }
-    )
+    if labels is None or values.keys() <= labels.keys() | {0}:
+        return values
+    shown = {project: value for project, value in values.items() if project in labels}
+    return {**shown, 0: sum(values.values()) - sum(shown.values())}

@@ -6,26 +6,38 @@ from dataclasses import replace
 from exporter.categories import OUTCOMES
 from exporter.collect.plan import FILL, Reading, Reply
 from exporter.sentry.answers import SeriesAnswer
-from exporter.sentry.errors import TooHeavyError
-from exporter.sentry.stats import Question
+from exporter.sentry.errors import ForbiddenError, TooHeavyError
+from exporter.sentry.stats import ATTRIBUTABLE, Question
 
 
 def smaller(question: Question, reply: Reply, told: Reading | None = None) -> list[Question]:
-    """Return questions that together ask the same in smaller parts; none if there are none."""
+    """Return questions that together ask the same in smaller parts; none if there are none.
+
+    What is forbidden is so because of a project, so that only the projects are divided.
+    """
+    if isinstance(reply, ForbiddenError):
+        return _halves(question)
     if len(question.window) > 1:
         return _shorter(question, reply)
-    if len(question.project) > 1:
-        middle = len(question.project) // 2
-        return [
-            replace(question, project=question.project[:middle]),
-            replace(question, project=question.project[middle:]),
-        ]
+    if halves := _halves(question):
+        return halves
     if len(question.outcome) != 1:
         return [replace(question, outcome=(one,)) for one in question.outcome or OUTCOMES]
     categories = _categories(question, reply, told)
     if len(categories) > 1:
         return [replace(question, category=(one,)) for one in categories]
     return []
+
+
+def _halves(question: Question) -> list[Question]:
+    """Divide the projects of the filter, where it has more than one."""
+    middle = len(question.project) // 2
+    if not middle or question.project == ATTRIBUTABLE:
+        return []
+    return [
+        replace(question, project=question.project[:middle]),
+        replace(question, project=question.project[middle:]),
+    ]
 
 
 def _shorter(question: Question, reply: Reply) -> list[Question]:

@@ -5,29 +5,33 @@ that read a window, and turns the groups of an answer into series.
 """
 
 import difflib
-from collections.abc import Iterator
-from dataclasses import dataclass
-from urllib.parse import urlencode
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+from urllib.parse import quote_plus, urlencode
 
 from exporter.buckets import Window
 from exporter.categories import TAKEN_IN_BY
 from exporter.collect.rows import PartedRows, Series, joined
 from exporter.config import Query
 from exporter.sentry.answers import By, ProjectsAnswer, SeriesAnswer
-from exporter.sentry.errors import UnknownProjectError
 from exporter.sentry.projects import ProjectList
-from exporter.sentry.stats import Question
+from exporter.sentry.stats import ALL_READABLE, ATTRIBUTABLE, Question
 
-URL_BUDGET = 8192
+URL_BUDGET: Final = 8192
 """Bytes that a request's URL may take: longer ones are refused by common proxies."""
 
-_PATH_ALLOWANCE = 256
-"""Bytes left for scheme, host, prefix and path in front of the query string."""
+_ADDRESS_ALLOWANCE: Final = 256
+"""Bytes left for scheme, host, prefix and path, where they are not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a query asks about; ``project`` holds ids."""
+    """What a query asks about; ``project`` holds the ids that its filter names, if it names any.
+
+    ``one_project`` tells that the filter names a single project, which then is a label. A query
+    string may have ``room`` bytes.
+    """
 
     fields: tuple[str, ...]
     group_by: tuple[str, ...]
@@ -36,6 +40,8 @@ class Subject:
     outcome: tuple[str, ...] = ()
     reason: str | None = None
     project: tuple[int, ...] = ()
+    one_project: bool = False
+    room: int = URL_BUDGET - _ADDRESS_ALLOWANCE
 
     @property
     def by_project(self) -> bool:
@@ -44,36 +50,37 @@ class Subject:
 
     def question(self, window: Window) -> Question:
         """Return the question that reads ``window`` in one request, not grouped by project."""
-        groups = tuple(group for group in self.group_by if group != "project")
-        return self._ask(groups, window, self.project)
+        return self._ask(self._groups(), window, self.project)
+
+    def attributable_question(self, window: Window) -> Question:
+        """Return the same question about those projects only that the token can read."""
+        return self._ask(self._groups(), window, self.project or ATTRIBUTABLE)
 
     def project_question(self, bucket: int, projects: tuple[int, ...] = ()) -> Question:
         """Return the question that reads one bucket by project, of ``projects`` only if given.
 
-        ``project`` is never the last ``groupBy``: Sentry then counts every project there is, so
-        that the sums can be held against the organization's own.
+        Without them it is about all that the token can read. What comes back is therefore what
+        the token can read, whatever the projects list says of it.
         """
-        groups = tuple(group for group in self.group_by if group != "project")
-        window = Window(bucket, bucket + self.interval, self.interval)
-        return self._ask(("project", *(groups or ("category",))), window, projects or self.project)
+        groups = (*self._groups(), "project")
+        return self._ask(groups, self.bucket(bucket), projects or self.project or ALL_READABLE)
 
-    def project_batches(
-        self, bucket: int, projects: tuple[int, ...], most: int
-    ) -> Iterator[Question]:
-        """Yield questions that read ``projects``, each with at most ``most`` and a fitting URL."""
-        empty = self.project_question(bucket)
-        room = URL_BUDGET - _PATH_ALLOWANCE - len(urlencode(empty.parameters()))
-        batch: list[int] = []
-        length = 0
-        for project in projects:
-            cost = len(f"&project={project}")
-            if batch and (len(batch) == most or length + cost > room):
-                yield self.project_question(bucket, tuple(batch))
-                batch, length = [], 0
-            batch.append(project)
-            length += cost
-        if batch:
-            yield self.project_question(bucket, tuple(batch))
+    def bucket(self, start: int) -> Window:
+        """Return the window of one bucket."""
+        return Window(start, start + self.interval, self.interval)
+
+    def batches(self, question: Question, most: int | None = None) -> list[Question]:
+        """Return questions that ask the same together, each of ``most`` projects or fewer.
+
+        Their query strings fit into ``room``. One that cannot be divided any more is left long.
+        """
+        room = self.room // 2 if question.project else self.room
+        parts = _packed(replace(question, project=()), "category", question.category, room)
+        return [
+            batch
+            for part in parts
+            for batch in _packed(part, "project", question.project, self.room, most)
+        ]
 
     def totals(self, answer: ProjectsAnswer) -> PartedRows:
         """Return ``answer`` as rows."""
@@ -108,13 +115,17 @@ class Subject:
         What is not grouped by may be pinned by the filter.
         """
         grouped = self.group_by
+        pinned = self.one_project and not self.by_project and self.project
         return Series(
             field,
             by.category if "category" in grouped else _pinned(self.category),
             by.outcome if "outcome" in grouped else _pinned(self.outcome),
             by.reason if "reason" in grouped else self.reason or "",
-            0 if self.by_project or len(self.project) != 1 else self.project[0],
+            self.project[0] if pinned else 0,
         )
+
+    def _groups(self) -> tuple[str, ...]:
+        return tuple(group for group in self.group_by if group != "project")
 
     def _ask(self, groups: tuple[str, ...], window: Window, projects: tuple[int, ...]) -> Question:
         return Question(
@@ -122,8 +133,46 @@ class Subject:
         )
 
 
-def subject_of(query: Query, projects: ProjectList | None) -> Subject:
-    """Return what ``query`` is about; raises `UnknownProjectError` for a slug nobody knows."""
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The ids of a filter's projects, and the names of those that cannot be read."""
+
+    ids: tuple[int, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+def resolved(
+    names: Sequence[str], projects: ProjectList | None, refused: frozenset[int] = frozenset()
+) -> Resolved:
+    """Return the ids of what a filter names; ``refused`` are those that Sentry does not let read.
+
+    Without a list an id is taken for what it is, and a slug cannot be told.
+    """
+    ids: dict[int, None] = {}
+    missing = []
+    for name in names:
+        project = _project_id(name, projects)
+        if project is None or project in refused:
+            missing.append(name)
+        else:
+            ids[project] = None
+    return Resolved(tuple(ids), tuple(missing))
+
+
+def missing_project(name: str, projects: ProjectList | None) -> str:
+    """Return what is wrong with a name in a filter that stands for no project to be read."""
+    if _project_id(name, projects) is not None:
+        return f"filter.project names {name!r}, which the token cannot read"
+    what = "id" if name.isdigit() else "slug"
+    near = difflib.get_close_matches(name, sorted(projects.by_slug), n=3) if projects else []
+    hint = f"; near it: {', '.join(near)}" if near else ""
+    return f"filter.project names {name!r}, which is no {what} of the organization{hint}"
+
+
+def subject_of(
+    query: Query, projects: tuple[int, ...] = (), *, address: int | None = None
+) -> Subject:
+    """Return what ``query`` is about; ``address`` is how long a URL is before its query string."""
     return Subject(
         fields=query.fields,
         group_by=query.group_by,
@@ -131,8 +180,39 @@ def subject_of(query: Query, projects: ProjectList | None) -> Subject:
         category=_apart(query.filter.category),
         outcome=query.filter.outcome,
         reason=query.filter.reason,
-        project=tuple(dict.fromkeys(_project_id(name, projects) for name in query.filter.project)),
+        project=projects,
+        one_project=len(query.filter.project) == 1,
+        room=URL_BUDGET - (_ADDRESS_ALLOWANCE if address is None else address),
     )
+
+
+def _packed(
+    question: Question,
+    key: Literal["category", "project"],
+    values: Sequence[Any],
+    room: int,
+    most: int | None = None,
+) -> list[Question]:
+    """Return questions with as many of ``values`` under ``key`` as fit each, in order."""
+    bare = _with(question, key, ())
+    without = len(urlencode(bare.parameters()))
+    batches: list[list[Any]] = [[]]
+    length = without
+    for value in values:
+        cost = len(key) + len(quote_plus(str(value))) + len("&=")
+        if batches[-1] and (len(batches[-1]) == most or length + cost > room):
+            batches.append([])
+            length = without
+        batches[-1].append(value)
+        length += cost
+    return [_with(question, key, batch) for batch in batches]
+
+
+def _with(question: Question, key: str, values: Sequence[Any]) -> Question:
+    """Return ``question`` with other values under ``key``."""
+    if key == "category":
+        return replace(question, category=tuple(values))
+    return replace(question, project=tuple(values))
 
 
 def _apart(categories: tuple[str, ...]) -> tuple[str, ...]:
@@ -140,17 +220,12 @@ def _apart(categories: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(one for one in categories if TAKEN_IN_BY.get(one) not in categories)
 
 
-def _project_id(name: str, projects: ProjectList | None) -> int:
-    if name.isdigit():
-        return int(name)
-    if projects is None or name not in projects.by_slug:
-        known = sorted(projects.by_slug) if projects else []
-        near = difflib.get_close_matches(name, known, n=3)
-        hint = f"; near it: {', '.join(near)}" if near else ""
-        raise UnknownProjectError(
-            f"filter.project names {name!r}, which is no slug of the organization{hint}"
-        )
-    return projects.by_slug[name].id
+def _project_id(name: str, projects: ProjectList | None) -> int | None:
+    """Return the id of what a filter names, ``None`` if the list has nothing of that name."""
+    if projects is None:
+        return int(name) if name.isdigit() else None
+    known = projects.by_id.get(int(name)) if name.isdigit() else projects.by_slug.get(name)
+    return None if known is None else known.id
 
 
 def _pinned(values: tuple[str, ...]) -> str:

@@ -69,7 +69,7 @@ DATA_FAMILIES: Final = (*BUCKET.values(), *RUNNING.values(), *COUNTED.values())
 PROJECT_INFO: Final = Family(
     "sentry_stats_project_info",
     Type.GAUGE,
-    ("organization", "project", "project_id", "platform"),
+    ("organization", "project", "id", "platform", "team"),
     "1 for each project of the projects list that the token can read.",
 )
 
@@ -82,6 +82,12 @@ def _counter(name: str, text: str, *more: str) -> Family:
     return Family(f"sentry_stats_{name}", Type.COUNTER, (*QUERY_LABELS, *more), text)
 
 
+QUERY_INFO: Final = Family(
+    "sentry_stats_query_info",
+    Type.GAUGE,
+    (*QUERY_LABELS, "interval", "field", "group_by"),
+    "1 for each query of the configuration: what it asks, the dimensions sorted.",
+)
 UP: Final = _gauge("up", "1 if the last poll succeeded.")
 LAST_SUCCESS: Final = _gauge(
     "last_success_timestamp_seconds",
@@ -102,7 +108,11 @@ COMPLETE: Final = _gauge(
     "1 if the shown bucket is proven whole and fully attributed, no row cut off.",
 )
 SERIES: Final = _gauge("series", "Data series that the query publishes.")
-POLLS: Final = _counter("polls_total", "Polls, those that failed too.")
+FILTER_PROJECTS_MISSING: Final = _gauge(
+    "filter_projects_missing",
+    "Projects that the query's filter names and that the token cannot read; the others are read.",
+)
+POLLS: Final = _counter("polls_total", "Polls, including failed ones.")
 POLL_FAILURES: Final = _counter(
     "poll_failures_total", "Polls that failed, by the reason of the error.", "reason"
 )
@@ -111,13 +121,18 @@ POLL_DURATION: Final = _gauge(
 )
 POLL_REQUESTS: Final = _gauge("poll_requests", "Questions to stats_v2 in the last poll.")
 REVISIONS: Final = _counter(
-    "revisions_total", "Values of finished buckets that later grew: late data."
+    "revisions_total",
+    "Values of finished buckets that later grew: late data. Moves between a project and "
+    'project="" are not counted.',
 )
 REGRESSIONS: Final = _counter(
-    "regressions_total", "Values of finished buckets that later shrank; counters do not follow."
+    "regressions_total",
+    "Values of finished buckets that later shrank; counters do not follow. Moves between a "
+    'project and project="" are not counted.',
 )
 
 QUERY_FAMILIES: Final = (
+    QUERY_INFO,
     UP,
     LAST_SUCCESS,
     NEXT_POLL,
@@ -125,6 +140,7 @@ QUERY_FAMILIES: Final = (
     BUCKET_END,
     COMPLETE,
     SERIES,
+    FILTER_PROJECTS_MISSING,
     POLLS,
     POLL_FAILURES,
     POLL_DURATION,

@@ -39,16 +39,21 @@ class Page:
             query: query_samples(report, data[query].samples) for query, report in by_query.items()
         }
         with self._lock:
-            self._reports |= by_query
             self._data |= data
             self._about |= about
             self._bodies = self._rendered()
+            # Last: whoever is ready for scrapes asks for the reports.
+            self._reports = self._reports | by_query
 
     def publish_projects(self, organization: str, projects: Sequence[ProjectInfo]) -> None:
         """Show ``projects`` as those of ``organization``, with the next report."""
         lines = project_samples(organization, projects)
         with self._lock:
             self._projects[organization] = lines
+
+    def shown(self) -> Sequence[Report]:
+        """Return the reports that the next scrape gets."""
+        return tuple(self._reports.values())
 
     def chunks(self, *, openmetrics: bool, compressed: bool) -> Sequence[bytes]:
         """Return the page, ready to be sent, in one of its forms."""

@@ -16,6 +16,7 @@ def query_samples(report: Report, series: int) -> Mapping[Family, str]:
         for reason in REASONS
     ]
     return {
+        families.QUERY_INFO: sample(families.QUERY_INFO, (*labels, *report.about), 1),
         **{family: sample(family, labels, value) for family, value in _values(report, series)},
         families.POLL_FAILURES: "".join(failures),
     }
@@ -30,6 +31,7 @@ def _values(report: Report, series: int) -> Iterator[tuple[Family, float]]:
         yield families.BUCKET_END, report.view.start + report.view.interval
         yield families.COMPLETE, report.view.whole
     yield families.SERIES, series
+    yield families.FILTER_PROJECTS_MISSING, len(report.missing)
     yield families.POLLS, report.polls
     yield families.POLL_DURATION, report.duration
     yield families.POLL_REQUESTS, report.requests
@@ -40,6 +42,10 @@ def _values(report: Report, series: int) -> Iterator[tuple[Family, float]]:
 def project_samples(organization: str, projects: Sequence[ProjectInfo]) -> str:
     """Return the samples that tell who ``projects`` are."""
     return "".join(
-        sample(families.PROJECT_INFO, (organization, one.label, str(one.id), one.platform), 1)
+        sample(
+            families.PROJECT_INFO,
+            (organization, one.label, str(one.id), one.platform, one.team),
+            1,
+        )
         for one in projects
     )

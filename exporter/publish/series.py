@@ -8,7 +8,7 @@ from typing import Final
 
 from exporter.categories import MILLISECONDS_PER_SECOND, Unit, unit_of
 from exporter.collect.report import View
-from exporter.collect.rows import Series, parts_of
+from exporter.collect.rows import Series, labelled, parts_of
 from exporter.publish.body import Piece, piece
 from exporter.publish.families import BUCKET, COUNTED, DATA_LABELS, RUNNING
 from exporter.publish.text import label_set, number
@@ -32,16 +32,19 @@ def render(organization: str, query: str, view: View | None) -> DataPieces:
         return DataPieces()
     texts: dict[str, list[bytes]] = {}
     samples = 0
-    tails = _Tails(view.projects)
-    for families, rows in (
-        (BUCKET, view.bucket),
-        (RUNNING, view.running),
-        (COUNTED, view.counters),
+    by_project = _Tails(view.projects)
+    by_label = _Tails(dict(enumerate(view.counter_labels)))
+    for families, rows, labels, tails in (
+        (BUCKET, view.bucket, view.projects, by_project),
+        (RUNNING, view.running, view.projects, by_project),
+        (COUNTED, view.counters, None, by_label),
     ):
         for whole, values in parts_of(rows or {}).items():
             measure = _measure(whole.field, whole.category, view.unit)
             name = families[measure].name
-            shown = _in_seconds(values) if measure == Unit.SECONDS else values
+            shown: Mapping[int, int | str] = labelled(values, labels)
+            if measure == Unit.SECONDS:
+                shown = _in_seconds(labelled(values, labels))
             lines = _lines(_head(name, organization, query, whole), shown, tails)
             texts.setdefault(name, []).append("".join(lines).encode())
             samples += len(lines)
@@ -61,24 +64,20 @@ def _pieces(texts: Mapping[str, Sequence[bytes]]) -> dict[str, Piece]:
 
 
 def _lines(head: str, values: Mapping[int, int | str], tails: "_Tails") -> list[str]:
-    """Return a line for each project that is to be shown. Every sample passes here."""
-    return [
-        f"{head}{tail}{value}\n"
-        for project, value in values.items()
-        if (tail := tails[project]) is not None
-    ]
+    """Return a line for each project. Every sample passes here."""
+    return [f"{head}{tails[project]}{value}\n" for project, value in values.items()]
 
 
-class _Tails(dict[int, str | None]):
-    """The end of a label set by project id; ``None`` if the project is not to be shown."""
+class _Tails(dict[int, str]):
+    """The end of a label set by project id, or by the number of a label."""
 
     def __init__(self, projects: Mapping[int, str] | None) -> None:
         super().__init__({0: _tail("")})
         self._projects = projects
 
-    def __missing__(self, project: int) -> str | None:
-        label = str(project) if self._projects is None else self._projects.get(project)
-        tail = self[project] = None if label is None else _tail(label)
+    def __missing__(self, project: int) -> str:
+        label = str(project) if self._projects is None else self._projects[project]
+        tail = self[project] = _tail(label)
         return tail
 
 

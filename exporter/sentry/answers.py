@@ -69,6 +69,10 @@ class ProjectsAnswer:
         """Return how many groups came."""
         return sum(map(len, self.totals[self.question.fields[0]].values()))
 
+    def projects(self) -> frozenset[int]:
+        """Return the ids of the projects that came."""
+        return frozenset().union(*self.totals[self.question.fields[0]].values())
+
 
 Answer = SeriesAnswer | ProjectsAnswer
 
@@ -135,6 +139,13 @@ def parse(body: bytes, question: Question) -> Answer:
     if len({group.by for group in groups}) != len(groups):
         raise _twice([group.by for group in groups])
     return SeriesAnswer(question, tuple(groups))
+
+
+def nothing(question: Question) -> Answer:
+    """Return the answer to ``question`` that has no groups."""
+    if "project" in question.group_by:
+        return ProjectsAnswer(question, {field: {} for field in question.fields})
+    return SeriesAnswer(question, ())
 
 
 def _with_totals(body: bytes, question: Question) -> _Totals:

@@ -12,11 +12,15 @@ from urllib.parse import quote
 import requests
 import structlog
 
-from exporter.sentry.answers import Answer, parse
+from exporter import buckets
+from exporter.buckets import Window
+from exporter.sentry.answers import Answer, nothing, parse
 from exporter.sentry.errors import (
     BadAnswerError,
     BadRequestError,
     DeadlineError,
+    ForbiddenError,
+    NoProjectsError,
     NotFoundError,
     RateLimitError,
     SentryError,
@@ -30,7 +34,7 @@ from exporter.sentry.news import Deprecation, News
 from exporter.sentry.projects import Project, ProjectList, next_cursor, parse_page
 from exporter.sentry.refusals import is_glitchtip
 from exporter.sentry.remedies import Cause
-from exporter.sentry.stats import Question
+from exporter.sentry.stats import ALL_READABLE, QUANTITY, Question
 from exporter.sentry.transport import Reply, Transport
 from exporter.token import TokenSource, file_fingerprint
 
@@ -61,6 +65,9 @@ _NOT_AT_ONCE: Final = (BadRequestError, DeadlineError, ServerError, TooHeavyErro
 
 _CONCURRENCY_WORDS: Final = "allowed concurrency"
 _WINDOW: Final = 1.0
+_HOUR: Final = 3600
+
+Refusal = TooHeavyError | ForbiddenError
 
 _log = structlog.get_logger(__name__)
 
@@ -163,18 +170,25 @@ class SentryClient:
         return self._upstream.credentials()
 
     def ask(self, question: Question) -> Answer:
-        """Return the answer to ``question``; raises `SentryError`."""
-        reply = self._get(_STATS, question.parameters())
+        """Return the answer to ``question``; raises `SentryError`.
+
+        Where the token can read no project, a question about all that it can read has no groups.
+        """
+        try:
+            reply = self._get(_STATS, question.parameters())
+        except NoProjectsError:
+            return nothing(question)
         with self._failures(_STATS):
             answer = self._parsed(reply.body, question)
         self._answered = True
         return answer
 
-    def ask_all(self, questions: Sequence[Question]) -> list[Answer | TooHeavyError]:
+    def ask_all(self, questions: Sequence[Question]) -> list[Answer | Refusal]:
         """Return the answers in order, asked as many at once as the token may.
 
         A question that is too heavy has its error in its place, unless there are too many of
-        them. Any other error is raised, the first one, and what has not begun by then is not asked.
+        them, and so has one that is forbidden because of a project that it names. Any other error
+        is raised, the first one, and what has not begun by then is not asked.
         """
         refusals: list[TooHeavyError] = []
         tasks = [partial(self._try, question, refusals) for question in questions]
@@ -184,13 +198,40 @@ class SentryClient:
         """Return every project of the organization; raises `SentryError`.
 
         They are asked for at once; where that fails and a page does not, by pages, and so from
-        then on unless the server had trouble of its own.
+        then on unless the server had trouble of its own. A list that says of every project that
+        it cannot be read speaks of the token's user: whether the token reads projects all the same
+        is learnt from the stats.
         """
-        return ProjectList.of(self._pages())
+        listed = ProjectList.of(self._pages())
+        if listed.by_id and not listed.accessible and self._reads_projects():
+            return listed.all_readable()
+        return listed
 
-    def _try(self, question: Question, refusals: list[TooHeavyError]) -> Answer | TooHeavyError:
+    def _reads_projects(self) -> bool:
+        """Return whether there is any project that the token can read."""
+        end = buckets.floor(self._now(), _HOUR)
+        # Hardly any row is of this kind: it is the status that answers.
+        question = Question(
+            (QUANTITY,),
+            ("project",),
+            Window(end - _HOUR, end, _HOUR),
+            category=("default",),
+            outcome=("abuse",),
+            project=ALL_READABLE,
+        )
+        try:
+            self._get(_STATS, question.parameters())
+        except NoProjectsError:
+            return False
+        return True
+
+    def _try(self, question: Question, refusals: list[TooHeavyError]) -> Answer | Refusal:
         try:
             return self.ask(question)
+        except ForbiddenError as error:
+            if not question.project:
+                raise
+            return error
         except TooHeavyError as error:
             refusals.append(error)
             if len(refusals) > MOST_REFUSALS:
@@ -281,6 +322,9 @@ class SentryClient:
     def _failures(self, api: str) -> Iterator[None]:
         try:
             yield
+        except NoProjectsError:
+            # An answer like any other, to a question about what the token can read.
+            raise
         except SentryError as error:
             self._meter.failure(api, error.reason)
             if not isinstance(error, TokenError):

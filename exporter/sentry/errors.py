@@ -11,6 +11,7 @@
     ├── StatusError           unexpected_status   any other answer that is not 200
     │   ├── InterceptedError  unexpected_status   401 or 403 of something in front of Sentry
     │   ├── BadRequestError   bad_request         400
+    │   │   └── NoProjectsError   bad_request     400: the token can read no project
     │   ├── UnauthorizedError unauthorized        401
     │   ├── ForbiddenError    forbidden           403
     │   ├── NotFoundError     not_found           404
@@ -116,6 +117,10 @@ class BadRequestError(StatusError):
 
     reason = "bad_request"
     lasting = True
+
+
+class NoProjectsError(BadRequestError):
+    """400 to a question about all projects that the token can read: there are none."""
 
 
 class UnauthorizedError(StatusError):

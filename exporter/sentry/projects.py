@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Final, NotRequired, Self
 
 from pydantic import FailFast, Field, TypeAdapter
@@ -20,20 +20,24 @@ _PARAMETER: Final = re.compile(r';\s*+([\w-]++)\s*+=\s*+(?:"([^"]*+)"|([^\s",;]+
 class Project:
     """One project; ``platform`` is ``""`` where Sentry knows none.
 
-    ``accessible`` says whether the token may read it.
+    ``accessible`` is what the list says of whether it may be read, a hint only: Sentry reckons it
+    from the teams of the token's user, which an integration's has none of
+    (``get_access_by_project`` in Sentry's ``api/serializers/models/project.py``). ``teams`` are
+    slugs.
     """
 
     id: int
     slug: str
     platform: str
     accessible: bool
+    teams: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectList:
     """The projects of an organization, to be found by id and by slug.
 
-    ``accessible`` are the ids of those that the token may read.
+    ``accessible`` are the ids of those that the token may read, as far as is known.
     """
 
     by_id: Mapping[int, Project]
@@ -50,12 +54,21 @@ class ProjectList:
             frozenset(project.id for project in by_id.values() if project.accessible),
         )
 
+    def all_readable(self) -> Self:
+        """Return the same list for a token that can read every project of it."""
+        return replace(self, accessible=frozenset(self.by_id))
+
+
+class _TeamDocument(TypedDict):
+    slug: str
+
 
 class _ProjectDocument(TypedDict):
     id: Id
     slug: Annotated[str, Field(min_length=1)]
     platform: NotRequired[str | None]
     hasAccess: NotRequired[Annotated[bool, Field(strict=True)]]
+    teams: NotRequired[list[_TeamDocument] | None]
 
 
 _PAGE: Final = TypeAdapter(Annotated[list[_ProjectDocument], FailFast()])
@@ -69,6 +82,7 @@ def parse_page(body: bytes) -> list[Project]:
             slug=raw["slug"],
             platform=raw.get("platform") or "",
             accessible=raw.get("hasAccess", True),
+            teams=tuple(team["slug"] for team in raw.get("teams") or ()),
         )
         for raw in read(_PAGE, body)
     ]

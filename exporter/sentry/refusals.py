@@ -14,6 +14,7 @@ from exporter.sentry.errors import (
     BadRequestError,
     ForbiddenError,
     InterceptedError,
+    NoProjectsError,
     NotFoundError,
     RateLimitError,
     RedirectError,
@@ -43,6 +44,7 @@ _KINDS: Final[dict[int, type[StatusError]]] = {
     HTTPStatus.REQUEST_TIMEOUT: ServerError,
     HTTPStatus.TOO_MANY_REQUESTS: RateLimitError,
 }
+_NO_PROJECTS: Final = "No projects available"
 _STORE_STATUSES: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.GATEWAY_TIMEOUT)
 _STORE_WORDS: Final = re.compile(r"smaller date range|query timeout", re.IGNORECASE)
 
@@ -101,6 +103,8 @@ def refusal(status: int, detail: str, explained: Explanation | None = None) -> S
     explained = explained or Explanation()
     if status in _STORE_STATUSES and _STORE_WORDS.search(detail):
         return TooHeavyError(status, detail)
+    if status == HTTPStatus.BAD_REQUEST and explained.code == _NO_PROJECTS:
+        return NoProjectsError(status, detail)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return ServerError(status, detail)
     if explained.foreign and status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:

@@ -13,14 +13,24 @@ ROW_LIMIT: Final = 10_000
 """Sentry's store cuts every answer at this many rows, in no order and without a word."""
 
 
+ALL_READABLE: Final = (-1,)
+"""As a filter by project, with ``project`` last in ``groupBy``: all that the token can read."""
+
+ATTRIBUTABLE: Final = (-1, 0)
+"""The same without ``project`` in ``groupBy``, where -1 alone stands for the whole organization.
+
+Beside -1 no id is looked at. Servers of before 2023 may answer 403.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """One request to ``stats_v2``: totals, and a series per group unless grouped by project.
 
     ``group_by`` is in the order in which it is sent, which matters: with ``project`` last, or with
-    a ``project`` filter, Sentry counts only projects the token may read; with ``project`` before
-    another, it counts every project of the organization, deleted ones too
-    (``_is_org_total_query`` in Sentry's ``organization_stats_v2.py``).
+    a ``project`` filter, Sentry counts only projects the token may read; without either it counts
+    every project of the organization, deleted ones too (``_is_org_total_query`` in Sentry's
+    ``organization_stats_v2.py``).
     """
 
     fields: tuple[str, ...]

@@ -1,15 +1,19 @@
 """An open state file, and the ledgers in it."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
+from typing import Final
 
 from exporter.collect.ledger import Kept
 from exporter.config import Organization, Query
-from exporter.state.ledgers import QueryState, identity_of, read_ledger
+from exporter.state.ledgers import QueryState, asks, read_ledger
 from exporter.state.opening import StateError, damaged, explained, opened
+
+_OWNED: Final = {"query": ("entry", "book", "series"), "published": ("counter",)}
+"""The tables whose rows belong to a row of another one."""
 
 
 class State:
@@ -20,22 +24,49 @@ class State:
         self._path = path
         self._lock = Lock()
         self._connection = opened(path)
+        self._restored: dict[str, set[int]] = {"query": set(), "published": set()}
 
-    def restore(self, organization: Organization, query: Query, ordinal: int = 0) -> Kept:
-        """Return what is known of ``query``; ``ordinal`` tells apart queries that ask the same."""
-        identity = identity_of(organization, query, ordinal)
+    def restore(
+        self,
+        organization: Organization,
+        query: Query,
+        ordinal: int = 0,
+        elsewhere: Collection[str] = (),
+    ) -> Kept:
+        """Return what is known of ``query``; ``ordinal`` tells apart queries that ask the same.
+
+        An organization whose server has a new address goes on where it was, unless the old address
+        is among those ``elsewhere``, where another organization has the same slug.
+        """
         with self.transaction() as database:
-            database.execute("INSERT OR IGNORE INTO query (identity) VALUES (?)", [identity])
-            key, counts_from, last_success = database.execute(
-                "SELECT id, counts_from, last_success FROM query WHERE identity = ?", [identity]
-            ).fetchone()
+            question = asks(organization, query, ordinal)
+            books = _books_key(database, question, organization.url, elsewhere)
+            counters = _counters_key(database, organization.name, query.name)
+            self._restored["query"].add(books)
+            self._restored["published"].add(counters)
             try:
-                ledger, numbers = read_ledger(database, key)
+                ledger, known = read_ledger(database, books, counters)
             except (LookupError, TypeError, ValueError, OverflowError) as error:
                 why = f"what it holds makes no sense: {error!r}"
                 raise StateError(damaged(self._path, why)) from error
-        ledger.counts_from = counts_from
-        return Kept(ledger, last_success, QueryState(self.transaction, key, numbers))
+            (last_success,) = database.execute(
+                "SELECT last_success FROM query WHERE id = ?", [books]
+            ).fetchone()
+        keeper = QueryState(self.transaction, known, ledger.labels)
+        return Kept(ledger, last_success, keeper)
+
+    def forget(self, before: float) -> None:
+        """Delete what is left of queries that were not restored, and last polled ``before``."""
+        with self.transaction() as database:
+            for owner, tables in _OWNED.items():
+                left = database.execute(
+                    f"SELECT id FROM {owner} WHERE last_success < ?",  # noqa: S608 - a constant
+                    [before],
+                ).fetchall()
+                old = [key for key in left if key[0] not in self._restored[owner]]
+                for table in tables:
+                    database.executemany(f"DELETE FROM {table} WHERE {owner} = ?", old)  # noqa: S608
+                database.executemany(f"DELETE FROM {owner} WHERE id = ?", old)  # noqa: S608
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -46,10 +77,38 @@ class State:
                 yield self._connection
                 self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                # SQLite has rolled back by itself after some errors, as that of a full disk.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
                 raise
 
     def close(self) -> None:
         """Let go of the file, after what is being written."""
         with self._lock:
             self._connection.close()
+
+
+def _books_key(
+    database: sqlite3.Connection, question: str, url: str, elsewhere: Collection[str]
+) -> int:
+    """Return the key of the books of a question to the server at ``url``."""
+    found = database.execute(
+        "SELECT id, url FROM query WHERE asks = ? ORDER BY url = ? DESC, last_success DESC",
+        [question, url],
+    ).fetchall()
+    for key, address in found:
+        if address == url or address not in elsewhere:
+            database.execute("UPDATE query SET url = ? WHERE id = ?", [url, key])
+            return int(key)
+    made = database.execute("INSERT INTO query (asks, url) VALUES (?, ?)", [question, url])
+    return int(made.lastrowid or 0)
+
+
+def _counters_key(database: sqlite3.Connection, organization: str, query: str) -> int:
+    """Return the key of the counters that are published under these names."""
+    names = [organization, query]
+    database.execute("INSERT OR IGNORE INTO published (organization, query) VALUES (?, ?)", names)
+    (key,) = database.execute(
+        "SELECT id FROM published WHERE organization = ? AND query = ?", names
+    ).fetchone()
+    return int(key)

@@ -1,5 +1,6 @@
 """Opening a state file, and saying what is wrong with one that cannot be used."""
 
+import os
 import sqlite3
 import struct
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Final
 from exporter.collect.ledger import KeepError
 
 _APPLICATION: Final = 0x53_53_65_78
-_VERSION: Final = 1
+_VERSION: Final = 2
 _HEADER_SIZE: Final = 100
 _WAIT: Final = 2.0
 """Seconds to wait for a process that is just letting go of the file."""
@@ -18,9 +19,13 @@ _WAIT: Final = 2.0
 _SCHEMA: Final = """
 CREATE TABLE query (
     id INTEGER PRIMARY KEY,
-    identity TEXT NOT NULL UNIQUE,
+    asks TEXT NOT NULL,
+    url TEXT NOT NULL,
     counts_from INTEGER,
-    last_success REAL NOT NULL DEFAULT 0
+    last_success REAL NOT NULL DEFAULT 0,
+    asked TEXT,
+    clock_skew REAL,
+    UNIQUE (asks, url)
 );
 CREATE TABLE series (
     id INTEGER PRIMARY KEY,
@@ -30,8 +35,6 @@ CREATE TABLE series (
     outcome TEXT NOT NULL,
     reason TEXT NOT NULL,
     project INTEGER NOT NULL,
-    counter INTEGER,
-    born REAL,
     UNIQUE (query, field, category, outcome, reason, project)
 );
 CREATE TABLE book (
@@ -44,12 +47,33 @@ CREATE TABLE book (
 CREATE TABLE entry (
     query INTEGER NOT NULL REFERENCES query (id),
     start INTEGER NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('rows', 'told', 'fallen')),
+    kind TEXT NOT NULL CHECK (kind IN ('rows', 'told', 'counted')),
     series INTEGER NOT NULL REFERENCES series (id),
     value INTEGER NOT NULL,
     PRIMARY KEY (query, start, kind, series)
 ) WITHOUT ROWID;
+CREATE TABLE published (
+    id INTEGER PRIMARY KEY,
+    organization TEXT NOT NULL,
+    query TEXT NOT NULL,
+    last_success REAL NOT NULL DEFAULT 0,
+    UNIQUE (organization, query)
+);
+CREATE TABLE counter (
+    id INTEGER PRIMARY KEY,
+    published INTEGER NOT NULL REFERENCES published (id),
+    field TEXT NOT NULL,
+    category TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    project TEXT NOT NULL,
+    value INTEGER NOT NULL,
+    born REAL,
+    unseen REAL,
+    UNIQUE (published, field, category, outcome, reason, project)
+);
 """
+"""What a query asks has its books; the names it is published under have its counters."""
 
 
 class StateError(KeepError):
@@ -88,6 +112,11 @@ def _accept(path: Path, application: int, version: int) -> None:
     """Raise `StateError` for the file of another program or of a newer version."""
     if application != _APPLICATION:
         raise StateError(f"{path} is an SQLite file of another program; name another --state.path")
+    if version < _VERSION:
+        raise StateError(
+            f"{path} was written by a version that was never released; move it away to let the"
+            " counters begin anew"
+        )
     if version > _VERSION:
         raise StateError(
             f"{path} was written by a newer version (its format is {version}, the newest known"
@@ -124,17 +153,31 @@ def explained(path: Path) -> Iterator[None]:
     except OSError as error:
         raise StateError(f"{path} cannot be read: {error.strerror}") from error
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-            message = (
-                f"{path} is in use by another process; each exporter needs its own --state.path"
-            )
-        else:
-            message = f"{path} cannot be used: {error}; see that its folder can be written to"
-        raise StateError(message) from error
+        raise StateError(_operational(path, error)) from error
     except (sqlite3.ProgrammingError, OverflowError) as error:
         raise StateError(f"{path} could not be written: {error}") from error
     except sqlite3.DatabaseError as error:
         raise StateError(damaged(path, error)) from error
+
+
+def _operational(path: Path, error: sqlite3.OperationalError) -> str:
+    """Return what to say of a file that SQLite could not work with, the cause before its words."""
+    if error.sqlite_errorcode in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return f"{path} is in use by another process; each exporter needs its own --state.path"
+    if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+        return f"{path} cannot be written: no space left on its disk; make room, nothing is lost"
+    if denied := _denied(path):
+        return f"{denied}: permission denied for uid {os.geteuid()}; give it to that user"
+    return f"{path} cannot be used: {error}; see that its folder can be written to"
+
+
+def _denied(path: Path) -> Path | None:
+    """Return which of the files beside ``path``, or its folder, this user may not write."""
+    beside = (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm"))
+    needed = [one for one in beside if one.exists()]
+    if path.parent.is_dir():
+        needed.append(path.parent)
+    return next((one for one in needed if not os.access(one, os.R_OK | os.W_OK)), None)
 
 
 def damaged(path: Path, why: object) -> str:

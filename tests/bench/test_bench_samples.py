@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.pipeline import FINISHED, NOW, RUNNING, Feed, Pipeline, configuration
+from bench.pipeline import FINISHED, NOW, Feed, Pipeline, configuration
 from bench.samples import FAMILY, HOUR, KINDS, hour, project_id, project_slug, samples
 from bench.scrapes import served_series
 from exporter.collect.report import REASONS
@@ -53,11 +53,11 @@ def test_the_page_shows_each_series(*, counters: bool) -> None:
 
 
 def test_counters_gain_what_the_next_answer_has_more() -> None:
-    """Polled again with grown values in the running hour, the counters are what they grew by."""
-    feed = Feed(40, {RUNNING: hour(40, RUNNING)})
+    """Polled again with grown values in a finished hour, the counters are what they grew by."""
+    feed = Feed(40, {FINISHED: hour(40, FINISHED)})
     pipeline = Pipeline(feed, configuration())
     pipeline.poll()
-    feed.hours[RUNNING] = hour(40, RUNNING, turn=1)
+    feed.hours[FINISHED] = hour(40, FINISHED, turn=1)
     pipeline.poll(NOW + HOUR // 12)
     page = b"".join(pipeline.page.chunks(openmetrics=False, compressed=False)).decode()
     counted = [

@@ -64,7 +64,7 @@ TINY = Sizes(
             "roundtrips",
             [
                 "first poll of 20 projects, 4 requests",
-                "next poll of 20 projects, 4 requests",
+                "next poll of 20 projects, 3 requests",
             ],
         ),
         (

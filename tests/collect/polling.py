@@ -8,7 +8,7 @@ from exporter.collect.ledger import Change, KeepError
 from exporter.collect.plan import Reply
 from exporter.collect.query import QueryPoller
 from exporter.collect.report import ProjectInfo, Report, View
-from exporter.collect.rows import Series
+from exporter.collect.rows import Rows, Series
 from exporter.config import Filter, Organization, Query
 from exporter.sentry.projects import Project, ProjectList
 from exporter.sentry.stats import QUANTITY, Question
@@ -78,12 +78,22 @@ def listed(*projects: int, hidden: Sequence[int] = ()) -> ProjectList:
     )
 
 
+def by_project(counters: Rows, labels: Sequence[str]) -> dict[Series, int]:
+    """Return counters whose labels are ids, or slugs that end in them, by project."""
+    return {
+        one.of(int(labels[one.project].rpartition("-")[2] or 0)): value
+        for one, value in counters.items()
+    }
+
+
 class Sentry:
     """Answers from a store and a list of projects, or fails as it is told."""
 
     def __init__(self, rows: Sequence[Row] = (), projects: ProjectList | None = None) -> None:
         self.store = Store(list(rows))
         self.listing = projects or listed(WEB, API)
+        self.clock_skew: float | None = None
+        self.token = "first"
         self.error: Exception | None = None
         self.listing_error: Exception | None = None
         self.listings = 0
@@ -101,7 +111,12 @@ class Sentry:
         """Answer ``questions``."""
         if self.error is not None:
             raise self.error
+        self.store.readable = self.listing.accessible
         return [self.store.reply(question) for question in questions]
+
+    def credentials(self) -> str:
+        """Return what changes with the token."""
+        return self.token
 
     def projects(self) -> ProjectList:
         """Return the projects."""

@@ -8,8 +8,8 @@ from typing import NamedTuple, TypeVar
 
 from exporter.collect.plan import Plan, Reply
 from exporter.sentry.answers import By, Group, ProjectsAnswer, SeriesAnswer
-from exporter.sentry.errors import TooHeavyError
-from exporter.sentry.stats import ROW_LIMIT, Question
+from exporter.sentry.errors import ForbiddenError, TooHeavyError
+from exporter.sentry.stats import ATTRIBUTABLE, ROW_LIMIT, Question
 
 T = TypeVar("T")
 
@@ -39,14 +39,16 @@ class _Group(NamedTuple):
 class Store:
     """Rows, at how many an answer is cut, and the questions that were asked.
 
-    Answers by project leave out the ``unlisted`` ones: not every server counts them there.
+    ``readable`` are the projects that may be read, ``None`` for all. An ``old`` server refuses to
+    tell what they hold together.
     """
 
     rows: Sequence[Row]
     limit: int = ROW_LIMIT
     project_limit: int = ROW_LIMIT
     refuse_over: int = 1 << 62
-    unlisted: frozenset[int] = frozenset()
+    readable: frozenset[int] | None = None
+    old: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -55,8 +57,12 @@ class Store:
     def reply(self, question: Question) -> Reply:
         """Answer ``question``."""
         self.asked.append(question)
-        hidden = self.unlisted if "project" in question.group_by else frozenset()
-        rows = [row for row in self.rows if _matches(row, question) and row.project not in hidden]
+        if self._forbids(question):
+            return ForbiddenError(403, "You do not have permission to perform this action.")
+        everyone = frozenset(row.project for row in self.rows)
+        readable = everyone if self.readable is None else self.readable
+        counted = readable if -1 in question.project else question.project or everyone
+        rows = [row for row in self.rows if row.project in counted and _matches(row, question)]
         if len(rows) > self.refuse_over:
             return TooHeavyError(429, "Rate limit exceeded.")
         picker = random.Random(f"{self.seed} {question}")
@@ -68,6 +74,12 @@ class Store:
         grouped = _grouped(rows, question, by_bucket=True)
         series = picker.sample(sorted(grouped.items()), min(len(grouped), limit))
         return _series(question, totals, series)
+
+    def _forbids(self, question: Question) -> bool:
+        if question.project == ATTRIBUTABLE:
+            return self.old
+        named = set(question.project) - {-1}
+        return self.readable is not None and not named <= self.readable
 
     def run(self, plan: Plan[T]) -> T:
         """Answer all that ``plan`` wants to know, and return what it makes of it."""
@@ -87,7 +99,6 @@ def _matches(row: Row, question: Question) -> bool:
         and (not question.category or MERGED.get(row.category, row.category) in question.category)
         and (not question.outcome or row.outcome in question.outcome)
         and (question.reason is None or row.reason == question.reason)
-        and (not question.project or row.project in question.project)
     )
 
 

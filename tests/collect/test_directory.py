@@ -61,28 +61,54 @@ class TestRefresh:
             directory(sentry).projects(NOW)
 
 
-class TestUnknown:
-    """Ids that the list does not have."""
+class TestFind:
+    """Names that a filter has and the list lacks."""
 
-    def test_new_project(self) -> None:
-        """An unknown id has the list read at once, however fresh it is."""
+    @pytest.mark.parametrize("name", ["project-9", "9"])
+    def test_new_project(self, name: str) -> None:
+        """An unknown name has the list read at once, however fresh it is."""
         sentry = Sentry()
         projects = directory(sentry)
         projects.projects(NOW)
         sentry.listing = listed(WEB, API, OLD)
 
-        assert OLD in projects.resolve(frozenset({WEB, OLD}), NOW + 1).accessible
+        assert OLD in projects.find([name, "project-1"], NOW + 1).by_id
         assert 2 == sentry.listings
 
     def test_known(self) -> None:
-        """Ids of the list, those that cannot be read included, need no look at Sentry."""
+        """Names of the list need no look at Sentry."""
         sentry = Sentry(projects=listed(WEB, hidden=[OLD]))
         projects = directory(sentry)
         projects.projects(NOW)
 
-        projects.resolve(frozenset({WEB, OLD}), NOW)
+        projects.find(["project-1", "9"], NOW)
 
         assert 1 == sentry.listings
+
+    def test_looked_for_once(self) -> None:
+        """A name that is still unknown then is not looked for again; another one is."""
+        sentry = Sentry()
+        projects = directory(sentry)
+        projects.projects(NOW)
+
+        for names in (["9"], ["9", "1"], ["9", "gone"], ["gone"]):
+            projects.find(names, NOW)
+
+        assert 3 == sentry.listings
+
+
+class TestLearn:
+    """Projects that Sentry let the token read."""
+
+    def test_new_project(self) -> None:
+        """An id that the list lacks has it read at once, however fresh it is."""
+        sentry = Sentry()
+        projects = directory(sentry)
+        projects.projects(NOW)
+        sentry.listing = listed(WEB, API, OLD)
+
+        assert OLD in projects.learn(frozenset({WEB, OLD}), NOW + 1).accessible
+        assert 2 == sentry.listings
 
     def test_looked_for_once(self) -> None:
         """An id that is still unknown then is not looked for again; another one is."""
@@ -91,9 +117,31 @@ class TestUnknown:
         projects.projects(NOW)
 
         for ids in ({OLD}, {OLD, WEB}, {OLD, OLD + 1}, {OLD + 1}):
-            projects.resolve(frozenset(ids), NOW)
+            projects.learn(frozenset(ids), NOW)
 
         assert 3 == sentry.listings
+
+    def test_list_that_is_right_in_the_end(self) -> None:
+        """A project that can be read since a moment ago is readable once the list says so."""
+        sentry = Sentry(projects=listed(WEB, hidden=[API, OLD]))
+        projects = directory(sentry)
+        projects.projects(NOW)
+        sentry.listing = listed(WEB, API, hidden=[OLD])
+
+        assert {WEB, API} == projects.learn(frozenset({API}), NOW).accessible
+
+    def test_list_that_is_wrong(self) -> None:
+        """A list that denies what Sentry lets the token read speaks of somebody else."""
+        sentry = Sentry(projects=listed(WEB, hidden=[API, OLD]))
+        publisher = RecordingPublisher()
+        projects = directory(sentry, publisher)
+        projects.projects(NOW)
+
+        learnt = projects.learn(frozenset({API}), NOW)
+
+        assert {WEB, API, OLD} == learnt.accessible
+        assert [1, 2, 9] == [one.id for one in publisher.projects["acme"]]
+        assert learnt.accessible == projects.projects(NOW + FRESH_FOR).accessible
 
     def test_unreadable_then(self) -> None:
         """If the list cannot be read just then, the id is looked for after a rest."""
@@ -101,22 +149,68 @@ class TestUnknown:
         projects = directory(sentry)
         projects.projects(NOW)
         sentry.listing_error = BROKEN
-        projects.resolve(frozenset({OLD}), NOW)
+        projects.learn(frozenset({OLD}), NOW)
         sentry.listing_error = None
         sentry.listing = listed(WEB, OLD)
 
-        assert OLD in projects.resolve(frozenset({OLD}), NOW + REST_AFTER_FAILURE).by_id
+        assert OLD in projects.learn(frozenset({OLD}), NOW + REST_AFTER_FAILURE).by_id
 
     def test_counts_as_a_refresh(self) -> None:
         """A list that was read for an unknown id is fresh from then on."""
         sentry = Sentry()
         projects = directory(sentry)
         projects.projects(NOW)
-        projects.resolve(frozenset({OLD}), NOW + FRESH_FOR - 1)
+        projects.learn(frozenset({OLD}), NOW + FRESH_FOR - 1)
 
         projects.projects(NOW + FRESH_FOR)
 
         assert 2 == sentry.listings
+
+
+class TestCredentials:
+    """A token that takes the place of one that did not work."""
+
+    def test_tried_at_once(self) -> None:
+        """With another token a list that could not be read is asked for without a rest."""
+        sentry = Sentry()
+        sentry.listing_error = ForbiddenError(403, "")
+        projects = directory(sentry)
+        with pytest.raises(ForbiddenError):
+            projects.projects(NOW)
+        sentry.listing_error = None
+        sentry.token = "second"
+
+        assert WEB in projects.projects(NOW + 1).by_id
+
+    def test_rests_otherwise(self) -> None:
+        """With the same token the failure is told again, without asking."""
+        sentry = Sentry()
+        sentry.listing_error = ForbiddenError(403, "")
+        projects = directory(sentry)
+
+        for _ in range(2):
+            with pytest.raises(ForbiddenError):
+                projects.projects(NOW)
+
+        assert 1 == sentry.listings
+
+
+class TestTeams:
+    """Who owns a project."""
+
+    @pytest.mark.parametrize(
+        ("teams", "expected"), [((), ""), (("payments",), "payments"), (("a", "b"), "")]
+    )
+    def test_only_team(self, teams: tuple[str, ...], expected: str) -> None:
+        """A project belongs to its only team; several have to be told apart by a person."""
+        sentry = Sentry(
+            projects=ProjectList.of([Project(WEB, "web", "", accessible=True, teams=teams)])
+        )
+        publisher = RecordingPublisher()
+
+        directory(sentry, publisher).projects(NOW)
+
+        assert [ProjectInfo("web", WEB, "", expected)] == publisher.projects["acme"]
 
 
 class TestLabels:

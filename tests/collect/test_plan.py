@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.buckets import Window
-from exporter.collect.by_project import ProjectReading, read_projects
+from exporter.collect.by_project import ProjectReading, References, read_projects
 from exporter.collect.over_time import read_series
-from exporter.collect.plan import Reading
+from exporter.collect.plan import Cut, Reading
 from exporter.collect.rows import Series, sums
 from exporter.collect.subject import Subject
 from exporter.sentry.errors import TooHeavyError
@@ -51,12 +51,17 @@ def truth(rows: list[Row], known: int) -> dict[Series, int]:
     return found
 
 
-def read_bucket(store: Store, known: int, **options: object) -> ProjectReading:
-    """Read noon by project from ``store``, where the first ``known`` projects are accessible."""
+def read_bucket(
+    store: Store, known: int, cut: Cut | None = None, *, listed: bool = True
+) -> ProjectReading:
+    """Read noon by project from ``store``, where the first ``known`` projects are readable."""
     window = Window(NOON, NOON + HOUR, HOUR)
+    projects = tuple(ID + number for number in range(known))
+    store.readable = frozenset(projects)
     told = store.run(read_series(SUBJECT, SUBJECT.question(window)))[NOON]
-    accessible = tuple(ID + number for number in range(known))
-    return store.run(read_projects(SUBJECT, NOON, told, accessible, **options))  # type: ignore[arg-type]
+    return store.run(
+        read_projects(SUBJECT, NOON, References(told), projects if listed else (), cut)
+    )
 
 
 class TestReadSeries:
@@ -165,7 +170,7 @@ class TestReadProjects:
         """A batch names no more projects than 8 KiB hold: about 320 ids of 16 digits."""
         ids = tuple(ID + number for number in range(2000))
 
-        batches = list(SUBJECT.project_batches(NOON, ids, 10_000))
+        batches = SUBJECT.batches(SUBJECT.project_question(NOON, ids), 10_000)
 
         assert ids == tuple(one for batch in batches for one in batch.project)
         assert 300 < len(batches[0].project) < 328
@@ -201,19 +206,67 @@ class TestReadProjects:
         assert sums(truth(rows, 60)) == sums(reading.rows)
         assert not reading.whole
 
-    def test_believes_a_server_that_leaves_out_unlisted_projects(self) -> None:
-        """Once splitting has brought nothing more, a small answer that falls short is whole."""
-        rows = rows_of(30, 20, deleted=2)
-        store = Store(rows, unlisted=frozenset({ID + 30, ID + 31}))
+    @pytest.mark.parametrize("readable", [30, 1])
+    def test_a_small_answer_is_held_against_what_can_be_read(self, readable: int) -> None:
+        """What other projects hold is the remainder; one more request tells that nothing is cut."""
+        rows = rows_of(32, 20)
+        store = Store(rows)
 
-        first = read_bucket(store, 30)
-        asked = len(store.asked)
-        second = read_bucket(store, 30, cut=first.cut)
+        reading = read_bucket(store, readable)
 
-        assert truth(rows, 30) == first.rows == second.rows
-        assert first.whole
-        assert second.whole
-        assert 2 == len(store.asked) - asked
+        assert truth(rows, readable) == reading.rows
+        assert reading.whole
+        assert len(store.asked) == 3
+
+    def test_no_project_can_be_read(self) -> None:
+        """A token that reads no project leaves everything to the remainder."""
+        rows = rows_of(12, 12)
+        store = Store(rows)
+
+        reading = read_bucket(store, 0)
+
+        assert truth(rows, 0) == reading.rows
+        assert reading.whole
+
+    @pytest.mark.parametrize("projects", [12, 1000])
+    def test_an_old_server(self, projects: int) -> None:
+        """Where what can be read is not told, numbers below the limit are the proof."""
+        rows = rows_of(projects, 20, deleted=3)
+        store = Store(rows, old=True)
+
+        reading = read_bucket(store, projects)
+
+        assert truth(rows, projects) == reading.rows
+        assert reading.whole
+
+    def test_a_project_that_is_refused(self) -> None:
+        """A project of the list that Sentry refuses is found, told, and left to the remainder."""
+        rows = rows_of(1000, 20)
+        store = Store(rows)
+        window = Window(NOON, NOON + HOUR, HOUR)
+        told = store.run(read_series(SUBJECT, SUBJECT.question(window)))[NOON]
+        everyone = tuple(ID + number for number in range(1000))
+        store.readable = frozenset(everyone) - {ID + 999}
+
+        reading = store.run(read_projects(SUBJECT, NOON, References(told), everyone))
+
+        assert truth(rows, 999) == reading.rows
+        assert frozenset({ID + 999}) == reading.refused
+        assert reading.whole
+
+    def test_projects_that_the_list_lacks(self) -> None:
+        """A project that comes back from Sentry is asked for, though the list lacks it."""
+        rows = rows_of(1000, 20)
+        store = Store(rows)
+        store.readable = frozenset(ID + number for number in range(1000))
+        window = Window(NOON, NOON + HOUR, HOUR)
+        told = store.run(read_series(SUBJECT, SUBJECT.question(window)))[NOON]
+        listed = tuple(ID + number for number in range(998))
+
+        reading = store.run(read_projects(SUBJECT, NOON, References(told), listed))
+
+        assert truth(rows, 1000) == reading.rows
+        assert reading.whole
 
     def test_without_a_projects_list_the_rest_is_published(self) -> None:
         """Where batches are impossible, what was lost goes under project 0 and is not whole."""
@@ -224,7 +277,7 @@ class TestReadProjects:
         ]
         store = Store(rows)
 
-        reading = read_bucket(store, 0)
+        reading = read_bucket(store, 120, listed=False)
 
         assert len(rows) == sum(reading.rows.values())
         assert not reading.whole

@@ -8,7 +8,6 @@ from structlog.testing import capture_logs
 from exporter.collect.ledger import Kept, Ledger
 from exporter.collect.query import (
     FIRST_PAUSE,
-    LASTING_PAUSE,
     LONGEST_PAUSE,
     QueryPoller,
 )
@@ -166,7 +165,7 @@ class TestFailure:
         return pauses
 
     def test_growing_pauses(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
-        """A failure is tried again soon, then after pauses that double up to an hour."""
+        """A failure is tried again soon, then after pauses that double up to five minutes."""
         sentry.error = NetworkError("no route")
         one = poller(sentry, publisher, query(interval=DAY, poll_interval=DAY))
 
@@ -175,13 +174,13 @@ class TestFailure:
         assert [min(FIRST_PAUSE * 2**tries, LONGEST_PAUSE) for tries in range(11)] == pauses
 
     def test_lasting(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
-        """Where somebody has to mend something, the pauses are longer from the start."""
+        """Where somebody has to mend something, it is tried again every five minutes."""
         sentry.error = UnauthorizedError(401, "Invalid token")
         one = poller(sentry, publisher, query(interval=DAY, poll_interval=DAY))
 
         pauses = self.pauses(one, 5)
 
-        assert [min(LASTING_PAUSE * 2**tries, LONGEST_PAUSE) for tries in range(5)] == pauses
+        assert [LONGEST_PAUSE] * 5 == pauses
 
     def test_never_later_than_the_slot(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
         """However long the pause, the next regular poll takes place."""
@@ -242,10 +241,10 @@ class TestFailure:
         with capture_logs() as logs:
             failed = one.poll(NOW)
         sentry.error = None
-        mended = one.poll(NOW + LASTING_PAUSE)
+        mended = one.poll(NOW + LONGEST_PAUSE)
 
         assert {"internal": 1} == failed.failures
-        assert NOW + LASTING_PAUSE == failed.next_poll
+        assert NOW + LONGEST_PAUSE == failed.next_poll
         assert [True] == [entry.get("exc_info", False) for entry in logs]
         assert mended.up
 
@@ -300,6 +299,7 @@ class TestFailure:
                 "query": "outcomes",
                 "reason": error.reason,
                 "error": str(error),
+                "remedy": error.remedy,
             }
         ] == logs
 

@@ -1,17 +1,25 @@
 """What a query is about: slugs become ids, groups become series, rows add up."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.buckets import Window
-from exporter.collect.rows import Series, added, between, difference, nonzero, sums
-from exporter.collect.subject import Subject, subject_of
+from exporter.collect.rows import Series, added, difference, labelled, lesser, sums
+from exporter.collect.subject import (
+    URL_BUDGET,
+    Resolved,
+    Subject,
+    missing_project,
+    resolved,
+    subject_of,
+)
 from exporter.config import Filter
 from exporter.sentry.answers import By, Group, ProjectsAnswer, SeriesAnswer
-from exporter.sentry.errors import UnknownProjectError
 from exporter.sentry.projects import ProjectList
 from exporter.sentry.stats import QUANTITY, TIMES_SEEN
 from tests.collect.polling import API, HOUR, NOON, WEB, listed, query, series
@@ -22,7 +30,7 @@ TWO_HOURS = Window(NOON, NOON + 2 * HOUR, HOUR)
 def subject(*group_by: str, **filters: object) -> Subject:
     """Return a subject whose filter has ``filters``, projects by name."""
     asked = query(*group_by, filter=Filter(**filters))  # type: ignore[arg-type]
-    return subject_of(asked, listed(WEB, API))
+    return subject_of(asked, resolved(asked.filter.project, listed(WEB, API)).ids)
 
 
 class TestSubjectOf:
@@ -35,7 +43,7 @@ class TestSubjectOf:
             category=("error",),
             outcome=("accepted",),
             reason="none",
-            project=("project-1", "4505123"),
+            project=("project-1", "2"),
         )
 
         assert found == Subject(
@@ -45,7 +53,7 @@ class TestSubjectOf:
             ("error",),
             ("accepted",),
             "none",
-            (WEB, 4505123),
+            (WEB, API),
         )
 
     @pytest.mark.parametrize(
@@ -66,22 +74,55 @@ class TestSubjectOf:
         """A project that is named by slug and by id is one project."""
         assert (WEB,) == subject("outcome", category=("error",), project=("project-1", "1")).project
 
-    def test_near_names(self) -> None:
-        """A slug that is not on the list is refused, and near ones are suggested."""
-        with pytest.raises(UnknownProjectError, match=r"'projekt-1', .*near it: project-1, "):
-            subject("outcome", project=("projekt-1",))
+    def test_room(self) -> None:
+        """What a URL may have beyond its address is left for the query string."""
+        asked = query("outcome")
+
+        assert URL_BUDGET - 100 == subject_of(asked, address=100).room
+
+
+class TestResolved:
+    """The projects that a filter names."""
+
+    @pytest.mark.parametrize(
+        ("names", "expected"),
+        [
+            (("project-1", "2"), Resolved((WEB, API))),
+            (("project-1", "1"), Resolved((WEB,))),
+            (("project-1", "gone", "77"), Resolved((WEB,), ("gone", "77"))),
+            ((), Resolved()),
+        ],
+    )
+    def test_listed(self, names: tuple[str, ...], expected: Resolved) -> None:
+        """A name that no project of the list has is missing, and the others are read."""
+        assert expected == resolved(names, listed(WEB, API))
+
+    def test_refused(self) -> None:
+        """A project that Sentry does not let the token read is missing too."""
+        found = resolved(("project-1", "2"), listed(WEB, API), frozenset({API}))
+
+        assert Resolved((WEB,), ("2",)) == found
+
+    def test_without_list(self) -> None:
+        """Without a list an id is taken for what it is."""
+        assert Resolved((77,), ("web",)) == resolved(("77", "web"), None)
+
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [
+            ("projekt-1", "'projekt-1', which is no slug of the organization; near it: project-1,"),
+            ("7777777", "'7777777', which is no id of the organization"),
+            ("1", "'1', which the token cannot read"),
+        ],
+    )
+    def test_missing(self, name: str, words: str) -> None:
+        """What is wrong with a name is told, and near slugs are suggested."""
+        assert f"filter.project names {words}" in missing_project(name, listed(WEB, API))
 
     @pytest.mark.parametrize("projects", [None, listed()])
-    def test_no_near_names(self, projects: ProjectList | None) -> None:
+    def test_nothing_near(self, projects: ProjectList | None) -> None:
         """Without anything near there is no suggestion."""
-        with pytest.raises(UnknownProjectError, match=r"no slug of the organization$"):
-            subject_of(query("outcome", filter=Filter(project=("web",))), projects)
-
-    def test_ids_need_no_list(self) -> None:
-        """An id is itself, whether it is on the list or not."""
-        found = subject_of(query("outcome", filter=Filter(project=("77",))), None)
-
-        assert (77,) == found.project
+        assert missing_project("web", projects).endswith("no slug of the organization")
 
 
 class TestQuestions:
@@ -98,30 +139,51 @@ class TestQuestions:
     @pytest.mark.parametrize(
         ("group_by", "expected"),
         [
-            (("outcome", "project"), ("project", "outcome")),
-            (("project", "category", "outcome"), ("project", "category", "outcome")),
-            (("project",), ("project", "category")),
+            (("outcome", "project"), ("outcome", "project")),
+            (("project", "category", "outcome"), ("category", "outcome", "project")),
+            (("project",), ("project",)),
         ],
     )
-    def test_project_is_never_last(
-        self, group_by: tuple[str, ...], expected: tuple[str, ...]
-    ) -> None:
-        """Project is asked first, before another, so that Sentry counts every project."""
+    def test_project_is_last(self, group_by: tuple[str, ...], expected: tuple[str, ...]) -> None:
+        """Project is asked last, and of all that can be read: only that is what comes back."""
         question = subject(*group_by, category=("error",)).project_question(NOON)
 
         assert expected == question.group_by
+        assert (-1,) == question.project
         assert Window(NOON, NOON + HOUR, HOUR) == question.window
 
-    @given(st.lists(st.integers(1, 10**16), max_size=900), st.integers(1, 500))
-    def test_batches(self, projects: list[int], most: int) -> None:
-        """Batches hold every project, in order, at most so many each, and none is empty."""
-        batches = [
-            batch.project
-            for batch in subject("project", "outcome").project_batches(NOON, tuple(projects), most)
-        ]
+    @pytest.mark.parametrize(("filtered", "expected"), [((), (-1, 0)), (("1",), (WEB,))])
+    def test_attributable(self, filtered: tuple[str, ...], expected: tuple[int, ...]) -> None:
+        """What the token can read is asked for together, or just what the filter names."""
+        question = subject("project", "outcome", project=filtered).attributable_question(TWO_HOURS)
 
-        assert projects == [project for batch in batches for project in batch]
-        assert all(1 <= len(batch) <= most for batch in batches)
+        assert ("outcome",) == question.group_by
+        assert expected == question.project
+
+    @given(
+        st.lists(st.integers(1, 10**16), max_size=900),
+        st.lists(st.text(max_size=200), max_size=120),
+        st.integers(1, 500),
+    )
+    def test_batches(self, projects: list[int], categories: list[str], most: int) -> None:
+        """Batches ask for all, at most so many projects each, in URLs that fit."""
+        about = subject("project", "outcome")
+        question = replace(
+            about.project_question(NOON, tuple(projects)),
+            project=tuple(projects),
+            category=tuple(categories),
+        )
+
+        batches = about.batches(question, most)
+
+        asked = [(c, p) for batch in batches for c in batch.category for p in batch.project]
+        assert sorted((c, p) for c in categories for p in projects) == sorted(asked)
+        assert all(len(batch.project) <= most for batch in batches)
+        assert all(
+            len(urlencode(batch.parameters())) <= about.room
+            for batch in batches
+            if len(batch.project) + len(batch.category) > 2
+        )
 
 
 class TestSeries:
@@ -159,7 +221,7 @@ class TestSeries:
     def test_fields(self) -> None:
         """Each field is a series of its own."""
         asked = query("outcome", fields=(QUANTITY, TIMES_SEEN), filter=Filter(category=("error",)))
-        about = subject_of(asked, None)
+        about = subject_of(asked)
         group = Group(By(outcome="invalid"), (9, 2), ((9, 0), (2, 0)))
 
         found = about.buckets(SeriesAnswer(about.question(TWO_HOURS), (group,)))[NOON]
@@ -211,17 +273,20 @@ class TestRows:
             key: max(sums(told).get(key, 0), sums(found).get(key, 0)) for key in reached
         }
 
-    @given(rows, rows, rows)
-    def test_between(
-        self, low: Mapping[Series, int], before: Mapping[Series, int], more: Mapping[Series, int]
-    ) -> None:
-        """The remainder stays where it was if the two reconciliations allow, and within them."""
-        high = added(low, more)
+    @given(rows, rows)
+    def test_lesser(self, one: Mapping[Series, int], other: Mapping[Series, int]) -> None:
+        """The lesser of two rows is in neither more than in the other."""
+        assert all(
+            value == min(one[key], other.get(key, 0)) for key, value in lesser(one, other).items()
+        )
 
-        found = between(low, before, high)
+    @given(
+        st.dictionaries(st.integers(0, 5), st.integers(0, 9)),
+        st.none() | st.dictionaries(st.integers(1, 5), st.text(max_size=1)),
+    )
+    def test_labelled(self, values: dict[int, int], labels: dict[int, str] | None) -> None:
+        """What projects without a label hold is under 0, and nothing is lost."""
+        shown = labelled(values, labels)
 
-        assert nonzero(found) == found
-        for one in high:
-            assert low.get(one, 0) <= found.get(one, 0) <= high[one]
-            if low.get(one, 0) <= before.get(one, 0) <= high[one]:
-                assert before.get(one, 0) == found.get(one, 0)
+        assert sum(values.values()) == sum(shown.values())
+        assert labels is None or shown.keys() <= {0, *labels}

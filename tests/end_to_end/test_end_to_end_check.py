@@ -134,7 +134,7 @@ def test_an_id_that_is_no_project(command: Command, configured: Configured) -> N
     first, *_ = lines(result)
 
     assert 1 == result.exit_code
-    assert "4505 is no active project that the token can read" in first
+    assert "filter.project names '4505', which is no id of the organization" in first
 
 
 @pytest.mark.parametrize("name", FAULTS)

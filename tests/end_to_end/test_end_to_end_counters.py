@@ -176,7 +176,8 @@ def test_counters_gain_what_the_store_gained(query: dict[str, object]) -> None:
     """Over hours of the demo's traffic, late rows included, every counter gains the truth."""
     clock = Clock(NOW)
     with Simulator(demo_world(NOW, projects=2), clock=clock, rate_limit=None) as sentry:
-        config = configuration(sentry.url, organization({**query, "lookback": "12h"}))
+        often = {**query, "lookback": "12h", "poll_interval": "5m"}
+        config = configuration(sentry.url, organization(often))
         exporter = Exporter(config, clock=clock)
         polled(exporter, NOW)
         for _ in range(4):

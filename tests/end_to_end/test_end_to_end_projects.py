@@ -93,11 +93,12 @@ def test_every_value_of_150_projects_equals_the_store(sentry: Simulator, clock: 
 
 
 def test_every_project_has_its_info(sentry: Simulator, clock: Clock, exporter: Exporter) -> None:
-    """The list is published, with each project's id and platform."""
+    """The list is published, with each project's id, platform and team."""
     samples = polled(exporter, clock.now)
 
     for project in sentry.world.projects(GLOBEX):
-        told = {"project": project.slug, "project_id": str(project.id)}
+        (team,) = project.teams if len(project.teams) == 1 else ("",)
+        told = {"project": project.slug, "id": str(project.id), "team": team}
         info = sample(
             "sentry_stats_project_info",
             organization="globex",
@@ -137,15 +138,17 @@ def test_a_later_project_is_looked_up_before_the_list_is_an_hour_old(
 def test_a_renamed_project_is_one_series(
     sentry: Simulator, clock: Clock, exporter: Exporter
 ) -> None:
-    """After a change of slug the series moves to the new one, and the old one is gone."""
+    """After a change of slug the gauge moves to the new one; the old counter stands still."""
     polled(exporter, clock.now)
     renamed = sentry.world.projects(GLOBEX)[0]
     sentry.world.add_project(Project(renamed.id, GLOBEX, "renamed", renamed.platform))
     clock.now += 3600
-    labels = labels_of(polled(exporter, clock.now), "project")
+    samples = polled(exporter, clock.now)
+    gauges = {each: value for each, value in samples.items() if "_bucket_" in each[0]}
 
-    assert "renamed" in labels
-    assert renamed.slug not in labels
+    assert "renamed" in labels_of(gauges, "project")
+    assert renamed.slug not in labels_of(gauges, "project")
+    assert renamed.slug in labels_of(samples, "project")
 
 
 def test_ids_may_stand_in_for_slugs(sentry: Simulator, clock: Clock) -> None:

@@ -36,7 +36,7 @@ QUERIES: tuple[Entry, ...] = tuple(
 )
 SLUGS = ("acme", "globex")
 
-OF_EACH_PROCESS = ("sentry_stats_api_", "sentry_stats_exporter_")
+OF_EACH_PROCESS = ("sentry_stats_clock_skew_seconds", "sentry_stats_api_", "sentry_stats_exporter_")
 """What every exporter tells of itself and of its own requests."""
 
 ANYWHERE = ("--web.listen-address", "127.0.0.1:0")

@@ -10,7 +10,6 @@ from exporter.collect.ledger import Change, Kept
 from exporter.collect.plan import Reply
 from exporter.collect.query import QueryPoller
 from exporter.collect.report import ProjectInfo, Report
-from exporter.collect.rows import Series
 from exporter.config import Organization, Query
 from exporter.sentry.errors import NetworkError
 from exporter.sentry.projects import Project, ProjectList
@@ -41,10 +40,14 @@ class Sentry:
     readable: frozenset[int] = frozenset()
     fails_at: int | None = None
     asked: int = 0
+    clock_skew: float | None = None
 
     def ask_all(self, questions: Sequence[Question]) -> list[Reply]:
         """Answer, or fail at the request that is to fail."""
         return [self._ask(question) for question in questions]
+
+    def credentials(self) -> None:
+        """Return the same whatever happens: no token is needed here."""
 
     def projects(self) -> ProjectList:
         """Return the projects that can be read."""
@@ -58,25 +61,29 @@ class Sentry:
             raise NetworkError("the connection broke")
         self.now += 0.25
         rows = [arrival.row for arrival in self.arrivals if arrival.at <= self.now]
-        return Store(rows, self.limit, seed=self.asked).reply(question)
+        store = Store(rows, self.limit, readable=self.readable, seed=self.asked)
+        return store.reply(question)
 
 
 @dataclass
 class Scrapes:
     """Keeps what was shown, and sees that no counter falls."""
 
-    counters: dict[Series, int] = field(default_factory=dict)
+    counters: dict[tuple[str, str, str], int] = field(default_factory=dict)
     falls: list[str] = field(default_factory=list)
     last: Report | None = None
 
     def publish(self, report: Report) -> None:
         """Look at what is shown now."""
         self.last = report
-        for series, value in ((report.view and report.view.counters) or {}).items():
-            before = self.counters.get(series, 0)
+        view = report.view
+        for series, value in ((view and view.counters) or {}).items():
+            label = view.counter_labels[series.project] if view else ""
+            labels = series.category, series.outcome, label
+            before = self.counters.get(labels, 0)
             if value < before:
-                self.falls.append(f"{series} from {before} to {value}")
-            self.counters[series] = value
+                self.falls.append(f"{labels} from {before} to {value}")
+            self.counters[labels] = value
 
     def publish_projects(self, organization: str, projects: Sequence[ProjectInfo]) -> None:
         """Leave the projects aside."""

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.collect.rows import Series
 from exporter.config import Organization, loads
 from tests.collect.store import MERGED, Row
 from tests.exactness.history import Arrival, Life, Sentry
@@ -72,11 +71,11 @@ def counted(history: list[Arrival]) -> Counter[tuple[str, str]]:
     return truth
 
 
-def shown(counters: dict[Series, int]) -> Counter[tuple[str, str]]:
+def shown(counters: dict[tuple[str, str, str], int]) -> Counter[tuple[str, str]]:
     """Return the counters by category and outcome, zeros left out."""
     total: Counter[tuple[str, str]] = Counter()
-    for series, value in counters.items():
-        total[series.category, series.outcome] += value
+    for (category, outcome, _), value in counters.items():
+        total[category, outcome] += value
     return +total
 
 

@@ -25,8 +25,9 @@ from tests.publish.reports import (
 FULL = view(
     bucket={series(): 5, series("log_byte"): 900, series("profile_duration"): 1250},
     running={series(): 1},
-    counters={series(reason='"quoted"\n'): 5, series(project=WEB): 7},
+    counters={series(reason='"quoted"\n'): 5, series(project=1): 7},
     projects={WEB: "web"},
+    counter_labels=("", "web"),
 )
 
 
@@ -88,6 +89,8 @@ def _without_clock(shown: Page) -> str:
 def test_values() -> None:
     """What a report says stands on the page."""
     one = report(
+        about=("1h", "sum(quantity)", "category,outcome"),
+        missing=("gone", "77"),
         next_poll=START + 7500,
         duration=0.25,
         requests=2,
@@ -97,6 +100,7 @@ def test_values() -> None:
     )
 
     assert {
+        "query_info": 1,
         "up": 1,
         "last_success_timestamp_seconds": START + 3900.5,
         "next_poll_timestamp_seconds": START + 7500,
@@ -104,6 +108,7 @@ def test_values() -> None:
         "bucket_end_timestamp_seconds": START + 3600,
         "complete": 1,
         "series": 1,
+        "filter_projects_missing": 2,
         "polls_total": 3,
         "poll_duration_seconds": 0.25,
         "poll_requests": 2,
@@ -114,6 +119,31 @@ def test_values() -> None:
         for (name, labels), value in samples_of(page(one)).items()
         if ("query", "outcomes") in labels and "reason" not in dict(labels)
     }
+
+
+def test_what_a_query_asks() -> None:
+    """Dashboards and rules can choose queries by what they ask."""
+    shown = page(report(about=("1h", "sum(quantity)", "category,outcome,reason")))
+
+    labels = {
+        "organization": "acme",
+        "query": "outcomes",
+        "interval": "1h",
+        "field": "sum(quantity)",
+        "group_by": "category,outcome,reason",
+    }
+    assert 1 == samples_of(shown)["sentry_stats_query_info", frozenset(labels.items())]
+
+
+def test_ready_for_scrapes() -> None:
+    """A report counts as shown once its data are on the page, and not before."""
+    shown = page(report("a"))
+    before = [one.query for one in shown.shown()]
+
+    shown.publish(report("b", view=FULL))
+
+    assert ["a"] == before
+    assert ["a", "b"] == [one.query for one in shown.shown()]
 
 
 def test_every_reason() -> None:
@@ -161,7 +191,7 @@ def test_projects() -> None:
     """Who the projects are shows with the next report, those of each organization apart."""
     shown = page(report())
     shown.publish_projects("acme", [ProjectInfo("web", WEB, "python")])
-    shown.publish_projects("globex", [ProjectInfo("api", 7, "")])
+    shown.publish_projects("globex", [ProjectInfo("api", 7, "", "payments")])
     shown.publish_projects("acme", [ProjectInfo("www", WEB, "python")])
     before = text_of(shown)
 
@@ -169,8 +199,8 @@ def test_projects() -> None:
 
     assert "project_info" not in before
     assert {
-        ("acme", "www", "4505", "python"),
-        ("globex", "api", "7", ""),
+        ("acme", "www", "4505", "python", ""),
+        ("globex", "api", "7", "", "payments"),
     } == {
         tuple(dict(labels)[name] for name in PROJECT_INFO.labels)
         for (name, labels) in samples_of(shown)

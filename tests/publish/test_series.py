@@ -73,15 +73,30 @@ def test_without_category() -> None:
 
 
 def test_projects() -> None:
-    """Projects bear their labels, 0 none; those without a label are not shown, nor counted."""
+    """Projects bear their labels; what those without a label hold is shown with the remainder."""
     bucket = {series(project=WEB): 1, series(project=GONE): 2, series(project=0): 3}
 
     data = render("acme", "projects", view(bucket=bucket, projects={WEB: "web"}))
 
-    assert ['project="web"} 1', 'project=""} 3'] == [
+    assert ['project="web"} 1', 'project=""} 5'] == [
         line[line.rindex("pro") :] for line in lines(data)
     ]
     assert 2 == data.samples
+
+
+def test_counters() -> None:
+    """Counters bear the labels that they were counted under, whatever projects are called now."""
+    counters = {series(project=1): 7, series(project=0): 2}
+
+    data = render(
+        "acme",
+        "projects",
+        view(bucket={}, counters=counters, counter_labels=("", "old"), projects={WEB: "web"}),
+    )
+
+    assert ['project="old"} 7', 'project=""} 2'] == [
+        line[line.rindex("pro") :] for line in lines(data)
+    ]
 
 
 def test_without_labels() -> None:
