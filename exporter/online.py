@@ -1,5 +1,6 @@
 """``check --online``: tries what a configuration says, and tells how to mend what fails."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from exporter.collect.subject import missing_project, resolved, subject_of
 from exporter.config import Config, Organization, Query
 from exporter.daemon import clients
 from exporter.publish.own import OwnMetrics
-from exporter.sentry.client import SentryClient
+from exporter.sentry.client import WAITS, SentryClient
 from exporter.sentry.errors import SentryError
 from exporter.sentry.news import Deprecation
 from exporter.sentry.projects import ProjectList
@@ -30,7 +31,11 @@ class Finding:
 
 
 def findings(config: Config, clock: Callable[[], float] = time.time) -> Iterator[Finding]:
-    """Yield what does not work, and what will not for long, tried against the real servers."""
+    """Yield what does not work, and what will not for long, tried against the real servers.
+
+    Where that takes long because Sentry requires pauses, the log says so at any level.
+    """
+    logging.getLogger(WAITS).setLevel(logging.INFO)
     by_organization = clients(config, OwnMetrics().meter, clock)
     for organization in config.organizations:
         client = by_organization[organization.name]

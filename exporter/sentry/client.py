@@ -29,10 +29,10 @@ from exporter.sentry.errors import (
     TooHeavyError,
     TooLargeError,
 )
-from exporter.sentry.limits import Notice, TokenLimits, read_date, read_notice
+from exporter.sentry.limits import LONGEST_PAUSE, Notice, TokenLimits, read_date, read_notice
 from exporter.sentry.news import Deprecation, News
 from exporter.sentry.projects import Project, ProjectList, next_cursor, parse_page
-from exporter.sentry.refusals import is_glitchtip
+from exporter.sentry.refusals import is_glitchtip, presentable
 from exporter.sentry.remedies import Cause
 from exporter.sentry.stats import ALL_READABLE, QUANTITY, Question
 from exporter.sentry.transport import Reply, Transport
@@ -45,7 +45,14 @@ MOST_REFUSALS: Final = 6
 STORE_PAUSE: Final = 30.0
 """In seconds: the store behind the endpoint is overloaded, and its window is not told."""
 
+TOLD_FROM: Final = 5.0
+"""In seconds: who waits for as long as that says so in the log."""
+
+WAITS: Final = "exporter.sentry.waits"
+"""The name of the logger that tells of such waits."""
+
 PAGE_LIMIT: Final = 1000
+PAGE_SIZE: Final = 100
 
 _STATS: Final = "stats_v2"
 _PROJECTS: Final = "projects"
@@ -53,7 +60,7 @@ APIS: Final = (_STATS, _PROJECTS)
 """The parts of Sentry's API that are asked, as the label ``api`` calls them."""
 
 _PAGE: Final = (
-    ("per_page", "100"),
+    ("per_page", str(PAGE_SIZE)),
     ("collapse", "latestDeploys"),
     ("collapse", "unusedFeatures"),
 )
@@ -70,6 +77,7 @@ _HOUR: Final = 3600
 Refusal = TooHeavyError | ForbiddenError
 
 _log = structlog.get_logger(__name__)
+_waits = structlog.get_logger(WAITS)
 
 
 class Meter(Protocol):
@@ -148,6 +156,7 @@ class SentryClient:
         self._now = now
         self._news = News(upstream.organization, meter, now)
         self._clock_skew: float | None = None
+        self._refused: SentryError | None = None
         self._by_pages = False
         self._listed = False
         self._answered = False
@@ -252,11 +261,12 @@ class SentryClient:
         while cursor not in seen and len(seen) < PAGE_LIMIT:
             seen.add(cursor)
             if cursor is None:
-                reply = self._first_page()
+                reply, by_pages = self._first_page()
             else:
-                reply = self._get(_PROJECTS, [*_PAGE, ("cursor", cursor)])
+                reply, by_pages = self._get(_PROJECTS, [*_PAGE, ("cursor", cursor)]), True
             with self._failures(_PROJECTS):
                 page = parse_page(reply.body)
+                _check_link(reply, full=by_pages and len(page) >= PAGE_SIZE)
                 cursor = next_cursor(reply.headers.get("Link", ""))
             self._listed = True
             yield from page
@@ -265,12 +275,12 @@ class SentryClient:
         with self._failures(_PROJECTS):
             raise BadAnswerError("Link", "the pages do not come to an end")
 
-    def _first_page(self) -> Reply:
-        """Return all projects in one answer, or a page where they cannot be had so."""
+    def _first_page(self) -> tuple[Reply, bool]:
+        """Return all projects in one answer, or a page where they cannot be had so; and which."""
         if self._by_pages:
-            return self._get(_PROJECTS, _PAGE)
+            return self._get(_PROJECTS, _PAGE), True
         try:
-            return self._get(_PROJECTS, _ALL)
+            return self._get(_PROJECTS, _ALL), False
         except _NOT_AT_ONCE as error:
             failure = error
         page = self._get(_PROJECTS, _PAGE)
@@ -283,7 +293,7 @@ class SentryClient:
             reason=failure.reason,
             error=str(failure),
         )
-        return page
+        return page, True
 
     def _get(self, api: str, parameters: Sequence[tuple[str, str]]) -> Reply:
         """Return a 200; a 429 of the endpoint is waited for, all else that goes wrong raised."""
@@ -293,7 +303,8 @@ class SentryClient:
         return self._get_once(api, parameters, 2.0**RATE_LIMIT_RETRIES)
 
     def _get_once(self, api: str, parameters: Sequence[tuple[str, str]], patience: float) -> Reply:
-        with self._limits.turn() as told, self._failures(api):
+        tell = partial(self._tell_wait, api)
+        with self._limits.turn(tell) as told, self._failures(api):
             if told:
                 self._meter.throttled(told)
             observe = partial(self._meter.request, api)
@@ -301,7 +312,7 @@ class SentryClient:
             reply = self._transport.get(self._url(api), parameters, observe)
             self._compare_clocks(reply, (sent + self._now()) / 2)
             self._news.take(api, reply.status, reply.headers)
-            self._heed(read_notice(reply.headers, self._now()), reply.error, patience)
+            self._rest(read_notice(reply.headers, self._now()), reply.error, patience)
             if reply.error is not None:
                 raise reply.error
         return reply
@@ -313,10 +324,25 @@ class SentryClient:
             self._clock_skew = date - now
             self._meter.clock_skew(self._clock_skew)
 
-    def _heed(self, notice: Notice, error: SentryError | None, patience: float) -> None:
+    def _rest(self, notice: Notice, error: SentryError | None, patience: float) -> None:
+        """Let the token rest for as long as an answer requires."""
         if notice.limit is not None and notice.remaining is not None:
             self._meter.rate_limit(notice.limit, notice.remaining)
-        self._limits.pause(_pause(notice, error, patience))
+        seconds = _pause(notice, error, patience)
+        if seconds > 0:
+            self._limits.pause(seconds)
+            self._refused = error
+
+    def _tell_wait(self, api: str, seconds: float) -> None:
+        if seconds >= TOLD_FROM:
+            _waits.info(
+                "waiting before the next request, as Sentry requires",
+                organization=self._organization,
+                api=api,
+                reason=self._refused.reason if self._refused else "rate_limited",
+                seconds=round(seconds),
+                at_most=round(_longest_wait(self._refused)),
+            )
 
     @contextmanager
     def _failures(self, api: str) -> Iterator[None]:
@@ -327,10 +353,13 @@ class SentryClient:
             raise
         except SentryError as error:
             self._meter.failure(api, error.reason)
-            if not isinstance(error, TokenError):
-                error.asked = str(self._transport.route(self._url(api)))
+            if isinstance(error, BadAnswerError):
+                # A place in a document is made of the server's own keys.
+                error.args = (presentable(str(error.args[0])),)
             if isinstance(error, NotFoundError):
                 error.cause = error.cause or self._why_not_found(api)
+            if not isinstance(error, TokenError):
+                error.asked = str(self._transport.route(self._url(api)))
             raise
 
     def _why_not_found(self, api: str) -> Cause | None:
@@ -340,6 +369,26 @@ class SentryClient:
 
     def _url(self, api: str) -> str:
         return f"{self._base}/{api}/"
+
+
+def _check_link(reply: Reply, *, full: bool) -> None:
+    """Raise `BadAnswerError` where the header that leads to the next page has been lost.
+
+    Half a list would look like a whole one.
+    """
+    if "Link" in reply.headers:
+        return
+    if reply.broken_headers:
+        raise BadAnswerError("Link", "may be lost: the headers of the answer are broken")
+    if full:
+        raise BadAnswerError("Link", "is missing from a full page")
+
+
+def _longest_wait(error: SentryError | None) -> float:
+    """Return the seconds after which a call is given up that meets nothing but ``error``."""
+    if isinstance(error, TooHeavyError):
+        return (MOST_REFUSALS + 1) * LONGEST_PAUSE
+    return LONGEST_PAUSE * (RATE_LIMIT_RETRIES if isinstance(error, RateLimitError) else 1)
 
 
 def _pause(notice: Notice, error: SentryError | None, patience: float) -> float:

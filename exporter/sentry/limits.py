@@ -60,15 +60,17 @@ class TokenLimits:
         self._lock = threading.Lock()
         self._next = float("-inf")
         self._not_before = float("-inf")
+        self._awaited = float("-inf")
 
     @contextmanager
-    def turn(self) -> Iterator[float]:
+    def turn(self, waiting: Callable[[float], None] | None = None) -> Iterator[float]:
         """Hold a place for one request, once it may begin.
 
-        Yields the seconds waited because Sentry said so, the token's own pace left out.
+        Yields the seconds waited because Sentry said so, the token's own pace left out. The first
+        who waits for the end of a pause has ``waiting`` called before, with the seconds left.
         """
         with self._places:
-            yield self._wait()
+            yield self._wait(waiting)
 
     def pause(self, seconds: float) -> None:
         """Let no request begin for ``seconds``, or `LONGEST_PAUSE` if that is less."""
@@ -104,14 +106,23 @@ class TokenLimits:
             raise errors[0]
         return [results[position] for position in range(len(tasks))]
 
-    def _wait(self) -> float:
+    def _wait(self, waiting: Callable[[float], None] | None) -> float:
         told = 0.0
         while True:
             paced, paused = self._claim()
             if paced <= 0 and paused <= 0:
                 return told
+            if waiting is not None and paused > 0 and self._is_first():
+                waiting(paused)
             self._sleep(max(paced, paused))
             told += max(paused, 0)
+
+    def _is_first(self) -> bool:
+        """Return whether nobody has waited for the end of the present pause yet."""
+        with self._lock:
+            first = self._awaited != self._not_before
+            self._awaited = self._not_before
+            return first
 
     def _claim(self) -> tuple[float, float]:
         """Return the seconds left of the pace and of the pause; begin if there are none.

@@ -133,7 +133,10 @@ def redirect(status: int, asked: str, location: str, secret: Secret) -> Redirect
         text = f"{status} to the organization {presentable(organization[1], secret)} at {shown}"
         return RedirectError(text, cause=Cause.ANOTHER_ORGANIZATION)
     if (source.scheme, target.scheme, host) == ("http", "https", source.hostname):
-        return RedirectError(f"{status} to {shown}", cause=Cause.REDIRECT_TO_HTTPS, about=shown)
+        # The path that Sentry is served under is our own, and so may be told.
+        prefix = source.path.partition("/api/0/")[0]
+        url = shown + prefix if target.path.startswith(f"{prefix}/") else shown
+        return RedirectError(f"{status} to {shown}", cause=Cause.REDIRECT_TO_HTTPS, about=url)
     return RedirectError(f"{status} to {shown}")
 
 

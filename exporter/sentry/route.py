@@ -1,6 +1,6 @@
 """The way to an address: what is asked, and through which proxy; nothing secret is in it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 import requests
@@ -35,23 +35,23 @@ class Route:
     def of(cls, url: str, session: requests.Session) -> Self:
         """Return the way that a request of ``session`` to ``url`` takes; never raises."""
         parsed = _parsed(url)
-        scheme, host = parsed.scheme or "", _host(parsed)
         shown = parsed._replace(auth=None, query=None, fragment=None).url
         address = redact(shown if parsed.host else url.partition("?")[0])
-        variable = "HTTP_PROXY" if scheme == "http" else "HTTPS_PROXY"
+        variable = "HTTP_PROXY" if parsed.scheme == "http" else "HTTPS_PROXY"
+        direct = cls(address, _server(parsed), _host(parsed), variable)
         proxy = _proxy_of(url, session)
         if not proxy:
-            return cls(address, _server(parsed), host, variable)
+            return direct
         through = _parsed(proxy if "://" in proxy else f"http://{proxy}")
-        return cls(
-            address,
-            _server(parsed),
-            host,
-            variable,
+        # A slash in a password ends the host: what was meant to be it comes after.
+        misread = "@" in f"{through.path}{through.query}{through.fragment}"
+        if misread or not through.host:
+            return replace(direct, bad_proxy=redact(proxy))
+        return replace(
+            direct,
             proxy=_server(through),
             proxy_host=_host(through),
             proxy_scheme=through.scheme or "",
-            bad_proxy="" if through.host else redact(proxy),
         )
 
     def __str__(self) -> str:

@@ -1,6 +1,7 @@
 """HTTP to Sentry: one GET, bounded in size and in time, whatever the server does."""
 
 import http.client
+import logging
 import ssl
 import sys
 import time
@@ -42,7 +43,8 @@ _BROKEN: Final = (OSError, ValueError, http.client.HTTPException, urllib3.except
 class Reply:
     """An answer: ``body`` of a 200, ``detail`` of any other, what its body says.
 
-    ``error`` is the one that it amounts to, None where the body may be what was asked for.
+    ``error`` is the one that it amounts to, None where the body may be what was asked for. With
+    ``broken_headers``, some that were sent may not be among ``headers``.
     """
 
     status: int
@@ -50,6 +52,7 @@ class Reply:
     body: bytes = field(default=b"", repr=False)
     detail: str = ""
     error: SentryError | None = None
+    broken_headers: bool = False
 
 
 def open_session(connections: int) -> requests.Session:
@@ -157,7 +160,13 @@ class Transport:
         status, headers = response.status_code, response.headers
         if status == HTTPStatus.OK:
             body = self._body(response)
-            return Reply(status, headers, body=body, error=page_error(body, secret))
+            return Reply(
+                status,
+                headers,
+                body=body,
+                error=page_error(body, secret),
+                broken_headers=_has_broken_headers(response),
+            )
         if is_redirect(status):
             return Reply(
                 status,
@@ -217,6 +226,21 @@ class _Bearer(AuthBase):
 def _timeout(left: float) -> urllib3.Timeout:
     # Half for the connection: a host's second address and the handshake need their share.
     return urllib3.Timeout(total=left, connect=left / 2)
+
+
+def _has_broken_headers(response: requests.Response) -> bool:
+    """Return whether a line among the headers is none: all that come after it are lost."""
+    original = getattr(response.raw, "_original_response", None)
+    return bool(getattr(getattr(original, "msg", None), "defects", ()))
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """Take the traceback from what urllib3 logs of broken headers: it shows urllib3 only."""
+    record.exc_info = None
+    return True
+
+
+logging.getLogger("urllib3.connection").addFilter(_without_traceback)
 
 
 def _refusal(response: requests.Response) -> bytes:

@@ -33,6 +33,7 @@ from exporter.sentry.projects import Project
 from exporter.sentry.transport import open_session
 from exporter.token import Secret, TokenFile, TokenLiteral
 from tests.sentry.fakes import TOKEN, FakeClock, FakeToken, RecordingMeter, body, group, question
+from tests.sentry.scripted_server import ScriptedServer, reply, serve
 
 URL = "https://sentry.example.com"
 STATS = f"{URL}/api/0/organizations/acme/stats_v2/"
@@ -138,6 +139,17 @@ class TestAsk:
 
         assert [("stats_v2", 200)] == bench.meter.requests
         assert [("stats_v2", "bad_answer")] == bench.meter.failures
+
+    def test_odd_keys(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """Keys of the server's own are shown short, visible and without secrets."""
+        odd = f"\x1b[31m{TOKEN}" + "x" * 999
+        server.get(STATS, body=body(group({"category": "error", odd: "accepted"}, 1, 2, 3)))
+        with pytest.raises(BadAnswerError) as caught:
+            bench.client.ask(question())
+
+        assert str(caught.value).isprintable()
+        assert TOKEN not in str(caught.value)
+        assert len(str(caught.value)) < 300
 
     @pytest.mark.parametrize(
         ("status", "detail", "expected", "text"),
@@ -516,6 +528,40 @@ class TestDeprecation:
         assert date == bench.client.deprecations["stats_v2"].date
 
 
+class TestWaits:
+    """Pauses whose end somebody waits for."""
+
+    def test_store(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """Who waits, for what, how long, and how long at most is in the log."""
+        refuse(server, 429, STORE)
+        server.get(STATS, body=GOOD)
+        with capture_logs() as before, pytest.raises(TooHeavyError):
+            bench.client.ask(question())
+        with capture_logs() as logs:
+            bench.client.ask(question())
+
+        assert [] == before
+        assert [
+            {
+                "event": "waiting before the next request, as Sentry requires",
+                "log_level": "info",
+                "organization": "acme",
+                "api": "stats_v2",
+                "reason": "too_heavy",
+                "seconds": 30,
+                "at_most": 420,
+            }
+        ] == logs
+
+    def test_too_often(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """Waits that grow are told from where they are long."""
+        refuse(server, 429, TOO_OFTEN, times=6)
+        with capture_logs() as logs, pytest.raises(RateLimitError):
+            bench.client.ask(question())
+
+        assert [(8, 300), (16, 300)] == [(record["seconds"], record["at_most"]) for record in logs]
+
+
 class TestAskAll:
     """Several questions."""
 
@@ -616,6 +662,26 @@ class TestProjects:
                 bench.client.projects()
 
         assert PAGE_LIMIT == len(bench.meter.requests)
+
+    def test_full_page_without_link(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """A full page must say whether there is another one, or half a list looks whole."""
+        server.get(PROJECTS, json=page(1), headers=link("100:1:0"))
+        server.get(PROJECTS, json=page(*range(2, 102)))
+        with pytest.raises(BadAnswerError, match=r"^Link: is missing from a full page"):
+            bench.client.projects()
+
+    def test_link_lost(self, caplog: pytest.LogCaptureFixture) -> None:
+        """A header that is none takes away those after it: the list may go on, and no more."""
+        answer = reply(b"[]", "200 OK", "no header at all", f"Link: {link('100:1:0')['Link']}")
+        with ScriptedServer(serve(answer)) as found, open_session(2) as session:
+            limits = TokenLimits(Allowance(2, 1e6))
+            upstream = Upstream("acme", found.url, FakeToken())
+            client = SentryClient(upstream, session, limits, RecordingMeter())
+            with pytest.raises(BadAnswerError, match=r"^Link: may be lost"):
+                client.projects()
+
+        assert "Failed to parse headers" in caplog.text
+        assert "Traceback" not in caplog.text
 
     def test_bad_page(self, server: responses.RequestsMock, bench: Bench) -> None:
         """A page of another shape fails the whole list, with the place."""

@@ -95,6 +95,21 @@ class TestPause:
 
         assert [20] == clock.slept
 
+    def test_the_first_tells(self) -> None:
+        """Of those that wait for the end of a pause, the first one is told for how long."""
+        clock = FakeClock()
+        token = limits(clock)
+        heard: list[float] = []
+        for seconds in (30, 20):
+            token.pause(seconds)
+            now = clock.now
+            for _ in range(2):
+                clock.now = now
+                with token.turn(heard.append):
+                    pass
+
+        assert [30, 20] == heard
+
     @pytest.mark.parametrize("seconds", [61, 1e300, math.inf])
     def test_longest(self, seconds: float) -> None:
         """No pause is longer than the longest."""

@@ -128,6 +128,14 @@ def test_redirect(location: str, expected: str, cause: Cause | None) -> None:
     assert cause is error.cause
 
 
+def test_redirect_under_a_path() -> None:
+    """The path that Sentry is served under belongs to the address that is advised."""
+    asked = "http://example.com/sentry/api/0/organizations/acme/stats_v2/"
+    error = redirect(301, asked, asked.replace("http:", "https:"), Secret(TOKEN))
+
+    assert "use https://example.com/sentry under url" == error.remedy
+
+
 @given(st.integers(100, 999), st.binary(), st.text())
 def test_arbitrary(status: int, body: bytes, location: str) -> None:
     """Whatever comes, there is one short line and an error."""

@@ -574,6 +574,7 @@ class TestProxies:
         [
             ("http://bob:s3cret@127.0.0.1:99999", "http://***@127.0.0.1:99999"),
             ("http://bob:s3/cret@127.0.0.1:9", "http://***@127.0.0.1:9"),
+            ("http://bob:/s3cret@127.0.0.1:9", "http://***@127.0.0.1:9"),
             ("http://bob:s3cret@", "http://***@"),
         ],
     )

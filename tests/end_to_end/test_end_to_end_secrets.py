@@ -1,0 +1,84 @@
+"""What leaves the process: no token, and nothing that URLs have before their host."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from tests.end_to_end.stage import document, organization
+from tests.sentry.scripted_server import ScriptedServer, reply, serve
+
+TOKEN = "sntryu_0123456789abcdef0123456789abcdef"
+PASSWORD = "hush-hush"
+SECRETS = (TOKEN, PASSWORD, "bob")
+OUTSIDE = "https://sentry.example.com"
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., Result]) -> Run:
+    """Return a function that runs a command, and returns what it says on both its outputs."""
+
+    def said(name: str, url: str, *flags: str, proxy: str = "") -> str:
+        path = tmp_path / "config.yaml"
+        path.write_text(document(url, {**organization(), "token": TOKEN}), "utf-8")
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        result = command(name, "--config.file", path, *flags)
+
+        assert 1 == result.exit_code
+        return result.output
+
+    return said
+
+
+@pytest.mark.parametrize("words", [("check", "--online"), ("once", "--log.level", "debug")])
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://bob:{}@127.0.0.1:99999",
+        "http://bob:{}@127.0.0.1:1",
+        "http://bob:/{}@127.0.0.1:1",
+        "http://bob:a@b{}@127.0.0.1:1",
+        "http://bob:%2F{}%40@127.0.0.1:1",
+        "http://bob:{}@",
+        "bob:{}@127.0.0.1:1",
+        "socks5://bob:{}@127.0.0.1:1",
+    ],
+)
+def test_the_password_of_a_proxy(output: Run, words: tuple[str, ...], proxy: str) -> None:
+    """Whatever is wrong with a proxy and its address, nobody reads its password, at debug too."""
+    name, *flags = words
+    said = output(name, OUTSIDE, *flags, proxy=proxy.format(PASSWORD))
+
+    assert "proxy" in said
+    assert [] == [secret for secret in SECRETS if secret in said]
+
+
+@pytest.mark.parametrize("words", [("check", "--online"), ("once", "--log.level", "debug")])
+def test_the_password_in_a_redirect(output: Run, words: tuple[str, ...]) -> None:
+    """So it is with what a server sends."""
+    location = f"https://bob:{PASSWORD}@sentry.example.com/{TOKEN}"
+    name, *flags = words
+    with ScriptedServer(serve(reply(b"", "302 Found", f"Location: {location}"))) as server:
+        said = output(name, server.url, *flags)
+
+    assert "302 to https://sentry.example.com" in said
+    assert [] == [secret for secret in SECRETS if secret in said]
+
+
+def test_the_password_in_the_url(output: Run) -> None:
+    """A URL of the configuration that holds one is refused without showing it."""
+    said = output("check", f"https://bob:{PASSWORD}@sentry.example.com")
+
+    assert "user name, password" in said
+    assert [] == [secret for secret in SECRETS if secret in said]
+
+
+def test_an_example_of_a_masked_address(output: Run) -> None:
+    """What is left of the address of a proxy says enough to mend it."""
+    said = output("check", OUTSIDE, "--online", proxy=f"http://bob:{PASSWORD}@127.0.0.1:99999")
+
+    assert "the address of the proxy cannot be used: http://***@127.0.0.1:99999" in said

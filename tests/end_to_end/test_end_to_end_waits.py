@@ -1,0 +1,39 @@
+"""Commands that have to wait for Sentry say so while they do."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from exporter.simulator import Fault, Simulator
+from tests.end_to_end.stage import COMMAND, Clock, clock_for_commands
+
+STORE = b'{"detail": "Rate limit exceeded. Please try your query with a smaller date range."}'
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Show about the time that a command sees."""
+    return clock_for_commands()
+
+
+@pytest.mark.parametrize("command", [("once",), ("check", "--online")], ids=lambda one: one[0])
+def test_a_wait_is_told(
+    configured: Callable[..., Path], sentry: Simulator, command: tuple[str, ...]
+) -> None:
+    """Where the store refuses everything, standard error says who waits, for what, how long."""
+    sentry.faults.add(Fault("status", status=429, body=STORE))
+    path = configured()
+    with subprocess.Popen(  # noqa: S603 - the product's own command
+        [*COMMAND, *command, "--config.file", str(path)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        told = next(line for line in process.stderr if "Sentry requires" in line)
+        process.kill()
+
+    assert "organization=acme" in told
+    assert "reason=too_heavy seconds=30 at_most=420" in told
