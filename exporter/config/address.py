@@ -18,7 +18,7 @@ _ALLOWED: Final = (
     "such as https://sentry.io"
 )
 
-_HOSTED: Final = "sentry.io"
+HOSTED: Final = "sentry.io"
 _INGEST_HOST: Final = re.compile(r"(?:.+\.)?ingest(?:\.([a-z0-9-]+))?\.sentry\.io")
 """Where SDKs send events; the group is the region, if the host names one."""
 _DSN: Final = re.compile(
@@ -49,7 +49,7 @@ def address() -> Kind:
 
 def is_hosted(host: str) -> bool:
     """Tell whether ``host`` is one of sentry.io's."""
-    return host.lower() == _HOSTED or host.lower().endswith(f".{_HOSTED}")
+    return host.lower() == HOSTED or host.lower().endswith(f".{HOSTED}")
 
 
 def _read(value: Any) -> str:
@@ -101,7 +101,7 @@ def _server(written: re.Match[str], path: str) -> str:
     host = written["host"].lower()
     ingest = _INGEST_HOST.fullmatch(host)
     if ingest is not None:
-        return f"https://{ingest[1]}.{_HOSTED}" if ingest[1] else f"https://{_HOSTED}"
+        return f"https://{ingest[1]}.{HOSTED}" if ingest[1] else f"https://{HOSTED}"
     if is_hosted(host):
         return f"https://{host}"
     return masked(f"{written['scheme'] or 'https'}://{host}{written['port']}{path.rstrip('/')}")

@@ -6,6 +6,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from exporter.categories import KNOWN_CATEGORIES
+from exporter.config.address import HOSTED, is_hosted
 from exporter.config.kinds import in_units
 from exporter.config.models import FileEntry, SettingsEntry
 from exporter.config.problems import KeyPath, Problem, found, near
@@ -18,6 +19,7 @@ from exporter.loopback import is_loopback
 _CATEGORIES: Final = (*KNOWN_CATEGORIES, "user_report_v2")
 """The last is a second name of ``feedback``, in filters only."""
 
+_REGIONS: Final = ("us", "de")
 _OPEN_SET: Final = "a Sentry that does not know it either will refuse the query"
 
 
@@ -25,10 +27,12 @@ def advice(
     document: Document, file: FileEntry, organizations: tuple[Organization, ...]
 ) -> Iterator[Problem]:
     """Yield the warnings, in no order."""
+    yield from _one_twice(document, organizations)
     yield from _access(document, ("defaults",), file.defaults)
     for at, entry in enumerate(file.organizations):
         yield from _access(document, ("organizations", at), entry)
         yield from _short_age(document, ("organizations", at, "queries"), organizations[at])
+        yield from _subdomain(document, ("organizations", at, "slug"), organizations[at])
         yield from _overshadowed(document, ("organizations", at, "teams"))
         for position in range(len(entry.queries)):
             query = ("organizations", at, "queries", position)
@@ -44,6 +48,34 @@ def _access(document: Document, place: KeyPath, settings: SettingsEntry) -> Iter
     if settings.url.startswith("http:") and not is_loopback(urlsplit(settings.url).hostname or ""):
         yield document.problem(
             (*place, "url"), "plain http sends the token unencrypted; use https if Sentry has it"
+        )
+
+
+def _one_twice(document: Document, organizations: tuple[Organization, ...]) -> Iterator[Problem]:
+    """Tell of organizations that have two names, but one slug on one server."""
+    first: dict[tuple[str, str], int] = {}
+    for at, organization in enumerate(organizations):
+        host = urlsplit(organization.url).hostname or ""
+        server = HOSTED if is_hosted(host) else organization.url
+        before = first.setdefault((server, organization.slug), at)
+        if before != at:
+            line = document.mark(("organizations", before, "slug")).line
+            yield document.problem(
+                ("organizations", at, "slug"),
+                f"the same organization as on line {line}, under another name: "
+                "what both ask for is published twice",
+            )
+
+
+def _subdomain(document: Document, slug: KeyPath, organization: Organization) -> Iterator[Problem]:
+    host = urlsplit(organization.url).hostname or ""
+    subdomain = host.removesuffix(f".{HOSTED}")
+    known = (host, *_REGIONS, organization.slug)
+    if is_hosted(host) and subdomain not in known and not organization.slug.isdigit():
+        yield document.problem(
+            slug,
+            f"{host} answers for the organization {subdomain} only, unless that is a region; "
+            f"https://{HOSTED} answers for every organization",
         )
 
 

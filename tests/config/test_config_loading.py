@@ -305,6 +305,40 @@ class TestWarnings:
             "organizations: [{slug: acme}]"
         ) == ["defaults.url: plain http sends the token unencrypted; use https if Sentry has it"]
 
+    def test_one_organization_under_two_names(self) -> None:
+        """One slug twice on a server is one organization twice, whichever region is named."""
+        twice = (
+            "the same organization as on line 3, under another name: "
+            "what both ask for is published twice"
+        )
+
+        assert [f"organizations[1].slug: {twice}"] == warnings(
+            "defaults: {token_env: T}\n"
+            "organizations:\n"
+            "  - {slug: acme}\n"
+            "  - {slug: acme, name: again, url: https://us.sentry.io}\n"
+            "  - {slug: acme, name: own, url: https://sentry.example}\n"
+        )
+
+    def test_subdomain_of_another_organization(self) -> None:
+        """An organization's subdomain answers for that organization only."""
+        assert [
+            (
+                "organizations[1].slug: acme.sentry.io answers for the organization acme only, "
+                "unless that is a region; https://sentry.io answers for every organization"
+            )
+        ] == warnings(
+            "defaults: {token_env: T, url: https://acme.sentry.io}\n"
+            "organizations: [{slug: acme}, {slug: globex}, {slug: 4505123}]"
+        )
+
+    @pytest.mark.parametrize("host", ["sentry.io", "us.sentry.io", "de.sentry.io", "sentry.test"])
+    def test_other_hosts_answer_for_all(self, host: str) -> None:
+        """Regions and servers of one's own answer for every organization."""
+        text = f"defaults: {{token_env: T, url: https://{host}}}\norganizations: [{{slug: acme}}]"
+
+        assert [] == warnings(text)
+
     def test_max_age_below_two_polls(self) -> None:
         """Data is kept for two polls whatever max_age is, and that is said."""
         text = (
