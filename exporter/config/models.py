@@ -208,7 +208,7 @@ class OrganizationEntry(SettingsEntry):
     """An organization, its own settings, and what to ask about it."""
 
     slug: Annotated[str, organization_slug()] = _key(
-        "The slug, or the numeric id, which a change of the slug does not touch."
+        "The slug; or, from Sentry 24.5 on, the numeric id, which survives a change of the slug."
     )
     name: Annotated[str, organization_name()] | None = _key(
         "The label ``organization`` of everything that is published of it, unique in this file; "

@@ -7,8 +7,6 @@ import pytest
 from exporter.config import Config, ConfigError, Filter, Organization, Query, Teams, load, loads
 from exporter.token import Secret, TokenEnvironment, TokenFile, TokenLiteral
 
-ROOT = Path(__file__).parents[2]
-
 MINIMAL = """
 organizations:
   - slug: acme
@@ -426,11 +424,3 @@ class TestTeams:
             f'organizations[0].teams.platform[0]: "billing-web" {comes_first}',
             f'organizations[0].teams.platform[1]: "billing-*" {comes_first}',
         ] == warnings(text)
-
-
-def test_example_is_good() -> None:
-    """The example that users start from loads without a warning."""
-    config = load(ROOT / "config.example.yaml")
-
-    assert config.warnings == ()
-    assert [asked.name for asked in config.organizations[0].queries] == ["outcomes", "projects"]

@@ -1,0 +1,83 @@
+"""The example that users start from: complete, good, and honest about defaults."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from exporter.config import Config, Filter, Teams, loads
+from exporter.config.models import (
+    FileEntry,
+    FilterEntry,
+    OrganizationEntry,
+    QueryEntry,
+    SettingsEntry,
+)
+
+TEXT = (Path(__file__).parents[2] / "config.example.yaml").read_text("utf-8")
+COMMENTED = re.compile(r"(?P<indent> *)# (?P<key> *[a-zA-Z_]+):(?= |$)(?P<rest>.*)")
+KEYS = {key for model in (OrganizationEntry, QueryEntry, FilterEntry) for key in model.model_fields}
+LINES = [
+    (number, line)
+    for number, line in enumerate(TEXT.splitlines())
+    if (match := COMMENTED.fullmatch(line)) and match["key"].strip() in KEYS
+]
+EXAMPLES = {number for number, line in LINES if "# example" in line}
+DEFAULTS = [number for number, _ in LINES if number not in EXAMPLES]
+
+
+def with_keys(*numbers: int) -> Config:
+    """Return what the example says with the commented keys on these lines in force."""
+    lines = TEXT.splitlines()
+    for number in numbers:
+        lines[number] = COMMENTED.sub(r"\g<indent>\g<key>:\g<rest>", lines[number])
+    return loads("\n".join(lines))
+
+
+@pytest.mark.parametrize("number", DEFAULTS, ids=lambda number: TEXT.splitlines()[number].strip())
+def test_commented_key_shows_its_default(number: int) -> None:
+    """A key that is commented out changes nothing when it is put in force."""
+    assert loads(TEXT) == with_keys(number)
+
+
+def test_examples_can_be_put_in_force() -> None:
+    """Keys that are marked as examples are good, and do change something."""
+    token_env, *others = sorted(EXAMPLES)
+    (acme,) = with_keys(*others).organizations
+    _, projects = acme.queries
+
+    assert "token_env" in TEXT.splitlines()[token_env]
+    assert Path("private-ca.pem") == acme.ca_file
+    assert acme.teams == Teams(
+        (("payments", ("checkout", "billing-*")), ("platform", ("4505123",)))
+    )
+    assert projects.filter == Filter(
+        category=("error", "transaction"),
+        outcome=("accepted", "rate_limited"),
+        reason="key_quota",
+        project=("web", "4505123"),
+    )
+
+
+@pytest.mark.parametrize(
+    "model", [FileEntry, SettingsEntry, OrganizationEntry, QueryEntry, FilterEntry]
+)
+def test_every_key_is_in_the_example(model: type[BaseModel]) -> None:
+    """The example has every key that the file may have; a token itself is only spoken of."""
+    shown = set(re.findall(r"^[ #-]*([a-zA-Z_]+):(?: |$)", TEXT, re.MULTILINE)) | {"token"}
+
+    assert set() == model.model_fields.keys() - shown
+
+
+def test_configuration_shown_everywhere() -> None:
+    """The example is good, and asks what the shipped rules and dashboards are made for."""
+    config = loads(TEXT)
+    (acme,) = config.organizations
+
+    assert () == config.warnings
+    assert [
+        ("outcomes", ("category", "outcome", "reason"), 300),
+        ("projects", ("project", "category", "outcome", "reason"), 900),
+    ] == [(query.name, query.group_by, query.poll_interval) for query in acme.queries]
+    assert [Filter(), Filter()] == [query.filter for query in acme.queries]
