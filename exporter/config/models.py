@@ -128,8 +128,9 @@ class QueryEntry(_Entry):
     @field_validator("groupBy")
     @classmethod
     def _no_repeats(cls, group_by: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(group_by)) < len(group_by):
-            raise refusal("found one of them twice; allowed: each of them once")
+        twice = next((name for name in group_by if group_by.count(name) > 1), None)
+        if twice is not None:
+            raise refusal(f"found {twice} twice; allowed: each dimension once")
         return group_by
 
     @field_validator("groupBy")

@@ -56,7 +56,7 @@ class Loader(yaml.SafeLoader):
 
     def fetch_tag(self) -> NoReturn:
         """Refuse the tag that begins here."""
-        raise ScannerError(None, None, "a tag such as !!str has no use here", self.get_mark())
+        raise ScannerError(None, None, "tags such as !!str are not supported", self.get_mark())
 
 
 for _name, _pattern, _first in (

@@ -103,7 +103,7 @@ def _line(error: yaml.MarkedYAMLError) -> int | None:
 def _reason(error: yaml.MarkedYAMLError, text: str) -> str:
     line = _line(error)
     if line is not None and _indented_by_tab(text.splitlines(), line):
-        return "not valid YAML: a tab stands in the indentation, where only spaces may"
+        return "not valid YAML: a tab is used for indentation, which takes spaces only"
     parts = (error.context, error.problem)
     reason = ", ".join(part for part in parts if part)
     unquoted = _UNQUOTED.search(reason)
