@@ -1,30 +1,38 @@
 """``check``: says whether a configuration is good."""
 
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from exporter import log
 from exporter.cli.options import config_file, option
-from exporter.config import ConfigError, load
-from exporter.online import findings
+from exporter.config import Config, ConfigError, HostReport, host_report, load
+from exporter.online import Finding, findings
 
 
 @click.command
 @config_file
 @option("--online", is_flag=True, help="Also try tokens, organizations, filters and queries.")
 def check(config_file: Path, *, online: bool) -> None:
-    """Say whether the configuration is good, and how to mend what is not."""
+    """Say whether the configuration is good, and how to mend what is not.
+
+    The files and variables that it names on this host are looked at too.
+    """
     log.configure("error", "logfmt")
     try:
         config = load(config_file)
     except ConfigError as error:
         click.echo(str(error))
         sys.exit(1)
-    for warning in config.warnings:
+    host = host_report(config, time.time())
+    for warning in (*config.warnings, *host.warnings):
         click.echo(f"{warning} (a warning)")
-    found = list(findings(config)) if online else []
+    found = [Finding(str(problem)) for problem in host.problems]
+    if online:
+        found += findings(_askable(config, host))
     for finding in found:
         click.echo(finding)
     if any(finding.failure for finding in found):
@@ -34,3 +42,9 @@ def check(config_file: Path, *, online: bool) -> None:
     click.echo(
         f"{config_file}: {how}; organizations: {len(config.organizations)}, queries: {queries}"
     )
+
+
+def _askable(config: Config, host: HostReport) -> Config:
+    """Return ``config`` without organizations whose requests fail for a reason already told."""
+    askable = (each for each in config.organizations if each.name not in host.unusable)
+    return replace(config, organizations=tuple(askable))

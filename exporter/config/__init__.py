@@ -3,6 +3,7 @@
 `load` returns a `Config` or raises `ConfigError` with everything that is wrong at once.
 """
 
+from exporter.config.host import HostReport, host_report
 from exporter.config.json_schema import schema
 from exporter.config.loading import load, loads
 from exporter.config.problems import ConfigError, Problem
@@ -13,10 +14,12 @@ __all__ = [
     "Config",
     "ConfigError",
     "Filter",
+    "HostReport",
     "Organization",
     "Problem",
     "Query",
     "Teams",
+    "host_report",
     "load",
     "loads",
     "schema",

@@ -14,7 +14,7 @@ from exporter.config.models import (
     QueryEntry,
     SettingsEntry,
 )
-from exporter.config.problems import ConfigError, Problem, in_order
+from exporter.config.problems import ConfigError, KeyPath, Place, Problem, in_order
 from exporter.config.rules import across_the_file
 from exporter.config.settings import Config, Filter, Organization, Query
 from exporter.config.source import Document, parse, read
@@ -47,7 +47,11 @@ def _config(document: Document, directory: Path) -> Config:
         _organization(_with_defaults(entry, file.defaults), directory)
         for entry in file.organizations
     )
-    return Config(organizations, in_order(advice(document, file, organizations)))
+    return Config(
+        organizations,
+        warnings=in_order(advice(document, file, organizations)),
+        places=_places(document, file, organizations),
+    )
 
 
 def _validated(document: Document) -> tuple[FileEntry | None, tuple[Problem, ...]]:
@@ -59,10 +63,30 @@ def _validated(document: Document) -> tuple[FileEntry | None, tuple[Problem, ...
 
 def _with_defaults(entry: OrganizationEntry, defaults: SettingsEntry) -> OrganizationEntry:
     """Return ``entry`` with the defaults it does not override; any token replaces any other."""
+    inherited = _inherited(entry, defaults)
+    return entry.model_copy(update={name: getattr(defaults, name) for name in inherited})
+
+
+def _inherited(entry: OrganizationEntry, defaults: SettingsEntry) -> set[str]:
     inherited = defaults.model_fields_set - entry.model_fields_set
     if not entry.model_fields_set.isdisjoint(TOKEN_KEYS):
         inherited = inherited.difference(TOKEN_KEYS)
-    return entry.model_copy(update={name: getattr(defaults, name) for name in inherited})
+    return inherited
+
+
+def _places(
+    document: Document, file: FileEntry, organizations: tuple[Organization, ...]
+) -> dict[tuple[str, str], Place]:
+    """Return where each setting of each organization stands that the file has."""
+    places = {}
+    for at, entry in enumerate(file.organizations):
+        paths: dict[str, KeyPath] = {
+            key: ("defaults", key) for key in _inherited(entry, file.defaults)
+        }
+        paths |= {key: ("organizations", at, key) for key in entry.model_fields_set}
+        for key, path in paths.items():
+            places[organizations[at].name, key] = document.place(path)
+    return places
 
 
 def _organization(entry: OrganizationEntry, directory: Path) -> Organization:

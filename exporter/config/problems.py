@@ -40,6 +40,20 @@ class Problem:
         return ": ".join(part for part in (place, self.path, self.message) if part)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something stands: the parts of a `Problem` that do not depend on what is wrong."""
+
+    path: str
+    line: int | None
+    file: str
+    column: int | None = None
+
+    def problem(self, message: str) -> Problem:
+        """Return the problem of what stands here."""
+        return Problem(self.path, self.line, message, self.file, self.column)
+
+
 class ConfigError(Exception):
     """A configuration that cannot be used, with everything that is wrong with it in file order."""
 

@@ -1,10 +1,11 @@
 """What a configuration says once it is read: plain values, with every default in its place."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from exporter.config.problems import Problem
+from exporter.config.problems import Place, Problem
 from exporter.config.teams import Teams
 from exporter.token import TokenSource
 
@@ -70,3 +71,8 @@ class Config:
 
     organizations: tuple[Organization, ...]
     warnings: tuple[Problem, ...]
+    places: Mapping[tuple[str, str], Place] = field(default_factory=dict, compare=False, repr=False)
+    """Where the file has the setting that is in force, by the organization's name and the key.
+
+    That may be under ``defaults``; what is left out has no place.
+    """

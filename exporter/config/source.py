@@ -10,7 +10,7 @@ import yaml
 from yaml.reader import ReaderError
 
 from exporter.config.nodes import LARGEST, Builder, Loader, Mark, TooLargeError
-from exporter.config.problems import ConfigError, KeyPath, Problem, dotted, masked
+from exporter.config.problems import ConfigError, KeyPath, Place, Problem, dotted, masked
 
 _UNQUOTED: Final = re.compile(r"\balias\b|character '([@`%])' that cannot start")
 """In PyYAML's messages: a text without quotes that is taken for something else."""
@@ -39,7 +39,11 @@ class Document:
         return value
 
     def problem(self, path: KeyPath, message: str) -> Problem:
-        """Return the problem at ``path``.
+        """Return the problem at ``path``."""
+        return self.place(path).problem(message)
+
+    def place(self, path: KeyPath) -> Place:
+        """Return where ``path`` stands, as problems say it.
 
         A position in a list that is none is left out: one value stands for a list of one.
         """
@@ -49,7 +53,7 @@ class Document:
             if isinstance(part, str) or path[:depth] in self.marks
         )
         line, column = self.mark(path)
-        return Problem(dotted(named), line, message, self.file, column)
+        return Place(dotted(named), line, self.file, column)
 
 
 def read(path: Path) -> str:

@@ -71,9 +71,14 @@ def lines(result: Result) -> list[str]:
     return [line for line in printed if not line.endswith("(a warning)")]
 
 
-def test_the_example_passes(command: Command) -> None:
-    """The configuration that is published is a good one."""
-    result = command("check", "--config.file", ROOT / "config.example.yaml")
+def test_the_example_passes(command: Command, tmp_path: Path) -> None:
+    """The configuration that is published is a good one, once its token is there."""
+    example = (ROOT / "config.example.yaml").read_text("utf-8")
+    token, path = tmp_path / "token", tmp_path / "config.yaml"
+    token.touch(0o600)
+    token.write_text("sntryu_0123456789abcdef")
+    path.write_text(example.replace("/run/secrets/sentry-token", str(token)))
+    result = command("check", "--config.file", path)
 
     assert 0 == result.exit_code
     assert "good" in result.output
@@ -171,7 +176,7 @@ def test_a_missing_token_is_a_finding(
     path = configured({**entry, "token_file": str(tmp_path / "none")})
     (finding,) = lines(command("check", "--online", "--config.file", path))
 
-    assert f"token_file {tmp_path / 'none'}: No such file or directory" in finding
+    assert f"organizations[0].token_file: {tmp_path / 'none'}: No such file or directory" in finding
 
 
 def announcing(peer: Peer) -> None:

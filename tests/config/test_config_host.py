@@ -1,0 +1,347 @@
+"""What a configuration names on this host, looked at by ``check``."""
+
+import os
+import time
+from pathlib import Path
+from ssl import PEM_cert_to_DER_cert
+
+import pytest
+import trustme
+from click.testing import CliRunner, Result
+
+from exporter.cli import main
+from exporter.config import HostReport, host_report, load, loads
+
+NOW = time.time()
+IN_A_THOUSAND_YEARS = 32_503_680_000.0 + 86400
+"""After the end of the certificates that are made here."""
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """Return a certificate authority of these tests' own."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in an empty directory, which paths of configurations begin from."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def report(text: str, now: float = NOW) -> HostReport:
+    """Return what is wrong on this host with the configuration in ``text``."""
+    return host_report(loads(text, "config.yaml"), now)
+
+
+def told(report: HostReport) -> list[str]:
+    """Return the lines for the problems."""
+    return [str(problem) for problem in report.problems]
+
+
+def about_token(keys: str) -> list[str]:
+    """Return what is said of the token of an organization with ``keys``, without its place."""
+    return [
+        problem.message for problem in report(f"organizations: [{{slug: acme, {keys}}}]").problems
+    ]
+
+
+def about_certificates(content: bytes, now: float = NOW) -> list[str]:
+    """Return what is said of a file of certificates, without its place."""
+    Path("ca.pem").write_bytes(content)
+    text = "organizations: [{slug: acme, token: x, ca_file: ca.pem}]"
+    return [problem.message for problem in report(text, now).problems]
+
+
+def write_token(path: Path, content: str = "sntryu_0123456789abcdef", mode: int = 0o600) -> None:
+    """Write a token file."""
+    path.write_text(content)
+    path.chmod(mode)
+
+
+@pytest.mark.usefixtures("here")
+class TestTokens:
+    """Token files and variables."""
+
+    def test_good_file_is_no_problem(self, here: Path) -> None:
+        """A token file that only its user can read is fine."""
+        write_token(here / "token")
+
+        assert HostReport((), (), frozenset()) == report(
+            "organizations: [{slug: acme, token_file: token}]"
+        )
+
+    def test_missing_file(self) -> None:
+        """A token file that is not there is a problem where the file names it."""
+        text = "organizations:\n  - slug: acme\n    token_file: token\n"
+
+        assert [
+            "config.yaml:3: organizations[0].token_file: token: No such file or directory"
+        ] == told(report(text))
+
+    def test_directory(self, here: Path) -> None:
+        """A directory in the place of a token file is a problem."""
+        (here / "token").mkdir()
+
+        assert ["token: Is a directory"] == about_token("token_file: token")
+
+    def test_unreadable_file(self, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A file that may not be read is told with its owner and this process's user."""
+        write_token(here / "token")
+
+        def deny(*_: object, **__: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(Path, "open", deny)
+        uid = os.geteuid()
+
+        assert [
+            (
+                f"token: Permission denied: the file belongs to uid {uid} (mode 0600), "
+                f"and this process to uid {uid}"
+            )
+        ] == about_token("token_file: token")
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ("", "token is empty"),
+            ("\n", "token is empty"),
+            ("one\ntwo\n", "token holds more than one line"),
+        ],
+    )
+    def test_content(self, here: Path, content: str, message: str) -> None:
+        """What makes the content useless is told as a poll would tell it."""
+        write_token(here / "token", content)
+
+        assert [message] == about_token("token_file: token")
+
+    def test_token_is_never_shown(self, here: Path) -> None:
+        """A flaw in the content does not show the content."""
+        write_token(here / "token", "sntrys_abc_def")
+        (message,) = about_token("token_file: token")
+
+        assert "cannot read stats" in message
+        assert "abc_def" not in message
+
+    @pytest.mark.parametrize("mode", [0o644, 0o604])
+    def test_file_for_everybody_is_a_warning(self, here: Path, mode: int) -> None:
+        """A token that every user can read works, and is warned of."""
+        write_token(here / "token", mode=mode)
+        found = report("defaults: {token_file: token}\norganizations: [{slug: acme}]")
+
+        assert [
+            (
+                "config.yaml:1: defaults.token_file: token can be read by every user of this host "
+                f"(mode {mode:04o}); chmod o-r takes that away"
+            )
+        ] == [str(warning) for warning in found.warnings]
+        assert () == found.problems
+        assert frozenset() == found.unusable
+
+    def test_credential_of_a_unit_that_is_not_running(self) -> None:
+        """What systemd shows to a unit alone cannot be looked at before the unit runs."""
+        found = report(
+            "defaults: {token_file: /run/credentials/no-such-unit.service/token}\n"
+            "organizations: [{slug: acme}]"
+        )
+
+        assert () == found.problems
+        assert [
+            (
+                "config.yaml:1: defaults.token_file: systemd shows this file to its unit only "
+                "while that runs: not looked at"
+            )
+        ] == [str(warning) for warning in found.warnings]
+
+    def test_file_for_a_group_is_fine(self, here: Path) -> None:
+        """A group may read the token, as Kubernetes' fsGroup does."""
+        write_token(here / "token", mode=0o440)
+
+        assert () == report("organizations: [{slug: acme, token_file: token}]").warnings
+
+    def test_variable_that_is_not_set(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A variable that is not set is a problem."""
+        monkeypatch.delenv("STATS_TOKEN", raising=False)
+
+        assert ["STATS_TOKEN: this environment variable is not set"] == about_token(
+            "token_env: STATS_TOKEN"
+        )
+
+    def test_variable_without_a_value(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A variable that is set to nothing is a problem."""
+        monkeypatch.setenv("STATS_TOKEN", "")
+
+        assert ["STATS_TOKEN is empty"] == about_token("token_env: STATS_TOKEN")
+
+    def test_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A variable that holds a token is fine."""
+        monkeypatch.setenv("STATS_TOKEN", "abc")
+
+        assert [] == about_token("token_env: STATS_TOKEN")
+
+
+@pytest.mark.usefixtures("here")
+class TestCertificates:
+    """Files of trusted certificates."""
+
+    def test_authority(self, authority: trustme.CA) -> None:
+        """The certificate of an authority is fine."""
+        assert [] == about_certificates(authority.cert_pem.bytes())
+
+    def test_authority_behind_comments(self, authority: trustme.CA) -> None:
+        """Bundles may explain themselves between certificates."""
+        certificate = authority.cert_pem.bytes()
+
+        assert [] == about_certificates(b"# ours\n" + certificate + b"\n# again\n" + certificate)
+
+    def test_missing_file(self) -> None:
+        """A file that is not there is a problem where the file names it."""
+        text = "defaults:\n  token: x\n  ca_file: ca.pem\norganizations: [{slug: acme}]\n"
+
+        assert ["config.yaml:3: defaults.ca_file: ca.pem: No such file or directory"] == told(
+            report(text)
+        )
+
+    def test_unreadable_file(self, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A file that may not be read is told with its owner and this process's user."""
+        (here / "ca.pem").touch(0o600)
+
+        def deny(*_: object, **__: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(Path, "open", deny)
+        (problem,) = report("organizations: [{slug: acme, token: x, ca_file: ca.pem}]").problems
+
+        assert problem.message.startswith("ca.pem: Permission denied: the file belongs to uid ")
+
+    def test_file_whose_owner_is_hidden(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where the directory hides even the owner, the refusal alone is told."""
+
+        def deny(*_: object, **__: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(Path, "open", deny)
+        monkeypatch.setattr(Path, "stat", deny)
+        (problem,) = report("organizations: [{slug: acme, token: x, ca_file: ca.pem}]").problems
+
+        assert "ca.pem: Permission denied" == problem.message
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (b"", "is empty"),
+            (b"hello\n", "holds no certificate: none begins with -----BEGIN CERTIFICATE-----"),
+            (
+                b"-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n",
+                "holds a private key and no certificate",
+            ),
+        ],
+    )
+    def test_no_certificate(self, content: bytes, message: str) -> None:
+        """A file without any certificate is told with what it holds instead."""
+        assert [f"ca.pem {message}"] == about_certificates(content)
+
+    def test_damaged_certificate(self, authority: trustme.CA) -> None:
+        """A certificate that was cut is told as damaged."""
+        (message,) = about_certificates(authority.cert_pem.bytes()[:300])
+
+        assert message.startswith("ca.pem holds a certificate that is damaged (")
+
+    def test_other_form(self, authority: trustme.CA) -> None:
+        """A certificate in DER is told with how to turn it into PEM."""
+        (message,) = about_certificates(PEM_cert_to_DER_cert(authority.cert_pem.bytes().decode()))
+
+        assert message.startswith("ca.pem holds a certificate in DER, and PEM is needed: openssl ")
+
+    def test_expired_authority(self, authority: trustme.CA) -> None:
+        """A file all of whose certificates have expired is told with the last day."""
+        certificate = authority.cert_pem.bytes()
+
+        assert [
+            "ca.pem holds only certificates that have expired, the last on 3000-01-01"
+        ] == about_certificates(certificate, IN_A_THOUSAND_YEARS)
+
+
+@pytest.mark.usefixtures("here")
+class TestOrganizations:
+    """Several organizations in one file."""
+
+    def test_what_is_shared_is_told_once(self) -> None:
+        """A token file under ``defaults`` is one problem, however many organizations use it."""
+        found = report(
+            "defaults: {token_file: token}\norganizations: [{slug: a}, {slug: b}, {slug: c}]"
+        )
+
+        assert ["defaults.token_file"] == [problem.path for problem in found.problems]
+        assert frozenset("abc") == found.unusable
+
+    def test_what_nobody_uses_is_not_told(self) -> None:
+        """A token file under ``defaults`` that every organization overrides is never read."""
+        found = report(
+            "defaults: {token_file: token, ca_file: ca.pem}\n"
+            "organizations: [{slug: a, token: x, ca_file: own.pem}]"
+        )
+
+        assert ["organizations[0].ca_file"] == [problem.path for problem in found.problems]
+
+    def test_problems_are_in_file_order(self) -> None:
+        """Problems follow the lines of the file, whatever they are about."""
+        found = report(
+            "organizations:\n"
+            "  - {slug: a, ca_file: none.pem, token_env: STATS_TOKEN_A}\n"
+            "  - {slug: b, name: bee, ca_file: none.pem, token: x}\n"
+            "  - {slug: c, token: x}\n"
+        )
+
+        assert [(2, "ca_file"), (2, "token_env"), (3, "ca_file")] == [
+            (problem.line, problem.path.split(".")[1]) for problem in found.problems
+        ]
+        assert frozenset({"a", "bee"}) == found.unusable
+
+    def test_nothing_of_it_stops_the_exporter(self, here: Path) -> None:
+        """A configuration whose token file is yet to come can be loaded."""
+        path = here / "config.yaml"
+        path.write_text("organizations: [{slug: acme, token_file: later, ca_file: later.pem}]")
+
+        assert ["acme"] == [each.name for each in load(path).organizations]
+
+
+@pytest.mark.usefixtures("here")
+class TestCommand:
+    """What ``check`` prints of it."""
+
+    def check(self, text: str, *flags: str) -> Result:
+        """Return what ``check`` says of the configuration in ``text``."""
+        Path("config.yaml").write_text(text)
+        return CliRunner().invoke(main, ["check", "--config.file", "config.yaml", *flags])
+
+    def test_problem_ends_with_1(self) -> None:
+        """A missing token file is a line, and the exit status is 1."""
+        result = self.check("defaults: {token_file: token}\norganizations: [{slug: acme}]")
+
+        assert 1 == result.exit_code
+        assert (
+            "config.yaml:1: defaults.token_file: token: No such file or directory\n"
+            == result.output
+        )
+
+    def test_warning_ends_with_0(self, here: Path) -> None:
+        """A token file that everybody can read is a warning, and the file is good."""
+        write_token(here / "token", mode=0o644)
+        result = self.check("defaults: {token_file: token}\norganizations: [{slug: acme}]")
+        warning, verdict = result.output.splitlines()
+
+        assert 0 == result.exit_code
+        assert warning.endswith("chmod o-r takes that away (a warning)")
+        assert "config.yaml: good; organizations: 1, queries: 1" == verdict
+
+    def test_online_does_not_repeat_it(self) -> None:
+        """Organizations that cannot be asked are not tried; the problem stands alone."""
+        result = self.check(
+            "defaults: {token_file: token}\norganizations: [{slug: acme}]", "--online"
+        )
+
+        assert 1 == result.exit_code
+        assert 1 == len(result.output.splitlines())
