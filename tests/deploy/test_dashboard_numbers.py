@@ -15,7 +15,6 @@ Choices = Mapping[str, Mapping[str, str]]
 
 MAY_BE_EMPTY: Final = {
     ("organization", "Accepted, against the week before", "a week before"): "no week of history",
-    ("health", "Failed requests", "{{organization}} {{endpoint}} {{reason}}"): "none has failed",
 }
 
 

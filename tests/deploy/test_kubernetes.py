@@ -12,11 +12,18 @@ from deploy.kubernetes.prometheusrules import OBJECTS, RULES, prometheus_rules
 from exporter import __version__
 from exporter.cli import DEFAULT_ADDRESS
 from exporter.config import loads
+from exporter.publish.families import FAMILIES
 from tests.deploy.kit import DEPLOY, find_tool, output_of, parsed, read_yaml
 
 DOCKERFILE: Final = (DEPLOY / "docker" / "Dockerfile").read_text("utf-8")
 KUBERNETES: Final = DEPLOY / "kubernetes"
 NAME: Final = "sentry-stats-exporter"
+TARGET_LABELS: Final = {
+    *("instance", "job"),
+    *("container", "endpoint", "namespace", "node", "pod", "service"),
+    *("cluster", "location", "project_id"),
+}
+"""What Prometheus, its operator, and Google's managed one call a target."""
 
 _OF_THE_OPERATOR: Final = "monitoring.coreos.com/v1"
 _VERSIONS: Final = ("1.31", "1.37")
@@ -228,6 +235,13 @@ def test_service_monitor(example: dict[str, list[dict[str, Any]]]) -> None:
     assert service["spec"]["ports"][0]["name"] == endpoint["port"]
     assert job["scrape_interval"] == endpoint["interval"]
     assert job["job_name"] == service["metadata"]["name"]
+
+
+def test_target_labels_are_not_taken() -> None:
+    """No family bears a label that an operator or a managed Prometheus gives to targets."""
+    borne = {label for family in FAMILIES for label in family.labels}
+
+    assert set() == borne & TARGET_LABELS
 
 
 def test_rules_are_written() -> None:

@@ -127,10 +127,8 @@ def _corrections() -> Panel:
 
 
 def _answers() -> Panel:
-    labels = ("organization", "endpoint", "code")
-    answered = Target(
-        _gained(families.API_REQUESTS, *labels), "{{organization}} {{endpoint}} {{code}}"
-    )
+    labels = ("organization", "api", "code")
+    answered = Target(_gained(families.API_REQUESTS, *labels), "{{organization}} {{api}} {{code}}")
     return bars(
         Figure(
             "Answers",
@@ -141,11 +139,9 @@ def _answers() -> Panel:
 
 
 def _refusals() -> Panel:
-    labels = ("organization", "endpoint", "reason")
-    failed = Target(
-        _gained(families.API_FAILURES, *labels), "{{organization}} {{endpoint}} {{reason}}"
-    )
-    what = "Requests without a usable answer, hour by hour; no data while there was none."
+    labels = ("organization", "api", "reason")
+    failed = Target(_gained(families.API_FAILURES, *labels), "{{organization}} {{api}} {{reason}}")
+    what = "Requests without a usable answer, hour by hour; all zero when all is well."
     return bars(Figure("Failed requests", what, (failed,)))
 
 

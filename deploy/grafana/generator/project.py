@@ -110,7 +110,7 @@ def _latest() -> Panel:
 
 def _about() -> Panel:
     selector = series(PROJECT_INFO, f"{_ORGANIZATION},{_PROJECT}")
-    info = f"max by (project, project_id, platform) ({selector})"
+    info = f"max by (project, id, platform, team) ({selector})"
     return sheet(
         Figure(
             "Projects list",
