@@ -64,8 +64,8 @@ EXPORTER_DOWN = [Heard("exporter-page", "SentryStatsExporterDown", "critical")]
 
 LIMITED = (
     r"• Sentry drops error of acme{place}: rate limited\n"
-    r"  (\S+)% of the error volume submitted in the last finished bucket was rate limited"
-    r" \(query {query}\)\.\n"
+    r"  (\S+)% of the error volume submitted in the last finished bucket was rate limited,"
+    r" including what SDKs held back after a 429 \(query {query}\)\.\n"
     r"  Since \d{{4}}-\d\d-\d\d \d\d:\d\d UTC\n"
     r"What to do: docs/runbooks\.md#sentryeventsratelimited"
 )
