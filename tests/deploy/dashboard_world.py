@@ -6,7 +6,7 @@ and made into the blocks of a Prometheus.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,6 +48,9 @@ _LISTENING: Final = r"Listening on.*address=(127\S+)"
 
 Vector = Mapping[tuple[str, ...], float]
 
+Kind = Callable[[str, str], bool]
+"""Tells whether an outcome with a reason is meant."""
+
 
 @dataclass(frozen=True, slots=True)
 class Day:
@@ -63,7 +66,7 @@ class Day:
         by: Sequence[str],
         *,
         category: Sequence[str] | None = None,
-        outcome: Sequence[str] | None = None,
+        kind: Kind = lambda _outcome, _reason: True,
     ) -> dict[tuple[str, ...], float]:
         """Return what the day's polls had to learn, from the rows themselves, by labels.
 
@@ -78,11 +81,12 @@ class Day:
                 START - DAY,
                 END,
                 at=at,
-                group_by=by,
+                group_by=(*by, "outcome", "reason"),
                 category=category,
-                outcome=outcome,
             )
-            for key, value in found.items():
+            for (*key, outcome, reason), value in found.items():
+                if not kind(str(outcome), str(reason)):
+                    continue
                 labels = tuple(map(str, self._labels(known.id, key)))
                 sums[labels] = sums.get(labels, 0) + sign * value
         return {key: value for key, value in sums.items() if value}

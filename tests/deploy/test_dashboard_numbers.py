@@ -7,8 +7,14 @@ from typing import Any, Final
 
 import pytest
 
-from exporter.categories import OUTCOMES
-from tests.deploy.dashboard_world import SCRAPE_INTERVAL, Day, Prometheus, lived, prometheus_of
+from tests.deploy.dashboard_world import (
+    SCRAPE_INTERVAL,
+    Day,
+    Kind,
+    Prometheus,
+    lived,
+    prometheus_of,
+)
 from tests.deploy.dashboards import DASHBOARDS, NAMES, SHOWN, Shown, asked, chosen, numbers
 
 Choices = Mapping[str, Mapping[str, str]]
@@ -65,26 +71,49 @@ def test_annotation(name: str, prometheus: Prometheus) -> None:
     assert [] == prometheus.matrix(annotation["expr"], SCRAPE_INTERVAL)
 
 
-SUBMITTED: Final = tuple(outcome for outcome in OUTCOMES if outcome != "client_discard")
-REFUSED: Final = ("rate_limited", "invalid", "abuse", "cardinality_limited")
-VOLUMES: Final[Mapping[str, Sequence[str]]] = {
-    "Submitted": SUBMITTED,
-    "Accepted": ["accepted"],
-    "Filtered": ["filtered"],
-    "Dropped": REFUSED,
-    "Discarded by clients": ["client_discard"],
+def held_back(outcome: str, reason: str) -> bool:
+    """Tell whether SDKs held it back after a 429."""
+    return (outcome, reason) == ("client_discard", "ratelimit_backoff")
+
+
+def submitted(outcome: str, reason: str) -> bool:
+    """Tell whether a client had it for Sentry."""
+    return outcome != "client_discard" or held_back(outcome, reason)
+
+
+def refused(outcome: str, reason: str) -> bool:
+    """Tell whether Sentry dropped it, or a client because Sentry had told it to wait."""
+    dropped = {"rate_limited", "invalid", "abuse", "cardinality_limited"}
+    return outcome in dropped or held_back(outcome, reason)
+
+
+def everything(_outcome: str, _reason: str) -> bool:
+    """Tell that it is meant, whatever it is."""
+    return True
+
+
+VOLUMES: Final[Mapping[str, Kind]] = {
+    "Submitted": submitted,
+    "Accepted": lambda outcome, _: outcome == "accepted",
+    "Filtered": lambda outcome, _: outcome == "filtered",
+    "Dropped": refused,
+    "Discarded by clients": lambda *why: not submitted(*why),
 }
 UNITS: Final = {
     "Submitted events, by category": (1, {"attachment", "log_byte", "profile_duration"}, False),
     "Submitted bytes, by category": (1, {"attachment", "log_byte"}, True),
     "Profiled time, by category": (1000, {"profile_duration"}, True),
 }
-BARS: Final[Mapping[str, tuple[tuple[str, ...], Sequence[str]]]] = {
-    "By outcome": (("outcome",), OUTCOMES),
-    "Not accepted, by reason": (("outcome", "reason"), ("filtered", *REFUSED)),
-    "The ten projects that submitted most": (("project",), SUBMITTED),
-    "The ten that submitted most": (("project",), SUBMITTED),
-    "The ten that lost most": (("project",), REFUSED),
+BARS: Final[Mapping[str, tuple[tuple[str, ...], Kind]]] = {
+    "By outcome": (("outcome",), everything),
+    "Not accepted, by reason": (
+        ("outcome", "reason"),
+        lambda outcome, reason: outcome == "filtered" or refused(outcome, reason),
+    ),
+    "Discarded by clients, by reason": (("reason",), VOLUMES["Discarded by clients"]),
+    "The ten projects that submitted most": (("project",), submitted),
+    "The ten that submitted most": (("project",), submitted),
+    "The ten that lost most": (("project",), refused),
 }
 WITHIN: Final = 0.01
 """Extrapolation may add a scrape interval to the day, and a last scrape is not at its very end."""
@@ -105,12 +134,16 @@ def sums(found: Sequence[Mapping[str, Any]], by: Sequence[str]) -> dict[tuple[st
 
 
 def truth(
-    world: Day, name: str, by: Sequence[str], **filters: Sequence[str]
+    world: Day,
+    name: str,
+    by: Sequence[str],
+    kind: Kind,
+    category: Sequence[str] | None = ("error",),
 ) -> dict[tuple[str, ...], float]:
     """Return what a dashboard should show: the overview all organizations, the others acme."""
     added: dict[tuple[str, ...], float] = {}
     for organization in ("acme", "globex") if name == "overview" else ("acme",):
-        for labels, value in world.gained(organization, by, **filters).items():
+        for labels, value in world.gained(organization, by, category=category, kind=kind).items():
             added[labels] = added.get(labels, 0) + value
     return added
 
@@ -127,7 +160,7 @@ def test_volumes(
 ) -> None:
     """The numbers at the top are those of Sentry's own rows."""
     (shown,) = of_dashboard(name, title)
-    expected = truth(world, name, (), category=["error"], outcome=VOLUMES[title])
+    expected = truth(world, name, (), VOLUMES[title])
 
     assert expected
     assert pytest.approx(expected, rel=WITHIN) == sums(asked(prometheus, shown, choices[name]), ())
@@ -140,8 +173,7 @@ def test_projects_add_up(name: str, world: Day, prometheus: Prometheus, choices:
     for shown in of_dashboard(name, "Projects"):
         title = shown.target["legendFormat"]
         if title in VOLUMES:
-            outcome = VOLUMES[title]
-            expected = truth(world, name, ("project",), category=["error"], outcome=outcome)
+            expected = truth(world, name, ("project",), VOLUMES[title])
 
             assert pytest.approx(expected, rel=WITHIN) == sums(
                 asked(prometheus, shown, choices[name]), ("project",)
@@ -156,7 +188,7 @@ def test_organizations(world: Day, prometheus: Prometheus, choices: Choices) -> 
         if title in VOLUMES:
             expected: dict[tuple[str, ...], float] = {
                 (organization,): world.gained(
-                    organization, ("category",), category=["error"], outcome=VOLUMES[title]
+                    organization, ("category",), category=["error"], kind=VOLUMES[title]
                 ).get(("error",), 0)
                 for organization in ("acme", "globex")
             }
@@ -174,9 +206,8 @@ def test_organizations(world: Day, prometheus: Prometheus, choices: Choices) -> 
 )
 def test_bars_add_up(shown: Shown, world: Day, prometheus: Prometheus, choices: Choices) -> None:
     """The hourly bars of a day add up to the day: nothing is lost between them, or shown twice."""
-    by, outcome = BARS[shown.panel["title"]]
-    everything = truth(world, shown.dashboard, by, category=["error"], outcome=outcome)
-    ranked = sorted(everything.items(), key=lambda pair: -pair[1])
+    by, kind = BARS[shown.panel["title"]]
+    ranked = sorted(truth(world, shown.dashboard, by, kind).items(), key=lambda pair: -pair[1])
     expected = {
         tuple(label or "no project" for label in labels): value
         for labels, value in (ranked[:10] if by == ("project",) else ranked)
@@ -203,7 +234,7 @@ def test_categories(
     (shown,) = of_dashboard(name, title)
     expected = {
         labels: value / divisor
-        for labels, value in truth(world, name, ("category",), outcome=SUBMITTED).items()
+        for labels, value in truth(world, name, ("category",), submitted, None).items()
         if (labels[0] in listed) is inside
     }
 
@@ -218,8 +249,8 @@ def test_one_project(world: Day, prometheus: Prometheus, choices: Choices) -> No
     """With one project chosen, the project's dashboard shows that project alone."""
     (shown,) = of_dashboard("project", "Submitted")
     values = {**choices["project"], "project": "checkout"}
-    everything = truth(world, "project", ("project",), category=["error"], outcome=SUBMITTED)
+    projects = truth(world, "project", ("project",), submitted)
 
-    assert pytest.approx({(): everything["checkout",]}, rel=WITHIN) == sums(
+    assert pytest.approx({(): projects["checkout",]}, rel=WITHIN) == sums(
         asked(prometheus, shown, values), ()
     )

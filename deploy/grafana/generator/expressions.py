@@ -5,6 +5,10 @@ between the last scrape of a step and the first of the next, so `each_step` look
 further back (``$__rate_interval``) and multiplies the rate by the step: what is counted falls
 into one step, and the steps add up to the counter. And two queries of an organization may count
 the same events, so whatever is added up must come from one query: every scope names one.
+
+What a number adds up is a choice of outcomes: matchers that exclude each other. PromQL cannot say
+"this outcome, or that one with this reason" in one selector, so each matcher has a selector of its
+own, and the selectors are joined by ``or``.
 """
 
 from typing import Final
@@ -12,22 +16,39 @@ from typing import Final
 from exporter.categories import OUTCOMES
 from exporter.publish.families import Family
 
-SUBMITTED: Final = tuple(outcome for outcome in OUTCOMES if outcome != "client_discard")
-"""What reached Sentry, taken or not. What clients discard never did."""
+Choice = tuple[str, ...]
+"""Outcomes, as matchers of which each series meets one at the most."""
 
-ACCEPTED: Final = ("accepted",)
-FILTERED: Final = ("filtered",)
-NOT_ACCEPTED: Final = tuple(outcome for outcome in SUBMITTED if outcome not in ACCEPTED)
-DROPPED: Final = tuple(outcome for outcome in NOT_ACCEPTED if outcome not in FILTERED)
+
+def _all_but(*left_out: str) -> str:
+    return f'outcome=~"{"|".join(one for one in OUTCOMES if one not in left_out)}"'
+
+
+_HELD_BACK: Final = 'outcome="client_discard",reason="ratelimit_backoff"'
+"""What SDKs hold back after a 429: the limit drops it, whoever reports it."""
+
+ALL: Final[Choice] = ("",)
+ACCEPTED: Final[Choice] = ('outcome="accepted"',)
+FILTERED: Final[Choice] = ('outcome="filtered"',)
+DISCARDED: Final[Choice] = ('outcome="client_discard",reason!="ratelimit_backoff"',)
+"""What SDKs drop for reasons of their own; without reasons, all that they drop."""
+
+SUBMITTED: Final[Choice] = (_all_but("client_discard"), _HELD_BACK)
+"""What clients had for Sentry, taken or not."""
+
+NOT_ACCEPTED: Final[Choice] = (_all_but("accepted", "client_discard"), _HELD_BACK)
+DROPPED: Final[Choice] = (_all_but("accepted", "filtered", "client_discard"), _HELD_BACK)
 """What Sentry refused. Filters are set by the user, so what they catch is no loss."""
 
-DISCARDED: Final = ("client_discard",)
+
+def series(family: Family, scope: str, matcher: str = "") -> str:
+    """Return the selector of ``family`` in ``scope``, of what ``matcher`` lets through."""
+    return f"{family.name}{{{','.join(filter(None, (scope, matcher)))}}}"
 
 
-def series(family: Family, scope: str, outcomes: tuple[str, ...] = ()) -> str:
-    """Return the selector of ``family`` in ``scope``, of ``outcomes`` only if any are given."""
-    chosen = f'outcome=~"{"|".join(outcomes)}"' if outcomes else ""
-    return f"{family.name}{{{','.join(filter(None, (scope, chosen)))}}}"
+def chosen(family: Family, scope: str, choice: Choice = ALL) -> tuple[str, ...]:
+    """Return the selectors of ``family`` in ``scope`` that take in ``choice``."""
+    return tuple(series(family, scope, matcher) for matcher in choice)
 
 
 def total(vector: str, *by: str) -> str:
@@ -35,14 +56,19 @@ def total(vector: str, *by: str) -> str:
     return f"sum by ({', '.join(by)}) ({vector})" if by else f"sum({vector})"
 
 
-def over_range(counter: str, *by: str) -> str:
-    """Return what ``counter`` gained over the time range on display."""
-    return total(f"increase({counter}[$__range])", *by)
+def over_range(counters: tuple[str, ...], *by: str) -> str:
+    """Return what ``counters`` gained over the time range on display."""
+    return total(_joined("increase", counters, "[$__range]"), *by)
 
 
-def each_step(counter: str, *by: str) -> str:
-    """Return what ``counter`` gained in each step of a chart."""
-    return f"{total(f'rate({counter}[$__rate_interval])', *by)} * $__interval_ms / 1000"
+def each_step(counters: tuple[str, ...], *by: str) -> str:
+    """Return what ``counters`` gained in each step of a chart."""
+    gained = total(_joined("rate", counters, "[$__rate_interval]"), *by)
+    return f"{gained} * $__interval_ms / 1000"
+
+
+def _joined(function: str, counters: tuple[str, ...], window: str) -> str:
+    return " or ".join(f"{function}({counter}{window})" for counter in counters)
 
 
 def share(part: str, whole: str) -> str:
@@ -50,10 +76,10 @@ def share(part: str, whole: str) -> str:
     return f"{part} / ({whole} > 0)"
 
 
-def greatest(counter: str, label: str, count: int = 10) -> str:
+def greatest(counters: tuple[str, ...], label: str, count: int = 10) -> str:
     """Return `each_step` by ``label``, for those with the most over the whole range."""
-    most = f"topk({count}, {total(f'increase({counter}[$__range] @ end())', label)})"
-    return f"({each_step(counter, label)}) and on ({label}) {most}"
+    gained = total(_joined("increase", counters, "[$__range] @ end()"), label)
+    return f"({each_step(counters, label)}) and on ({label}) topk({count}, {gained})"
 
 
 def named(vector: str, label: str, name: str) -> str:

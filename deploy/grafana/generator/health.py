@@ -5,7 +5,7 @@ from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
-from deploy.grafana.generator.expressions import each_step, known, series
+from deploy.grafana.generator.expressions import chosen, each_step, known, series
 from deploy.grafana.generator.frame import Identity, Row, framed
 from deploy.grafana.generator.panels import YES, Figure, Target, bars, lines, sheet, state, states
 from deploy.grafana.generator.variables import choice, choices, datasource
@@ -46,7 +46,7 @@ def _each(family: Family, function: str = "max", by: Sequence[str] = _QUERY) -> 
 
 
 def _gained(family: Family, *by: str) -> str:
-    return each_step(series(family, _ORGANIZATIONS), *by)
+    return each_step(chosen(family, _ORGANIZATIONS), *by)
 
 
 def _queries() -> Panel:

@@ -7,6 +7,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 from deploy.grafana.generator.expressions import (
     ACCEPTED,
     SUBMITTED,
+    chosen,
     greatest,
     known,
     named,
@@ -31,6 +32,7 @@ from deploy.grafana.generator.volumes import (
     by_outcome,
     by_reason,
     columns,
+    discarded_by_reason,
     numbers,
 )
 from exporter.publish.families import BUCKET, BUCKET_END, COMPLETE, RUNNING
@@ -64,7 +66,8 @@ def built() -> Dashboard:
     )
     rows = (
         Row(
-            "$category in $organization", [*numbers(_SCOPE), by_outcome(_SCOPE), by_reason(_SCOPE)]
+            "$category in $organization",
+            [*numbers(_SCOPE), by_outcome(_SCOPE), by_reason(_SCOPE), discarded_by_reason(_SCOPE)],
         ),
         Row("Latest and running bucket", [_finished(), _running(), _queries(), _week()]),
         Row("$category, by project", [_greatest(), _projects()]),
@@ -105,7 +108,7 @@ def _queries() -> Panel:
 
 
 def _week() -> Panel:
-    accepted = series(BUCKET["events"], _SCOPE, ACCEPTED)
+    (accepted,) = chosen(BUCKET["events"], _SCOPE, ACCEPTED)
     return steps(
         Figure(
             "Accepted, against the week before",
@@ -121,11 +124,11 @@ def _week() -> Panel:
 
 
 def _greatest() -> Panel:
-    course = named(greatest(series(EVENTS, _PROJECTS, SUBMITTED), "project"), "project", NO_PROJECT)
+    course = named(greatest(chosen(EVENTS, _PROJECTS, SUBMITTED), "project"), "project", NO_PROJECT)
     return bars(
         Figure(
             "The ten projects that submitted most",
-            "What reached Sentry from the projects with the most over the whole range; "
+            "What clients had for Sentry, of the projects with the most over the whole range; "
             f"{NO_PROJECT} stands for those deleted or not readable.",
             (Target(course, "{{project}}"),),
             width=24,

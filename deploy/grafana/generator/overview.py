@@ -4,7 +4,7 @@ from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
-from deploy.grafana.generator.expressions import SUBMITTED, each_step, known, series
+from deploy.grafana.generator.expressions import SUBMITTED, chosen, each_step, known, series
 from deploy.grafana.generator.frame import Identity, Row, framed
 from deploy.grafana.generator.panels import YES, Figure, Target, bars, sheet
 from deploy.grafana.generator.variables import choice, datasource
@@ -14,6 +14,7 @@ from deploy.grafana.generator.volumes import (
     by_outcome,
     by_reason,
     columns,
+    discarded_by_reason,
     numbers,
 )
 from exporter.publish.families import BUCKET, BUCKET_END, COMPLETE
@@ -40,7 +41,10 @@ def built() -> Dashboard:
         choice("category", "Category", series(BUCKET["events"], _QUERY)),
     )
     rows = (
-        Row("$category", [*numbers(_SCOPE), by_outcome(_SCOPE), by_reason(_SCOPE)]),
+        Row(
+            "$category",
+            [*numbers(_SCOPE), by_outcome(_SCOPE), by_reason(_SCOPE), discarded_by_reason(_SCOPE)],
+        ),
         Row("$category, by organization", [_organizations(), _submitted()]),
         Row("All categories", by_category(_QUERY)),
     )
@@ -68,11 +72,11 @@ def _organizations() -> Panel:
 
 
 def _submitted() -> Panel:
-    course = each_step(series(EVENTS, _SCOPE, SUBMITTED), _BY)
+    course = each_step(chosen(EVENTS, _SCOPE, SUBMITTED), _BY)
     return bars(
         Figure(
             "Submitted, by organization",
-            "What reached Sentry from each organization, hour by hour.",
+            "What the clients of each organization had for Sentry, hour by hour.",
             (Target(course, "{{organization}}"),),
             width=24,
         )

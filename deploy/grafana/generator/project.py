@@ -4,7 +4,16 @@ from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
-from deploy.grafana.generator.expressions import DROPPED, SUBMITTED, greatest, named, series, total
+from deploy.grafana.generator.expressions import (
+    DROPPED,
+    SUBMITTED,
+    Choice,
+    chosen,
+    greatest,
+    named,
+    series,
+    total,
+)
 from deploy.grafana.generator.frame import Identity, Row, framed
 from deploy.grafana.generator.panels import YES, Figure, Target, bars, ranking, sheet
 from deploy.grafana.generator.variables import choice, choices, datasource
@@ -14,6 +23,7 @@ from deploy.grafana.generator.volumes import (
     by_outcome,
     by_reason,
     columns,
+    discarded_by_reason,
     numbers,
 )
 from exporter.publish.families import BUCKET, PROJECT_INFO
@@ -45,7 +55,10 @@ def built() -> Dashboard:
         choices("project", "Project", series(events, _CATEGORY)),
     )
     rows = (
-        Row("$category in $project", [*numbers(_SCOPE), by_outcome(_SCOPE), by_reason(_SCOPE)]),
+        Row(
+            "$category in $project",
+            [*numbers(_SCOPE), by_outcome(_SCOPE), by_reason(_SCOPE), discarded_by_reason(_SCOPE)],
+        ),
         Row("By project", [_greatest(), _dropping(), _projects(), _latest()]),
         Row("All categories of $project", by_category(f"{_QUERY},{_PROJECT}")),
         Row("About", [_about()]),
@@ -53,8 +66,8 @@ def built() -> Dashboard:
     return framed(_IDENTITY, variables, rows, "7d")
 
 
-def _course(outcomes: tuple[str, ...]) -> Target:
-    course = greatest(series(EVENTS, _SCOPE, outcomes), "project")
+def _course(choice: Choice) -> Target:
+    course = greatest(chosen(EVENTS, _SCOPE, choice), "project")
     return Target(named(course, "project", NO_PROJECT), "{{project}}")
 
 
@@ -62,7 +75,7 @@ def _greatest() -> Panel:
     return bars(
         Figure(
             "The ten that submitted most",
-            "What reached Sentry from the chosen projects with the most over the whole range; "
+            "What clients had for Sentry, of those chosen projects with the most over the range; "
             f"{NO_PROJECT} stands for those deleted or not readable.",
             (_course(SUBMITTED),),
         )

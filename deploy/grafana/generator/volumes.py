@@ -16,9 +16,10 @@ from deploy.grafana.generator.expressions import (
     FILTERED,
     NOT_ACCEPTED,
     SUBMITTED,
+    Choice,
+    chosen,
     each_step,
     over_range,
-    series,
     share,
 )
 from deploy.grafana.generator.panels import Figure, Target, bars, number, ranking
@@ -28,30 +29,42 @@ EVENTS: Final = COUNTED["events"]
 
 _APART: Final = "Categories are never added up: some describe the same items."
 _COLUMNS: Final = (
-    ("Submitted", "What reached Sentry, taken or not.", SUBMITTED),
+    (
+        "Submitted",
+        "What clients had for Sentry, taken or not, or held back after a 429.",
+        SUBMITTED,
+    ),
     ("Accepted", "What Sentry took.", ACCEPTED),
     ("Filtered", "What inbound filters and sampling rules, set by users, caught.", FILTERED),
-    ("Dropped", "What Sentry refused: rate limited, invalid or abuse.", DROPPED),
-    ("Discarded by clients", "What SDKs say they never sent; no part of submitted.", DISCARDED),
+    (
+        "Dropped",
+        "What Sentry refused: rate limited, invalid, abuse, or held back by SDKs after a 429.",
+        DROPPED,
+    ),
+    (
+        "Discarded by clients",
+        "What SDKs dropped for reasons of their own; not part of submitted.",
+        DISCARDED,
+    ),
 )
 
 
-def gained(scope: str, outcomes: tuple[str, ...], *by: str) -> str:
-    """Return the events of ``outcomes`` over the range."""
-    return over_range(series(EVENTS, scope, outcomes), *by)
+def gained(scope: str, choice: Choice, *by: str) -> str:
+    """Return the events of ``choice`` over the range."""
+    return over_range(chosen(EVENTS, scope, choice), *by)
 
 
 def columns(scope: str, by: str) -> tuple[Target, ...]:
     """Return the columns of a table of volumes, with a row for each value of ``by``."""
-    volumes = (Target(gained(scope, outcomes, by), title) for title, _, outcomes in _COLUMNS)
+    volumes = (Target(gained(scope, choice, by), title) for title, _, choice in _COLUMNS)
     return (*volumes, Target(_share_dropped(scope, by), "Share dropped", "percentunit"))
 
 
 def numbers(scope: str) -> Sequence[Panel]:
     """Return the volumes of ``scope`` over the range, a number each."""
     volumes = [
-        number(Figure(title, what, (Target(gained(scope, outcomes)),), width=4, height=4))
-        for title, what, outcomes in _COLUMNS
+        number(Figure(title, what, (Target(gained(scope, choice)),), width=4, height=4))
+        for title, what, choice in _COLUMNS
     ]
     dropped = Figure(
         "Share dropped",
@@ -66,24 +79,39 @@ def numbers(scope: str) -> Sequence[Panel]:
 
 def by_outcome(scope: str) -> Panel:
     """Return what became of the events of ``scope``."""
-    course = each_step(series(EVENTS, scope), "outcome")
-    what = "What became of the events, hour by hour."
+    course = each_step(chosen(EVENTS, scope), "outcome")
+    what = "What became of the events, hour by hour; the outcomes as Sentry has them."
     return bars(Figure("By outcome", what, (Target(course, "{{outcome}}"),)))
 
 
 def by_reason(scope: str) -> Panel:
     """Return why events of ``scope`` were not taken."""
-    course = each_step(series(EVENTS, scope, NOT_ACCEPTED), "outcome", "reason")
-    what = "Why events were not taken, hour by hour; Sentry's own words."
+    course = each_step(chosen(EVENTS, scope, NOT_ACCEPTED), "outcome", "reason")
+    what = (
+        "Why events were not taken, hour by hour; Sentry's own words. `ratelimit_backoff` is what "
+        "SDKs held back after a 429."
+    )
     return bars(
         Figure("Not accepted, by reason", what, (Target(course, "{{outcome}}: {{reason}}"),))
+    )
+
+
+def discarded_by_reason(scope: str) -> Panel:
+    """Return why clients discarded events of ``scope``."""
+    course = each_step(chosen(EVENTS, scope, DISCARDED), "reason")
+    what = (
+        "Why SDKs dropped events, hour by hour; their own words. What they held back after a 429 "
+        "is not here but among the events not accepted."
+    )
+    return bars(
+        Figure("Discarded by clients, by reason", what, (Target(course, "{{reason}}"),), width=24)
     )
 
 
 def by_category(scope: str) -> Sequence[Panel]:
     """Return what each category of ``scope`` submitted, a panel for each unit."""
     kinds = (
-        ("events", "short", "Submitted events, by category", "What reached Sentry."),
+        ("events", "short", "Submitted events, by category", "What clients had for Sentry."),
         ("bytes", "bytes", "Submitted bytes, by category", "What Sentry counts in bytes."),
         ("seconds", "s", "Profiled time, by category", "What Sentry counts in time."),
     )
@@ -96,8 +124,8 @@ def by_category(scope: str) -> Sequence[Panel]:
 
 
 def _submitted_by_category(scope: str, measure: str) -> Target:
-    counter = series(COUNTED[measure], scope, SUBMITTED)
-    return Target(over_range(counter, "category"), "{{category}}")
+    counters = chosen(COUNTED[measure], scope, SUBMITTED)
+    return Target(over_range(counters, "category"), "{{category}}")
 
 
 def _share_dropped(scope: str, *by: str) -> str:
