@@ -66,6 +66,7 @@ def _rows_at(at: float, day: int, busy: int) -> Iterator[Row]:
     yield _row(WEB, "error", "filtered", "browser-extensions", at, 7)
     yield _row(API, "error", "invalid", "cors", at, 3)
     yield _row(WEB, "error", "client_discard", "sample_rate", at, 5)
+    yield _row(WEB, "error", "client_discard", "ratelimit_backoff", at, 4)
     yield _row(WEB, "transaction", "accepted", None, at, 1000 + busy)
     yield _row(WEB, "attachment", "accepted", None, at, 1_000_000 + busy)
     if 9 <= busy <= 12:

@@ -35,7 +35,10 @@ EXTRAPOLATION: Final = 1.1 * SCRAPE_INTERVAL / DAY
 
 EXACT: Final = 1e-12
 
-DROPPED: Final = ("rate_limited", "invalid", "abuse", "cardinality_limited")
+HELD_BACK: Final = "ratelimit_backoff"
+"""Stands among outcomes for the discards with this reason."""
+
+DROPPED: Final = ("rate_limited", "invalid", "abuse", "cardinality_limited", HELD_BACK)
 SENT: Final = ("accepted", "filtered", *DROPPED)
 EVENTS: Final = ("error", "transaction")
 SLUGS: Final = {WEB: "web", API: "api", GONE: ""}
@@ -85,13 +88,19 @@ class Truth:
     ) -> Answer:
         """Return the sums from ``start`` to ``end``; ``by`` has the names of labels."""
         names = by.split()
+        answer: dict[Labels, float] = {}
         sums = self.store.totals(
-            ACME, start, end, at=NOW, group_by=names, category=category, outcome=outcome
+            ACME, start, end, at=NOW, group_by=(*names, "outcome", "reason"), category=category
         )
-        return {
-            labels(**{name: _shown(value) for name, value in zip(names, key, strict=True)}): value
-            for key, value in sums.items()
-        }
+        for (*key, found, reason), value in sums.items():
+            if (
+                outcome is None
+                or found in outcome
+                or (HELD_BACK in outcome and reason == HELD_BACK)
+            ):
+                shown = labels(**dict(zip(names, map(_shown, key), strict=True)))
+                answer[shown] = answer.get(shown, 0) + value
+        return answer
 
     def last_day(
         self, by: str, outcome: Collection[str] | None = None, category: Collection[str] = EVENTS
@@ -148,7 +157,7 @@ ANSWERS: Final[Mapping[str, Callable[[Truth], Answer]]] = {
         truth.shown_hour("category", DROPPED), truth.shown_hour("category", SENT)
     ),
     "reasons": lambda truth: truth.last_day("category outcome reason", DROPPED),
-    "submitted": lambda truth: truth.last_day("category", ["accepted", "rate_limited"]),
+    "submitted": lambda truth: truth.last_day("category", ["accepted", "rate_limited", HELD_BACK]),
     "last hour by project": Truth.last_hour,
     "which hour": lambda _: {labels(query="projects"): SHOWN},
     "against the day before": lambda truth: ratio(truth.last_hour(), truth.day_before()),
@@ -169,6 +178,7 @@ ANSWERS: Final[Mapping[str, Callable[[Truth], Answer]]] = {
         key: value - LATE for key, value in bare(truth.errors("", SHOWN - DAY, SHOWN)).items()
     },
     "down": lambda _: {},
+    "missing projects": lambda _: {},
     "age": lambda _: {labels(query=query): NOW - polled for query, polled in POLLED.items()},
     "incomplete": lambda _: {},
     "nothing is missing": lambda truth: dict.fromkeys(truth.last_day("category outcome"), 0),
