@@ -1,4 +1,4 @@
-"""The configuration of ``demo``: every kind of query, against the simulated Sentry."""
+"""The configuration of ``demo``: the queries that README shows, against the simulated Sentry."""
 
 from exporter.config import Config, loads
 from exporter.simulator import DEMO_TOKENS
@@ -16,7 +16,7 @@ organizations:
         poll_interval: 5m
       - name: projects
         groupBy: [project, category, outcome, reason]
-        poll_interval: 5m
+        poll_interval: 15m
   - slug: globex
     token: {globex}
     queries: *queries

@@ -22,7 +22,7 @@ organizations:
         groupBy: [category, outcome, reason]
         poll_interval: 5m
       - name: projects
-        groupBy: [project, category, outcome]
+        groupBy: [project, category, outcome, reason]
         poll_interval: {poll_interval}
 """
 

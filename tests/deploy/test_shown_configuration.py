@@ -1,0 +1,80 @@
+"""One configuration is shown everywhere: the one that the rules and the dashboards are made for."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from exporter.config import Config, Query, load, loads
+from exporter.demo import demo_configuration
+from tests.deploy.kit import DEPLOY, REPOSITORY
+from tests.docs.markdown import blocks_of
+
+SHOWN: Final = """
+organizations:
+  - slug: acme
+    token_env: TOKEN
+    queries:
+      - name: outcomes
+        groupBy: [category, outcome, reason]
+        poll_interval: 5m
+      - name: projects
+        groupBy: [project, category, outcome, reason]
+        poll_interval: 15m
+"""
+
+FILES: Final = (
+    DEPLOY / "systemd" / "config.yaml",
+    DEPLOY / "kubernetes" / "base" / "config.yaml",
+)
+
+
+def queries_of(config: Config) -> list[Sequence[Query]]:
+    """Return the queries of each organization."""
+    return [organization.queries for organization in config.organizations]
+
+
+@pytest.fixture(scope="module")
+def shown() -> Sequence[Query]:
+    """Return the queries that are shown everywhere."""
+    (queries,) = queries_of(loads(SHOWN))
+    return queries
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_file(path: Path, shown: Sequence[Query]) -> None:
+    """A file to start from asks just that."""
+    assert [shown] == queries_of(load(path))
+
+
+def test_readme(shown: Sequence[Query]) -> None:
+    """So does the file that README has its reader write."""
+    (block,) = (
+        block for block in blocks_of(REPOSITORY / "README.md") if block.note == "file: config.yaml"
+    )
+
+    assert [shown] == queries_of(loads(block.text))
+
+
+def test_promql(shown: Sequence[Query]) -> None:
+    """The expressions of docs/promql.md are about that, and about a query of whole days."""
+    (block,) = (
+        block for block in blocks_of(REPOSITORY / "docs" / "promql.md") if block.note == "answered"
+    )
+    ((*first, days),) = queries_of(loads(block.text))
+
+    assert "days" == days.name
+    assert list(shown) == first
+
+
+def test_demo(shown: Sequence[Query]) -> None:
+    """The demo asks it of both its organizations, and so does the image of the compose file."""
+    assert [shown, shown] == queries_of(demo_configuration("http://127.0.0.1:9000"))
+
+
+def test_compose() -> None:
+    """With a Sentry of one's own, the compose files take config.example.yaml."""
+    page = (REPOSITORY / "docs" / "running.md").read_text("utf-8")
+
+    assert " config.example.yaml deploy/docker/config.yaml\n" in page
