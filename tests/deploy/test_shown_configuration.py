@@ -25,6 +25,7 @@ organizations:
 """
 
 FILES: Final = (
+    REPOSITORY / "config.example.yaml",
     DEPLOY / "systemd" / "config.yaml",
     DEPLOY / "kubernetes" / "base" / "config.yaml",
 )
