@@ -1,0 +1,149 @@
+"""Who may read what: every kind of token, open and closed membership, answers split or not."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from exporter.daemon import Exporter
+from exporter.simulator import (
+    Member,
+    Organization,
+    Project,
+    ProjectStatus,
+    Row,
+    Simulator,
+    Token,
+    TokenKind,
+    World,
+)
+from tests.end_to_end.exposition import Samples, data, data_sample, sample
+from tests.end_to_end.stage import Clock, configuration, organization, polled
+
+ACME = 1
+PROJECTS = {101: "web", 102: "api", 103: "shop", 104: "search", 105: "silent"}
+GONE = 199
+TOKENS = {
+    "integration": Token("integration-token", TokenKind.INTEGRATION, ACME),
+    "owner": Token("owner-token", TokenKind.USER, user="owner"),
+    "all": Token("all-token", TokenKind.USER, user="all"),
+    "some": Token("some-token", TokenKind.USER, user="some"),
+    "none": Token("none-token", TokenKind.USER, user="none"),
+}
+READABLE = {
+    "integration": set(PROJECTS),
+    "owner": set(PROJECTS),
+    "all": set(PROJECTS),
+    "some": {101, 102, 105},
+    "none": set[int](),
+}
+"""What each token reads where membership is closed; where it is open, all read all."""
+
+KINDS = [
+    (category, outcome, reason)
+    for category in ("error", "span", "log_byte")
+    for outcome, reason in (("accepted", None), ("rate_limited", "key_quota"))
+]
+BY_PROJECT = {
+    "name": "projects",
+    "groupBy": ["project", "category", "outcome", "reason"],
+    "lookback": "1h",
+    "poll_interval": "5m",
+}
+
+
+@pytest.fixture
+def sentry(clock: Clock, *, is_open: bool, row_limit: int) -> Iterator[Simulator]:
+    """Serve an organization with five projects, one of them silent, and a deleted one."""
+    projects = [
+        Project(
+            number,
+            ACME,
+            slug,
+            "python",
+            members=frozenset({"all", *({"some"} if number in READABLE["some"] else ())}),
+        )
+        for number, slug in PROJECTS.items()
+    ]
+    gone = Project(GONE, ACME, "gone", status=ProjectStatus.DELETED)
+    members = [Member(ACME, user) for user in ("all", "some", "none")]
+    world = World(
+        [Organization(ACME, "acme", open_membership=is_open)],
+        [*projects, gone],
+        [Member(ACME, "owner", "owner"), *members],
+        TOKENS.values(),
+    )
+    world.add_rows(
+        *(
+            Row(ACME, project, *kind, clock.now - age, quantity=project + number)
+            for number, kind in enumerate(KINDS)
+            for project in (101, 102, 103, 104, GONE)
+            for age in (10, 3600)
+        )
+    )
+    with Simulator(world, clock=clock, rate_limit=None, row_limit=row_limit) as simulator:
+        yield simulator
+
+
+def expected(sentry: Simulator, start: float, readable: set[int], prefix: str) -> Samples:
+    """Return the gauges of an hour as the store has it, what cannot be read without a project."""
+    totals = sentry.store.totals(
+        ACME,
+        start,
+        start + 3600,
+        at=sentry.application.clock(),
+        group_by=("project", "category", "outcome", "reason"),
+    )
+    found: Samples = {}
+    for (project, category, outcome, reason), value in totals.items():
+        label = PROJECTS[int(project)] if project in readable else ""
+        unit = "bytes" if category == "log_byte" else "events"
+        labels = ("acme", "projects", str(category), str(outcome), str(reason), label)
+        one = data_sample(f"sentry_stats_{prefix}bucket_{unit}", *labels)
+        found[one] = found.get(one, 0) + value
+    return found
+
+
+@pytest.mark.parametrize("row_limit", [10_000, 16], ids=["unsplit", "split"])
+@pytest.mark.parametrize("is_open", [True, False], ids=["open", "closed"])
+@pytest.mark.parametrize("kind", TOKENS)
+def test_values_labels_and_projects_equal_the_store(
+    sentry: Simulator, clock: Clock, kind: str, *, is_open: bool
+) -> None:
+    """Each project that the token can read has its series, and the others are under no project."""
+    entry = {**organization(BY_PROJECT), "token": TOKENS[kind].value}
+    samples = polled(Exporter(configuration(sentry.url, entry), clock=clock), clock.now)
+    readable = set(PROJECTS) if is_open else READABLE[kind]
+    running = clock.now // 3600 * 3600
+    names = {"organization": "acme", "query": "projects"}
+
+    assert expected(sentry, running, readable, "running_") == data(
+        samples, prefix="sentry_stats_running_bucket_"
+    )
+    assert expected(sentry, running - 3600, readable, "") == data(
+        samples, prefix="sentry_stats_bucket_"
+    )
+    assert {PROJECTS[project] for project in readable} == {
+        dict(labels)["project"] for name, labels in samples if name == "sentry_stats_project_info"
+    }
+    assert 1 == samples[sample("sentry_stats_up", **names)]
+    assert 1 == samples[sample("sentry_stats_complete", **names)]
+
+
+@pytest.mark.parametrize("row_limit", [10_000, 16], ids=["unsplit", "split"])
+@pytest.mark.parametrize("is_open", [False], ids=["closed"])
+def test_a_filter_goes_on_without_what_cannot_be_read(
+    sentry: Simulator, clock: Clock, *, is_open: bool
+) -> None:
+    """Of a filter the readable projects are read; how many are missing is told."""
+    assert not is_open
+
+    filtered = {**BY_PROJECT, "filter": {"project": ["web", "shop", "gone", "api"]}}
+    entry = {**organization(filtered), "token": TOKENS["some"].value}
+    samples = polled(Exporter(configuration(sentry.url, entry), clock=clock), clock.now)
+    names = {"organization": "acme", "query": "projects"}
+    shown = {dict(labels)["project"] for _, labels in data(samples)}
+
+    assert {"web", "api"} == shown - {""}
+    assert 2 == samples[sample("sentry_stats_filter_projects_missing", **names)]
+    assert 1 == samples[sample("sentry_stats_up", **names)]
+    assert 1 == samples[sample("sentry_stats_complete", **names)]
