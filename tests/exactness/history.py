@@ -1,6 +1,6 @@
 """A Sentry in memory whose rows arrive over time, and an exporter that can be killed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +18,9 @@ from exporter.state import State
 from exporter.state.ledgers import QueryState
 from tests.collect.store import Row, Store
 
+LOST_FOR = 3 * 3600
+"""Seconds after which everything is there: well before it leaves the lookback."""
+
 
 class Killed(BaseException):
     """The process is gone, right here."""
@@ -32,12 +35,18 @@ class Arrival(NamedTuple):
 
 @dataclass
 class Sentry:
-    """Answers with what has arrived by ``now``, which moves a little with every request."""
+    """Answers with what has arrived by ``now``, which moves a little with every request.
+
+    ``readable`` projects are called as ``slugs`` says, or after their ids. Of ``lost`` projects
+    half of what the last hours have does not come, as from a replica that lags behind.
+    """
 
     arrivals: Sequence[Arrival]
     now: float = 0
     limit: int = 10_000
     readable: frozenset[int] = frozenset()
+    slugs: Mapping[int, str] = field(default_factory=dict)
+    lost: frozenset[int] = frozenset()
     fails_at: int | None = None
     asked: int = 0
     clock_skew: float | None = None
@@ -52,7 +61,8 @@ class Sentry:
     def projects(self) -> ProjectList:
         """Return the projects that can be read."""
         return ProjectList.of(
-            Project(number, f"project-{number}", "", accessible=True) for number in self.readable
+            Project(number, self.slugs.get(number, f"project-{number}"), "", accessible=True)
+            for number in self.readable
         )
 
     def _ask(self, question: Question) -> Reply:
@@ -60,9 +70,16 @@ class Sentry:
         if self.asked == self.fails_at:
             raise NetworkError("the connection broke")
         self.now += 0.25
-        rows = [arrival.row for arrival in self.arrivals if arrival.at <= self.now]
+        rows = [
+            row._replace(quantity=row.quantity // 2) if self._loses(row) else row
+            for at, row in self.arrivals
+            if at <= self.now
+        ]
         store = Store(rows, self.limit, readable=self.readable, seed=self.asked)
         return store.reply(question)
+
+    def _loses(self, row: Row) -> bool:
+        return row.project in self.lost and row.bucket > self.now - LOST_FOR
 
 
 @dataclass

@@ -58,6 +58,8 @@ def arrivals(draw: st.DrawFn) -> list[Arrival]:
     return found
 
 
+projects = st.sets(st.integers(1, 4))
+slugs = st.dictionaries(st.integers(1, 4), st.sampled_from(["web", "Web", "api", "shop"]))
 gaps = st.sampled_from([300, 300, 1800, HOUR, HOUR, 3 * HOUR, 20 * HOUR])
 events = st.sampled_from(["", "", "", "", "fail", "before", "amid", "after", "restart"])
 
@@ -88,7 +90,11 @@ class TestCountersEqualSentry:
     def test_after_any_history(
         self, query: int, data: st.DataObject, history: list[Arrival], limit: int
     ) -> None:
-        """Late rows, failures, restarts, kills and gaps lose nothing and count nothing twice."""
+        """Late rows, failures, restarts, kills and gaps lose nothing and count nothing twice.
+
+        Nor do projects that come, go, are called otherwise, or take over another one's slug, nor
+        values that fall and come back.
+        """
         with TemporaryDirectory() as folder:
             sentry = Sentry(history, limit=limit, readable=frozenset({1, 2, 3, 4}))
             org = organization()
@@ -99,11 +105,14 @@ class TestCountersEqualSentry:
                 event = data.draw(events)
                 if event == "restart":
                     life.end()
-                sentry.readable = frozenset(data.draw(st.sets(st.integers(1, 4))))
+                sentry.readable = frozenset(data.draw(projects))
+                sentry.slugs = data.draw(slugs)
+                sentry.lost = frozenset(data.draw(projects))
                 kill = event if event in {"before", "amid", "after"} else ""
                 life.poll(now, fails_at=2 if event == "fail" else None, kill=kill)
                 life.pass_time(now + 150)
                 now += data.draw(gaps)
+            sentry.lost = frozenset()
             end = max(now, START + 73 * HOUR)
             for later in (now, end, end + 2 * HOUR):
                 life.poll(later)

@@ -1,0 +1,166 @@
+"""Projects that are renamed, swapped, taken over, deleted and made again: no event is lost."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from exporter.daemon import Exporter
+from exporter.simulator import Organization, Project, Row, Simulator, Token, World
+from exporter.state import State
+from tests.docs.clock import poll_due
+from tests.end_to_end.exposition import Sample
+from tests.end_to_end.stage import Clock, Entry, configuration, page
+
+ACME, WEB, API = 1, 11, 12
+HOUR = 3600
+BY_PROJECT = {"name": "projects", "groupBy": ["project", "category", "outcome"], "lookback": "6h"}
+TOTAL = "sentry_stats_events_total"
+
+
+@pytest.fixture
+def sentry(clock: Clock) -> Iterator[Simulator]:
+    """Serve two projects of very different size, a day's worth of errors and some to come."""
+    world = World(
+        [Organization(ACME, "acme")],
+        [Project(WEB, ACME, "web"), Project(API, ACME, "Web")],
+        [],
+        [Token("token", organization=ACME)],
+    )
+    began = clock.now // HOUR * HOUR - 6 * HOUR
+    for minute in range(30 * 60):
+        at = began + minute * 60
+        world.add_rows(
+            Row(ACME, WEB, "error", "accepted", None, at, quantity=10),
+            Row(ACME, API, "error", "accepted", None, at, quantity=1000),
+        )
+    with Simulator(world, clock=clock, rate_limit=None) as simulator:
+        yield simulator
+
+
+@dataclass
+class Scraper:
+    """Scrapes as Prometheus does: adds up how much each counter grew, and sees that none fell."""
+
+    seen: dict[Sample, float] = field(default_factory=dict)
+    gained: Counter[str] = field(default_factory=Counter)
+
+    def scrape(self, exporter: Exporter) -> None:
+        """Scrape once."""
+        for each, value in page(exporter).items():
+            if each[0] == TOTAL:
+                step = value - self.seen.get(each, 0)
+                assert step >= 0, f"{each} fell by {-step}"
+                assert step <= 61_000 * 2, f"{each} jumped by {step}"
+
+                self.gained[dict(each[1])["project"]] += int(step)
+                self.seen[each] = value
+
+
+def entry(**settings: object) -> Entry:
+    """Return the organization as a configuration has it."""
+    return {"slug": "acme", "token": "token", "queries": [BY_PROJECT], **settings}
+
+
+def watch(exporter: Exporter, scraper: Scraper, clock: Clock, until: float) -> None:
+    """Poll and scrape once a minute until the clock shows ``until``."""
+    while clock.now < until:
+        clock.now += 60
+        poll_due(exporter, clock.now)
+        scraper.scrape(exporter)
+
+
+def gained_by_the_organization(sentry: Simulator, since: float, until: float) -> int:
+    """Return what the hours that were finished by ``until`` gained since then."""
+    start, end = since - 6 * HOUR, until // HOUR * HOUR
+    now, then = (
+        sentry.store.totals(ACME, start, end, at=at, group_by=("category",))
+        for at in (until, since)
+    )
+    return sum(now.values()) - sum(then.values())
+
+
+EVENTS: dict[str, Callable[[World], object]] = {
+    "rename": lambda world: world.rename_project(API, "shop"),
+    "swap": lambda world: world.swap_slugs(WEB, API),
+    "take-over": lambda world: world.rename_projects({WEB: "old", API: "web"}),
+    "same slug": lambda world: world.rename_project(API, "web"),
+    "slug of digits": lambda world: world.rename_project(API, "4505"),
+    "deletion": lambda world: world.delete_project(API),
+}
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_nothing_is_lost(sentry: Simulator, clock: Clock, event: str) -> None:
+    """Polled by the hour, all labels together gain what the organization did, whatever happens."""
+    began = clock.now
+    exporter = Exporter(configuration(sentry.url, entry()), clock=clock)
+    scraper = Scraper()
+    poll_due(exporter, clock.now)
+    scraper.scrape(exporter)
+    watch(exporter, scraper, clock, began + 2.5 * HOUR)
+    EVENTS[event](sentry.world)
+    watch(exporter, scraper, clock, began + 6 * HOUR)
+
+    assert gained_by_the_organization(sentry, began, clock.now) == scraper.gained.total()
+
+
+def test_a_new_slug_counts_from_0(sentry: Simulator, clock: Clock) -> None:
+    """What was counted under the old slug stays there, and the new one begins at 0."""
+    began = clock.now
+    exporter = Exporter(configuration(sentry.url, entry()), clock=clock)
+    scraper = Scraper()
+    poll_due(exporter, clock.now)
+    watch(exporter, scraper, clock, began + 2.5 * HOUR)
+    before = scraper.gained["Web"]
+    sentry.world.rename_project(API, "shop")
+    watch(exporter, scraper, clock, began + 5.5 * HOUR)
+
+    assert 60_000 < before <= scraper.gained["Web"]
+    assert scraper.gained["shop"] % 1000 == 0
+    assert scraper.gained["shop"] >= 2 * 60_000
+
+
+def test_deleted_and_made_again(sentry: Simulator, clock: Clock) -> None:
+    """A project that is deleted and made again with its slug counts on under it."""
+    began = clock.now
+    exporter = Exporter(configuration(sentry.url, entry()), clock=clock)
+    scraper = Scraper()
+    poll_due(exporter, clock.now)
+    watch(exporter, scraper, clock, began + 1.5 * HOUR)
+    sentry.world.delete_project(WEB)
+    watch(exporter, scraper, clock, began + 2.5 * HOUR)
+    sentry.world.add_project(Project(13, ACME, "web"))
+    sentry.world.add_rows(Row(ACME, 13, "error", "accepted", None, clock.now + 60, quantity=7))
+    watch(exporter, scraper, clock, began + 5.5 * HOUR)
+
+    assert gained_by_the_organization(sentry, began, clock.now) == scraper.gained.total()
+
+
+RESTARTS: dict[str, Entry] = {
+    "label": entry(project_label="id"),
+    "organization": entry(name="acme-eu"),
+    "query": entry(queries=[{**BY_PROJECT, "name": "renamed"}]),
+    "nothing": entry(),
+}
+
+
+@pytest.mark.parametrize("change", RESTARTS)
+def test_a_restart_under_other_names(
+    sentry: Simulator, clock: Clock, tmp_path: Path, change: str
+) -> None:
+    """With a state file a restart loses nothing, though labels are others from then on."""
+    began = clock.now
+    scraper = Scraper()
+    for configured, hours in ((entry(), 2.5), (RESTARTS[change], 6)):
+        with closing(State(tmp_path / "state")) as state:
+            config = configuration(sentry.url, configured)
+            exporter = Exporter(config, clock=clock, state=state)
+            poll_due(exporter, clock.now)
+            scraper.scrape(exporter)
+            watch(exporter, scraper, clock, began + hours * HOUR)
+
+    assert gained_by_the_organization(sentry, began, clock.now) == scraper.gained.total()
