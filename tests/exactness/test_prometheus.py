@@ -196,3 +196,44 @@ def test_differences_are_exact_and_increase_agrees(tmp_path: Path) -> None:
     assert {} == lost
     for labels, gain in gains.items():
         assert increases[labels] == pytest.approx(gain, rel=0.03, abs=1)
+
+
+@pytest.mark.programs
+def test_a_rename_and_a_take_over(tmp_path: Path) -> None:
+    """What projects are called changes who gains, not how much; no counter is reset."""
+    clock = SetClock(START)
+    port = free_port()
+    world = demo_world(START, seed=7)
+    renamed, replaced, taking_over = (project.id for project in world.active_projects(1)[:3])
+    slug = next(project.slug for project in world.active_projects(1) if project.id == replaced)
+    with Simulator(world, clock=clock, rate_limit=None) as sentry:
+        config = configuration(sentry.url, DEMO_TOKENS["acme"], "acme", QUERIES)
+        with (
+            prometheus(tmp_path, port) as reader,
+            exporting(config, clock, tmp_path / "state", port) as exporter,
+        ):
+            wait_until(lambda: bool(reader.query(COUNTERS)))
+            before = reader.query(COUNTERS)
+            clock.run(SPEED)
+            pass_until(clock, START + 20 * 60)
+            world.rename_projects({renamed: "renamed", replaced: "replaced", taking_over: slug})
+            # The list of projects is read once an hour.
+            pass_until(clock, START + 80 * 60)
+            end = clock.stop()
+            wait_until(exporter.poller.idle)
+            for query in exporter.queries:
+                query.poll(end)
+                query.heed(end + 130)
+            wait_until(lambda: reader.query(COUNTERS) == on_page(port))
+            after = reader.query(COUNTERS)
+            increases = reader.query(f"increase({COUNTERS}[5m])")
+            lost = reader.query(f"resets({COUNTERS}[5m]) > 0")
+
+        truth = gained(sentry, end)
+    gains = {labels: value - before.get(labels, 0) for labels, value in after.items()}
+    by_project = [increase for labels, increase in increases.items() if labels[0] == "projects"]
+    grown = {labels[-1] for labels, gain in gains.items() if labels[0] == "projects" and gain}
+    assert truth == {labels: gain for labels, gain in summed(gains, "projects").items() if gain}
+    assert {"renamed", "replaced", slug} <= grown
+    assert {} == lost
+    assert sum(by_project) == pytest.approx(sum(truth.values()), rel=0.03)
