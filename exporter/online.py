@@ -13,7 +13,7 @@ from exporter.config import Config, Organization, Query
 from exporter.daemon import clients
 from exporter.publish.own import OwnMetrics
 from exporter.sentry.client import WAITS, SentryClient
-from exporter.sentry.errors import SentryError
+from exporter.sentry.errors import ForbiddenError, SentryError
 from exporter.sentry.news import Deprecation
 from exporter.sentry.projects import ProjectList
 from exporter.token import redact
@@ -85,8 +85,16 @@ def _refused(
     """
     subject = subject_of(query, chosen)
     window = subject.bucket(buckets.latest_finished(settled, query.interval, 0))
-    readings = drive(read_series(subject, subject.question(window)), client.ask_all)
-    refused = frozenset[int]().union(*(reading.refused for reading in readings.values()))
+    question = subject.question(window)
+    refused: frozenset[int] = frozenset()
+    try:
+        for batch in subject.batches(question):
+            client.ask(batch)
+    except ForbiddenError:
+        if not chosen:
+            raise
+        readings = drive(read_series(subject, question), client.ask_all)
+        refused = refused.union(*(reading.refused for reading in readings.values()))
     for name in query.filter.project:
         if refused.intersection(resolved((name,), projects).ids):
             yield missing_project(name, projects)

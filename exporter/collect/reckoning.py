@@ -196,7 +196,9 @@ def _entered_part(
     room = sum(now.values()) - sum(counted.values())
     # Equal sums mean that nothing fell, and so that all is counted that is there.
     differing = {} if sum(gains.values()) == room else _settled(now, counted, gains, room)
-    rows = {**dict.fromkeys(differing, 0), **now} if differing else now
+    # What was there once stays, as 0: whatever has its label goes on being seen.
+    gone = known.keys() - now.keys() - apart.keys()
+    rows = {**dict.fromkeys(sorted(gone), 0), **now} if gone else now
     differing |= apart
     changed = rows != known or differing != held
     grown, shrunk = _late(now, known, apart) if finished else (0, 0)

@@ -97,7 +97,9 @@ def _books_key(
         [question, url],
     ).fetchall()
     for key, address in found:
-        if address == url or address not in elsewhere:
+        if address == url:
+            return int(key)
+        if address not in elsewhere:
             database.execute("UPDATE query SET url = ? WHERE id = ?", [url, key])
             return int(key)
     made = database.execute("INSERT INTO query (asks, url) VALUES (?, ?)", [question, url])

@@ -1,6 +1,7 @@
 """The client: what is asked, what is waited for, what is counted."""
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -672,6 +673,7 @@ class TestProjects:
 
     def test_link_lost(self, caplog: pytest.LogCaptureFixture) -> None:
         """A header that is none takes away those after it: the list may go on, and no more."""
+        caplog.set_level(logging.WARNING)
         answer = reply(b"[]", "200 OK", "no header at all", f"Link: {link('100:1:0')['Link']}")
         with ScriptedServer(serve(answer)) as found, open_session(2) as session:
             limits = TokenLimits(Allowance(2, 1e6))
