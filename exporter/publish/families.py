@@ -226,13 +226,13 @@ RELOAD_SUCCESSFUL: Final = Family(
     "sentry_stats_exporter_config_last_reload_successful",
     Type.GAUGE,
     (),
-    "1 if the configuration was good when it was last read.",
+    "1 if the configuration was valid when it was last read; reading it at the start counts.",
 )
 RELOAD_TIME: Final = Family(
     "sentry_stats_exporter_config_last_reload_success_timestamp_seconds",
     Type.GAUGE,
     (),
-    "When a good configuration was last read.",
+    "When a valid configuration was last read; reading it at the start counts.",
     "seconds",
 )
 SHARD_ORDINAL: Final = Family(

@@ -12,6 +12,7 @@ from exporter.demo import demo_configuration
 from exporter.publish.families import FAMILIES
 from exporter.publish.reference import BEGIN, END, SECTIONS, with_reference
 from exporter.simulator import Simulator, demo_world
+from tests.docs import split_cost
 from tests.docs.clock import Clock, page, poll_due, unpaced
 from tests.docs.cost import row
 from tests.docs.markdown import TREE, blocks_of
@@ -72,6 +73,20 @@ def test_every_flag_is_listed() -> None:
     """README has a row for each flag, with its environment variable and its commands."""
     for flag, variable, command in flags():
         assert f"`{command}`" in line_with(f"| `{flag}` | `{variable}` |")
+
+
+@pytest.mark.parametrize(("deleted", "hidden"), [(0, 0), (5, 0), (0, 5)])
+def test_cost_of_splitting_is_as_counted(deleted: int, hidden: int) -> None:
+    """The table about large organizations has what is counted, which is within the bound."""
+    projects = 1_000
+    bound = 2 * projects * split_cost.ROWS / 10_000 + 3
+    polls = split_cost.polled(projects, deleted, hidden)
+
+    assert [2, 2, 25] == [one.hours for one in polls]
+    # Besides the hours there is the list of projects.
+    assert all(one.requests <= one.hours * bound + 1 for one in polls)
+    assert all(one.longest_url < 8192 for one in polls)
+    assert split_cost.row(projects, deleted, hidden, polls) in README.splitlines()
 
 
 @pytest.mark.parametrize("projects", [12, 150])
