@@ -201,7 +201,9 @@ def _entered_part(
     rows = {**dict.fromkeys(sorted(gone), 0), **now} if gone else now
     differing |= apart
     changed = rows != known or differing != held
-    grown, shrunk = _late(now, known, apart) if finished else (0, 0)
+    grown, shrunk = len(gains) if finished else 0, 0
+    if finished and (held or differing):
+        grown, shrunk = _late(now, known, apart)
     return _EnteredPart(rows, changed, gains, differing, grown, shrunk)
 
 

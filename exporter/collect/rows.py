@@ -159,7 +159,7 @@ def labelled(values: Mapping[int, int], labels: Mapping[int, str] | None) -> Map
 
     Without ``labels`` every id stands for itself.
     """
-    if labels is None or values.keys() <= labels.keys() | {0}:
+    if labels is None or values.keys() - labels.keys() <= {0}:
         return values
     shown = {project: value for project, value in values.items() if project in labels}
     return {**shown, 0: sum(values.values()) - sum(shown.values())}
