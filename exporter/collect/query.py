@@ -141,7 +141,7 @@ class QueryPoller:
         """Poll once; whatever goes wrong is in the report, and changes no data."""
         began = self._timer()
         self._requests = 0
-        self._tried_with = self._client.credentials()
+        self._renew_credentials()
         try:
             backlog = self._poll(now, began)
         except SentryError as error:
@@ -169,6 +169,12 @@ class QueryPoller:
         )
         self._publish(report, now)
         return self._report
+
+    def _renew_credentials(self) -> None:
+        """Note what the poll tries with; another token may read what the last one could not."""
+        before, self._tried_with = self._tried_with, self._client.credentials()
+        if self._tried_with != before:
+            self._refused.clear()
 
     def _poll(self, now: float, began: float) -> bool:
         """Read, count and keep; return whether there is more to be read at once."""
@@ -239,11 +245,13 @@ class QueryPoller:
     def _chosen(self, projects: ProjectList | None, now: float) -> Resolved:
         """Return what the filter's projects are; raises if none of them can be read.
 
-        One that Sentry refused is tried again once in an hour.
+        One that Sentry refused is tried again once in an hour, and at once where none is left.
         """
         names = self._query.filter.project
         self._refused = {p: at for p, at in self._refused.items() if 0 <= now - at < FRESH_FOR}
         chosen = resolved(names, projects, frozenset(self._refused))
+        if names and not chosen.ids:
+            self._refused.clear()
         if names and not chosen.ids:
             raise UnknownProjectError("; ".join(missing_project(name, projects) for name in names))
         return chosen

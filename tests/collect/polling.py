@@ -94,6 +94,7 @@ class Sentry:
         self.listing = projects or listed(WEB, API)
         self.clock_skew: float | None = None
         self.token = "first"
+        self.refuses: frozenset[int] = frozenset()
         self.error: Exception | None = None
         self.listing_error: Exception | None = None
         self.listings = 0
@@ -111,7 +112,7 @@ class Sentry:
         """Answer ``questions``."""
         if self.error is not None:
             raise self.error
-        self.store.readable = self.listing.accessible
+        self.store.readable = self.listing.accessible - self.refuses
         return [self.store.reply(question) for question in questions]
 
     def credentials(self) -> str:

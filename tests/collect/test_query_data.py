@@ -5,8 +5,10 @@ from collections.abc import Iterator, Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from exporter.categories import Unit
+from exporter.collect.directory import FRESH_FOR
 from exporter.collect.ledger import RISE_AFTER
 from exporter.collect.query import (
     LONGEST_CATCH_UP,
@@ -218,6 +220,33 @@ def poll_out(one: QueryPoller, now: float) -> None:
         pass
 
 
+class TestClock:
+    """A clock that jumps, seen by the server's."""
+
+    DAYS = 3
+
+    def counted(self, sentry: Sentry, publisher: RecordingPublisher, skew: float) -> int:
+        """Return what is counted when our clock is set right by days after a first poll."""
+        one = poller(sentry, publisher)
+        sentry.clock_skew = skew
+        one.poll(NOW)
+        later = NOW + self.DAYS * DAY
+        sentry.add(*(row(7, bucket=NOON + hour * HOUR) for hour in range(1, self.DAYS * 24)))
+        sentry.clock_skew = 0.0
+        poll_out(one, later)
+        sentry.add(row(2, bucket=NOON + self.DAYS * DAY))
+        poll_out(one, later + HOUR)
+        return sum((shown(one).counters or {}).values())
+
+    def test_jump(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """After a clock that was days slow is set right, only what comes then is counted."""
+        assert 2 == self.counted(sentry, publisher, skew=self.DAYS * DAY)
+
+    def test_pause(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """Days in which both clocks went on are an outage, and counted."""
+        assert (self.DAYS * 24 - 1) * 7 + 2 == self.counted(sentry, publisher, skew=0.0)
+
+
 class TestProjects:
     """Queries that have to do with projects."""
 
@@ -294,6 +323,69 @@ class TestProjects:
         assert {"unknown_project": 1} == report.failures
         assert [] == sentry.asked
         assert report.view is None
+
+    @pytest.mark.parametrize("group_by", [("category", "outcome"), BY_PROJECT])
+    def test_part_of_a_filter(
+        self, sentry: Sentry, publisher: RecordingPublisher, group_by: tuple[str, ...]
+    ) -> None:
+        """Of a filter's projects those that are there are read, and the others are told once."""
+        sentry.add(row(40, project=API))
+        asked = query(*group_by, filter=Filter(project=("project-1", "project-2", "gone", "77")))
+        one = poller(sentry, publisher, asked)
+
+        with capture_logs() as logs:
+            reports = [one.poll(NOW), one.poll(NOW + HOUR)]
+
+        assert [True, True] == [report.up for report in reports]
+        assert ("gone", "77") == reports[-1].missing
+        assert 45 == sum(reports[0].view.bucket.values() if reports[0].view else [])
+        assert ["gone, 77"] == [entry["projects"] for entry in logs if "projects" in entry]
+
+    @pytest.mark.parametrize("group_by", [("category", "outcome"), BY_PROJECT])
+    def test_refused_project(
+        self, sentry: Sentry, publisher: RecordingPublisher, group_by: tuple[str, ...]
+    ) -> None:
+        """A project that Sentry refuses is left out, and tried again after an hour."""
+        sentry.add(row(40, project=API))
+        sentry.refuses = frozenset({API})
+        asked = query(
+            *group_by, filter=Filter(project=("project-1", "project-2")), poll_interval=300
+        )
+        one = poller(sentry, publisher, asked)
+        first = one.poll(NOW)
+        seen = dict(shown(one).bucket)
+        number = len(sentry.asked)
+        one.poll(NOW + 300)
+        named = {project for question in sentry.asked[number:] for project in question.project}
+        sentry.refuses = frozenset()
+
+        later = one.poll(NOW + FRESH_FOR)
+
+        assert (True, ("project-2",)) == (first.up, first.missing)
+        assert 5 == sum(seen.values())
+        assert API not in named
+        assert () == later.missing
+
+    def test_another_token_may_read_it(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """With another token a refused project is tried again at once."""
+        sentry.refuses = frozenset({API})
+        asked = query(filter=Filter(project=("project-1", "project-2")), poll_interval=300)
+        one = poller(sentry, publisher, asked)
+        before = one.poll(NOW).missing
+        sentry.refuses, sentry.token = frozenset(), "second"
+
+        assert ("project-2",) == before
+        assert () == one.poll(NOW + 300).missing
+
+    def test_nothing_of_a_filter(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """Where nothing of a filter can be read the poll fails, and the next one tries again."""
+        sentry.refuses = frozenset({WEB})
+        one = poller(sentry, publisher, query(filter=Filter(project=("project-1",))))
+        failed = one.poll(NOW)
+        sentry.refuses = frozenset()
+
+        assert {"unknown_project": 1} == failed.failures
+        assert one.poll(failed.next_poll).up
 
     @pytest.mark.parametrize(("name", "shows"), [("1", True), ("project-1", False)])
     def test_filter_without_list(

@@ -198,6 +198,19 @@ class TestFailure:
 
         assert MIDNIGHT + LONGEST_PAUSE == one.report.next_poll
 
+    def test_another_token(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """What failed is due at once when token or CA file have changed; what works is not."""
+        one, other = poller(sentry, publisher), poller(sentry, publisher)
+        other.poll(NOW)
+        sentry.error = UnauthorizedError(401, "Invalid token")
+        one.poll(NOW)
+        before = one.due(NOW + 1)
+        sentry.token = "second"
+
+        assert not before
+        assert one.due(NOW + 1)
+        assert not other.due(NOW + 1)
+
     def test_success_ends_it(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
         """After a success the first pause is short again."""
         one = poller(sentry, publisher)

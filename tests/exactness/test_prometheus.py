@@ -128,6 +128,22 @@ def pass_until(clock: SetClock, moment: float) -> None:
         gone.wait(0.05)
 
 
+def stopped(exporter: Exporter, clock: SetClock) -> float:
+    """Stop the clock, poll once more, and let every counter rise; return when that was."""
+    end = clock.stop()
+    wait_until(exporter.poller.idle)
+    for query in exporter.queries:
+        query.poll(end)
+        query.heed(end + 130)
+    return end
+
+
+def counted(reader: Prometheus, port: int) -> dict[tuple[str, ...], float]:
+    """Return the counters as Prometheus has them, once it has scraped what is on the page."""
+    wait_until(lambda: reader.query(COUNTERS) == on_page(port))
+    return reader.query(COUNTERS)
+
+
 def gained(sentry: Simulator, end: float) -> dict[tuple[str, ...], int]:
     """Return what the store gained from the start to ``end``, in categories of events."""
     hours = int(START) - 24 * HOUR, int(end) + HOUR
@@ -175,13 +191,8 @@ def test_differences_are_exact_and_increase_agrees(tmp_path: Path) -> None:
             sentry.faults.down = False
             with exporting(config, clock, path, port) as exporter:
                 pass_until(clock, START + 65 * 60)
-                end = clock.stop()
-                wait_until(exporter.poller.idle)
-                for query in exporter.queries:
-                    query.poll(end)
-                    query.heed(end + 130)
-                wait_until(lambda: reader.query(COUNTERS) == on_page(port))
-                after = reader.query(COUNTERS)
+                end = stopped(exporter, clock)
+                after = counted(reader, port)
                 increases = reader.query(f"increase({COUNTERS}[5m])")
                 lost = reader.query(f"resets({COUNTERS}[5m]) > 0")
 
@@ -219,13 +230,8 @@ def test_a_rename_and_a_take_over(tmp_path: Path) -> None:
             world.rename_projects({renamed: "renamed", replaced: "replaced", taking_over: slug})
             # The list of projects is read once an hour.
             pass_until(clock, START + 80 * 60)
-            end = clock.stop()
-            wait_until(exporter.poller.idle)
-            for query in exporter.queries:
-                query.poll(end)
-                query.heed(end + 130)
-            wait_until(lambda: reader.query(COUNTERS) == on_page(port))
-            after = reader.query(COUNTERS)
+            end = stopped(exporter, clock)
+            after = counted(reader, port)
             increases = reader.query(f"increase({COUNTERS}[5m])")
             lost = reader.query(f"resets({COUNTERS}[5m]) > 0")
 
