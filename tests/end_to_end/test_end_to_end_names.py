@@ -1,0 +1,80 @@
+"""Organizations of the same slug on two servers, told apart by their names."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from exporter.daemon import Exporter
+from exporter.simulator import Organization, Row, Simulator, Token, World
+from exporter.state import State
+from tests.docs.clock import poll_due
+from tests.end_to_end.exposition import Samples, data, data_sample
+from tests.end_to_end.stage import OUTCOMES, Clock, configuration, page
+
+SIZES = {"acme": 5, "acme-eu": 700}
+
+
+@pytest.fixture
+def servers(clock: Clock) -> Iterator[dict[str, Simulator]]:
+    """Serve the organization acme twice, of very different sizes."""
+    with ExitStack() as stack:
+        found = {}
+        for name, size in SIZES.items():
+            world = World([Organization(1, "acme")], [], [], [Token(name, organization=1)])
+            world.add_rows(Row(1, 11, "error", "accepted", None, clock.now - 3600, quantity=size))
+            found[name] = stack.enter_context(Simulator(world, clock=clock, rate_limit=None))
+        yield found
+
+
+def entry(servers: dict[str, Simulator], name: str) -> dict[str, object]:
+    """Return one of the organizations as a configuration has it."""
+    query = {**OUTCOMES, "poll_interval": "5m"}
+    server = servers[name].url
+    return {"slug": "acme", "name": name, "url": server, "token": name, "queries": [query]}
+
+
+def gauge(name: str) -> object:
+    """Return what the gauge of one of the organizations is called."""
+    labels = (name, "outcomes", "error", "accepted", "none", "")
+    return data_sample("sentry_stats_bucket_events", *labels)
+
+
+def counted(samples: Samples) -> dict[str, float]:
+    """Return the counters of errors by organization."""
+    found = data(samples, prefix="sentry_stats_events_total")
+    return {dict(labels)["organization"]: value for (_, labels), value in found.items()}
+
+
+def test_both_are_shown(servers: dict[str, Simulator], clock: Clock) -> None:
+    """Each has its own numbers, under its name."""
+    entries = [entry(servers, name) for name in SIZES]
+    exporter = Exporter(configuration("http://unused.test", *entries), clock=clock)
+    poll_due(exporter, clock.now)
+    gauges = data(page(exporter), prefix="sentry_stats_bucket_")
+
+    assert {gauge(name): size for name, size in SIZES.items()} == gauges
+
+
+def test_their_order_in_the_file_does_not_matter(
+    servers: dict[str, Simulator], clock: Clock, tmp_path: Path
+) -> None:
+    """After a restart with the two in another order each counts on from its own numbers."""
+    shown = []
+    for names in (list(SIZES), list(reversed(SIZES))):
+        with closing(State(tmp_path / "state")) as state:
+            entries = [entry(servers, name) for name in names]
+            config = configuration("http://unused.test", *entries)
+            exporter = Exporter(config, clock=clock, state=state)
+            for _ in range(2):
+                poll_due(exporter, clock.now)
+                for name, size in SIZES.items():
+                    row = Row(1, 11, "error", "accepted", None, clock.now, quantity=size)
+                    servers[name].world.add_rows(row)
+                clock.now += 300
+            poll_due(exporter, clock.now)
+            shown.append(counted(page(exporter)))
+
+    assert {name: 2 * size for name, size in SIZES.items()} == shown[0]
+    assert {name: 4 * size for name, size in SIZES.items()} == shown[1]
