@@ -54,7 +54,10 @@ def polled(state: State) -> Kept:
 
 
 def described(ledger: Ledger) -> tuple[object, ...]:
-    """Return all that a ledger has, labels in the place of their numbers."""
+    """Return what a ledger has, labels in the place of their numbers.
+
+    What is not seen any more is left out: a restarted exporter may know less exactly since when.
+    """
 
     def named(found: Mapping[Series, float]) -> dict[tuple[str, ...], float]:
         names = ledger.labels.names
@@ -64,8 +67,6 @@ def described(ledger: Ledger) -> tuple[object, ...]:
         ledger.books,
         named(ledger.counters),
         named(ledger.born),
-        # Since when they are not seen, a restarted exporter may know less exactly.
-        named(ledger.unseen).keys(),
         ledger.counts_from,
         ledger.asked,
         ledger.clock_skew,

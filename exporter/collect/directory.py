@@ -1,7 +1,7 @@
 """The projects of one organization, as last heard."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
 from typing import Final, Literal, Protocol
 
@@ -61,6 +61,8 @@ class ProjectDirectory:
         self._read_at = 0.0
         self._nowhere: frozenset[object] = frozenset()
         self._flags_hold = True
+        self._read_with: object = None
+        self._labels: tuple[ProjectList, dict[int, str]] | None = None
         self._failed_at = 0.0
         self._failure: tuple[SentryError, object] | None = None
 
@@ -75,7 +77,7 @@ class ProjectDirectory:
             return self._known()
 
     def refreshed(self, now: float) -> ProjectList:
-        """Return the list, read anew where Sentry gives it."""
+        """Return the list, read anew where Sentry gives it; there has to be one already."""
         with self._lock:
             self._read(now)
             return self._known()
@@ -83,7 +85,7 @@ class ProjectDirectory:
     def find(self, names: Iterable[str], now: float) -> ProjectList:
         """Return the list after one more look at Sentry if it lacks a slug or id of ``names``.
 
-        Each name is looked for once.
+        Each name is looked for once. There has to be a list already.
         """
         with self._lock:
             known = self._known()
@@ -99,7 +101,7 @@ class ProjectDirectory:
 
         Of one that the list lacks, or says that it cannot be read, the list is read once more. If
         it still says so, it speaks of somebody else than this token, and all projects are taken
-        for readable.
+        for readable, until there is another token. There has to be a list already.
         """
         with self._lock:
             unknown = readable - self._known().accessible
@@ -111,8 +113,14 @@ class ProjectDirectory:
                 self._nowhere |= unknown - self._known().accessible
             return self._known()
 
-    def labels(self, projects: ProjectList) -> dict[int, str]:
+    def labels(self, projects: ProjectList) -> Mapping[int, str]:
         """Return the labels of the projects that the token can read, each a different one."""
+        known = self._labels
+        if known is None or known[0] is not projects:
+            known = self._labels = projects, self._label(projects)
+        return known[1]
+
+    def _label(self, projects: ProjectList) -> dict[int, str]:
         readable = [projects.by_id[project] for project in sorted(projects.accessible)]
         slugs = Counter(project.slug for project in readable)
         return {
@@ -144,7 +152,7 @@ class ProjectDirectory:
             if self._list is None:
                 raise
             _log.warning(
-                "the projects list cannot be read, the last one serves",
+                "cannot read the projects list, using the last one",
                 organization=self._organization,
                 reason=error.reason,
                 error=str(error),
@@ -152,6 +160,8 @@ class ProjectDirectory:
             return False
         self._failure = None
         self._read_at = now
+        self._flags_hold = self._flags_hold or credentials != self._read_with
+        self._read_with = credentials
         self._show(projects if self._flags_hold else projects.all_readable())
         return True
 

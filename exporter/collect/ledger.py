@@ -9,12 +9,12 @@ shall outlive the process.
 """
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from exporter.collect.columns import Column, SeriesTable
-from exporter.collect.rows import Rows, Series
+from exporter.collect.rows import PartedRows, Rows, Series, parts_of
 
 RISE_AFTER: Final = 120
 """Seconds for which a counter born later is shown at 0, so that a scrape sees it there."""
@@ -76,7 +76,8 @@ class Change:
     Counters are `Series` whose project is a label's number. ``born`` names those that were not
     there before, ``unseen`` since when those that are no longer seen have not been, ``seen`` those
     that are back, ``forgotten`` those that are let go; ``dropped`` names the books that leave.
-    ``revisions`` counts the finished values that grew, ``regressions`` those that fell.
+    ``revisions`` counts the finished values that grew, ``regressions`` those that fell. To
+    ``compact`` a ledger is to let go of the series that no book has any more.
     """
 
     books: Mapping[int, Book]
@@ -91,6 +92,7 @@ class Change:
     unseen: Mapping[Series, float] = field(default_factory=dict)
     seen: frozenset[Series] = frozenset()
     forgotten: frozenset[Series] = frozenset()
+    compact: bool = False
     checked_at: float | None = None
 
 
@@ -143,6 +145,8 @@ class Ledger:
             self.unseen.pop(series, None)
         if change.forgotten:
             self._forget(change.forgotten)
+        if change.compact:
+            self._compact()
 
     def bucket(self, start: int) -> Rows:
         """Return the bucket at ``start``, with a zero for what was seen in another one only."""
@@ -154,18 +158,20 @@ class Ledger:
             return column
         return column.filled(seen >= oldest for seen in self._seen)
 
-    def last_seen(self) -> Mapping[Series, Mapping[int, int]]:
-        """Return the newest bucket that each series was seen in, by project id.
+    def last_seen(self, whole: Series) -> Iterator[tuple[int, int]]:
+        """Yield the projects of a series, each with the newest bucket that it was seen in.
 
-        Series that no book has any more are among them, with the bucket that they were last in.
+        Those that no book has any more are among them.
         """
         seen = self._seen
-        return {
-            whole: {
-                p: seen[place] for p, place in places.items() if place < len(seen) and seen[place]
-            }
-            for whole, places in self._table.places.items()
-        }
+        for project, place in self._table.places.get(whole, {}).items():
+            if place < len(seen) and seen[place]:
+                yield project, seen[place]
+
+    def unused(self) -> float:
+        """Return which share of the series that the ledger has a place for is in no book."""
+        oldest = min(self.books, default=0)
+        return sum(seen < oldest for seen in self._seen) / max(len(self._seen), 1)
 
     def rise(self, now: float) -> None:
         """Let the counters rise that have been shown at 0 for long enough, for good."""
@@ -180,13 +186,24 @@ class Ledger:
         return self._counters().updated(dict.fromkeys(self.born, 0))
 
     def _forget(self, series: frozenset[Series]) -> None:
-        """Let counters go, and with them the places of what no book has any more."""
-        kept = {one: value for one, value in self.counters.items() if one not in series}
+        gone: dict[Series, set[int]] = {}
+        for one in series:
+            gone.setdefault(one.without_project(), set()).add(one.project)
         self.born = {one: at for one, at in self.born.items() if one not in series}
+        kept = {
+            whole: {label: value for label, value in values.items() if label not in gone[whole]}
+            if whole in gone
+            else values
+            for whole, values in parts_of(self.counters).items()
+        }
         self._counted = SeriesTable()
-        self.counters = Column.of(self._counted, kept)
+        self.counters = Column.of(self._counted, PartedRows(kept))
+
+    def _compact(self) -> None:
+        # In parts: a `Series` for each value of a large ledger would take a gigabyte for a moment.
         books = {
-            start: replace(book, rows=dict(book.rows)) for start, book in sorted(self.books.items())
+            start: replace(book, rows=PartedRows(dict(parts_of(book.rows))))
+            for start, book in sorted(self.books.items())
         }
         self._table, self._seen = SeriesTable(), array("q")
         self._keep(self._columns(books))

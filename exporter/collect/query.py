@@ -13,12 +13,11 @@ from exporter import buckets
 from exporter.buckets import Window
 from exporter.categories import Unit, unit_of
 from exporter.collect.directory import FRESH_FOR, ProjectDirectory
-from exporter.collect.ledger import Change, Found, KeepError, Kept, Ledger
+from exporter.collect.ledger import Change, KeepError, Kept, Ledger
 from exporter.collect.plan import Cut, Reply, drive
 from exporter.collect.reading import Harvest, read_window
 from exporter.collect.reckoning import reckon
 from exporter.collect.report import Publisher, Report, View
-from exporter.collect.rows import parts_of
 from exporter.collect.subject import (
     Resolved,
     Subject,
@@ -191,9 +190,9 @@ class QueryPoller:
             projects = self._directory.refreshed(now) if projects else None
             chosen = self._chosen(projects, now)
         if projects is not None and subject.by_project:
-            projects = self._directory.learn(_ids(harvest.found), now)
+            projects = self._directory.learn(harvest.readable, now)
         labels = self._project_labels(subject, projects)
-        skew = self._client.clock_skew
+        skew, asked = self._client.clock_skew, frozenset(subject.project)
         change = reckon(
             self._ledger,
             harvest.found,
@@ -202,9 +201,10 @@ class QueryPoller:
             keep_from=window.start if harvest.backlog else lookback.start,
             interval=query.interval,
             labels=labels,
-            asked=frozenset(subject.project) if query.filter.project else None,
+            asked=asked - harvest.refused if query.filter.project else None,
+            by_project=subject.by_project,
             clock_skew=skew,
-            jumped=self._jumped(skew),
+            jumped=self._jumped(skew, now),
         )
         self._enter(change, None if trouble else now)
         self._labels = labels
@@ -232,15 +232,23 @@ class QueryPoller:
         self._cut = harvest.cut or self._cut
         return harvest
 
-    def _jumped(self, skew: float | None) -> bool:
+    def _jumped(self, skew: float | None, now: float) -> bool:
         """Tell whether our clock has jumped since the last poll, by more than the lookback.
 
-        The server's clock tells it from a long pause, in which both go on.
+        The server's clock tells it from a long pause, in which both go on. Where ours has gone on
+        as usual, it is the server's, or that of something in between, that is wrong.
         """
-        before = self._ledger.clock_skew
-        if skew is None or before is None:
+        before, polled_at = self._ledger.clock_skew, self._shown_at or self._report.last_success
+        lookback = self._query.lookback
+        if skew is None or before is None or 0 <= now - polled_at <= lookback:
             return False
-        return abs(skew - before) > self._query.lookback
+        jumped = abs(skew - before) > lookback
+        if jumped:
+            self._log.warning(
+                "this host's clock has jumped, hours that were not seen are not counted",
+                seconds=round(before - skew),
+            )
+        return jumped
 
     def _chosen(self, projects: ProjectList | None, now: float) -> Resolved:
         """Return what the filter's projects are; raises if none of them can be read.
@@ -252,7 +260,7 @@ class QueryPoller:
         chosen = resolved(names, projects, frozenset(self._refused))
         if names and not chosen.ids:
             self._refused.clear()
-        if names and not chosen.ids:
+            self._tell_missing(chosen.missing)
             raise UnknownProjectError("; ".join(missing_project(name, projects) for name in names))
         return chosen
 
@@ -260,7 +268,7 @@ class QueryPoller:
         """Report which projects of the filter cannot be read, and log when that changes."""
         if missing and missing != self._report.missing:
             self._log.warning(
-                "the filter names projects that cannot be read, the others are",
+                "skipping projects of the filter that cannot be read",
                 projects=", ".join(missing),
             )
         elif self._report.missing and not missing:
@@ -314,7 +322,7 @@ class QueryPoller:
         if projects is None:
             return None
         asked = {project: str(project) for project in subject.project}
-        return asked | self._directory.labels(projects)
+        return {**asked, **self._directory.labels(projects)}
 
     def _next_slot(self, now: float) -> float:
         settle = self._organization.settle
@@ -334,7 +342,7 @@ class QueryPoller:
         try:
             self._show(report, now)
         except Exception:  # noqa: BLE001 - a fault of ours must not end the process either
-            self._log.exception("nothing new can be shown", reason="internal")
+            self._log.exception("publishing failed", reason="internal")
             self._reasons["internal"] += 1
             again = max(report.next_poll, now + LONGEST_PAUSE)
             self._next_change = again
@@ -391,8 +399,3 @@ def _why(error: SentryError) -> dict[str, str]:
     """Return what the log says of a failed poll: what happened, and what to do about it."""
     told = {"reason": error.reason, "error": str(error)}
     return told | ({"remedy": error.remedy} if error.remedy else {})
-
-
-def _ids(found: Mapping[int, Found]) -> frozenset[int]:
-    parts = [values for one in found.values() for values in parts_of(one.rows).values()]
-    return frozenset().union(*parts) - {0}

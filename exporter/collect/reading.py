@@ -31,12 +31,13 @@ are read by one poll, however many rows they have."""
 class Harvest:
     """What a poll brought home: ``backlog`` if there are buckets that it left for the next.
 
-    ``refused`` are projects that Sentry does not let the token read.
+    ``readable`` are projects that Sentry let the token read, ``refused`` such that it did not.
     """
 
     found: Mapping[int, Found]
     backlog: bool = False
     cut: Cut | None = None
+    readable: frozenset[int] = frozenset()
     refused: frozenset[int] = frozenset()
 
 
@@ -89,8 +90,10 @@ def read_window(
         for start in now
     }
     found |= dict(_now_finished(window, finished, books, found))
+    came = (values for reading in readings for values in parts_of(reading.rows).values())
+    readable = frozenset[int]().union(*came) - {0}
     refused = refused.union(*(reading.refused for reading in readings))
-    return Harvest(found, len(now) < len(changed), _largest(readings), refused)
+    return Harvest(found, len(now) < len(changed), _largest(readings), readable, refused)
 
 
 def _attributable(

@@ -1,4 +1,4 @@
-"""What readings change in a ledger: pure, the ledger stays as it is.
+"""What readings change in a ledger, which stays as it is but for numbers given to new labels.
 
 The rule that holds whatever happens: for each bucket and each series of the whole organization,
 the counters together gain exactly what the organization's own number has grown beyond what they
@@ -17,8 +17,11 @@ from exporter.collect.rows import PartedRows, Parts, Rows, Series, parts_of
 FORGOTTEN_AFTER: Final = 30 * 86400
 """Seconds after which a counter is let go whose labels have not been seen."""
 
-_CHECK_EVERY: Final = 3600
-"""Seconds between two looks for counters whose labels are no longer seen."""
+_CHECK_EVERY: Final = 6 * 3600
+"""Seconds between two looks for what is no longer seen, which goes through every series."""
+
+_COMPACT_FROM: Final = 0.2
+"""The share of series in no book from which on a ledger is compacted."""
 
 _REMAINDER: Final = 0
 
@@ -36,6 +39,7 @@ def reckon(
     interval: int = 3600,
     labels: Mapping[int, str] | None = None,
     asked: frozenset[int] | None = None,
+    by_project: bool = True,
     clock_skew: float | None = None,
     jumped: bool = False,
 ) -> Change:
@@ -45,6 +49,8 @@ def reckon(
     the first poll is not counted, nor is it after the clock ``jumped``, as those hours were not
     seen. ``labels`` are those of the projects, the remainder has none and neither has whatever is
     missing from them; ``None`` lets ids stand in. ``asked`` are the projects that a filter named.
+    ``interval`` is a bucket's length, ``clock_skew`` the server's clock minus ours, both in
+    seconds; a skew of ``None`` leaves the last one.
     """
     first = ledger.counts_from is None
     counts_from = running_end if jumped else min(running_end, ledger.counts_from or running_end)
@@ -52,9 +58,9 @@ def reckon(
     books: dict[int, Book] = {}
     entries: list[_Entry] = []
     for start, one in found.items():
-        before, scope = ledger.books.get(start), _Scope(asked, ledger.asked)
+        before, scope = ledger.books.get(start), _Scope(asked, ledger.asked, by_project)
         if before is None and start >= counts_from:
-            before, scope = Book({}), _Scope(asked, asked)
+            before, scope = Book({}), _Scope(asked, asked, by_project)
         entry = _entered(before, one, scope)
         entries.append(entry)
         if entry.changed or start not in ledger.books:
@@ -81,6 +87,7 @@ def reckon(
         },
         seen=frozenset(s for s, at in since.items() if at is None),
         forgotten=frozenset(gone),
+        compact=due and ledger.unused() > _COMPACT_FROM,
         checked_at=now if due else None,
     )
 
@@ -105,11 +112,18 @@ class _Scope:
 
     One that the last reading was not about brings values of hours that the query did not cover:
     they are taken as they are found. One that this reading is not about keeps what was counted of
-    it until it comes back.
+    it until it comes back. A sum of several projects cannot be told apart: where it is of others
+    than before, it is taken as it is found.
     """
 
     asked: frozenset[int] | None
     before: frozenset[int] | None
+    by_project: bool = True
+
+    @property
+    def changed(self) -> bool:
+        """Whether this reading is about other projects than the last one."""
+        return self.before is not None and self.asked != self.before
 
     def set_apart(self, counted: dict[int, int], now: Values) -> dict[int, int]:
         """Take out of ``counted`` what this reading says nothing about, and return it.
@@ -121,9 +135,11 @@ class _Scope:
         apart = {p: v for p, v in counted.items() if p != _REMAINDER and p not in self.asked}
         for project in apart:
             del counted[project]
-        if self.before is not None and self.asked != self.before:
-            here = {*self.before, *counted} - {_REMAINDER}
-            counted |= {p: value for p, value in now.items() if p not in here}
+        if self.before is not None and self.changed:
+            new = self.asked - self.before - counted.keys()
+            counted |= {project: now[project] for project in new & now.keys()}
+            if not self.by_project and _REMAINDER in now:
+                counted[_REMAINDER] = now[_REMAINDER]
         return apart
 
 
@@ -202,7 +218,9 @@ def _entered_part(
     differing |= apart
     changed = rows != known or differing != held
     grown, shrunk = len(gains) if finished else 0, 0
-    if finished and (held or differing):
+    if finished and scope.changed:
+        grown = 0
+    elif finished and (held or differing):
         grown, shrunk = _late(now, known, apart)
     return _EnteredPart(rows, changed, gains, differing, grown, shrunk)
 
@@ -268,7 +286,7 @@ def _take_moved(changes: dict[int, int], opposite: dict[int, int]) -> None:
 def _gained(counters: Rows, entries: Iterable[_Entry], number: _Numbers) -> tuple[Parts, Parts]:
     """Return the counters that are new, at 0, and those that move or are new at their values."""
     before = parts_of(counters)
-    found = [(parts_of(entry.book.rows), entry.gains) for entry in entries]
+    found = [(parts_of(entry.book.rows), entry.gains) for entry in entries if entry.changed]
     new: dict[Series, dict[int, int]] = {}
     moved: dict[Series, dict[int, int]] = {}
     for whole in dict.fromkeys(whole for rows, _ in found for whole in rows):
@@ -290,36 +308,21 @@ def _unseen(
 ) -> Iterator[tuple[Series, float | None]]:
     """Yield the counters that were or are not seen, and since when; ``None``: they are seen."""
     oldest = min(ledger.books, default=math.inf)
-    newest = _last_seen(ledger, entries, number)
+    read = [parts_of(entry.book.rows) for entry in entries]
+    before: dict[Series, set[int]] = {}
+    for series in ledger.unseen:
+        before.setdefault(series.without_project(), set()).add(series.project)
     for whole, counted in parts_of(ledger.counters).items():
-        labels = newest.get(whole, {})
-        for label in counted:
-            start, series = labels.get(label), whole.of(label)
-            before = ledger.unseen.get(series)
-            if start is not None and start >= oldest:
-                if before is not None:
-                    yield series, None
-            elif before is None:
-                yield series, now if start is None else min(now, start + interval)
-            else:
-                yield series, before
-
-
-def _last_seen(
-    ledger: Ledger, entries: Iterable[_Entry], number: _Numbers
-) -> Mapping[Series, Mapping[int, float]]:
-    """Return the newest bucket that each label was seen in, as projects are called now.
-
-    What has just been read is newer than any.
-    """
-    newest: dict[Series, dict[int, float]] = {}
-    for whole, projects in ledger.last_seen().items():
-        labels = newest[whole] = dict[int, float]()
-        for project, start in projects.items():
+        live = {number[project] for project, start in ledger.last_seen(whole) if start >= oldest}
+        live.update(*(map(number.__getitem__, rows.get(whole, ())) for rows in read))
+        missing = counted.keys() - live
+        last: dict[int, int] = {}
+        for project, start in ledger.last_seen(whole) if missing else ():
             label = number[project]
-            labels[label] = max(start, labels.get(label, start))
-    for entry in entries:
-        for whole, values in parts_of(entry.book.rows).items():
-            here = dict.fromkeys(map(number.__getitem__, values), math.inf)
-            newest.setdefault(whole, {}).update(here)
-    return newest
+            last[label] = max(start + interval, last.get(label, 0))
+        for label in missing:
+            series = whole.of(label)
+            yield series, ledger.unseen.get(series, min(now, last.get(label, now)))
+        for series in ledger.unseen or ():
+            if series.project in live and series.without_project() == whole:
+                yield series, None

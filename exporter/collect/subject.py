@@ -4,7 +4,6 @@ A `Subject` is a configured query with its project slugs resolved to ids. It mak
 that read a window, and turns the groups of an answer into series.
 """
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
@@ -14,6 +13,7 @@ from exporter.buckets import Window
 from exporter.categories import TAKEN_IN_BY
 from exporter.collect.rows import PartedRows, Series, joined
 from exporter.config import Query
+from exporter.config.problems import near
 from exporter.sentry.answers import By, ProjectsAnswer, SeriesAnswer
 from exporter.sentry.projects import ProjectList
 from exporter.sentry.stats import ALL_READABLE, ATTRIBUTABLE, Question
@@ -164,8 +164,7 @@ def missing_project(name: str, projects: ProjectList | None) -> str:
     if _project_id(name, projects) is not None:
         return f"filter.project names {name!r}, which the token cannot read"
     what = "id" if name.isdigit() else "slug"
-    near = difflib.get_close_matches(name, sorted(projects.by_slug), n=3) if projects else []
-    hint = f"; near it: {', '.join(near)}" if near else ""
+    hint = near(name, projects.by_slug) if projects else ""
     return f"filter.project names {name!r}, which is no {what} of the organization{hint}"
 
 

@@ -62,7 +62,7 @@ def _data(prefix: str, suffix: str, kind: Type, what: str) -> Mapping[str, Famil
 
 BUCKET: Final = _data("bucket_", "", Type.GAUGE, "The latest finished bucket")
 RUNNING: Final = _data("running_bucket_", "", Type.GAUGE, "The bucket that is still filling")
-COUNTED: Final = _data("", "_total", Type.COUNTER, "All that was seen since the counter began")
+COUNTED: Final = _data("", "_total", Type.COUNTER, "Everything counted since the counter began")
 
 DATA_FAMILIES: Final = (*BUCKET.values(), *RUNNING.values(), *COUNTED.values())
 
@@ -86,7 +86,7 @@ QUERY_INFO: Final = Family(
     "sentry_stats_query_info",
     Type.GAUGE,
     (*QUERY_LABELS, "interval", "field", "group_by"),
-    "1 for each query of the configuration: what it asks, the dimensions sorted.",
+    "1 for each configured query, with its interval, fields and dimensions, sorted.",
 )
 UP: Final = _gauge("up", "1 if the last poll succeeded.")
 LAST_SUCCESS: Final = _gauge(
@@ -105,7 +105,7 @@ BUCKET_END: Final = _gauge(
 )
 COMPLETE: Final = _gauge(
     "complete",
-    "1 if the shown bucket is proven whole and fully attributed, no row cut off.",
+    "1 if the bucket shown is proven complete and fully attributed.",
 )
 SERIES: Final = _gauge("series", "Data series that the query publishes.")
 FILTER_PROJECTS_MISSING: Final = _gauge(
@@ -226,13 +226,13 @@ RELOAD_SUCCESSFUL: Final = Family(
     "sentry_stats_exporter_config_last_reload_successful",
     Type.GAUGE,
     (),
-    "1 if the configuration was valid when it was last read; reading it at the start counts.",
+    "1 if the last configuration read was valid, including the one at start-up.",
 )
 RELOAD_TIME: Final = Family(
     "sentry_stats_exporter_config_last_reload_success_timestamp_seconds",
     Type.GAUGE,
     (),
-    "When a valid configuration was last read; reading it at the start counts.",
+    "When a valid configuration was last read, including the one at start-up.",
     "seconds",
 )
 SHARD_ORDINAL: Final = Family(

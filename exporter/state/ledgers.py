@@ -51,7 +51,7 @@ class QueryState:
             series = _numbered_series(database, known, change)
             _write_books(database, known.books, change, series)
             counted = self._write_counters(database, change)
-            if change.forgotten:
+            if change.compact:
                 series = _without_unused(database, known.books, series)
             database.execute(
                 "UPDATE query SET counts_from = ?, last_success = coalesce(?, last_success),"

@@ -151,7 +151,8 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StateError(f"{path} cannot be read: {error.strerror}") from error
+        text = _permission(path) or f"{path} cannot be read: {error.strerror}"
+        raise StateError(text) from error
     except sqlite3.OperationalError as error:
         raise StateError(_operational(path, error)) from error
     except (sqlite3.ProgrammingError, OverflowError) as error:
@@ -162,22 +163,28 @@ def explained(path: Path) -> Iterator[None]:
 
 def _operational(path: Path, error: sqlite3.OperationalError) -> str:
     """Return what to say of a file that SQLite could not work with, the cause before its words."""
-    if error.sqlite_errorcode in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+    # The lowest byte is the kind of error, what is above it tells it more precisely.
+    kind = error.sqlite_errorcode & 0xFF
+    if kind in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return f"{path} is in use by another process; each exporter needs its own --state.path"
-    if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
-        return f"{path} cannot be written: no space left on its disk; make room, nothing is lost"
-    if denied := _denied(path):
-        return f"{denied}: permission denied for uid {os.geteuid()}; give it to that user"
-    return f"{path} cannot be used: {error}; see that its folder can be written to"
+    if kind == sqlite3.SQLITE_FULL:
+        return f"{path} cannot be written: no space left on device; counters go on once there is"
+    return (
+        _permission(path)
+        or f"{path} cannot be used: {error}; see that its folder can be written to"
+    )
 
 
-def _denied(path: Path) -> Path | None:
-    """Return which of the files beside ``path``, or its folder, this user may not write."""
+def _permission(path: Path) -> str:
+    """Return which of the files beside ``path``, or its folder, this user may not write, if any."""
     beside = (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm"))
     needed = [one for one in beside if one.exists()]
     if path.parent.is_dir():
         needed.append(path.parent)
-    return next((one for one in needed if not os.access(one, os.R_OK | os.W_OK)), None)
+    denied = next((one for one in needed if not os.access(one, os.R_OK | os.W_OK)), None)
+    if denied is None:
+        return ""
+    return f"{denied}: permission denied for uid {os.geteuid()}; give it to that user"
 
 
 def damaged(path: Path, why: object) -> str:

@@ -110,7 +110,10 @@ class TestResolved:
     @pytest.mark.parametrize(
         ("name", "words"),
         [
-            ("projekt-1", "'projekt-1', which is no slug of the organization; near it: project-1,"),
+            (
+                "projekt-1",
+                "'projekt-1', which is no slug of the organization (did you mean project-1",
+            ),
             ("7777777", "'7777777', which is no id of the organization"),
             ("1", "'1', which the token cannot read"),
         ],
