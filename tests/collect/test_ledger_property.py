@@ -119,6 +119,13 @@ class Organization:
             if first:
                 self.at_first[start, one] = value
 
+    def counted(self) -> dict[tuple[str, str], int]:
+        """Return the counters as they are counted, by category and label."""
+        names = self.ledger.labels.names
+        return {
+            (one.category, names[one.project]): value for one, value in self.ledger.counters.items()
+        }
+
     def counters(self) -> dict[tuple[str, str], int]:
         """Return the counters that are shown, by category and label."""
         return {
@@ -142,7 +149,12 @@ def told(history: list[Step], organization: Organization) -> Iterator[tuple[int,
     for step in history:
         organization.now += step.pause
         organization.grow(step.grown)
+        before, gained = organization.counted(), organization.gained()
         organization.poll(step)
+        brought = organization.gained() - gained
+        for label, value in organization.counted().items():
+            assert value - before.get(label, 0) <= brought
+
         organization.ledger.rise(organization.now)
         for label, value in organization.counters().items():
             assert value >= shown.get(label, 0)

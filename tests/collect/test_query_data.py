@@ -246,6 +246,16 @@ class TestClock:
         """Days in which both clocks went on are an outage, and counted."""
         assert (self.DAYS * 24 - 1) * 7 + 2 == self.counted(sentry, publisher, skew=0.0)
 
+    def test_wrong_date(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """Where our clock goes on as usual, a server that tells another date changes nothing."""
+        one = poller(sentry, publisher)
+        for hour, skew in enumerate((0.0, 9.0 * DAY, 0.0)):
+            sentry.clock_skew = skew
+            sentry.add(row(7, bucket=NOON + hour * HOUR))
+            poll_out(one, NOW + hour * HOUR)
+
+        assert 14 == sum((shown(one).counters or {}).values())
+
 
 class TestProjects:
     """Queries that have to do with projects."""
@@ -361,7 +371,7 @@ class TestProjects:
 
         later = one.poll(NOW + FRESH_FOR)
 
-        assert (True, ("project-2",)) == (first.up, first.missing)
+        assert (True, ("project-2",), 0) == (first.up, first.missing, first.regressions)
         assert 5 == sum(seen.values())
         assert API not in named
         assert () == later.missing
@@ -385,6 +395,7 @@ class TestProjects:
         sentry.refuses = frozenset()
 
         assert {"unknown_project": 1} == failed.failures
+        assert ("project-1",) == failed.missing
         assert one.poll(failed.next_poll).up
 
     @pytest.mark.parametrize(("name", "shows"), [("1", True), ("project-1", False)])

@@ -232,6 +232,16 @@ class TestByProject:
             start: Found(books[start].rows, books[start].told, finished=True) for start in running
         }
 
+    def test_readable(self) -> None:
+        """Only projects that came back from Sentry in this very poll are known to be readable."""
+        store = Store([*hourly(4), row(7, bucket=NOON, project=API)])
+        first = harvest(store)
+
+        second = harvest(store, known(store))
+
+        assert {WEB, API} == first.readable
+        assert frozenset() == second.readable
+
     def test_deleted_project(self) -> None:
         """What a project holds that is on no list comes with its bucket, under its id."""
         store = Store([*hourly(1), row(7, bucket=NOON, project=OLD)])

@@ -129,6 +129,24 @@ def test_values_labels_and_projects_equal_the_store(
     assert 1 == samples[sample("sentry_stats_complete", **names)]
 
 
+@pytest.mark.parametrize(("row_limit", "is_split"), [(10_000, False), (16, True)])
+@pytest.mark.parametrize("is_open", [True])
+def test_a_low_limit_splits(
+    sentry: Simulator,
+    clock: Clock,
+    is_open: bool,  # noqa: FBT001 - a fixture's parameter
+    is_split: bool,  # noqa: FBT001 - one of the table's columns
+) -> None:
+    """What is called split above asks for projects one by one, what is not does not."""
+    assert is_open
+
+    entry = {**organization(BY_PROJECT), "token": TOKENS["integration"].value}
+    polled(Exporter(configuration(sentry.url, entry), clock=clock), clock.now)
+    named = {value for one in sentry.requests for name, value in one.query if name == "project"}
+
+    assert is_split is bool(named & {str(project) for project in PROJECTS})
+
+
 @pytest.mark.parametrize("row_limit", [10_000, 16], ids=["unsplit", "split"])
 @pytest.mark.parametrize("is_open", [False], ids=["closed"])
 def test_a_filter_goes_on_without_what_cannot_be_read(
