@@ -58,13 +58,12 @@ class Exporter:
         return self.poller.alive()
 
     def ready(self) -> bool:
-        """Tell whether every query has been tried once and one has data, as the next scrape shows.
+        """Tell whether every query has been tried once, as the next scrape shows.
 
-        A shard that no query falls to is ready, or it would hold up the pods behind it.
+        Failures count: what they are is on the page, for whoever scrapes only what is ready. A
+        shard that no query falls to is ready too, or it would hold up the pods behind it.
         """
-        reports = self.page.shown()
-        tried = all(report.polls for report in reports)
-        return tried and (not reports or any(report.view is not None for report in reports))
+        return all(report.polls for report in self.page.shown())
 
 
 def tune_interpreter() -> None:

@@ -13,7 +13,7 @@ from exporter.config import Config, Organization, Query
 from exporter.daemon import clients
 from exporter.publish.own import OwnMetrics
 from exporter.sentry.client import WAITS, SentryClient
-from exporter.sentry.errors import ForbiddenError, SentryError
+from exporter.sentry.errors import ForbiddenError, SentryError, UnknownProjectError
 from exporter.sentry.news import Deprecation
 from exporter.sentry.projects import ProjectList
 from exporter.token import redact
@@ -61,12 +61,12 @@ def _failures(organization: Organization, client: SentryClient, now: float) -> I
         chosen = resolved(query.filter.project, projects)
         if projects:
             for name in chosen.missing:
-                yield f"{where}: {missing_project(name, projects)}"
+                yield _line(where, UnknownProjectError(missing_project(name, projects)))
         if chosen.ids or not query.filter.project:
             try:
                 settled = now - organization.settle
                 for text in _refused(query, chosen.ids, projects, client, settled):
-                    yield f"{where}: {text}"
+                    yield _line(where, UnknownProjectError(text))
             except SentryError as error:
                 if error.reason != known:
                     yield _line(where, error)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from exporter.collect.over_time import read_attributable
+from exporter.collect.over_time import confirm_access, read_attributable
 from exporter.collect.plan import FILL, Cut, Plan, ProjectsReply, Reading, together, weight
 from exporter.collect.rows import (
     Rows,
@@ -32,9 +32,14 @@ from exporter.sentry.stats import ROW_LIMIT, Question
 
 @dataclass(frozen=True, slots=True)
 class ProjectReading(Reading):
-    """A bucket by project, the remainder under 0; ``cut`` is set if it had to be split."""
+    """A bucket by project, the remainder under 0; ``cut`` is set if it had to be split.
+
+    ``lacking`` says that there are projects to be read that nobody has told of.
+    """
 
     cut: Cut | None = None
+    lacking: bool = False
+    is_told: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +47,13 @@ class References:
     """What the sums of a bucket's projects are held against.
 
     ``told`` is the organization's own number, read before any project. ``attributable`` is what
-    the token's projects hold of it, ``None`` where that has not been read, or cannot be.
+    the token's projects hold of it, ``None`` where that has not been read, or cannot be:
+    ``is_told`` says whether the server tells it.
     """
 
     told: Reading
     attributable: Reading | None = None
+    is_told: bool = True
 
     @property
     def expected(self) -> Reading:
@@ -86,6 +93,9 @@ def read_projects(
     elif cut is None or cut.rows < cut.limit * FILL:
         reply: ProjectsReply
         (reply,) = yield [question]
+        if isinstance(reply, ForbiddenError) and not subject.project:
+            # Nobody is refused all that he can read: the token has lost its rights.
+            raise reply
         if isinstance(reply, ProjectsAnswer) and _equal(subject.totals(reply), references.told):
             return _reading(subject.totals(reply), references)
         if isinstance(reply, ProjectsAnswer) and references.attributable is None:
@@ -106,13 +116,18 @@ def read_projects(
 
 
 def _with_attributable(subject: Subject, bucket: int, references: References) -> Plan[References]:
+    if not references.is_told:
+        return references
     found = yield from read_attributable(subject, subject.bucket(bucket))
-    return replace(references, attributable=found[bucket] if found else None)
+    return replace(references, attributable=found[bucket] if found else None, is_told=bool(found))
 
 
 def _reading(rows: Rows, references: References) -> ProjectReading:
-    whole = references.told.whole
-    return ProjectReading(joined(rows, references.remainder(rows)), whole)
+    return ProjectReading(
+        joined(rows, references.remainder(rows)),
+        references.told.whole,
+        is_told=references.is_told,
+    )
 
 
 def _unattributed(part: "_Part", references: References) -> ProjectReading:
@@ -132,6 +147,8 @@ def _split(
     most = max(1, math.floor(len(projects) * FILL * cut.limit / max(cut.rows, 1)))
     batches = subject.batches(subject.project_question(bucket, projects), most)
     replies: list[ProjectsReply] = yield batches
+    if any(isinstance(reply, ForbiddenError) for reply in replies):
+        yield from confirm_access(subject, subject.bucket(bucket))
     parts = [_taken(subject, reply, cut.limit) for reply in replies]
     if references.attributable is None and not _agree(references.told, parts):
         references = yield from _with_attributable(subject, bucket, references)
@@ -144,13 +161,19 @@ def _split(
         )
     rows = joined(*(part.rows for part in parts))
     usual = cut.limit == ROW_LIMIT
-    proven = _agree(references.expected, parts) or (usual and all(part.whole for part in parts))
+    # Parts may be whole, and there be projects that none of them was about.
+    lacking = _lacks(references, rows)
+    proven = _agree(references.expected, parts) or (
+        usual and not lacking and all(part.whole for part in parts)
+    )
     size = min(sum(part.bound for part in parts), max(cut.rows, len(rows)))
     return ProjectReading(
         joined(rows, references.remainder(rows)),
         proven and references.told.whole,
         frozenset[int]().union(*(part.refused for part in parts)),
         replace(cut, rows=size) if usual else None,
+        lacking,
+        references.is_told,
     )
 
 
@@ -193,6 +216,14 @@ def _prove(
     if not isinstance(reply, ProjectsAnswer):
         raise reply
     return part
+
+
+def _lacks(references: References, rows: Rows) -> bool:
+    """Tell whether the token's projects are known to hold more than ``rows``."""
+    attributable = references.attributable
+    if attributable is None or not attributable.whole:
+        return False
+    return bool(difference(attributable.rows, sums(rows)))
 
 
 def _equal(rows: Rows, expected: Reading) -> bool:

@@ -10,11 +10,16 @@ from exporter.collect.splitting import smaller
 from exporter.collect.subject import Subject
 from exporter.sentry.answers import By, Group, SeriesAnswer
 from exporter.sentry.errors import ForbiddenError
-from exporter.sentry.stats import ROW_LIMIT, Question
+from exporter.sentry.stats import ATTRIBUTABLE, ROW_LIMIT, Question
 
 
-def read_series(subject: Subject, question: Question) -> Plan[dict[int, Reading]]:
-    """Read every bucket of ``question``, which is not grouped by project."""
+def read_series(
+    subject: Subject, question: Question, *, narrowed: bool = False
+) -> Plan[dict[int, Reading]]:
+    """Read every bucket of ``question``, which is not grouped by project.
+
+    ``narrowed`` says that it is a part of one that was refused because of a project.
+    """
     batches = subject.batches(question)
     if len(batches) > 1:
         read = yield from together([read_series(subject, batch) for batch in batches])
@@ -24,16 +29,33 @@ def read_series(subject: Subject, question: Question) -> Plan[dict[int, Reading]
     if isinstance(reply, SeriesAnswer) and _series_is_whole(reply):
         rows = subject.buckets(reply)
         return {start: Reading(rows[start], whole=True) for start in rows}
+    if isinstance(reply, ForbiddenError) and question.project != ATTRIBUTABLE and not narrowed:
+        yield from confirm_access(subject, question.window)
     if isinstance(reply, ForbiddenError) and len(question.project) == 1:
         nothing = Reading({}, whole=True, refused=frozenset(question.project))
         return dict.fromkeys(question.window.buckets(), nothing)
-    parts = smaller(question, reply) or (yield from _by_category(question))
+    parts = smaller(question, reply)
+    if not parts and not isinstance(reply, ForbiddenError):
+        parts = yield from _by_category(question)
     if parts:
-        read = yield from together([read_series(subject, part) for part in parts])
+        narrowed = isinstance(reply, ForbiddenError)
+        read = yield from together(
+            [read_series(subject, part, narrowed=narrowed) for part in parts]
+        )
         return _merged(read)
     if not isinstance(reply, SeriesAnswer):
         raise reply
     return (yield from _topped_up(subject, question, reply))
+
+
+def confirm_access(subject: Subject, window: Window) -> Plan[None]:
+    """Ask something that names no project, after one was refused that does.
+
+    A token that may not read anything any more is refused this too, which ends the plan: the
+    projects that it was refused for say nothing then.
+    """
+    newest = replace(window, start=window.end - window.interval)
+    yield [replace(subject.question(newest), project=())]
 
 
 def read_attributable(subject: Subject, window: Window) -> Plan[dict[int, Reading] | None]:

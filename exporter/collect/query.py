@@ -90,6 +90,7 @@ class QueryPoller:
         self._offset = offset
         self._timer = timer
         self._cut: Cut | None = None
+        self._tells_attributable = True
         self._refused: dict[int, float] = {}
         self._tried_with: Hashable = None
         self._failures = 0
@@ -185,7 +186,10 @@ class QueryPoller:
         chosen = self._chosen(projects, now)
         subject = subject_of(query, chosen.ids, address=self._address_length())
         harvest = self._read(subject, projects, window, finished)
-        if harvest.refused:
+        if harvest.lacking:
+            # One that was refused may be readable again, or the list is too old.
+            self._refused.clear()
+        if harvest.refused or harvest.lacking:
             self._refused |= dict.fromkeys(harvest.refused, now)
             projects = self._directory.refreshed(now) if projects else None
             chosen = self._chosen(projects, now)
@@ -227,9 +231,11 @@ class QueryPoller:
             subject.project or tuple(sorted(readable)),
             self._cut,
             unfinished=first or self._query.poll_interval < self._query.interval,
+            tells_attributable=self._tells_attributable,
         )
         harvest = drive(plan, self._ask_all)
         self._cut = harvest.cut or self._cut
+        self._tells_attributable = harvest.tells_attributable
         return harvest
 
     def _jumped(self, skew: float | None, now: float) -> bool:

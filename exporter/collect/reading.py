@@ -32,6 +32,8 @@ class Harvest:
     """What a poll brought home: ``backlog`` if there are buckets that it left for the next.
 
     ``readable`` are projects that Sentry let the token read, ``refused`` such that it did not.
+    ``lacking`` says that there are others to be read, ``tells_attributable`` that the server says
+    what they hold together.
     """
 
     found: Mapping[int, Found]
@@ -39,6 +41,8 @@ class Harvest:
     cut: Cut | None = None
     readable: frozenset[int] = frozenset()
     refused: frozenset[int] = frozenset()
+    lacking: bool = False
+    tells_attributable: bool = True
 
 
 def read_window(
@@ -50,12 +54,14 @@ def read_window(
     cut: Cut | None = None,
     *,
     unfinished: bool = True,
+    tells_attributable: bool = True,
 ) -> Plan[Harvest]:
     """Read what has changed in ``window``, of which buckets up to ``finished`` are finished.
 
     ``books`` is what is known of it, ``projects`` those that may be asked for in batches, ``cut``
     what the last harvest said of splitting. By project, buckets that are not finished are read
-    only where ``unfinished`` ones are wanted.
+    only where ``unfinished`` ones are wanted. Whether the server ``tells_attributable`` is what
+    the last harvest said.
     """
     told = yield from read_series(subject, subject.question(window))
     refused = frozenset[int]().union(*(one.refused for one in told.values()))
@@ -71,11 +77,18 @@ def read_window(
     silent = {start for start in changed if not nonzero(told[start].rows)}
     now = _first_of(changed, silent, finished, books)
     filled = [start for start in now if start not in silent]
-    attributable = yield from _attributable(subject, filled, books)
+    attributable: Mapping[int, Reading] | None = {} if tells_attributable else None
+    if tells_attributable:
+        attributable = yield from _attributable(subject, filled, books)
+    tells = attributable is not None
     readings = yield from together(
         [
             read_projects(
-                subject, start, References(told[start], attributable.get(start)), projects, cut
+                subject,
+                start,
+                References(told[start], (attributable or {}).get(start), tells),
+                projects,
+                cut,
             )
             for start in filled
         ]
@@ -93,20 +106,29 @@ def read_window(
     came = (values for reading in readings for values in parts_of(reading.rows).values())
     readable = frozenset[int]().union(*came) - {0}
     refused = refused.union(*(reading.refused for reading in readings))
-    return Harvest(found, len(now) < len(changed), _largest(readings), readable, refused)
+    return Harvest(
+        found,
+        len(now) < len(changed),
+        _largest(readings),
+        readable,
+        refused,
+        any(reading.lacking for reading in readings),
+        tells and all(reading.is_told for reading in readings),
+    )
 
 
 def _attributable(
     subject: Subject, buckets: Sequence[int], books: Mapping[int, Book]
-) -> Plan[Mapping[int, Reading]]:
+) -> Plan[Mapping[int, Reading] | None]:
     """Read what the token's projects hold of ``buckets``, where that was not all the last time.
 
-    One question tells it of all of them, before their projects are read.
+    One question tells it of all of them, before their projects are read. ``None`` where the server
+    does not tell it.
     """
     if not buckets or not books or not _has_remainder(books[max(books)]):
         return {}
     window = Window(min(buckets), max(buckets) + subject.interval, subject.interval)
-    return (yield from read_attributable(subject, window)) or {}
+    return (yield from read_attributable(subject, window))
 
 
 def _has_remainder(book: Book) -> bool:

@@ -20,6 +20,9 @@ FORGOTTEN_AFTER: Final = 30 * 86400
 _CHECK_EVERY: Final = 6 * 3600
 """Seconds between two looks for what is no longer seen, which goes through every series."""
 
+_CLOCK_IS_WRONG: Final = 86400
+"""Seconds between our clock and the server's from which on nothing is let go."""
+
 _COMPACT_FROM: Final = 0.2
 """The share of series in no book from which on a ledger is compacted."""
 
@@ -68,6 +71,8 @@ def reckon(
     born, counters = _gained(ledger.counters, entries, number)
     births = PartedRows(born)
     due = ledger.checked_at is None or not 0 <= now - ledger.checked_at < _CHECK_EVERY
+    # By a clock that is days ahead, everything has long not been seen.
+    due = due and abs(clock_skew or 0) < _CLOCK_IS_WRONG
     since = dict(_unseen(ledger, entries, number, now, interval)) if due else {}
     gone = {s for s, at in since.items() if at is not None and now - at >= FORGOTTEN_AFTER}
     return Change(

@@ -35,12 +35,12 @@ class State:
     ) -> Kept:
         """Return what is known of ``query``; ``ordinal`` tells apart queries that ask the same.
 
-        An organization whose server has a new address goes on where it was, unless the old address
-        is among those ``elsewhere``, where another organization has the same slug.
+        An organization whose server has a new address goes on where it was under its name, unless
+        the old address is among those ``elsewhere``, where another organization has the same slug.
         """
         with self.transaction() as database:
             question = asks(organization, query, ordinal)
-            books = _books_key(database, question, organization.url, elsewhere)
+            books = _books_key(database, question, organization, elsewhere)
             counters = _counters_key(database, organization.name, query.name)
             self._restored["query"].add(books)
             self._restored["published"].add(counters)
@@ -89,20 +89,28 @@ class State:
 
 
 def _books_key(
-    database: sqlite3.Connection, question: str, url: str, elsewhere: Collection[str]
+    database: sqlite3.Connection,
+    question: str,
+    organization: Organization,
+    elsewhere: Collection[str],
 ) -> int:
-    """Return the key of the books of a question to the server at ``url``."""
+    """Return the key of the books of a question to an organization's server."""
+    url, name = organization.url, organization.name
     found = database.execute(
-        "SELECT id, url FROM query WHERE asks = ? ORDER BY url = ? DESC, last_success DESC",
+        "SELECT id, url, organization FROM query WHERE asks = ? ORDER BY url = ? DESC",
         [question, url],
     ).fetchall()
-    for key, address in found:
-        if address == url:
+    for key, address, known_as in found:
+        moved = known_as == name and address not in elsewhere
+        if address == url or moved:
+            if (address, known_as) != (url, name):
+                database.execute(
+                    "UPDATE query SET url = ?, organization = ? WHERE id = ?", [url, name, key]
+                )
             return int(key)
-        if address not in elsewhere:
-            database.execute("UPDATE query SET url = ? WHERE id = ?", [url, key])
-            return int(key)
-    made = database.execute("INSERT INTO query (asks, url) VALUES (?, ?)", [question, url])
+    made = database.execute(
+        "INSERT INTO query (asks, url, organization) VALUES (?, ?, ?)", [question, url, name]
+    )
     return int(made.lastrowid or 0)
 
 

@@ -21,6 +21,7 @@ CREATE TABLE query (
     id INTEGER PRIMARY KEY,
     asks TEXT NOT NULL,
     url TEXT NOT NULL,
+    organization TEXT NOT NULL,
     counts_from INTEGER,
     last_success REAL NOT NULL DEFAULT 0,
     asked TEXT,
@@ -169,10 +170,9 @@ def _operational(path: Path, error: sqlite3.OperationalError) -> str:
         return f"{path} is in use by another process; each exporter needs its own --state.path"
     if kind == sqlite3.SQLITE_FULL:
         return f"{path} cannot be written: no space left on device; counters go on once there is"
-    return (
-        _permission(path)
-        or f"{path} cannot be used: {error}; see that its folder can be written to"
-    )
+    if not path.parent.is_dir():
+        return f"{path} cannot be made: its folder {path.parent} does not exist"
+    return _permission(path) or f"{path} cannot be used: {error}"
 
 
 def _permission(path: Path) -> str:

@@ -39,7 +39,7 @@ class Health(Protocol):
         """Return whether the poll loop lives."""
 
     def ready(self) -> bool:
-        """Return whether every query has been tried once and one has data."""
+        """Return whether every query has been tried once, and the page shows what came of it."""
 
 
 def make_app(pages: Pages, health: Health, landing: Landing) -> Starlette:

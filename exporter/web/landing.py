@@ -42,7 +42,7 @@ _LINK: Final = Template('<dt><a href="$reference">/$reference</a></dt>\n<dd>$pur
 _LINKS: Final = {
     "metrics": "what Prometheus scrapes",
     "-/healthy": "whether the exporter is alive",
-    "-/ready": "whether it has data to show",
+    "-/ready": "whether every query has been tried once",
 }
 
 

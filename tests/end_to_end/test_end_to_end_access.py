@@ -6,6 +6,7 @@ import pytest
 
 from exporter.daemon import Exporter
 from exporter.simulator import (
+    Fault,
     Member,
     Organization,
     Project,
@@ -17,7 +18,7 @@ from exporter.simulator import (
     World,
 )
 from tests.end_to_end.exposition import Samples, data, data_sample, sample
-from tests.end_to_end.stage import Clock, configuration, organization, polled
+from tests.end_to_end.stage import Clock, configuration, organization, page, polled
 
 ACME = 1
 PROJECTS = {101: "web", 102: "api", 103: "shop", 104: "search", 105: "silent"}
@@ -145,6 +146,66 @@ def test_a_low_limit_splits(
     named = {value for one in sentry.requests for name, value in one.query if name == "project"}
 
     assert is_split is bool(named & {str(project) for project in PROJECTS})
+
+
+FORBIDDEN = b'{"detail": "You do not have permission to perform this action."}'
+
+
+@pytest.mark.parametrize("row_limit", [10_000, 16], ids=["unsplit", "split"])
+@pytest.mark.parametrize("is_open", [True])
+@pytest.mark.parametrize("after", [0, 1, 2, 4])
+def test_a_token_that_loses_its_rights_fails_the_poll(
+    sentry: Simulator,
+    clock: Clock,
+    after: int,
+    is_open: bool,  # noqa: FBT001 - a fixture's parameter
+) -> None:
+    """From whichever request on all is forbidden, no project is taken for one that is hidden."""
+    assert is_open
+
+    for query in (BY_PROJECT, {**BY_PROJECT, "filter": {"project": ["web", "api"]}}):
+        entry = {**organization(query), "token": TOKENS["integration"].value}
+        exporter = Exporter(configuration(sentry.url, entry), clock=clock)
+        before = data(polled(exporter, clock.now))
+        sentry.world.add_rows(Row(ACME, 101, "error", "accepted", None, clock.now - 3600))
+        fault = Fault("status", status=403, body=FORBIDDEN, endpoint="stats_v2", after=after)
+        sentry.faults.add(fault)
+        asked = len(sentry.requests)
+        report = exporter.queries[0].poll(clock.now)
+        sentry.faults.clear()
+
+        if not report.up:
+            assert {"forbidden": 1} == report.failures
+            assert before == data(page(exporter))
+        assert len(sentry.requests) - asked < 20
+        assert exporter.queries[0].poll(clock.now).up
+
+
+@pytest.mark.parametrize("row_limit", [16], ids=["split"])
+@pytest.mark.parametrize("is_open", [True])
+def test_a_project_that_the_list_does_not_have_yet(
+    sentry: Simulator,
+    clock: Clock,
+    is_open: bool,  # noqa: FBT001 - a fixture's parameter
+) -> None:
+    """In a split answer too, a new project's events are its own as soon as the list has it."""
+    assert is_open
+
+    entry = {**organization(BY_PROJECT), "token": TOKENS["integration"].value}
+    exporter = Exporter(configuration(sentry.url, entry), clock=clock)
+    polled(exporter, clock.now)
+    sentry.world.add_project(Project(106, ACME, "new"))
+    sentry.world.add_rows(
+        *(Row(ACME, 106, *kind, clock.now - 3600, quantity=1000) for kind in KINDS)
+    )
+    for _ in range(2):
+        clock.now += 60
+        samples = polled(exporter, clock.now)
+    labels = ("acme", "projects", "error", "accepted", "none", "new")
+
+    assert 1000 == samples[data_sample("sentry_stats_bucket_events", *labels)]
+    names = {"organization": "acme", "query": "projects"}
+    assert 1 == samples[sample("sentry_stats_complete", **names)]
 
 
 @pytest.mark.parametrize("row_limit", [10_000, 16], ids=["unsplit", "split"])

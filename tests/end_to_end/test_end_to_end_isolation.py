@@ -108,8 +108,8 @@ def test_each_failure_has_its_reason(sentry: Simulator, config: Config, clock: C
 
 
 @pytest.mark.parametrize("timeout", ["1s"])
-def test_the_exporter_is_ready_once_one_organization_has_data(config: Config, clock: Clock) -> None:
-    """Ready means that every query has been tried, and that one has something to show."""
+def test_the_exporter_is_ready_once_every_query_was_tried(config: Config, clock: Clock) -> None:
+    """Ready means that every query has been tried, whatever came of it."""
     exporter = Exporter(config, clock=clock)
     *broken, healthy = exporter.queries
     for query in broken:

@@ -11,6 +11,7 @@ from tests.docs.clock import poll_due
 from tests.end_to_end.exposition import data
 from tests.end_to_end.stage import OUTCOMES, PROJECTS, Clock, configuration, organization, page
 
+FILTERED = {**OUTCOMES, "name": "filtered", "filter": {"project": ["web", "api"]}}
 HOURS = 5
 INTERVALS = ("5m", "15m", "1h")
 
@@ -50,7 +51,7 @@ def test_data_returns_within_five_minutes(
     sentry: Simulator, clock: Clock, fault: str, interval: str
 ) -> None:
     """After five hours of failures that ended at no particular minute, five minutes are enough."""
-    queries = [{**one, "poll_interval": interval} for one in (OUTCOMES, PROJECTS)]
+    queries = [{**one, "poll_interval": interval} for one in (OUTCOMES, PROJECTS, FILTERED)]
     config = configuration(sentry.url, organization(*queries))
     exporter = Exporter(config, clock=clock)
     poll_due(exporter, clock.now)
@@ -72,7 +73,7 @@ def test_another_token_is_tried_at_once(
     """After hours with a bad token, the right one in the file is used within the next second."""
     token = tmp_path / "token"
     token.write_text("no-such-token")
-    queries = [{**one, "poll_interval": interval} for one in (OUTCOMES, PROJECTS)]
+    queries = [{**one, "poll_interval": interval} for one in (OUTCOMES, PROJECTS, FILTERED)]
     entry = {"slug": "acme", "token_file": str(token), "queries": queries}
     exporter = Exporter(configuration(sentry.url, entry), clock=clock)
     pass_time(exporter, clock, HOURS * 3600, step=10)
