@@ -124,7 +124,7 @@ def _query_pollers(
 ) -> Iterator[QueryPoller]:
     share = shard.share(config)
     by_organization = clients(share, own.meter, clock)
-    directories = _directories(config, share, by_organization, page)
+    directories = _directories(config, share, by_organization, page, state)
     ordinals, offsets = _ordinals(config), _offsets(config)
     started = clock()
 
@@ -149,7 +149,11 @@ def _query_pollers(
 
 
 def _directories(
-    config: Config, share: Config, by_organization: Mapping[str, SentryClient], page: Page
+    config: Config,
+    share: Config,
+    by_organization: Mapping[str, SentryClient],
+    page: Page,
+    state: State | None,
 ) -> Mapping[str, ProjectDirectory]:
     """Return the directories of the organizations; of all shards, one shows the projects."""
     here = {(organization.name, query.name) for organization, query in _queries(share)}
@@ -161,6 +165,7 @@ def _directories(
             page if organization.name in told_here else _Unheard(),
             organization.project_label,
             partial(_team, organization.teams),
+            state.project_list(organization) if state else None,
         )
         for organization in share.organizations
     }

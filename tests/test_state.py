@@ -11,13 +11,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.collect.directory import ProjectDirectory
 from exporter.collect.ledger import Found, KeepError, Kept, Ledger
 from exporter.collect.reckoning import reckon
 from exporter.collect.rows import Series
 from exporter.config import Filter, Organization, Query
+from exporter.sentry.errors import ServerError
+from exporter.sentry.projects import Project, ProjectList
 from exporter.sentry.stats import QUANTITY, TIMES_SEEN
 from exporter.state import State, StateError
-from tests.collect.polling import API, HOUR, NOON, NOW, WEB, organization, query, series
+from tests.collect.polling import (
+    API,
+    HOUR,
+    NOON,
+    NOW,
+    WEB,
+    RecordingPublisher,
+    Sentry,
+    organization,
+    query,
+    series,
+)
 
 ACME = organization()
 OUTCOMES = query()
@@ -304,6 +318,54 @@ class TestIdentity:
         twin = replace(OUTCOMES, name="twin")
 
         assert Ledger() == state.restore(ACME, twin, ordinal=1).ledger
+
+
+class TestProjectList:
+    """The projects list, which serves where Sentry cannot be asked after a restart."""
+
+    listed = ProjectList.of(
+        [
+            Project(1, "web", "python", accessible=True, teams=("a", "b")),
+            Project(2, "ключ", "", accessible=False),
+        ]
+    )
+
+    def test_kept(self, path: Path) -> None:
+        """A list comes back as it was."""
+        with closing(State(path)) as state:
+            state.project_list(ACME).save(self.listed)
+
+        with closing(State(path)) as state:
+            assert self.listed == state.project_list(ACME).load()
+
+    @pytest.mark.parametrize("other", [{"name": "b"}, {"slug": "b"}, {"url": "https://b.example"}])
+    def test_of_another_organization(self, state: State, other: dict[str, str]) -> None:
+        """No other organization gets it."""
+        state.project_list(ACME).save(self.listed)
+
+        assert state.project_list(organization(**other)).load() is None
+
+    def test_serves_after_a_restart(self, state: State) -> None:
+        """A list that cannot be read from Sentry is the one of the process before."""
+        state.project_list(ACME).save(self.listed)
+        sentry, publisher = Sentry(), RecordingPublisher()
+        sentry.listing_error = ServerError(503, "")
+        kept = state.project_list(ACME)
+
+        directory = ProjectDirectory("acme", sentry, publisher, keeper=kept)
+
+        assert self.listed == directory.projects(NOW)
+        assert [1] == [one.id for one in publisher.projects["acme"]]
+
+    def test_read_again(self, state: State) -> None:
+        """Where Sentry can be asked, it is, and what it says is kept."""
+        state.project_list(ACME).save(self.listed)
+        sentry = Sentry()
+        kept = state.project_list(ACME)
+
+        found = ProjectDirectory("acme", sentry, RecordingPublisher(), keeper=kept).projects(NOW)
+
+        assert found == sentry.listing == kept.load()
 
 
 class TestForget:

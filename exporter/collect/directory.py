@@ -7,6 +7,7 @@ from typing import Final, Literal, Protocol
 
 import structlog
 
+from exporter.collect.ledger import KeepError
 from exporter.collect.report import ProjectInfo, ProjectsPublisher
 from exporter.sentry.errors import SentryError
 from exporter.sentry.projects import Project, ProjectList
@@ -32,6 +33,18 @@ class ListsProjects(Protocol):
         ...
 
 
+class KeepsList(Protocol):
+    """What keeps the projects list beyond the life of the process."""
+
+    def load(self) -> ProjectList | None:
+        """Return the list that was kept last."""
+        ...
+
+    def save(self, projects: ProjectList) -> None:
+        """Keep ``projects``, or raise `KeepError`."""
+        ...
+
+
 def only_team(project: Project) -> str:
     """Return the team of ``project``, ``""`` where it has several or none."""
     return project.teams[0] if len(project.teams) == 1 else ""
@@ -40,7 +53,8 @@ def only_team(project: Project) -> str:
 class ProjectDirectory:
     """The projects list of an organization, read hourly and when an unknown id appears.
 
-    If it cannot be read, the last one serves. ``team`` tells who owns a project.
+    If it cannot be read, the last one serves, that of the process before included if ``keeper``
+    has it. ``team`` tells who owns a project.
     """
 
     def __init__(
@@ -50,6 +64,7 @@ class ProjectDirectory:
         publisher: ProjectsPublisher,
         label_by: Literal["slug", "id"] = "slug",
         team: Callable[[Project], str] = only_team,
+        keeper: KeepsList | None = None,
     ) -> None:
         self._organization = organization
         self._client = client
@@ -58,13 +73,17 @@ class ProjectDirectory:
         self._team = team
         self._lock = Lock()
         self._list: ProjectList | None = None
-        self._read_at = 0.0
+        self._read_at: float | None = None
         self._nowhere: frozenset[object] = frozenset()
         self._flags_hold = True
         self._read_with: object = None
         self._labels: tuple[ProjectList, dict[int, str]] | None = None
         self._failed_at = 0.0
         self._failure: tuple[SentryError, object] | None = None
+        self._keeper = keeper
+        kept = keeper.load() if keeper else None
+        if kept is not None:
+            self._show(kept)
 
     def projects(self, now: float) -> ProjectList:
         """Return the list, at most an hour old where Sentry gives it.
@@ -72,7 +91,7 @@ class ProjectDirectory:
         Raises what the client raises if there is no list at all.
         """
         with self._lock:
-            if self._list is None or not 0 <= now - self._read_at < FRESH_FOR:
+            if self._read_at is None or not 0 <= now - self._read_at < FRESH_FOR:
                 self._read(now)
             return self._known()
 
@@ -163,7 +182,20 @@ class ProjectDirectory:
         self._flags_hold = self._flags_hold or credentials != self._read_with
         self._read_with = credentials
         self._show(projects if self._flags_hold else projects.all_readable())
+        self._keep()
         return True
+
+    def _keep(self) -> None:
+        if self._keeper is None or self._list is None:
+            return
+        try:
+            self._keeper.save(self._list)
+        except KeepError as error:
+            _log.warning(
+                "cannot write the projects list to the state file",
+                organization=self._organization,
+                error=str(error),
+            )
 
     def _show(self, projects: ProjectList) -> None:
         self._list = projects

@@ -178,25 +178,44 @@ class QueryPoller:
 
     def _poll(self, now: float, began: float) -> bool:
         """Read, count and keep; return whether there is more to be read at once."""
-        query, settle = self._query, self._organization.settle
-        finished = buckets.latest_finished(now, query.interval, settle)
-        lookback = buckets.lookback_window(now, query.interval, settle, query.lookback)
-        window = self._window(lookback)
         projects, trouble = self._projects(now)
         chosen = self._chosen(projects, now)
-        subject = subject_of(query, chosen.ids, address=self._address_length())
-        harvest = self._read(subject, projects, window, finished)
-        if harvest.lacking:
-            # One that was refused may be readable again, or the list is too old.
-            self._refused.clear()
-        if harvest.refused or harvest.lacking:
-            self._refused |= dict.fromkeys(harvest.refused, now)
-            projects = self._directory.refreshed(now) if projects else None
+        before = self._ledger.asked
+        if "project" not in self._query.group_by and before and before < set(chosen.ids):
+            # A sum over more projects than before is taken as it is found: what has come in of
+            # those that it was over is counted first.
+            self._take(tuple(sorted(before)), projects, now, began)
+        succeeded = None if trouble else now
+        harvest, labels = self._take(chosen.ids, projects, now, began, succeeded)
+        if harvest.refused:
             chosen = self._chosen(projects, now)
-        if projects is not None and subject.by_project:
-            projects = self._directory.learn(harvest.readable, now)
+        self._labels = labels
+        self._tell_missing(chosen.missing)
+        self._shown_at = self._fresh_at = now
+        if trouble is not None:
+            raise trouble
+        return harvest.backlog
+
+    def _take(
+        self,
+        ids: tuple[int, ...],
+        projects: ProjectList | None,
+        now: float,
+        began: float,
+        succeeded: float | None = None,
+    ) -> tuple[Harvest, Mapping[int, str] | None]:
+        """Read and count what the projects of the filter hold; return what came, and labels."""
+        query, settle = self._query, self._organization.settle
+        lookback = buckets.lookback_window(now, query.interval, settle, query.lookback)
+        window = self._window(lookback)
+        subject = subject_of(query, ids, address=self._address_length())
+        finished = buckets.latest_finished(now, query.interval, settle)
+        harvest = self._read(subject, projects, window, finished)
+        projects = self._learnt(subject, projects, harvest, now)
+        # Raises where nothing is left of the filter: no project is no zero.
+        self._chosen(projects, now)
         labels = self._project_labels(subject, projects)
-        skew, asked = self._client.clock_skew, frozenset(subject.project)
+        skew, asked = self._client.clock_skew, frozenset(ids)
         change = reckon(
             self._ledger,
             harvest.found,
@@ -210,13 +229,22 @@ class QueryPoller:
             clock_skew=skew,
             jumped=self._jumped(skew, now),
         )
-        self._enter(change, None if trouble else now)
-        self._labels = labels
-        self._tell_missing(chosen.missing)
-        self._shown_at = self._fresh_at = now
-        if trouble is not None:
-            raise trouble
-        return harvest.backlog
+        self._enter(change, succeeded)
+        return harvest, labels
+
+    def _learnt(
+        self, subject: Subject, projects: ProjectList | None, harvest: Harvest, now: float
+    ) -> ProjectList | None:
+        """Return the projects list after what a reading told of what the token can read."""
+        if harvest.lacking:
+            # One that was refused may be readable again, or the list is too old.
+            self._refused.clear()
+        self._refused |= dict.fromkeys(harvest.refused, now)
+        if projects is None:
+            return None
+        if harvest.refused or harvest.lacking:
+            projects = self._directory.refreshed(now)
+        return self._directory.learn(harvest.readable, now) if subject.by_project else projects
 
     def _read(
         self, subject: Subject, projects: ProjectList | None, window: Window, finished: int

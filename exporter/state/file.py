@@ -10,6 +10,7 @@ from typing import Final
 from exporter.collect.ledger import Kept
 from exporter.config import Organization, Query
 from exporter.state.ledgers import QueryState, asks, read_ledger
+from exporter.state.lists import ListState
 from exporter.state.opening import StateError, damaged, explained, opened
 
 _OWNED: Final = {"query": ("entry", "book", "series"), "published": ("counter",)}
@@ -54,6 +55,10 @@ class State:
             ).fetchone()
         keeper = QueryState(self.transaction, known, ledger.labels)
         return Kept(ledger, last_success, keeper)
+
+    def project_list(self, organization: Organization) -> ListState:
+        """Return where the projects list of ``organization`` is kept."""
+        return ListState(self.transaction, organization)
 
     def forget(self, before: float) -> None:
         """Delete what is left of queries that were not restored, and last polled ``before``."""

@@ -53,6 +53,13 @@ CREATE TABLE entry (
     value INTEGER NOT NULL,
     PRIMARY KEY (query, start, kind, series)
 ) WITHOUT ROWID;
+CREATE TABLE projects (
+    organization TEXT NOT NULL,
+    slug TEXT NOT NULL,
+    url TEXT NOT NULL,
+    listed TEXT NOT NULL,
+    PRIMARY KEY (organization, slug, url)
+) WITHOUT ROWID;
 CREATE TABLE published (
     id INTEGER PRIMARY KEY,
     organization TEXT NOT NULL,

@@ -376,6 +376,37 @@ class TestProjects:
         assert API not in named
         assert () == later.missing
 
+    def test_nothing_left_is_no_zero(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """Where the last project of a filter is refused, what was shown stays as it was."""
+        one = poller(sentry, publisher, query(filter=Filter(project=("project-1",))))
+        one.poll(NOW)
+        before = dict(shown(one).bucket)
+        sentry.refuses = frozenset({WEB})
+
+        failed = one.poll(NOW + HOUR)
+
+        assert not failed.up
+        assert before == shown(one).bucket
+
+    def test_a_filter_that_reaches_more(
+        self, sentry: Sentry, publisher: RecordingPublisher
+    ) -> None:
+        """What came in of the projects so far is counted, of the new one only what comes later."""
+        sentry.listing = listed(WEB)
+        both = Filter(project=("project-1", "project-2"))
+        one = poller(sentry, publisher, query(filter=both, poll_interval=300))
+        one.poll(NOW)
+        sentry.add(row(50, bucket=NOON), row(900, bucket=NOON, project=API))
+        sentry.listing = listed(WEB, API)
+        one.poll(NOW + FRESH_FOR)
+        before = dict(shown(one).counters or {})
+        sentry.add(row(3, bucket=NOON, project=API))
+
+        one.poll(NOW + FRESH_FOR + 300)
+
+        assert {series(): 50} == before
+        assert {series(): 53} == shown(one).counters
+
     def test_another_token_may_read_it(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
         """With another token a refused project is tried again at once."""
         sentry.refuses = frozenset({API})
@@ -396,6 +427,7 @@ class TestProjects:
 
         assert {"unknown_project": 1} == failed.failures
         assert ("project-1",) == failed.missing
+        assert failed.view is None
         assert one.poll(failed.next_poll).up
 
     @pytest.mark.parametrize(("name", "shows"), [("1", True), ("project-1", False)])
