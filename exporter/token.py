@@ -15,8 +15,7 @@ _MASK: Final = "<secret>"
 _SIZE_LIMIT: Final = 64 * 1024
 _LOOKS_LIKE_TOKEN: Final = re.compile(r"sntry[^\s\"',]*|\b[0-9a-f]{64}\b", re.IGNORECASE)
 _HEADER_SAFE: Final = re.compile(r"[\x21-\x7e]+")
-# To the last @: a password may hold slashes and more of them, and no URL's end is certain.
-_USER_INFO: Final = re.compile(r"//\S*@")
+_WORD: Final = re.compile(r"\S+")
 _SCHEME: Final = re.compile(r"(?:(?:[a-z][a-z0-9+.-]*:)?/+)?", re.IGNORECASE)
 _SHORTEST_PASSWORD: Final = 4
 """Characters; masking shorter ones wherever they occur would leave no text readable."""
@@ -177,7 +176,7 @@ def redact(text: str) -> str:
     masked = _LOOKS_LIKE_TOKEN.sub(_MASK, text)
     for credentials in _proxy_credentials():
         masked = masked.replace(credentials, "***")
-    return _USER_INFO.sub("//***@", masked)
+    return _WORD.sub(_without_user_info, masked)
 
 
 def file_fingerprint(path: Path) -> Hashable:
@@ -190,6 +189,17 @@ def file_fingerprint(path: Path) -> Hashable:
     except (OSError, ValueError):
         return "missing"
     return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _without_user_info(word: re.Match[str]) -> str:
+    """Return a word without what stands between ``//`` and ``@``, if it has that.
+
+    To the last @: a password may hold slashes and more of them, and no URL's end is certain. A
+    regular expression for both would take time that grows with the square of the slashes.
+    """
+    text = word[0]
+    start, end = text.find("//"), text.rfind("@")
+    return f"{text[:start]}//***{text[end:]}" if 0 <= start < end - 1 else text
 
 
 def _wrapping(token: str) -> str | None:

@@ -15,8 +15,6 @@ KeyPath = tuple[str | int, ...]
 HIDING_KEY: Final = "token"
 KEY: Final = re.compile(r"\b[0-9a-fA-F]{32}\b")
 """The keys of DSNs, and the keys of Sentry's first API."""
-USER: Final = re.compile(r"//\S*@")
-"""User name and password in a URL."""
 _LONGEST: Final = 40
 _PLAIN_KEY: Final = re.compile(r"[\w-]+")
 
@@ -106,7 +104,7 @@ def near(name: str, names: Iterable[str]) -> str:
 
 def masked(text: str) -> str:
     """Return ``text`` without tokens, keys, user names and passwords."""
-    return USER.sub("//***@", KEY.sub("<secret>", redact(text)))
+    return KEY.sub("<secret>", redact(text))
 
 
 def _key(key: str) -> str:

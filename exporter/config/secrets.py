@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from exporter.config.kinds import Kind, refusal
-from exporter.config.problems import KEY, USER
+from exporter.config.problems import KEY
 from exporter.token import holds_token
 
 _DSN: Final = re.compile(r"https?://[^/\s]*@[^\s]+/[0-9]+/?")
@@ -31,6 +31,6 @@ def secret_in(text: str) -> str | None:
         return "what looks like a token"
     if KEY.fullmatch(text):
         return "what looks like the key of a DSN"
-    if USER.search(text):
+    if any(0 <= line.find("//") < line.rfind("@") for line in text.split("\n")):
         return "a URL with a user name or password"
     return None

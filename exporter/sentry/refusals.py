@@ -28,6 +28,10 @@ from exporter.sentry.remedies import Cause
 from exporter.token import Secret, redact
 
 _DETAIL_LENGTH: Final = 200
+_LOOKED_AT: Final = 4096
+"""Characters of a text that are masked before it is cut to what is shown."""
+
+_LONGEST_TOKEN: Final = 64
 _PAGE_START: Final = 16 * 1024
 """Bytes of a page that are looked at."""
 
@@ -176,7 +180,18 @@ def presentable(text: str, secret: Secret | None = None) -> str:
     visible = "".join(character for character in line if character.isprintable())
     if secret is not None:
         visible = visible.replace(secret.reveal(), str(secret))
-    return redact(visible)[:_DETAIL_LENGTH]
+    return redact(_beginning(visible))[:_DETAIL_LENGTH]
+
+
+def _beginning(line: str) -> str:
+    """Return what is looked at of ``line``, without the start of a secret whose end was cut off.
+
+    Only a whole one is known for what it is.
+    """
+    if len(line) <= _LOOKED_AT:
+        return line
+    whole, _, cut = line[:_LOOKED_AT].rpartition(" ")
+    return f"{whole} {cut.partition('//')[0][:-_LONGEST_TOKEN]}".strip()
 
 
 def _page(text: str) -> Explanation:

@@ -210,6 +210,21 @@ def test_redact_masks_what_urls_have_before_their_host(text: str, expected: str)
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("/" * 1_000_000, "/" * 1_000_000),
+        ("/" * 1_000_000 + "@host", "//***@host"),
+        ("//a@" * 250_000, "//***@"),
+        ("@" * 1_000_000 + "//", "@" * 1_000_000 + "//"),
+        ("// " * 300_000, "// " * 300_000),
+    ],
+)
+def test_redact_takes_time_in_proportion_to_the_text(text: str, expected: str) -> None:
+    """A megabyte of slashes is read once: a square of that would not come to an end here."""
+    assert expected == redact(text)
+
+
+@pytest.mark.parametrize(
     "proxy", ["http://bob:s3 cret@host:3128", "bob:s3 cret@host:3128", "http://bob:s3%20cret@host"]
 )
 def test_redact_masks_the_password_of_a_proxy(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:

@@ -97,6 +97,22 @@ def test_detail(body: bytes, expected: str) -> None:
     assert expected == presentable(explanation(body).text, Secret(TOKEN))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://bob:" + "hush" * 1100 + "@host",
+        "x " * 40 + "http://bob:" + "hush" * 1100 + "@host",
+        "0123456789abcdef" * 4 + " sntryu_" + "x" * 3990 + " " + "0123456789abcdef" * 4,
+        "/" * 1_000_000,
+    ],
+)
+def test_detail_of_what_is_too_long(text: str) -> None:
+    """A secret that ends behind the part that is looked at is not shown by its beginning."""
+    line = presentable(text)
+
+    assert [] == [part for part in ("hush", "bob", "0123456789abcdef") if part in line]
+
+
 ASKED = "http://sentry.example.com:9000/api/0/organizations/acme/stats_v2/"
 
 
