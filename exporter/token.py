@@ -175,7 +175,7 @@ def redact(text: str) -> str:
     """
     masked = _LOOKS_LIKE_TOKEN.sub(_MASK, text)
     for credentials in _proxy_credentials():
-        masked = masked.replace(credentials, "***")
+        masked = masked.replace(credentials, "***@" if credentials.endswith("@") else "***")
     return _WORD.sub(_without_user_info, masked)
 
 
@@ -232,12 +232,17 @@ def _shown_name(assignment: re.Match[str]) -> str:
 
 
 def _proxy_credentials() -> Iterator[str]:
-    """Yield what the environment's proxies have before their host, longest parts first."""
+    """Yield what the environment's proxies have before their host, longest parts first.
+
+    What is too short to be masked wherever it occurs is so at least before an @.
+    """
     for address in getproxies_environment().values():
         user_info = _SCHEME.sub("", address, count=1).rpartition("@")[0]
         password = user_info.partition(":")[2]
         if len(password) >= _SHORTEST_PASSWORD:
             yield from (user_info, unquote(user_info), password, unquote(password))
+        elif user_info:
+            yield from (f"{user_info}@", f"{unquote(user_info)}@")
 
 
 def _usable(text: str, where: str) -> Secret:

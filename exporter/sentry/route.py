@@ -1,5 +1,6 @@
 """The way to an address: what is asked, and through which proxy; nothing secret is in it."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
@@ -11,6 +12,9 @@ from urllib3.util import Url, parse_url
 from exporter.token import redact
 
 _PORTS: Final = {"http": 80, "https": 443}
+_PROXY_SCHEME: Final = re.compile(r"(?:https?|socks(?:4a?|5h?)?)://", re.IGNORECASE)
+_HOST_AND_PORT: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]*\]?)?(?::[0-9]*)?/?")
+"""What may be shown of a malformed address that has no @: a host, a port, and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class Route:
         # A slash in a password ends the host: what was meant to be it comes after.
         misread = "@" in f"{through.path}{through.query}{through.fragment}"
         if misread or not through.host:
-            return replace(direct, bad_proxy=redact(proxy))
+            return replace(direct, bad_proxy=_without_user_info(proxy))
         return replace(
             direct,
             proxy=_server(through),
@@ -69,6 +73,19 @@ def _parsed(url: str) -> Url:
         return parse_url(url)
     except LocationParseError:
         return Url()
+
+
+def _without_user_info(proxy: str) -> str:
+    """Return the malformed address of a proxy without what may be a user name or a password.
+
+    It is not known where in it they are: only what is after the last @ is surely neither.
+    """
+    written = _PROXY_SCHEME.match(proxy)
+    scheme = written[0] if written else ""
+    user_info, _, server = proxy.removeprefix(scheme).rpartition("@")
+    if user_info:
+        return f"{scheme}***@{server}"
+    return f"{scheme}{server if _HOST_AND_PORT.fullmatch(server) else '***'}"
 
 
 def _host(url: Url) -> str:

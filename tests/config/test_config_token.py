@@ -235,6 +235,16 @@ def test_redact_masks_the_password_of_a_proxy(monkeypatch: pytest.MonkeyPatch, p
     assert "s3" not in redact(proxy)
 
 
+@pytest.mark.parametrize("user_info", ["u:a/b", "us er:abc", "bob"])
+def test_redact_masks_short_credentials_of_a_proxy(
+    monkeypatch: pytest.MonkeyPatch, user_info: str
+) -> None:
+    """What is too short to be masked everywhere is masked before the proxy's host."""
+    monkeypatch.setenv("HTTPS_PROXY", f"{user_info}@proxy:3128")
+
+    assert "no ***@proxy:3128 here" == redact(f"no {user_info}@proxy:3128 here")
+
+
 class TestFingerprint:
     """What shows that another token may be there."""
 

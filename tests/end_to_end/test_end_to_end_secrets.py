@@ -58,6 +58,28 @@ def test_the_password_of_a_proxy(output: Run, words: tuple[str, ...], proxy: str
 
 
 @pytest.mark.parametrize("words", [("check", "--online"), ("once", "--log.level", "debug")])
+@pytest.mark.parametrize(
+    ("proxy", "shown", "secrets"),
+    [
+        ("u:a/b@proxy:3128", "***@proxy:3128", ["u:a", "a/b"]),
+        ("user:abc@[bad", "***@[bad", ["user:", "abc@"]),
+        ("http://us er:abc@proxy:99999", "http://***@proxy:99999", ["us er", "abc@", ":abc"]),
+        ("http://bob:hush", "http://***", ["bob", "hush"]),
+        ("http://127.0.0.1:99999", "http://127.0.0.1:99999", []),
+    ],
+)
+def test_a_malformed_address_of_a_proxy(
+    output: Run, words: tuple[str, ...], proxy: str, shown: str, secrets: list[str]
+) -> None:
+    """Of an address that cannot be read only what is after the last @ is shown."""
+    name, *flags = words
+    said = output(name, OUTSIDE, *flags, proxy=proxy)
+
+    assert f"the address of the proxy cannot be used: {shown}" in said
+    assert [] == [secret for secret in secrets if secret in said]
+
+
+@pytest.mark.parametrize("words", [("check", "--online"), ("once", "--log.level", "debug")])
 def test_the_password_in_a_redirect(output: Run, words: tuple[str, ...]) -> None:
     """So it is with what a server sends."""
     location = f"https://bob:{PASSWORD}@sentry.example.com/{TOKEN}"
