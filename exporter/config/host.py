@@ -4,10 +4,8 @@ None of it keeps the exporter from starting, as a file may come later; ``check``
 """
 
 import os
-import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from stat import S_IROTH
 from typing import Final, NamedTuple
@@ -15,15 +13,13 @@ from typing import Final, NamedTuple
 from exporter.config.models import TOKEN_KEYS
 from exporter.config.problems import Place, Problem, in_order
 from exporter.config.settings import Config, Organization
+from exporter.ownership import ownership
+from exporter.sentry.certificates import ca_directory_warning, ca_flaw
 from exporter.sentry.errors import TokenError
 from exporter.token import TokenFile, TokenSource
 
-_BEGIN: Final = b"-----BEGIN CERTIFICATE-----"
-_DER: Final = b"\x30\x82"
-"""What a certificate begins with that is not in PEM: a sequence of more than 255 octets."""
 _CREDENTIALS: Final = Path("/run/credentials")
 _NOT_LOOKED_AT: Final = "systemd shows this file to its unit only while that runs: not looked at"
-_SNIFFED: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +76,17 @@ def _token(source: TokenSource, key: str) -> _Finding:
         # The problem's path ends in the key already, which is also how the error begins.
         text = str(error).removeprefix(f"{key} ")
         if path is not None and isinstance(error.__cause__, PermissionError):
-            return _Finding(f"{text}{_ownership(path)}")
+            return _Finding(f"{text}{ownership(path)}")
         return _Finding(text)
     return _Finding(warning=_exposure(path) if path else None)
 
 
 def _is_only_for_its_unit(path: Path) -> bool:
-    """Tell whether ``path`` is a credential that systemd shows to a unit that is not running."""
-    return path.is_relative_to(_CREDENTIALS) and not path.parent.exists()
+    """Tell whether ``path`` is a credential that systemd shows to a unit that is not running.
+
+    ``Path.exists`` raises where the path cannot be looked at.
+    """
+    return path.is_relative_to(_CREDENTIALS) and not os.path.exists(path.parent)  # noqa: PTH110
 
 
 def _exposure(path: Path) -> str | None:
@@ -101,48 +100,6 @@ def _exposure(path: Path) -> str | None:
 
 
 def _certificates(path: Path, now: float) -> _Finding:
-    """Return what makes a file of trusted certificates useless."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(_SNIFFED)
-    except PermissionError as error:
-        return _Finding(f"{path}: {error.strerror}{_ownership(path)}")
-    except OSError as error:
-        return _Finding(f"{path}: {error.strerror}")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        context.load_verify_locations(path)
-    except ssl.SSLError as error:
-        return _Finding(f"{path} {_no_certificate(content, error)}")
-    ends = [ssl.cert_time_to_seconds(str(each["notAfter"])) for each in context.get_ca_certs()]
-    if ends and max(ends) < now:
-        day = datetime.fromtimestamp(max(ends), UTC).date()
-        return _Finding(f"{path} holds only certificates that have expired, the last on {day}")
-    return _Finding()
-
-
-def _no_certificate(content: bytes, error: ssl.SSLError) -> str:
-    if not content.strip():
-        return "is empty"
-    if _BEGIN in content:
-        return f"holds a certificate that is damaged ({error.reason})"
-    if b"PRIVATE KEY-----" in content:
-        return "holds a private key and no certificate"
-    if content.startswith(_DER):
-        return (
-            "holds a certificate in DER, and PEM is needed: "
-            "openssl x509 -inform der -in FILE -out FILE.pem"
-        )
-    return f"holds no certificate: none begins with {_BEGIN.decode()}"
-
-
-def _ownership(path: Path) -> str:
-    """Return who may read a file that this process may not, nothing where that is not known."""
-    try:
-        status = path.stat()
-    except OSError:
-        return ""
-    return (
-        f": the file belongs to uid {status.st_uid} (mode {status.st_mode & 0o7777:04o}), "
-        f"and this process to uid {os.geteuid()}"
-    )
+    """Return what makes a file or a directory of trusted certificates useless."""
+    flaw, warning = ca_flaw(path, now), ca_directory_warning(path)
+    return _Finding(flaw and f"{path} {flaw}", warning and f"{path} {warning}")

@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 import requests
 import urllib3
 
+from exporter.sentry.certificates import ca_flaw
 from exporter.sentry.errors import DeadlineError, NetworkError, SentryError, TLSError
 from exporter.sentry.remedies import Cause
 from exporter.sentry.route import Route
@@ -75,17 +76,6 @@ def diagnosis(
     return _network(found, route)
 
 
-def ca_flaw(path: Path) -> str | None:
-    """Return why nobody can be trusted by the file at ``path``, None if somebody can."""
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
-    except ssl.SSLError:
-        return "holds no certificate"
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    return None
-
-
 def _bad_proxy(route: Route) -> NetworkError:
     if route.bad_proxy:
         text = f"the address of the proxy cannot be used: {route.bad_proxy}"
@@ -105,7 +95,7 @@ def _late(found: Sequence[BaseException], route: Route, timeout: float) -> Deadl
 
 
 def _tls(found: Sequence[BaseException], route: Route, ca_file: Path | None) -> TLSError:
-    flaw = None if ca_file is None or ca_file.is_dir() else ca_flaw(ca_file)
+    flaw = None if ca_file is None else ca_flaw(ca_file)
     if flaw is not None:
         return TLSError(f"ca_file {ca_file} {flaw}", cause=Cause.CA_FILE_UNUSABLE)
     error = _tls_failure(found)

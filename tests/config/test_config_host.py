@@ -155,6 +155,16 @@ class TestTokens:
             )
         ] == [str(warning) for warning in found.warnings]
 
+    def test_credential_that_cannot_be_looked_at(self) -> None:
+        """Nor can a path that the file system does not take."""
+        unit = "x" * 300
+        found = report(
+            f"organizations: [{{slug: acme, token_file: /run/credentials/{unit}/token}}]"
+        )
+
+        assert () == found.problems
+        assert 1 == len(found.warnings)
+
     def test_file_for_a_group_is_fine(self, here: Path) -> None:
         """A group may read the token, as Kubernetes' fsGroup does."""
         write_token(here / "token", mode=0o440)
@@ -200,9 +210,9 @@ class TestCertificates:
         """A file that is not there is a problem where the file names it."""
         text = "defaults:\n  token: x\n  ca_file: ca.pem\norganizations: [{slug: acme}]\n"
 
-        assert ["config.yaml:3: defaults.ca_file: ca.pem: No such file or directory"] == told(
-            report(text)
-        )
+        assert [
+            "config.yaml:3: defaults.ca_file: ca.pem cannot be read: No such file or directory"
+        ] == told(report(text))
 
     def test_unreadable_file(self, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A file that may not be read is told with its owner and this process's user."""
@@ -214,7 +224,9 @@ class TestCertificates:
         monkeypatch.setattr(Path, "open", deny)
         (problem,) = report("organizations: [{slug: acme, token: x, ca_file: ca.pem}]").problems
 
-        assert problem.message.startswith("ca.pem: Permission denied: the file belongs to uid ")
+        assert problem.message.startswith(
+            "ca.pem cannot be read: Permission denied: the file belongs to uid "
+        )
 
     def test_file_whose_owner_is_hidden(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where the directory hides even the owner, the refusal alone is told."""
@@ -226,7 +238,7 @@ class TestCertificates:
         monkeypatch.setattr(Path, "stat", deny)
         (problem,) = report("organizations: [{slug: acme, token: x, ca_file: ca.pem}]").problems
 
-        assert "ca.pem: Permission denied" == problem.message
+        assert "ca.pem cannot be read: Permission denied" == problem.message
 
     @pytest.mark.parametrize(
         ("content", "message"),
@@ -254,6 +266,50 @@ class TestCertificates:
         (message,) = about_certificates(PEM_cert_to_DER_cert(authority.cert_pem.bytes().decode()))
 
         assert message.startswith("ca.pem holds a certificate in DER, and PEM is needed: openssl ")
+
+    def test_directory(self, here: Path, authority: trustme.CA) -> None:
+        """A directory whose files are named as OpenSSL looks for them is fine."""
+        (here / "ca").mkdir()
+        authority.cert_pem.write_to_path(here / "ca" / "5ed36f99.0")
+
+        assert HostReport((), (), frozenset()) == report(
+            "organizations: [{slug: acme, token: x, ca_file: ca}]"
+        )
+
+    def test_directory_without_hashes(self, here: Path, authority: trustme.CA) -> None:
+        """A directory in which OpenSSL finds nothing is warned of."""
+        (here / "ca").mkdir()
+        authority.cert_pem.write_to_path(here / "ca" / "ours.pem")
+        found = report("organizations: [{slug: acme, token: x, ca_file: ca}]")
+
+        assert () == found.problems
+        assert ["ca holds no certificate under the name of its hash: run openssl rehash ca"] == [
+            warning.message for warning in found.warnings
+        ]
+
+    def test_directory_that_cannot_be_listed(
+        self, here: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """OpenSSL need not list a directory: that nobody may is only warned of."""
+        (here / "ca").mkdir()
+
+        def deny(*_: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(os, "listdir", deny)
+        found = report("organizations: [{slug: acme, token: x, ca_file: ca}]")
+
+        assert () == found.problems
+        assert ["ca cannot be listed: Permission denied"] == [
+            warning.message for warning in found.warnings
+        ]
+
+    def test_name_that_is_too_long(self) -> None:
+        """A path that cannot be looked at at all is a problem like any other."""
+        name = "x" * 300
+        (problem,) = report(f"organizations: [{{slug: acme, token: x, ca_file: {name}}}]").problems
+
+        assert f"{name} cannot be read: File name too long" == problem.message
 
     def test_expired_authority(self, authority: trustme.CA) -> None:
         """A file all of whose certificates have expired is told with the last day."""

@@ -14,7 +14,6 @@ import pytest
 import trustme
 
 from exporter.sentry.client import SentryClient, Upstream
-from exporter.sentry.diagnosis import ca_flaw
 from exporter.sentry.errors import SentryError
 from exporter.sentry.limits import Allowance, TokenLimits
 from exporter.sentry.transport import open_session
@@ -223,8 +222,8 @@ class TestCertificates:
         ("content", "flaw"),
         [
             (None, "cannot be read: No such file or directory"),
-            ("", "holds no certificate"),
-            ("nonsense", "holds no certificate"),
+            ("", "is empty"),
+            ("nonsense", "holds no certificate: none begins with -----BEGIN CERTIFICATE-----"),
         ],
     )
     def test_unusable_ca_file(
@@ -253,9 +252,22 @@ class TestCertificates:
         assert "tls" == reason
         assert f"invalid path: {tmp_path / 'nope.pem'}" in message
 
-    def test_an_unreadable_ca_file(self, tmp_path: Path) -> None:
-        """What cannot be read at all is a flaw, whatever it is."""
-        assert (ca_flaw(tmp_path) or "").startswith("cannot be read: ")
+    def test_a_path_that_cannot_be_looked_at(self, ask: Ask, tmp_path: Path) -> None:
+        """A path that the file system does not take is told, and breaks nothing."""
+        path = tmp_path / ("x" * 300)
+        reason, message, _ = ask(f"https://127.0.0.1:{refused_port()}", path)
+
+        assert "tls" == reason
+        assert message.startswith(f"ca_file {tmp_path}/xxx")
+
+    def test_a_directory(self, ask: Ask, authority: trustme.CA, tmp_path: Path) -> None:
+        """A directory without the authority is the one to be mended, as a file would be."""
+        with ScriptedServer(serve(reply()), context=context_of(authority)) as server:
+            reason, message, remedy = ask(server.url, tmp_path)
+
+        assert "tls" == reason
+        assert message.startswith("certificate verify failed: unable to get local issuer")
+        assert "ca_file" in remedy
 
 
 class TestHandshake:
