@@ -30,8 +30,8 @@ _LOOSELY: Final = re.compile(
     r"(?P<path>(?:/[^?#@]*)?)(?:[?#].*)?"
 )
 _NO_STATS: Final = "which only takes events from SDKs; write"
-_API: Final = re.compile(r"/api/0(?:/.*)?")
-_PAGE: Final = re.compile(r"/(?:organizations|settings|issues|auth/login)(?:/.*)?")
+_API: Final = re.compile(r"/api/0(?=/|$)")
+_PAGE: Final = re.compile(r"/(?:organizations|settings|issues|auth/login)(?=/|$)")
 
 
 def address() -> Kind:

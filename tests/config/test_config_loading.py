@@ -224,7 +224,18 @@ class TestValues:
         assert word == organization(f"organizations: [{{slug: {word}, token_env: T}}]").slug
 
     @pytest.mark.parametrize(
-        "url", ["http://localhost:9000", "http://127.0.0.2", "http://[::1]:9000", "https://a.b/c-d"]
+        "url",
+        [
+            "http://localhost:9000",
+            "http://127.0.0.2",
+            "http://[::1]:9000",
+            "https://a.b/c-d",
+            "https://a.b/settings-sentry",
+            "https://a.b/issues-sentry/c",
+            "https://a.b/organizations2/x",
+            "https://a.b/auth/logins",
+            "https://a.b/api/01",
+        ],
     )
     def test_url_is_kept_without_its_last_slash(self, url: str) -> None:
         """A slash at the end of the URL makes no difference."""
