@@ -160,6 +160,7 @@ class SentryClient:
         self._by_pages = False
         self._listed = False
         self._answered = False
+        self._reads_any = True
 
     @property
     def clock_skew(self) -> float | None:
@@ -217,7 +218,11 @@ class SentryClient:
         return listed
 
     def _reads_projects(self) -> bool:
-        """Return whether there is any project that the token can read."""
+        """Return whether there is any project that the token can read.
+
+        Where that cannot be learnt, the last verdict holds, and before there is one, that it can:
+        the list has been had, and what cannot be read does not come back from the stats anyway.
+        """
         end = buckets.floor(self._now(), _HOUR)
         # Hardly any row is of this kind: it is the status that answers.
         question = Question(
@@ -230,9 +235,12 @@ class SentryClient:
         )
         try:
             self._get(_STATS, question.parameters())
+            self._reads_any = True
         except NoProjectsError:
-            return False
-        return True
+            self._reads_any = False
+        except SentryError as error:
+            _log.debug("cannot learn whether the token reads projects", error=str(error))
+        return self._reads_any
 
     def _try(self, question: Question, refusals: list[TooHeavyError]) -> Answer | Refusal:
         try:

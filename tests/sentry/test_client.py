@@ -601,6 +601,11 @@ def page(*ids: int) -> list[dict[str, Any]]:
     return [{"id": str(number), "slug": f"p{number}", "platform": None} for number in ids]
 
 
+def inaccessible(*ids: int) -> list[dict[str, object]]:
+    """Return a page of the projects list that says that none of them can be read."""
+    return [{**project, "hasAccess": False} for project in page(*ids)]
+
+
 def link(cursor: str, *, more: bool = True) -> dict[str, str]:
     """Return the header that leads to the next page."""
     previous = '<https://other.example.com/>; rel="previous"; results="false"; cursor="0:0:1"'
@@ -628,6 +633,43 @@ class TestProjects:
         assert 300 == len(bench.client.projects().by_id)
         assert [ALL] == queries(server)
         assert [("projects", 200)] == bench.meter.requests
+
+    @pytest.mark.parametrize(
+        ("status", "detail", "times"), [(503, "", 1), (504, TIMED_OUT, 1), (429, TOO_OFTEN, 6)]
+    )
+    def test_unknown_access(
+        self,
+        server: responses.RequestsMock,
+        bench: Bench,
+        status: int,
+        detail: str,
+        times: int,
+    ) -> None:
+        """A list outlives that it cannot be learnt what the token reads: that may be all."""
+        server.get(PROJECTS, json=inaccessible(1, 2))
+        refuse(server, status, detail, times=times)
+
+        assert {1, 2} == bench.client.projects().accessible
+
+    @pytest.mark.parametrize("readable", [True, False])
+    def test_known_access(
+        self,
+        server: responses.RequestsMock,
+        bench: Bench,
+        readable: bool,  # noqa: FBT001 - pytest's own call
+    ) -> None:
+        """What was learnt before holds then."""
+        server.get(PROJECTS, json=inaccessible(1))
+        if readable:
+            server.get(STATS, body=GOOD)
+        else:
+            refuse(server, 400, "No projects available")
+        server.get(PROJECTS, json=inaccessible(1))
+        refuse(server, 503, "")
+
+        first = bench.client.projects().accessible
+        assert first == bench.client.projects().accessible
+        assert readable == bool(first)
 
     def test_pages(self, server: responses.RequestsMock, bench: Bench) -> None:
         """Where pages come, all are read, from the configured host, whatever the links say."""
