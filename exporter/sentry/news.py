@@ -66,8 +66,9 @@ class News:
                 # A refusal may come from something that knows nothing of announcements.
                 self._announced.pop(api, None)
             after = self._announced.get(api)
-        if after != before:
-            self._meter.deprecation(api, None if after is None else after.moment)
+            if after != before:
+                # Within the lock: the answer that is noted last has to be the one that is shown.
+                self._meter.deprecation(api, None if after is None else after.moment)
         if status == HTTPStatus.GONE:
             self._log_daily("Sentry has switched off a deprecated part of its API", api, found)
         elif found is not None:
