@@ -21,7 +21,10 @@ _SHORTEST_PASSWORD: Final = 4
 """Characters; masking shorter ones wherever they occur would leave no text readable."""
 
 _ASSIGNMENT: Final = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)(\s*=\s*|:\s+)(?!=*$)")
-_PLACEHOLDER: Final = re.compile(r"\$\{[^{}]*\}|\$[A-Za-z_][A-Za-z0-9_]*|\$\(.*\)|\{\{.*\}\}")
+_VARIABLE: Final = "([A-Za-z_][A-Za-z0-9_]*)"
+_PLACEHOLDER: Final = re.compile(
+    rf"\$\{{{_VARIABLE}\}}|\${_VARIABLE}|\$\{{[^{{}}]*\}}|\$\(.*\)|\{{\{{.*\}}\}}"
+)
 _AUTHORIZATION: Final = re.compile(
     r"(?:authorization:\s*)?(bearer|basic|token)\s+\S", re.IGNORECASE
 )
@@ -162,6 +165,19 @@ def flaw(token: str) -> str | None:
     return None
 
 
+def placeholder(text: str) -> str | None:
+    """Return the name of the variable that ``text`` refers to as shells and templates do.
+
+    ``""`` where it is a placeholder of another kind, or its name may be secret itself; None where
+    it is none.
+    """
+    match = _PLACEHOLDER.fullmatch(text)
+    if match is None:
+        return None
+    name = match[1] or match[2] or ""
+    return "" if holds_token(name) else name
+
+
 def holds_token(text: str) -> bool:
     """Return whether ``text`` has something in it that looks like a token of Sentry's."""
     return _LOOKS_LIKE_TOKEN.search(text) is not None
@@ -204,8 +220,9 @@ def _without_user_info(word: re.Match[str]) -> str:
 
 def _wrapping(token: str) -> str | None:
     """Return what stands in the place of a token or around it, None if nothing does."""
-    if _PLACEHOLDER.fullmatch(token):
-        name = f" {token}" if token.strip("${}").isidentifier() else ""
+    variable = placeholder(token)
+    if variable is not None:
+        name = f" {token}" if variable else ""
         return f"holds the placeholder{name}, which nothing has replaced: the token belongs in it"
     if token[0] in "{[":
         return "holds JSON: only the token itself belongs in it"

@@ -8,11 +8,9 @@ from typing import Any, Final
 from exporter.config.kinds import Kind, line, refusal, text
 from exporter.config.problems import found
 from exporter.config.secrets import guarded
-from exporter.token import Secret, flaw
+from exporter.token import Secret, flaw, placeholder
 
 _VARIABLE: Final = "[A-Za-z_][A-Za-z0-9_]*"
-_REFERENCE: Final = re.compile(rf"\$\{{?({_VARIABLE})\}}?|\{{\{{.*\}}\}}|\$.+")
-"""A variable as shells and templates write it; the group is its name, if it is just that."""
 
 
 def file_path() -> Kind:
@@ -40,9 +38,9 @@ def variable_name() -> Kind:
 
     def read(value: Any) -> object:
         if isinstance(value, str):
-            reference = _REFERENCE.fullmatch(value)
-            if reference is not None and reference[1]:
-                raise refusal(f"found {found(value)}; write the name alone: {reference[1]}")
+            variable = placeholder(value)
+            if variable:
+                raise refusal(f"found {found(value)}; write the name alone: {variable}")
             if "=" in value:
                 raise refusal(f"found an assignment, not shown here; allowed: {allowed}")
         return name.read(value)
@@ -61,16 +59,12 @@ def _read_token(value: Any) -> Secret:
     token = value.strip()
     wrong = _mistaken(token) or flaw(token)
     if wrong is not None:
-        raise refusal(f"the token {wrong}")
+        raise refusal(f"the token {wrong}{_hint(token)}")
     return Secret(token)
 
 
 def _mistaken(token: str) -> str | None:
-    """Return what somebody wrote in the place of a token, None where it may be one."""
-    reference = _REFERENCE.fullmatch(token)
-    if reference is not None:
-        name = reference[1] or "NAME"
-        return f"is a reference to a variable, and none is expanded here: write token_env: {name}"
+    """Return what of a configuration stands in the place of a token, None where it may be one."""
     if token.startswith(("/", "./", "../", "~/")):
         return "is the path of a file: write it under token_file"
     if re.match("https?://", token):
@@ -78,3 +72,9 @@ def _mistaken(token: str) -> str | None:
     if token == str(Secret("")):
         return "is the mask under which tokens are shown, not the token itself"
     return None
+
+
+def _hint(token: str) -> str:
+    """Return how a configuration names the variable that ``token`` refers to, if it does."""
+    variable = placeholder(token)
+    return "" if variable is None else f"; for a variable write token_env: {variable or 'NAME'}"

@@ -114,6 +114,8 @@ class TestSources:
             ("$SENTRY_TOKEN", f"holds the placeholder $SENTRY_TOKEN, {NOT_REPLACED}"),
             ("${SENTRY_TOKEN:-%s}", f"holds the placeholder, {NOT_REPLACED}"),
             ("$(cat /run/%s)", f"holds the placeholder, {NOT_REPLACED}"),
+            ("${%s}", f"holds the placeholder, {NOT_REPLACED}"),
+            ("$%s", f"holds the placeholder, {NOT_REPLACED}"),
             ("{{ .Values.token }}", f"holds the placeholder, {NOT_REPLACED}"),
             ("Bearer %s", "holds the word Bearer before the token: only the token belongs in it"),
             (
