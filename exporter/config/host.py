@@ -19,7 +19,7 @@ from exporter.sentry.errors import TokenError
 from exporter.token import TokenFile, TokenSource
 
 _CREDENTIALS: Final = Path("/run/credentials")
-_NOT_LOOKED_AT: Final = "systemd shows this file to its unit only while that runs: not looked at"
+_NOT_CHECKED: Final = "not checked: systemd provides this file only while its unit is running"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def _named(config: Config) -> Iterator[tuple[Place, str, list[Organization]]]:
 def _token(source: TokenSource, key: str) -> _Finding:
     path = source.path if isinstance(source, TokenFile) else None
     if path is not None and _is_only_for_its_unit(path):
-        return _Finding(warning=_NOT_LOOKED_AT)
+        return _Finding(warning=_NOT_CHECKED)
     try:
         source.read()
     except TokenError as error:
@@ -95,7 +95,7 @@ def _exposure(path: Path) -> str | None:
         return None
     return (
         f"{path} can be read by every user of this host (mode {mode & 0o7777:04o}); "
-        "chmod o-r takes that away"
+        f"run chmod o-r {path}"
     )
 
 

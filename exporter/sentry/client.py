@@ -296,7 +296,7 @@ class SentryClient:
         # Nor by an error of its own, which may pass.
         self._by_pages = not isinstance(failure, ServerError)
         _log.warning(
-            "the projects list is not had in one answer, it is read by pages",
+            "cannot read all projects in one request, falling back to pages",
             organization=self._organization,
             reason=failure.reason,
             error=str(failure),
@@ -310,17 +310,19 @@ class SentryClient:
                 return self._get_once(api, parameters, 2.0**attempt)
         return self._get_once(api, parameters, 2.0**RATE_LIMIT_RETRIES)
 
-    def _get_once(self, api: str, parameters: Sequence[tuple[str, str]], patience: float) -> Reply:
+    def _get_once(
+        self, api: str, parameters: Sequence[tuple[str, str]], fallback_pause: float
+    ) -> Reply:
         tell = partial(self._tell_wait, api)
-        with self._limits.turn(tell) as told, self._failures(api):
-            if told:
-                self._meter.throttled(told)
+        with self._limits.turn(tell) as throttled, self._failures(api):
+            if throttled:
+                self._meter.throttled(throttled)
             observe = partial(self._meter.request, api)
             sent = self._now()
             reply = self._transport.get(self._url(api), parameters, observe)
             self._compare_clocks(reply, (sent + self._now()) / 2)
             self._news.take(api, reply.status, reply.headers)
-            self._rest(read_notice(reply.headers, self._now()), reply.error, patience)
+            self._rest(read_notice(reply.headers, self._now()), reply.error, fallback_pause)
             if reply.error is not None:
                 raise reply.error
         return reply
@@ -332,11 +334,11 @@ class SentryClient:
             self._clock_skew = date - now
             self._meter.clock_skew(self._clock_skew)
 
-    def _rest(self, notice: Notice, error: SentryError | None, patience: float) -> None:
+    def _rest(self, notice: Notice, error: SentryError | None, fallback_pause: float) -> None:
         """Let the token rest for as long as an answer requires."""
         if notice.limit is not None and notice.remaining is not None:
             self._meter.rate_limit(notice.limit, notice.remaining)
-        seconds = _pause(notice, error, patience)
+        seconds = _pause(notice, error, fallback_pause)
         if seconds > 0:
             self._limits.pause(seconds)
             self._refused = error
@@ -399,18 +401,18 @@ def _longest_wait(error: SentryError | None) -> float:
     return LONGEST_PAUSE * (RATE_LIMIT_RETRIES if isinstance(error, RateLimitError) else 1)
 
 
-def _pause(notice: Notice, error: SentryError | None, patience: float) -> float:
+def _pause(notice: Notice, error: SentryError | None, fallback_pause: float) -> float:
     """Return the seconds for which the token has to rest after an answer.
 
-    ``patience`` is for a 429 that does not say how long it lasts.
+    ``fallback_pause`` is for a 429 that does not say how long it lasts.
     """
-    told = notice.retry_after or 0.0
+    retry_after = notice.retry_after or 0.0
     if isinstance(error, TooHeavyError):
-        return max(told, STORE_PAUSE)
+        return max(retry_after, STORE_PAUSE)
     if isinstance(error, RateLimitError):
         # The reset is that of the requests' window, which has nothing to do with concurrency.
         crowded = _CONCURRENCY_WORDS in error.detail
-        return told or (not crowded and notice.reset) or patience
+        return retry_after or (not crowded and notice.reset) or fallback_pause
     if notice.remaining == 0:
-        return max(told, _WINDOW if notice.reset is None else notice.reset)
-    return told
+        return max(retry_after, _WINDOW if notice.reset is None else notice.reset)
+    return retry_after

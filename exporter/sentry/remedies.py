@@ -51,7 +51,8 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
             "renew the server's certificate; if it is not that old, set this host's clock"
         ),
         Cause.CERTIFICATE_NOT_YET_VALID: (
-            "set this host's clock, which seems to be behind, or the server's certificate right"
+            "correct this host's clock, which seems to be behind; otherwise replace the server's"
+            " certificate"
         ),
         Cause.CERTIFICATE_OF_ANOTHER_HOST: (
             "name the host in url as the certificate does, or have that name put into it"
@@ -73,12 +74,12 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
         Cause.PROXY_SPEAKS_NO_TLS: "begin the proxy's address in {about} with http://",
         Cause.TLS_VERSION: "have the server, or what stands before it, speak TLS 1.2 or later",
         Cause.TLS_HANDSHAKE: (
-            "have the server accept a usual cipher; if it wants a client certificate, let the"
-            " exporter in without, as those are not supported"
+            "have the server accept a usual cipher; if it wants a client certificate, allow"
+            " the exporter without one, as those are not supported"
         ),
         Cause.CLIENT_CERTIFICATE: (
-            "client certificates are not supported: let the exporter in without one, such as by"
-            " its address or on another port"
+            "client certificates are not supported: allow the exporter without a client"
+            " certificate, such as by its address or on another port"
         ),
         Cause.NAME_UNKNOWN: (
             "see that the host in {about} is spelled right, and that this host's DNS knows it"
@@ -127,7 +128,7 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
         ),
         Cause.MEMBER_OVER_LIMIT: (
             "the organization has more members than its plan allows, and the token's owner is"
-            f" disabled: have somebody make room; {_BETTER}"
+            f" disabled: an owner must free a seat; {_BETTER}"
         ),
         Cause.TOKEN_EXPIRED: f"the token has expired; {_BETTER}",
         Cause.USER_INACTIVE: f"the token's owner is no active user any more; {_BETTER}",
@@ -160,7 +161,9 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
         "bad_request": "Sentry does not take the query as it stands; an older server knows less",
         "too_large": "allow a larger max_response_size, or filter",
         "bad_answer": "see that url is a Sentry's, without anything in between that answers itself",
-        "rate_limited": "others use up the token's limit; lower requests_per_second, or wait",
+        "rate_limited": (
+            "other clients use the token's rate limit; lower requests_per_second, or wait"
+        ),
         "too_heavy": "Sentry's store is busy; try again later, or filter",
         "server_error": "Sentry has trouble of its own; try again later",
         "unexpected_status": "see that url is a Sentry's, and not a proxy's that wants something",

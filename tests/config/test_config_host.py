@@ -134,7 +134,7 @@ class TestTokens:
         assert [
             (
                 "config.yaml:1: defaults.token_file: token can be read by every user of this host "
-                f"(mode {mode:04o}); chmod o-r takes that away"
+                f"(mode {mode:04o}); run chmod o-r token"
             )
         ] == [str(warning) for warning in found.warnings]
         assert () == found.problems
@@ -150,8 +150,8 @@ class TestTokens:
         assert () == found.problems
         assert [
             (
-                "config.yaml:1: defaults.token_file: systemd shows this file to its unit only "
-                "while that runs: not looked at"
+                "config.yaml:1: defaults.token_file: not checked: systemd provides this file only "
+                "while its unit is running"
             )
         ] == [str(warning) for warning in found.warnings]
 
@@ -390,7 +390,7 @@ class TestCommand:
         warning, verdict = result.output.splitlines()
 
         assert 0 == result.exit_code
-        assert warning.endswith("chmod o-r takes that away (a warning)")
+        assert warning.endswith("run chmod o-r token (a warning)")
         assert "config.yaml: good; organizations: 1, queries: 1" == verdict
 
     def test_online_does_not_repeat_it(self) -> None:

@@ -46,8 +46,8 @@ LOGIN = (
     " before it, or name Sentry's own address under url"
 )
 NO_CLIENT_CERTIFICATES = (
-    "client certificates are not supported: let the exporter in without one, such as by its"
-    " address or on another port"
+    "client certificates are not supported: allow the exporter without a client certificate,"
+    " such as by its address or on another port"
 )
 GLITCHTIP = (
     "GlitchTip is not supported: its stats_v2 cannot group by anything; url has to be that of a"
@@ -162,7 +162,10 @@ class TestCertificates:
         assert (
             "tls",
             f"certificate verify failed: certificate is not yet valid [{server.url}{STATS}]",
-            "set this host's clock, which seems to be behind, or the server's certificate right",
+            (
+                "correct this host's clock, which seems to be behind; otherwise replace the"
+                " server's certificate"
+            ),
         ) == told
 
     def test_another_host(self, ask: Ask, authority: trustme.CA, ca_file: Path) -> None:
@@ -333,8 +336,8 @@ class TestHandshake:
             "tls",
             f"127.0.0.1:{server.port} refuses the TLS handshake [{server.url}{STATS}]",
             (
-                "have the server accept a usual cipher; if it wants a client certificate, let the"
-                " exporter in without, as those are not supported"
+                "have the server accept a usual cipher; if it wants a client certificate, allow"
+                " the exporter without one, as those are not supported"
             ),
         ) == told
 
@@ -703,7 +706,7 @@ ANSWERS = {
         "401: member-disabled-over-limit: Over limit",
         (
             "the organization has more members than its plan allows, and the token's owner is"
-            f" disabled: have somebody make room; {BETTER}"
+            f" disabled: an owner must free a seat; {BETTER}"
         ),
     ),
     "forbidden": (
