@@ -42,15 +42,21 @@ def configured(sentry: Simulator, tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def command() -> Iterator[Callable[..., Result]]:
-    """Return a function that runs a command in this process, whose logging is put back."""
+def logging_put_back() -> Iterator[None]:
+    """Put logging back to what it was before the test."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers, root.level = handlers, level
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def command(logging_put_back: None) -> Callable[..., Result]:
+    """Return a function that runs a command in this process, whose logging is put back."""
 
     def invoke(*arguments: str | Path) -> Result:
         """Run a command to its end."""
         return CliRunner().invoke(main, [str(each) for each in arguments])
 
-    yield invoke
-    root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
+    return invoke

@@ -1,12 +1,19 @@
 """What leaves the process: no token, and nothing that URLs have before their host."""
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+import requests
 from click.testing import Result
 
-from tests.end_to_end.stage import document, organization
+from exporter import log
+from exporter.daemon import Exporter
+from exporter.simulator import DEMO_TOKENS, Simulator
+from exporter.state import State
+from tests.end_to_end.stage import Clock, configuration, document, organization, polled, serving
+from tests.programs import PATIENCE
 from tests.sentry.scripted_server import ScriptedServer, reply, serve
 
 TOKEN = "sntryu_0123456789abcdef0123456789abcdef"
@@ -104,3 +111,47 @@ def test_an_example_of_a_masked_address(output: Run) -> None:
     said = output("check", OUTSIDE, "--online", proxy=f"http://bob:{PASSWORD}@127.0.0.1:99999")
 
     assert "the address of the proxy cannot be used: http://***@127.0.0.1:99999" in said
+
+
+@pytest.mark.usefixtures("logging_put_back")
+def test_a_running_exporter(
+    sentry: Simulator,
+    clock: Clock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Neither pages nor the debug log nor the state file hold a token, one that opens included."""
+    monkeypatch.setenv("HTTPS_PROXY", f"http://bob:{PASSWORD}@127.0.0.1:1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    log.configure("debug", "logfmt")
+    outside = {**organization(slug="globex"), "url": OUTSIDE, "token": TOKEN}
+    with closing(State(tmp_path / "state")) as state:
+        exporter = Exporter(
+            configuration(sentry.url, organization(), outside), clock=clock, state=state
+        )
+        polled(exporter, clock.now)
+        with serving(exporter) as url:
+            shown = {path: fetched(f"{url}{path}") for path in ("/metrics", "/", "/-/ready")}
+            shown["OpenMetrics"] = fetched(f"{url}/metrics", "application/openmetrics-text")
+        kept = {path.name: path.read_bytes() for path in tmp_path.glob("state*")}
+    logged = capsys.readouterr().err
+    everything = {**shown, **kept, "log": logged.encode()}
+
+    assert {"state", "state-wal"} <= kept.keys()
+    assert b"accepted" in b"".join(kept.values())
+    assert b'sentry_stats_up{organization="acme",query="outcomes"} 1\n' in shown["/metrics"]
+    assert shown["OpenMetrics"].endswith(b"# EOF\n")
+    assert "the proxy" in logged
+    assert "/api/0/organizations/acme/" in logged
+    assert [] == [
+        (place, secret)
+        for place, content in everything.items()
+        for secret in (*SECRETS, DEMO_TOKENS["acme"])
+        if secret.encode() in content
+    ]
+
+
+def fetched(url: str, accept: str = "*/*") -> bytes:
+    """Return what is served at ``url``."""
+    return requests.get(url, headers={"Accept": accept}, timeout=PATIENCE).content
