@@ -87,6 +87,17 @@ def test_a_malformed_address_of_a_proxy(
 
 
 @pytest.mark.parametrize("words", [("check", "--online"), ("once", "--log.level", "debug")])
+@pytest.mark.parametrize("proxy", ["http://q:zqz@127.0.0.1:1", "q:zqz@127.0.0.1:1"])
+def test_short_credentials_of_a_proxy(output: Run, words: tuple[str, ...], proxy: str) -> None:
+    """A password too short to be masked wherever it occurs is not told to begin with."""
+    name, *flags = words
+    said = output(name, OUTSIDE, *flags, proxy=proxy)
+
+    assert "connection refused by the proxy 127.0.0.1:1" in said
+    assert "zqz" not in said
+
+
+@pytest.mark.parametrize("words", [("check", "--online"), ("once", "--log.level", "debug")])
 def test_the_password_in_a_redirect(output: Run, words: tuple[str, ...]) -> None:
     """So it is with what a server sends."""
     location = f"https://bob:{PASSWORD}@sentry.example.com/{TOKEN}"
