@@ -233,4 +233,5 @@ def _upstream(organization: Organization) -> Upstream:
         organization.ca_file,
         organization.timeout,
         organization.max_response_size,
+        organization.name,
     )

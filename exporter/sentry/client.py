@@ -106,7 +106,8 @@ class Meter(Protocol):
 class Upstream:
     """One organization on one server, and the token that reads it.
 
-    ``organization`` is a slug or an id, ``url`` has no slash at its end, ``timeout`` is in seconds,
+    ``organization`` is a slug or an id, ``name`` what the log calls it, the same where it is left
+    empty. ``url`` has no slash at its end, ``timeout`` is in seconds,
     ``max_response_size`` in bytes.
     """
 
@@ -116,6 +117,7 @@ class Upstream:
     ca_file: Path | None = None
     timeout: float = 30.0
     max_response_size: int = 64 * 1024 * 1024
+    name: str = ""
 
     def credentials(self) -> Hashable:
         """Return what changes when the token's place or the CA file does; never raises.
@@ -143,6 +145,7 @@ class SentryClient:
     ) -> None:
         self._upstream = upstream
         self._organization = upstream.organization
+        self._name = upstream.name or upstream.organization
         self._base = f"{upstream.url}/api/0/organizations/{quote(self._organization, safe='')}"
         self._transport = Transport(
             session,
@@ -154,7 +157,7 @@ class SentryClient:
         self._limits = limits
         self._meter = meter
         self._now = now
-        self._news = News(upstream.organization, meter, now)
+        self._news = News(self._name, meter, now)
         self._clock_skew: float | None = None
         self._refused: SentryError | None = None
         self._by_pages = False
@@ -297,7 +300,7 @@ class SentryClient:
         self._by_pages = not isinstance(failure, ServerError)
         _log.warning(
             "cannot read all projects in one request, falling back to pages",
-            organization=self._organization,
+            organization=self._name,
             reason=failure.reason,
             error=str(failure),
         )
@@ -347,7 +350,7 @@ class SentryClient:
         if seconds >= TOLD_FROM:
             _waits.info(
                 "waiting before the next request, as Sentry requires",
-                organization=self._organization,
+                organization=self._name,
                 api=api,
                 reason=self._refused.reason if self._refused else "rate_limited",
                 seconds=round(seconds),

@@ -7,6 +7,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
 from exporter.config import Organization
 from exporter.sentry.projects import Project, ProjectList
@@ -52,11 +53,5 @@ class ListState:
             )
 
 
-def _project(
-    number: int,
-    slug: str,
-    platform: str,
-    accessible: bool,
-    teams: list[str],  # noqa: FBT001
-) -> Project:
-    return Project(int(number), slug, platform, accessible, tuple(teams))
+def _project(number: Any, slug: Any, platform: Any, accessible: Any, teams: Any) -> Project:
+    return Project(int(number), str(slug), str(platform), bool(accessible), tuple(teams))
