@@ -181,8 +181,10 @@ class ProjectDirectory:
         self._read_at = now
         self._flags_hold = self._flags_hold or credentials != self._read_with
         self._read_with = credentials
+        before = self._list
         self._show(projects if self._flags_hold else projects.all_readable())
-        self._keep()
+        if self._list != before:
+            self._keep()
         return True
 
     def _keep(self) -> None:
