@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from exporter.collect.over_time import confirm_access, read_attributable
 from exporter.collect.plan import FILL, Cut, Plan, ProjectsReply, Reading, together, weight
 from exporter.collect.rows import (
+    PartedRows,
     Rows,
     Series,
     added,
@@ -96,16 +97,19 @@ def read_projects(
         if isinstance(reply, ForbiddenError) and not subject.project:
             # Nobody is refused all that he can read: the token has lost its rights.
             raise reply
-        if isinstance(reply, ProjectsAnswer) and _equal(subject.totals(reply), references.told):
-            return _reading(subject.totals(reply), references)
+        # A large answer takes long to turn into rows: once for each answer.
+        rows = subject.totals(reply) if isinstance(reply, ProjectsAnswer) else PartedRows({})
+        if isinstance(reply, ProjectsAnswer) and _equal(rows, references.told):
+            return _reading(rows, references)
         if isinstance(reply, ProjectsAnswer) and references.attributable is None:
             references = yield from _with_attributable(subject, bucket, references)
-            if _projects_bound(reply) < ROW_LIMIT and not _suffices(subject, reply, references):
+            if _projects_bound(reply) < ROW_LIMIT and not _suffices(reply, rows, references):
                 # More may have come in between the two questions.
                 (reply,) = yield [question]
+                rows = subject.totals(reply) if isinstance(reply, ProjectsAnswer) else rows
         if isinstance(reply, ProjectsAnswer):
-            if _suffices(subject, reply, references):
-                return _reading(subject.totals(reply), references)
+            if _suffices(reply, rows, references):
+                return _reading(rows, references)
             sampled = reply.projects()
         if not projects:
             part = yield from _prove(subject, question, reply, references, ROW_LIMIT)
@@ -235,12 +239,12 @@ def _agree(expected: Reading, parts: Iterable[Reading]) -> bool:
     return added(*(sums(part.rows) for part in parts)) == nonzero(expected.rows)
 
 
-def _suffices(subject: Subject, answer: ProjectsAnswer, references: References) -> bool:
-    """Tell whether an answer about every project is proven whole.
+def _suffices(answer: ProjectsAnswer, rows: Rows, references: References) -> bool:
+    """Tell whether an answer about every project, which adds up to ``rows``, is proven whole.
 
     Where what is attributable is not known, what a small answer lacks may be the remainder.
     """
-    found, attributable = sums(subject.totals(answer)), references.attributable
+    found, attributable = sums(rows), references.attributable
     if attributable is None:
         return _projects_bound(answer) < ROW_LIMIT
     if found == nonzero(attributable.rows):
