@@ -35,7 +35,7 @@ bench-quick: $(VENV)/.dev ## the same at small sizes, under a minute
 	$(BIN)/python -m bench --quick
 
 generate: $(VENV)/.dev ## what is made from other files: reference, dashboards, rules for Kubernetes
-	$(BIN)/python -m exporter.publish.reference README.md
+	$(BIN)/python -m tools.reference README.md
 	$(BIN)/python -m deploy.grafana.generator
 	$(BIN)/python deploy/kubernetes/prometheusrules.py
 

@@ -16,17 +16,17 @@ from bench.samples import (
     projects,
 )
 from exporter import log
-from exporter.collect.directory import ListsProjects, ProjectDirectory
-from exporter.collect.plan import Reply
-from exporter.collect.query import Asks, QueryPoller
-from exporter.collect.report import Report
+from exporter.app import tune_interpreter
+from exporter.collect.plan.core import Reply
+from exporter.collect.poll.directory import ListsProjects, ProjectDirectory
+from exporter.collect.poll.query import Asks, QueryPoller
+from exporter.collect.snapshot import Report
 from exporter.config import Config, loads
-from exporter.daemon import tune_interpreter
-from exporter.publish.own import OwnMetrics
 from exporter.publish.page import Page
-from exporter.sentry.answers import parse
+from exporter.publish.self_metrics import OwnMetrics
+from exporter.sentry.answer import parse
 from exporter.sentry.projects import Project, ProjectList
-from exporter.sentry.stats import ROW_LIMIT, Question
+from exporter.sentry.question import ROW_LIMIT, Question
 
 RUNNING: Final = 1_790_000_000 // HOUR * HOUR
 """The hour that has begun at `NOW`."""
@@ -147,6 +147,6 @@ class Pipeline:
 def poll_whole(query: QueryPoller, now: float) -> Report:
     """Poll once; raises RuntimeError where that fails, or leaves anything unproven."""
     report = query.poll(now)
-    if not report.up or report.view is None or not report.view.whole:
+    if not report.up or report.view is None or not report.view.complete:
         raise RuntimeError(f"a poll went wrong: {dict(report.failures)}")
     return report

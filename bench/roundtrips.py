@@ -14,13 +14,13 @@ from bench.pipeline import NOW, Pipeline, as_served, configuration, poll_whole
 from bench.processes import Channel, result, timed, worker
 from bench.sizes import Sizes
 from bench.table import MILLISECONDS, Row, at_most
-from exporter.collect.plan import Reply
+from exporter.app import Exporter, clients
+from exporter.collect.plan.core import Reply
 from exporter.config import Config
-from exporter.daemon import Exporter, clients
-from exporter.publish.own import OwnMetrics
-from exporter.sentry.answers import parse
+from exporter.publish.self_metrics import OwnMetrics
+from exporter.sentry.answer import parse
 from exporter.sentry.projects import ProjectList
-from exporter.sentry.stats import Question
+from exporter.sentry.question import Question
 from exporter.simulator import SCALE_TOKEN
 
 LATENCY: Final = 0.05

@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from exporter.token import redact
+from exporter.sentry.token import redact
 
 LEVELS: Final = {
     "debug": logging.DEBUG,

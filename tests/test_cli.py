@@ -81,7 +81,7 @@ def test_serve_imports_nothing_for_show() -> None:
     """The daemon starts without the simulated Sentry, which is for other commands."""
     imported = imported_by("serve", "--help")
 
-    assert "exporter.daemon" in imported
+    assert "exporter.app" in imported
     assert set() == {module for module in imported if module.startswith("exporter.simulator")}
 
 
@@ -89,4 +89,4 @@ def test_version_imports_no_command() -> None:
     """What no command is asked for needs none of their modules."""
     imported = imported_by("--version")
 
-    assert set() == {module for module in imported if module.startswith("exporter.daemon")}
+    assert set() == {module for module in imported if module.startswith("exporter.app")}

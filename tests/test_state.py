@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.collect.directory import ProjectDirectory
-from exporter.collect.ledger import Found, KeepError, Kept, Ledger
-from exporter.collect.reckoning import reckon
-from exporter.collect.rows import Series
+from exporter.collect.ledger.ledger import Found, KeepError, Kept, Ledger
+from exporter.collect.ledger.posting import reckon
+from exporter.collect.poll.directory import ProjectDirectory
+from exporter.collect.series import Series
 from exporter.config import Filter, Organization, Query
 from exporter.sentry.errors import ServerError
 from exporter.sentry.projects import Project, ProjectList
-from exporter.sentry.stats import QUANTITY, TIMES_SEEN
+from exporter.sentry.question import QUANTITY, TIMES_SEEN
 from exporter.state import State, StateError
 from tests.collect.polling import (
     API,

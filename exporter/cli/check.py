@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from exporter import log
+from exporter.cli.online import Finding, findings
 from exporter.cli.options import config_file, option
 from exporter.config import Config, ConfigError, HostReport, host_report, load
-from exporter.online import Finding, findings
 
 
 @click.command

@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 
 from exporter import log
+from exporter.app import Exporter
 from exporter.cli.ending import end
 from exporter.cli.options import config_file, logging_options
-from exporter.collect.query import QueryPoller
+from exporter.collect.poll.query import QueryPoller
 from exporter.config import ConfigError, load
-from exporter.daemon import Exporter
 
 
 @click.command

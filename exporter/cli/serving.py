@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from exporter import __version__
+from exporter.app import Exporter, tune_interpreter
 from exporter.cli.ending import end
 from exporter.config import Config
-from exporter.daemon import Exporter, tune_interpreter
 from exporter.shard import Shard
 from exporter.state import State, StateError
 from exporter.web.address import Address, bind

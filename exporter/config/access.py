@@ -8,7 +8,7 @@ from typing import Any, Final
 from exporter.config.kinds import Kind, line, refusal, text
 from exporter.config.problems import found
 from exporter.config.secrets import guarded
-from exporter.token import Secret, flaw, placeholder
+from exporter.sentry.token import Secret, flaw, placeholder
 
 _VARIABLE: Final = "[A-Za-z_][A-Za-z0-9_]*"
 

@@ -16,7 +16,7 @@ from exporter.config.settings import Config, Organization
 from exporter.ownership import ownership
 from exporter.sentry.certificates import ca_directory_warning, ca_flaw
 from exporter.sentry.errors import TokenError
-from exporter.token import TokenFile, TokenSource
+from exporter.sentry.token import TokenFile, TokenSource
 
 _CREDENTIALS: Final = Path("/run/credentials")
 _NOT_CHECKED: Final = "not checked: systemd provides this file only while its unit is running"

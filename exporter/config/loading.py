@@ -19,7 +19,7 @@ from exporter.config.rules import across_the_file
 from exporter.config.settings import Config, Filter, Organization, Query
 from exporter.config.source import Document, parse, read
 from exporter.config.teams import Teams
-from exporter.token import TokenEnvironment, TokenFile, TokenLiteral, TokenSource
+from exporter.sentry.token import TokenEnvironment, TokenFile, TokenLiteral, TokenSource
 
 
 def load(path: Path) -> Config:

@@ -32,8 +32,8 @@ from exporter.config.names import (
     query_name,
 )
 from exporter.config.secrets import guarded
-from exporter.sentry.stats import QUANTITY, TIMES_SEEN
-from exporter.token import Secret
+from exporter.sentry.question import QUANTITY, TIMES_SEEN
+from exporter.sentry.token import Secret
 
 TOKEN_KEYS: Final = ("token_file", "token_env", "token")
 

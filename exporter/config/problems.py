@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.token import redact
+from exporter.sentry.token import redact
 
 KeyPath = tuple[str | int, ...]
 """The way to a value: keys and, within lists, positions from 0."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from exporter.config.kinds import Kind, refusal
 from exporter.config.problems import KEY
-from exporter.token import holds_token
+from exporter.sentry.token import holds_token
 
 _DSN: Final = re.compile(r"https?://[^/\s]*@[^\s]+/[0-9]+/?")
 

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from exporter.config.problems import Place, Problem
 from exporter.config.teams import Teams
-from exporter.token import TokenSource
+from exporter.sentry.token import TokenSource
 
 _NO_TEAMS: Final = Teams()
 

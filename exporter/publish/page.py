@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from threading import Lock
 
-from exporter.collect.report import ProjectInfo, Report
+from exporter.collect.snapshot import ProjectInfo, Report
 from exporter.publish import families
-from exporter.publish.body import Body, Piece, body, piece
 from exporter.publish.families import Family
-from exporter.publish.own import OwnMetrics
-from exporter.publish.queries import project_samples, query_samples
+from exporter.publish.gzip import Body, Piece, body, piece
+from exporter.publish.query_metrics import project_samples, query_samples
+from exporter.publish.self_metrics import OwnMetrics
 from exporter.publish.series import DataPieces, render
 from exporter.publish.text import header
 

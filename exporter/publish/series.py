@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from exporter.categories import MILLISECONDS_PER_SECOND, Unit, unit_of
-from exporter.collect.report import View
-from exporter.collect.rows import Series, labelled, parts_of
-from exporter.publish.body import Piece, piece
+from exporter.collect.series import Series, labelled, parts_of
+from exporter.collect.snapshot import View
 from exporter.publish.families import BUCKET, COUNTED, DATA_LABELS, RUNNING
+from exporter.publish.gzip import Piece, piece
 from exporter.publish.text import label_set, number
-from exporter.sentry.stats import TIMES_SEEN
+from exporter.sentry.question import TIMES_SEEN
 
 _LARGE: Final = 1 << 20
 """Bytes of text from which on pieces are compressed side by side."""

@@ -14,7 +14,7 @@ import structlog
 
 from exporter import buckets
 from exporter.buckets import Window
-from exporter.sentry.answers import Answer, nothing, parse
+from exporter.sentry.answer import Answer, nothing, parse
 from exporter.sentry.errors import (
     BadAnswerError,
     BadRequestError,
@@ -32,11 +32,11 @@ from exporter.sentry.errors import (
 from exporter.sentry.limits import LONGEST_PAUSE, Notice, TokenLimits, read_date, read_notice
 from exporter.sentry.news import Deprecation, News
 from exporter.sentry.projects import Project, ProjectList, next_cursor, parse_page
+from exporter.sentry.question import ALL_READABLE, QUANTITY, Question
 from exporter.sentry.refusals import is_glitchtip, presentable
 from exporter.sentry.remedies import Cause
-from exporter.sentry.stats import ALL_READABLE, QUANTITY, Question
+from exporter.sentry.token import TokenSource, file_fingerprint
 from exporter.sentry.transport import Reply, Transport
-from exporter.token import TokenSource, file_fingerprint
 
 RATE_LIMIT_RETRIES: Final = 5
 MOST_REFUSALS: Final = 6

@@ -25,7 +25,7 @@ from exporter.sentry.errors import (
     UnauthorizedError,
 )
 from exporter.sentry.remedies import Cause
-from exporter.token import Secret, redact
+from exporter.sentry.token import Secret, redact
 
 _DETAIL_LENGTH: Final = 200
 _LOOKED_AT: Final = 4096

@@ -9,7 +9,7 @@ from requests.utils import select_proxy
 from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
-from exporter.token import redact
+from exporter.sentry.token import redact
 
 _PORTS: Final = {"http": 80, "https": 443}
 _PROXY_SCHEME: Final = re.compile(r"(?:https?|socks(?:4a?|5h?)?)://", re.IGNORECASE)

@@ -31,7 +31,7 @@ from exporter.sentry.refusals import (
     refusal,
 )
 from exporter.sentry.route import Route
-from exporter.token import Secret, TokenSource
+from exporter.sentry.token import Secret, TokenSource
 
 _CHUNK: Final = 64 * 1024
 _REFUSAL_SIZE: Final = 16 * 1024

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from exporter.buckets import Window
 from exporter.categories import OUTCOMES
-from exporter.sentry.stats import iso
+from exporter.sentry.question import iso
 from exporter.simulator.access import counted_projects
 from exporter.simulator.columns import (
     ColumnStore,

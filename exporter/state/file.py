@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from exporter.collect.ledger import Kept
+from exporter.collect.ledger.ledger import Kept
 from exporter.config import Organization, Query
 from exporter.state.ledgers import QueryState, asks, read_ledger
 from exporter.state.lists import ListState

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from exporter.collect.ledger import Book, Change, Labels, Ledger
-from exporter.collect.rows import Rows, Series, parts_of
+from exporter.collect.ledger.ledger import Book, Change, Labels, Ledger
+from exporter.collect.series import Rows, Series, parts_of
 from exporter.config import Organization, Query
 
 Numbers = Mapping[Series, Mapping[int, int]]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from exporter.collect.ledger import KeepError
+from exporter.collect.ledger.ledger import KeepError
 
 _APPLICATION: Final = 0x53_53_65_78
 _VERSION: Final = 2

@@ -8,7 +8,7 @@ import pytest
 from bench.pipeline import FINISHED, NOW, Feed, Pipeline, configuration
 from bench.samples import FAMILY, HOUR, KINDS, hour, project_id, project_slug, samples
 from bench.scrapes import served_series
-from exporter.collect.report import REASONS
+from exporter.collect.snapshot import REASONS
 
 
 @pytest.mark.parametrize("series", [1, 20, 21, 1_000])

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-from exporter.collect.directory import ProjectDirectory
-from exporter.collect.ledger import Change, KeepError
-from exporter.collect.plan import Reply
-from exporter.collect.query import QueryPoller
-from exporter.collect.report import ProjectInfo, Report, View
-from exporter.collect.rows import Rows, Series
+from exporter.collect.ledger.ledger import Change, KeepError
+from exporter.collect.plan.core import Reply
+from exporter.collect.poll.directory import ProjectDirectory
+from exporter.collect.poll.query import QueryPoller
+from exporter.collect.series import Rows, Series
+from exporter.collect.snapshot import ProjectInfo, Report, View
 from exporter.config import Filter, Organization, Query
 from exporter.sentry.projects import Project, ProjectList
-from exporter.sentry.stats import QUANTITY, Question
-from exporter.token import Secret, TokenLiteral
+from exporter.sentry.question import QUANTITY, Question
+from exporter.sentry.token import Secret, TokenLiteral
 from tests.collect.store import Row, Store
 
 HOUR = 3600

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from exporter.collect.plan import Plan, Reply
-from exporter.sentry.answers import By, Group, ProjectsAnswer, SeriesAnswer
+from exporter.collect.plan.core import Plan, Reply
+from exporter.sentry.answer import By, Group, ProjectsAnswer, SeriesAnswer
 from exporter.sentry.errors import ForbiddenError, TooHeavyError
-from exporter.sentry.stats import ATTRIBUTABLE, ROW_LIMIT, Question
+from exporter.sentry.question import ATTRIBUTABLE, ROW_LIMIT, Question
 
 T = TypeVar("T")
 

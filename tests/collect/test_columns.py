@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.collect.columns import Column, SeriesTable
-from exporter.collect.rows import Series, parts_of
-from exporter.sentry.stats import QUANTITY
+from exporter.collect.ledger.columns import Column, SeriesTable
+from exporter.collect.series import Series, parts_of
+from exporter.sentry.question import QUANTITY
 
 SERIES = [
     Series(QUANTITY, category, "accepted", "", project)

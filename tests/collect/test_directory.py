@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.collect.directory import FRESH_FOR, REST_AFTER_FAILURE, ProjectDirectory
-from exporter.collect.report import ProjectInfo
+from exporter.collect.poll.directory import FRESH_FOR, REST_AFTER_FAILURE, ProjectDirectory
+from exporter.collect.snapshot import ProjectInfo
 from exporter.sentry.errors import ForbiddenError, ServerError
 from exporter.sentry.projects import Project, ProjectList
 from tests.collect.polling import API, NOW, OLD, WEB, RecordingPublisher, Sentry, listed

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from exporter.collect.ledger import RISE_AFTER, Book, Change, Found, Ledger
-from exporter.collect.reckoning import reckon
-from exporter.collect.rows import Rows, Series
+from exporter.collect.ledger.ledger import RISE_AFTER, Book, Change, Found, Ledger
+from exporter.collect.ledger.posting import reckon
+from exporter.collect.series import Rows, Series
 from tests.collect.polling import API, HOUR, NOON, WEB, by_project, series
 
 ACCEPTED = series()

@@ -7,9 +7,9 @@ from typing import NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.collect.ledger import Found, Ledger
-from exporter.collect.reckoning import reckon
-from exporter.collect.rows import Rows, Series
+from exporter.collect.ledger.ledger import Found, Ledger
+from exporter.collect.ledger.posting import reckon
+from exporter.collect.series import Rows, Series
 from tests.collect.polling import API, HOUR, NOON, OLD, WEB, series
 
 LOOKBACK = 3 * HOUR

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.buckets import Window
-from exporter.collect.by_project import ProjectReading, References, read_projects
-from exporter.collect.over_time import read_series
-from exporter.collect.plan import Cut, Reading
-from exporter.collect.rows import Series, sums
-from exporter.collect.subject import Subject
+from exporter.collect.plan.core import Cut, Reading
+from exporter.collect.plan.projects import ProjectReading, References, read_projects
+from exporter.collect.plan.resolved import Subject
+from exporter.collect.plan.series import read_series
+from exporter.collect.series import Series, sums
 from exporter.sentry.errors import TooHeavyError
-from exporter.sentry.stats import QUANTITY, ROW_LIMIT
+from exporter.sentry.question import QUANTITY, ROW_LIMIT
 from tests.collect.store import Row, Store
 
 HOUR = 3600

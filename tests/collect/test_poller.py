@@ -9,7 +9,7 @@ import pytest
 import schedule
 from structlog.testing import capture_logs
 
-from exporter.collect.poller import ALIVE_WITHIN, Poller, in_thread
+from exporter.collect.poll.loop import ALIVE_WITHIN, Poller, in_thread
 from tests.sentry.fakes import FakeClock
 
 Work = Callable[[], None]
@@ -211,8 +211,8 @@ class TestRun:
         LocalTime.shown = LocalTime(2026, 3, 29, 1, 59, 58)
         local = SimpleNamespace(datetime=LocalTime, timedelta=timedelta)
         monkeypatch.setattr(schedule, "datetime", local)
-        monkeypatch.setattr("exporter.collect.poller.datetime", LocalTime)
-        monkeypatch.setattr("exporter.collect.poller.Event", Pause)
+        monkeypatch.setattr("exporter.collect.poll.loop.datetime", LocalTime)
+        monkeypatch.setattr("exporter.collect.poll.loop.Event", Pause)
 
     @pytest.mark.parametrize("hours", [0, -24 * 365, -1, 1, 24 * 365])
     def test_ticks(self, hours: int) -> None:

@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from exporter.categories import Unit
-from exporter.collect.directory import FRESH_FOR
-from exporter.collect.ledger import RISE_AFTER
-from exporter.collect.query import (
+from exporter.collect.ledger.ledger import RISE_AFTER
+from exporter.collect.poll.directory import FRESH_FOR
+from exporter.collect.poll.query import (
     LONGEST_CATCH_UP,
     LONGEST_PAUSE,
     QueryPoller,
 )
-from exporter.collect.report import Report, View
-from exporter.collect.rows import Series
+from exporter.collect.series import Series
+from exporter.collect.snapshot import Report, View
 from exporter.config import Filter
 from exporter.sentry.errors import (
     ForbiddenError,
@@ -57,7 +57,7 @@ class TestView:
         assert View(
             NOON - HOUR,
             HOUR,
-            whole=True,
+            complete=True,
             bucket={series(): 5},
             running=None,
             counters={series(): 0},

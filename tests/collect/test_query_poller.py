@@ -5,13 +5,13 @@ from collections.abc import Callable
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.collect.ledger import Kept, Ledger
-from exporter.collect.query import (
+from exporter.collect.ledger.ledger import Kept, Ledger
+from exporter.collect.poll.query import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
     QueryPoller,
 )
-from exporter.collect.report import Report
+from exporter.collect.snapshot import Report
 from exporter.config import Query
 from exporter.sentry.errors import (
     ForbiddenError,

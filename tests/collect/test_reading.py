@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from exporter.buckets import Window
-from exporter.collect import reading
-from exporter.collect.ledger import Book, Found
-from exporter.collect.reading import AT_ONCE, Harvest, read_window
-from exporter.collect.subject import Subject
+from exporter.collect.ledger.ledger import Book, Found
+from exporter.collect.plan import window as reading
+from exporter.collect.plan.resolved import Subject
+from exporter.collect.plan.window import AT_ONCE, Harvest, read_window
 from exporter.sentry.errors import TooHeavyError
-from exporter.sentry.stats import QUANTITY
+from exporter.sentry.question import QUANTITY
 from tests.collect.polling import API, HOUR, NOON, OLD, WEB, row, series
 from tests.collect.store import Row, Store
 

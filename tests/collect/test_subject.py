@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.buckets import Window
-from exporter.collect.rows import Series, added, difference, labelled, lesser, sums
-from exporter.collect.subject import (
+from exporter.collect.plan.resolved import (
     URL_BUDGET,
     Resolved,
     Subject,
@@ -18,10 +17,11 @@ from exporter.collect.subject import (
     resolved,
     subject_of,
 )
+from exporter.collect.series import Series, added, difference, labelled, lesser, sums
 from exporter.config import Filter
-from exporter.sentry.answers import By, Group, ProjectsAnswer, SeriesAnswer
+from exporter.sentry.answer import By, Group, ProjectsAnswer, SeriesAnswer
 from exporter.sentry.projects import ProjectList
-from exporter.sentry.stats import QUANTITY, TIMES_SEEN
+from exporter.sentry.question import QUANTITY, TIMES_SEEN
 from tests.collect.polling import API, HOUR, NOON, WEB, listed, query, series
 
 TWO_HOURS = Window(NOON, NOON + 2 * HOUR, HOUR)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config import Config, ConfigError, Filter, Organization, Query, Teams, load, loads
-from exporter.token import Secret, TokenEnvironment, TokenFile, TokenLiteral
+from exporter.sentry.token import Secret, TokenEnvironment, TokenFile, TokenLiteral
 
 MINIMAL = """
 organizations:

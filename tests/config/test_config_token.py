@@ -10,7 +10,14 @@ import pytest
 import yaml
 
 from exporter.sentry.errors import TokenError
-from exporter.token import Secret, TokenEnvironment, TokenFile, TokenLiteral, TokenSource, redact
+from exporter.sentry.token import (
+    Secret,
+    TokenEnvironment,
+    TokenFile,
+    TokenLiteral,
+    TokenSource,
+    redact,
+)
 
 TOKEN = "sntryu_0123456789abcdef"
 NOT_FOR_A_HEADER = "holds characters that are not allowed in a header: only visible ASCII is"

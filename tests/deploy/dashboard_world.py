@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import requests
 
-from exporter.collect.poller import Poller
+from exporter.app import Exporter
+from exporter.cli.demo import demo_configuration
+from exporter.collect.poll.loop import Poller
 from exporter.config import Config
-from exporter.daemon import Exporter
-from exporter.demo import demo_configuration
 from exporter.simulator import RateLimit, Simulator, World, demo_world
 from tests.deploy.kit import output_of
 from tests.programs import find_program, running

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import yaml
 
-from exporter.collect.poller import Poller
-from exporter.daemon import Exporter
+from exporter.app import Exporter
+from exporter.collect.poll.loop import Poller
 from exporter.simulator import Simulator, World
 from exporter.simulator.traffic import DAY, HOUR
 from tests.deploy.incident_world import configuration

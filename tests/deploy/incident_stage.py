@@ -12,7 +12,7 @@ from typing import Any, Final
 import requests
 import yaml
 
-from exporter.daemon import Exporter
+from exporter.app import Exporter
 from exporter.simulator import Simulator
 from exporter.simulator.traffic import HOUR
 from exporter.web.address import Address, bind

@@ -6,8 +6,8 @@ from typing import Final
 
 import pytest
 
+from exporter.cli.demo import demo_configuration
 from exporter.config import Config, Query, load, loads
-from exporter.demo import demo_configuration
 from tests.deploy.kit import DEPLOY, REPOSITORY
 from tests.docs.markdown import blocks_of
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
+from exporter.app import Exporter
 from exporter.config import Config
-from exporter.daemon import Exporter
 
 _UNPACED: Final = 10_000.0
 

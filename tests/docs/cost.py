@@ -7,8 +7,8 @@ import sys
 from datetime import UTC, datetime
 from typing import Final
 
+from exporter.app import Exporter
 from exporter.config import loads
-from exporter.daemon import Exporter
 from exporter.simulator import DEMO_TOKENS, Simulator, demo_world
 from tests.docs.clock import Clock, poll_due, unpaced
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+from exporter.app import Exporter
 from exporter.config import Config
-from exporter.daemon import Exporter
 from exporter.simulator import Organization, Project, ProjectStatus, Row, Token, World
 from tests.docs.clock import Clock, page, poll_due
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
 
+from exporter.app import Exporter
 from exporter.config import loads
-from exporter.daemon import Exporter
 from exporter.simulator import SCALE_TOKEN, SCALE_USER_TOKEN, Asked, Simulator, scale_world
 from tests.docs.clock import Clock, poll_due, unpaced
 
@@ -63,7 +63,7 @@ def polled(projects: int, deleted: int = 0, hidden: int = 0) -> tuple[Polled, Po
     (query,) = exporter.queries
     assert query.report.up
     assert query.report.view is not None
-    assert query.report.view.whole
+    assert query.report.view.complete
     first, then, late = found
     return first, then, late
 

@@ -7,8 +7,8 @@ from typing import Final
 import pytest
 
 from exporter.config import Config, loads
+from exporter.sentry.token import Secret, TokenLiteral
 from exporter.simulator import Simulator, Store
-from exporter.token import Secret, TokenLiteral
 from tests.docs.clock import Clock, unpaced
 from tests.docs.history import (
     ACME,

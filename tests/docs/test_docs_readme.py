@@ -6,16 +6,16 @@ from datetime import UTC, datetime
 import click
 import pytest
 
+from exporter.app import Exporter
 from exporter.cli import main
-from exporter.daemon import Exporter
-from exporter.demo import demo_configuration
+from exporter.cli.demo import demo_configuration
 from exporter.publish.families import FAMILIES
-from exporter.publish.reference import BEGIN, END, SECTIONS, with_reference
 from exporter.simulator import Simulator, demo_world
 from tests.docs import split_cost
 from tests.docs.clock import Clock, page, poll_due, unpaced
 from tests.docs.cost import row
 from tests.docs.markdown import TREE, blocks_of
+from tools.reference import BEGIN, END, SECTIONS, with_reference
 
 README = (TREE / "README.md").read_text("utf-8")
 EXCERPT_AT = datetime(2026, 3, 5, 9, 37, tzinfo=UTC).timestamp()
@@ -36,7 +36,7 @@ def line_with(text: str) -> str:
 
 
 def test_reference_is_that_of_the_table() -> None:
-    """The metrics reference is what ``python -m exporter.publish.reference README.md`` writes."""
+    """The metrics reference is what ``python -m tools.reference README.md`` writes."""
     assert with_reference(README) == README
 
 

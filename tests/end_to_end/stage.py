@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import yaml
 
+from exporter.app import Exporter
 from exporter.config import Config, Organization, loads
-from exporter.daemon import Exporter
 from exporter.simulator import DEMO_TOKENS, World
 from exporter.web.address import Address, bind
 from exporter.web.app import make_app

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from exporter.daemon import Exporter
+from exporter.app import Exporter
 from exporter.simulator import (
     Fault,
     Member,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from exporter.daemon import Exporter
+from exporter.app import Exporter
 from exporter.simulator import Organization, Project, Row, Simulator, Token, World, demo_world
 from tests.end_to_end.exposition import Samples, data, data_sample, sample
 from tests.end_to_end.stage import (

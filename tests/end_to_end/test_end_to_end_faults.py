@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from exporter.app import Exporter
 from exporter.config import Config
-from exporter.daemon import Exporter
 from exporter.sentry import client
 from exporter.simulator import (
     Fault,

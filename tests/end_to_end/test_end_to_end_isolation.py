@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 import requests
 
+from exporter.app import Exporter
 from exporter.config import Config
-from exporter.daemon import Exporter
 from exporter.simulator import Fault, Simulator
 from tests.end_to_end.exposition import Samples, data, read_text, sample
 from tests.end_to_end.stage import (

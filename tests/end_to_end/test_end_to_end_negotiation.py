@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from exporter.daemon import Exporter
+from exporter.app import Exporter
 from exporter.simulator import Simulator, demo_world
 from tests.end_to_end.exposition import Samples, read_openmetrics, read_text
 from tests.end_to_end.stage import (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.daemon import Exporter
+from exporter.app import Exporter
 from exporter.simulator import Simulator, demo_world
 from tests.end_to_end.exposition import Samples, data, nonzero
 from tests.end_to_end.stage import Clock, Entry, configuration, organization, polled, truths

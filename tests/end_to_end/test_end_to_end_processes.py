@@ -8,7 +8,7 @@ import pytest
 import requests
 from click.testing import Result
 
-from exporter.demo import demo_configuration
+from exporter.cli.demo import demo_configuration
 from exporter.simulator import DEMO_TOKENS, Fault, Simulator, demo_world
 from exporter.simulator.store import DIMENSIONS
 from exporter.web.address import Address, bind

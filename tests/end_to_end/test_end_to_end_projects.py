@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from exporter.daemon import Exporter
+from exporter.app import Exporter
 from exporter.simulator import Fault, Project, Row, Simulator, demo_world
 from tests.end_to_end.exposition import Samples, data, data_sample, sample
 from tests.end_to_end.stage import PROJECTS, Clock, configuration, organization, polled, truths

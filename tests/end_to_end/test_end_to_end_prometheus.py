@@ -8,7 +8,7 @@ import pytest
 import requests
 import yaml
 
-from exporter.daemon import Exporter
+from exporter.app import Exporter
 from exporter.publish.families import DATA_FAMILIES
 from exporter.simulator import Fault, Simulator, demo_world
 from tests.end_to_end.exposition import Sample, Samples, sample

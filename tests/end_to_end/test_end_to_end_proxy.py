@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.daemon import Exporter
+from exporter.app import Exporter
 from exporter.simulator import Simulator
 from tests.end_to_end.exposition import sample
 from tests.end_to_end.stage import Clock, configuration, polled

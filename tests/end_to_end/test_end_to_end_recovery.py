@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.daemon import Exporter
+from exporter.app import Exporter
 from exporter.simulator import DEMO_TOKENS, Fault, Simulator
 from tests.docs.clock import poll_due
 from tests.end_to_end.exposition import data

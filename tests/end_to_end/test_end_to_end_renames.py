@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.daemon import Exporter
+from exporter.app import Exporter
 from exporter.simulator import Organization, Project, Row, Simulator, Token, World
 from exporter.state import State
 from tests.docs.clock import poll_due

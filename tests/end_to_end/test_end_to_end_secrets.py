@@ -9,7 +9,7 @@ import requests
 from click.testing import Result
 
 from exporter import log
-from exporter.daemon import Exporter
+from exporter.app import Exporter
 from exporter.simulator import DEMO_TOKENS, Simulator
 from exporter.state import State
 from tests.end_to_end.stage import Clock, configuration, document, organization, polled, serving

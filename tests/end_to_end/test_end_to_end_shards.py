@@ -8,9 +8,9 @@ import pytest
 import requests
 from click.testing import Result
 
+from exporter.app import Exporter
 from exporter.buckets import next_slot
 from exporter.config import Config
-from exporter.daemon import Exporter
 from exporter.shard import Shard
 from exporter.simulator import Simulator
 from exporter.state import State

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from exporter.app import Exporter
 from exporter.config import load
-from exporter.daemon import Exporter
 from exporter.simulator import Simulator
 from tests.end_to_end.exposition import Samples, data, read_text, sample
 from tests.end_to_end.stage import (

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from exporter.collect.directory import ProjectDirectory
-from exporter.collect.ledger import Change, Kept
-from exporter.collect.plan import Reply
-from exporter.collect.query import QueryPoller
-from exporter.collect.report import ProjectInfo, Report
+from exporter.collect.ledger.ledger import Change, Kept
+from exporter.collect.plan.core import Reply
+from exporter.collect.poll.directory import ProjectDirectory
+from exporter.collect.poll.query import QueryPoller
+from exporter.collect.snapshot import ProjectInfo, Report
 from exporter.config import Organization, Query
 from exporter.sentry.errors import NetworkError
 from exporter.sentry.projects import Project, ProjectList
-from exporter.sentry.stats import Question
+from exporter.sentry.question import Question
 from exporter.state import State
 from exporter.state.ledgers import QueryState
 from tests.collect.store import Row, Store

@@ -6,9 +6,9 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
-from exporter.collect.report import Report
+from exporter.app import Exporter
+from exporter.collect.snapshot import Report
 from exporter.config import Config
-from exporter.daemon import Exporter
 from exporter.simulator import DEMO_TOKENS, Simulator, demo_world
 from exporter.state import State
 from tests.exactness.acceleration import FastClock, SetClock, configuration
@@ -67,7 +67,7 @@ def test_two_hundred_kills_lose_nothing_and_count_nothing_twice(tmp_path: Path) 
         poll_out(acme(sentry.url), path, START)
         running = clock.run(SPEED)
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["exporter.daemon", "tests.exactness.test_kill"])
+        context.set_forkserver_preload(["exporter.app", "tests.exactness.test_kill"])
         longest = 0.25
         for number in range(KILLS):
             victim = context.Process(target=poll_for_ever, args=(sentry.url, path, running))

@@ -11,9 +11,9 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter.app import Exporter
 from exporter.categories import Unit, unit_of
 from exporter.config import Config
-from exporter.daemon import Exporter
 from exporter.simulator import DEMO_TOKENS, Row, Simulator, demo_world
 from exporter.state import State
 from exporter.web.address import Address, bind

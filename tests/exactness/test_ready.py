@@ -5,7 +5,7 @@ import threading
 import pytest
 import requests
 
-from exporter.daemon import Exporter
+from exporter.app import Exporter
 from exporter.simulator import SCALE_TOKEN, Simulator, scale_world
 from tests.end_to_end.stage import serving
 from tests.exactness.acceleration import SetClock, configuration

@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from exporter.collect.report import View
-from exporter.daemon import Exporter
-from exporter.sentry.stats import iso
+from exporter.app import Exporter
+from exporter.collect.snapshot import View
+from exporter.sentry.question import iso
 from exporter.simulator import (
     SCALE_TOKEN,
     Asked,
@@ -91,7 +91,7 @@ class TestLargeOrganizations:
             asked = stats_requests(sentry.requests)
 
         assert truth == shown(view)
-        assert view.whole
+        assert view.complete
         assert len(asked) <= 2 * ceil(len(truth) / ROW_LIMIT) + 3
         assert all(len(sentry.url + one.path + urlencode(one.query)) < 8192 for one in asked)
 
@@ -128,7 +128,7 @@ class TestLargeOrganizations:
             )
 
         assert truth == by_category_and_outcome(view)
-        assert not view.whole
+        assert not view.complete
 
 
 class TestNobodysEvents:
@@ -149,7 +149,7 @@ class TestNobodysEvents:
             key: value for key, value in shown(view).items() if key[0] == 0
         }
         assert sum(every.values()) == sum(view.bucket.values())
-        assert view.whole
+        assert view.complete
 
     def test_a_project_deleted_meanwhile_does_not_fail_the_poll(self) -> None:
         """Sentry refuses batches that name it, so the list is read again, and the poll goes on."""

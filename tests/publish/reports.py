@@ -8,11 +8,11 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporter.collect.report import Report, View
-from exporter.collect.rows import Series
-from exporter.publish.own import OwnMetrics
+from exporter.collect.series import Series
+from exporter.collect.snapshot import Report, View
 from exporter.publish.page import Page
-from exporter.sentry.stats import QUANTITY
+from exporter.publish.self_metrics import OwnMetrics
+from exporter.sentry.question import QUANTITY
 
 START = 492_222 * 3600
 WEB, GONE = 4505, 9
@@ -34,7 +34,7 @@ def view(**settings: Any) -> View:
     values: dict[str, Any] = {
         "start": START,
         "interval": 3600,
-        "whole": True,
+        "complete": True,
         "bucket": {series(): 5},
         "running": None,
         "counters": None,

@@ -6,7 +6,7 @@ import zlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.publish.body import body, piece
+from exporter.publish.gzip import body, piece
 
 texts = st.lists(st.binary(max_size=200), max_size=6)
 

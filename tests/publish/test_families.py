@@ -6,12 +6,12 @@ from typing import Final
 import pytest
 
 from exporter.categories import Unit
-from exporter.collect.report import ProjectInfo
+from exporter.collect.snapshot import ProjectInfo
 from exporter.publish import families
 from exporter.publish.families import FAMILIES, Family, Type
-from exporter.publish.own import OwnMetrics
 from exporter.publish.page import Page
-from exporter.sentry.stats import TIMES_SEEN
+from exporter.publish.self_metrics import OwnMetrics
+from exporter.sentry.question import TIMES_SEEN
 from tests.publish.reports import families_of, report, series, text_of, view
 
 UNITS: Final = ("bytes", "seconds", "events")

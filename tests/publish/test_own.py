@@ -6,7 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from exporter import __version__
-from exporter.publish.own import OwnMetrics
+from exporter.publish.self_metrics import OwnMetrics
 from exporter.sentry.errors import reasons
 
 Samples = dict[tuple[str, frozenset[str]], float]

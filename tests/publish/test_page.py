@@ -6,10 +6,10 @@ from itertools import groupby
 
 import pytest
 
-from exporter.collect.report import REASONS, ProjectInfo
+from exporter.collect.snapshot import REASONS, ProjectInfo
 from exporter.publish.families import PROJECT_INFO
-from exporter.publish.own import OwnMetrics
 from exporter.publish.page import Page
+from exporter.publish.self_metrics import OwnMetrics
 from tests.publish.reports import (
     START,
     WEB,
@@ -182,7 +182,7 @@ def test_withdrawn() -> None:
 
 def test_not_whole() -> None:
     """A bucket that is not proven whole is said to be incomplete."""
-    shown = page(report(view=replace(FULL, whole=False)))
+    shown = page(report(view=replace(FULL, complete=False)))
 
     assert {"outcomes": 0} == values_of(shown, "sentry_stats_complete")
 

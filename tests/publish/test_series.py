@@ -6,7 +6,7 @@ import pytest
 
 from exporter.categories import KNOWN_CATEGORIES, Unit, unit_of
 from exporter.publish.series import DataPieces, render
-from exporter.sentry.stats import TIMES_SEEN
+from exporter.sentry.question import TIMES_SEEN
 from tests.publish.reports import GONE, WEB, series, view
 
 

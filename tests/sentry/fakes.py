@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from exporter.buckets import Window
-from exporter.sentry.stats import QUANTITY, Question, iso
-from exporter.token import Secret
+from exporter.sentry.question import QUANTITY, Question, iso
+from exporter.sentry.token import Secret
 
 TOKEN = "sntryu_0123456789abcdef-opens-nothing"
 HOUR = 3600

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.buckets import Window
-from exporter.sentry import answers
-from exporter.sentry.answers import Answer, By, Group, ProjectsAnswer, SeriesAnswer, parse
+from exporter.sentry import answer as answers
+from exporter.sentry.answer import Answer, By, Group, ProjectsAnswer, SeriesAnswer, parse
 from exporter.sentry.errors import BadAnswerError
-from exporter.sentry.stats import QUANTITY, TIMES_SEEN, Question, iso
+from exporter.sentry.question import QUANTITY, TIMES_SEEN, Question, iso
 from tests.sentry.fakes import HOUR, START, WINDOW, body, document, group, question
 
 ERROR = {"category": "error", "outcome": "accepted"}

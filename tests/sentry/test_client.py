@@ -13,7 +13,7 @@ import responses
 from responses.registries import OrderedRegistry
 from structlog.testing import capture_logs
 
-from exporter.sentry.answers import SeriesAnswer, parse
+from exporter.sentry.answer import SeriesAnswer, parse
 from exporter.sentry.client import PAGE_LIMIT, SentryClient, Upstream
 from exporter.sentry.errors import (
     BadAnswerError,
@@ -31,8 +31,8 @@ from exporter.sentry.errors import (
 )
 from exporter.sentry.limits import Allowance, TokenLimits
 from exporter.sentry.projects import Project
+from exporter.sentry.token import Secret, TokenFile, TokenLiteral
 from exporter.sentry.transport import open_session
-from exporter.token import Secret, TokenFile, TokenLiteral
 from tests.sentry.fakes import TOKEN, FakeClock, FakeToken, RecordingMeter, body, group, question
 from tests.sentry.scripted_server import ScriptedServer, reply, serve
 

@@ -19,7 +19,7 @@ from exporter.sentry.errors import (
 )
 from exporter.sentry.refusals import explanation, presentable, redirect, refusal
 from exporter.sentry.remedies import Cause
-from exporter.token import Secret
+from exporter.sentry.token import Secret
 from tests.sentry.fakes import TOKEN
 
 TOO_OFTEN = (

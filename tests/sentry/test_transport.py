@@ -23,8 +23,8 @@ from exporter.sentry.errors import (
     TokenError,
     TooLargeError,
 )
+from exporter.sentry.token import TokenFile
 from exporter.sentry.transport import Reply, Transport, open_session
-from exporter.token import TokenFile
 from tests.sentry.fakes import TOKEN, FakeToken
 from tests.sentry.scripted_server import PATIENCE, Peer, Script, ScriptedServer, reply, serve
 

@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from exporter import buckets
-from exporter.collect.over_time import read_series
-from exporter.collect.plan import drive
-from exporter.collect.subject import missing_project, resolved, subject_of
+from exporter.app import clients
+from exporter.collect.plan.core import drive
+from exporter.collect.plan.resolved import missing_project, resolved, subject_of
+from exporter.collect.plan.series import read_series
 from exporter.config import Config, Organization, Query
-from exporter.daemon import clients
-from exporter.publish.own import OwnMetrics
+from exporter.publish.self_metrics import OwnMetrics
 from exporter.sentry.client import WAITS, SentryClient
 from exporter.sentry.errors import ForbiddenError, SentryError, UnknownProjectError
 from exporter.sentry.news import Deprecation
 from exporter.sentry.projects import ProjectList
-from exporter.token import redact
+from exporter.sentry.token import redact
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 For each bucket of the lookback it keeps, by project id, the value last read of each series and how
 much of it was counted. Counters belong to the labels that users see, not to the ids behind them:
 what a project gains is added to the counter of the label that the project is shown under at that
-time. `exporter.collect.reckoning` works out what readings change, without changing anything;
+time. `exporter.collect.ledger.posting` works out what readings change, without changing anything;
 `Ledger.apply` takes that change over. Between the two the change is written down, where the ledger
 shall outlive the process.
 """
@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from exporter.collect.columns import Column, SeriesTable
-from exporter.collect.rows import PartedRows, Rows, Series, parts_of
+from exporter.collect.ledger.columns import Column, SeriesTable
+from exporter.collect.series import PartedRows, Rows, Series, parts_of
 
 RISE_AFTER: Final = 120
 """Seconds for which a counter born later is shown at 0, so that a scrape sees it there."""

@@ -7,8 +7,8 @@ from typing import Final, Literal, Protocol
 
 import structlog
 
-from exporter.collect.ledger import KeepError
-from exporter.collect.report import ProjectInfo, ProjectsPublisher
+from exporter.collect.ledger.ledger import KeepError
+from exporter.collect.snapshot import ProjectInfo, ProjectsPublisher
 from exporter.sentry.errors import SentryError
 from exporter.sentry.projects import Project, ProjectList
 

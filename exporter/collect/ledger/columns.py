@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from exporter.collect.rows import Parts, ProjectRows, Rows, Series, parts_of
+from exporter.collect.series import Parts, ProjectRows, Rows, Series, parts_of
 
 _ABSENT: Final = {code: (1 << array(code).itemsize * 8) - 1 for code in "IQ"}
 """What stands for no value, by the type of the array: the largest number that it can hold."""

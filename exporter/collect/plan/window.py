@@ -1,6 +1,6 @@
 """What one poll reads: the buckets of a window that have changed since they were last read.
 
-Pure, a plan like those of `exporter.collect.plan`. A query without project reads its whole window
+Pure, a plan like the others. A query without project reads its whole window
 in one question. One by project first reads the window without project, which is one question too
 and tells which buckets have changed; only those are asked by project, the newest first.
 """
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from exporter.buckets import Window
-from exporter.collect.by_project import ProjectReading, References, read_projects
-from exporter.collect.ledger import Book, Found
-from exporter.collect.over_time import read_attributable, read_series
-from exporter.collect.plan import Cut, Plan, Reading, together
-from exporter.collect.rows import Rows, nonzero, parts_of
-from exporter.collect.subject import Subject
+from exporter.collect.ledger.ledger import Book, Found
+from exporter.collect.plan.core import Cut, Plan, Reading, together
+from exporter.collect.plan.projects import ProjectReading, References, read_projects
+from exporter.collect.plan.resolved import Subject
+from exporter.collect.plan.series import read_attributable, read_series
+from exporter.collect.series import Rows, nonzero, parts_of
 
 AT_ONCE: Final = 48
 ROWS_AT_ONCE: Final = 250_000

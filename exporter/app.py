@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from exporter import buckets
-from exporter.collect.directory import ProjectDirectory, only_team
-from exporter.collect.poller import Poller
-from exporter.collect.query import QueryPoller
-from exporter.collect.reckoning import FORGOTTEN_AFTER
-from exporter.collect.report import ProjectInfo
+from exporter.collect.ledger.posting import FORGOTTEN_AFTER
+from exporter.collect.poll.directory import ProjectDirectory, only_team
+from exporter.collect.poll.loop import Poller
+from exporter.collect.poll.query import QueryPoller
+from exporter.collect.snapshot import ProjectInfo
 from exporter.config import Config, Organization, Query
 from exporter.config.teams import Teams
-from exporter.publish.own import OwnMetrics
 from exporter.publish.page import Page
+from exporter.publish.self_metrics import OwnMetrics
 from exporter.sentry.client import Meter, SentryClient, Upstream
 from exporter.sentry.errors import TokenError
 from exporter.sentry.limits import Allowance, limits_by_token

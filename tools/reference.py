@@ -1,6 +1,6 @@
 """The metrics reference in README, made from the table of families.
 
-``python -m exporter.publish.reference README.md`` writes it anew between its markers.
+``python -m tools.reference README.md`` writes it anew between its markers.
 """
 
 import re

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from exporter.categories import Unit
-from exporter.collect.rows import Rows
+from exporter.collect.series import Rows
 from exporter.sentry.errors import reasons
 
 REASONS: Final = tuple(sorted({*reasons(), "state"}))
@@ -35,7 +35,7 @@ class View:
 
     start: int
     interval: int
-    whole: bool
+    complete: bool
     bucket: Rows
     running: Rows | None
     counters: Rows | None

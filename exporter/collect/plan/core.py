@@ -15,10 +15,10 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from exporter.collect.rows import Rows
-from exporter.sentry.answers import By, ProjectsAnswer, SeriesAnswer
+from exporter.collect.series import Rows
+from exporter.sentry.answer import By, ProjectsAnswer, SeriesAnswer
 from exporter.sentry.errors import ForbiddenError, TooHeavyError
-from exporter.sentry.stats import ROW_LIMIT, Question
+from exporter.sentry.question import ROW_LIMIT, Question
 
 Refusal = TooHeavyError | ForbiddenError
 """What comes in place of an answer: ask for less, or not about one of these projects."""

@@ -1,4 +1,4 @@
-"""Questions to ``stats_v2``: plain values. `exporter.sentry.answers` has what comes back."""
+"""Questions to ``stats_v2``: plain values. `exporter.sentry.answer` has what comes back."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -12,24 +12,24 @@ import structlog
 from exporter import buckets
 from exporter.buckets import Window
 from exporter.categories import Unit, unit_of
-from exporter.collect.directory import FRESH_FOR, ProjectDirectory
-from exporter.collect.ledger import Change, KeepError, Kept, Ledger
-from exporter.collect.plan import Cut, Reply, drive
-from exporter.collect.reading import Harvest, read_window
-from exporter.collect.reckoning import reckon
-from exporter.collect.report import Publisher, Report, View
-from exporter.collect.subject import (
+from exporter.collect.ledger.ledger import Change, KeepError, Kept, Ledger
+from exporter.collect.ledger.posting import reckon
+from exporter.collect.plan.core import Cut, Reply, drive
+from exporter.collect.plan.resolved import (
     Resolved,
     Subject,
     missing_project,
     resolved,
     subject_of,
 )
+from exporter.collect.plan.window import Harvest, read_window
+from exporter.collect.poll.directory import FRESH_FOR, ProjectDirectory
+from exporter.collect.snapshot import Publisher, Report, View
 from exporter.config import Organization, Query
 from exporter.config.kinds import in_units
 from exporter.sentry.errors import SentryError, UnknownProjectError
 from exporter.sentry.projects import ProjectList
-from exporter.sentry.stats import Question
+from exporter.sentry.question import Question
 
 FIRST_PAUSE: Final = 10
 LONGEST_PAUSE: Final = 300
@@ -410,7 +410,7 @@ class QueryPoller:
         return View(
             start=start,
             interval=query.interval,
-            whole=ledger.books[start].whole,
+            complete=ledger.books[start].whole,
             bucket=ledger.bucket(start),
             running=ledger.bucket(running) if query.poll_interval < query.interval else None,
             counters=ledger.shown_counters() if query.counters else None,

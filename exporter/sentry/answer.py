@@ -1,4 +1,4 @@
-"""Answers to the questions of `exporter.sentry.stats`.
+"""Answers to the questions of `exporter.sentry.question`.
 
 `parse` turns the body that came back into an `Answer`, or raises with the place in the document
 that is wrong. Nothing here talks to anybody.
@@ -19,7 +19,7 @@ from typing_extensions import TypedDict
 from exporter.buckets import Window
 from exporter.sentry.documents import Id, read
 from exporter.sentry.errors import BadAnswerError
-from exporter.sentry.stats import Question, iso
+from exporter.sentry.question import Question, iso
 
 NO_REASON: Final = "none"
 """What Sentry's hourly store says where its raw one says null."""

@@ -4,10 +4,10 @@ import math
 from dataclasses import replace
 
 from exporter.categories import OUTCOMES
-from exporter.collect.plan import FILL, Reading, Reply
-from exporter.sentry.answers import SeriesAnswer
+from exporter.collect.plan.core import FILL, Reading, Reply
+from exporter.sentry.answer import SeriesAnswer
 from exporter.sentry.errors import ForbiddenError, TooHeavyError
-from exporter.sentry.stats import ATTRIBUTABLE, Question
+from exporter.sentry.question import ATTRIBUTABLE, Question
 
 
 def smaller(question: Question, reply: Reply, told: Reading | None = None) -> list[Question]:

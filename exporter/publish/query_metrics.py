@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from exporter.collect.report import REASONS, ProjectInfo, Report
+from exporter.collect.snapshot import REASONS, ProjectInfo, Report
 from exporter.publish import families
 from exporter.publish.families import Family
 from exporter.publish.text import sample
@@ -29,7 +29,7 @@ def _values(report: Report, series: int) -> Iterator[tuple[Family, float]]:
     if report.view is not None:
         yield families.BUCKET_START, report.view.start
         yield families.BUCKET_END, report.view.start + report.view.interval
-        yield families.COMPLETE, report.view.whole
+        yield families.COMPLETE, report.view.complete
     yield families.SERIES, series
     yield families.FILTER_PROJECTS_MISSING, len(report.missing)
     yield families.POLLS, report.polls

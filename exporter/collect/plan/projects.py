@@ -10,9 +10,11 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from exporter.collect.over_time import confirm_access, read_attributable
-from exporter.collect.plan import FILL, Cut, Plan, ProjectsReply, Reading, together, weight
-from exporter.collect.rows import (
+from exporter.collect.plan.core import FILL, Cut, Plan, ProjectsReply, Reading, together, weight
+from exporter.collect.plan.resolved import Subject
+from exporter.collect.plan.series import confirm_access, read_attributable
+from exporter.collect.plan.split import smaller
+from exporter.collect.series import (
     PartedRows,
     Rows,
     Series,
@@ -24,11 +26,9 @@ from exporter.collect.rows import (
     sums,
     without_reason,
 )
-from exporter.collect.splitting import smaller
-from exporter.collect.subject import Subject
-from exporter.sentry.answers import ProjectsAnswer
+from exporter.sentry.answer import ProjectsAnswer
 from exporter.sentry.errors import ForbiddenError
-from exporter.sentry.stats import ROW_LIMIT, Question
+from exporter.sentry.question import ROW_LIMIT, Question
 
 
 @dataclass(frozen=True, slots=True)

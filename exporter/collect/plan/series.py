@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from exporter.buckets import Window
-from exporter.collect.plan import Plan, Reading, SeriesReply, together, weight
-from exporter.collect.rows import added
-from exporter.collect.splitting import smaller
-from exporter.collect.subject import Subject
-from exporter.sentry.answers import By, Group, SeriesAnswer
+from exporter.collect.plan.core import Plan, Reading, SeriesReply, together, weight
+from exporter.collect.plan.resolved import Subject
+from exporter.collect.plan.split import smaller
+from exporter.collect.series import added
+from exporter.sentry.answer import By, Group, SeriesAnswer
 from exporter.sentry.errors import ForbiddenError
-from exporter.sentry.stats import ATTRIBUTABLE, ROW_LIMIT, Question
+from exporter.sentry.question import ATTRIBUTABLE, ROW_LIMIT, Question
 
 
 def read_series(

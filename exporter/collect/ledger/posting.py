@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from exporter.collect.ledger import NO_LABEL, Book, Change, Found, Labels, Ledger
-from exporter.collect.rows import PartedRows, Parts, Rows, Series, parts_of
+from exporter.collect.ledger.ledger import NO_LABEL, Book, Change, Found, Labels, Ledger
+from exporter.collect.series import PartedRows, Parts, Rows, Series, parts_of
 
 FORGOTTEN_AFTER: Final = 30 * 86400
 """Seconds after which a counter is let go whose labels have not been seen."""

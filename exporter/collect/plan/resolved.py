@@ -11,12 +11,12 @@ from urllib.parse import quote_plus, urlencode
 
 from exporter.buckets import Window
 from exporter.categories import TAKEN_IN_BY
-from exporter.collect.rows import PartedRows, Series, joined
+from exporter.collect.series import PartedRows, Series, joined
 from exporter.config import Query
 from exporter.config.problems import near
-from exporter.sentry.answers import By, ProjectsAnswer, SeriesAnswer
+from exporter.sentry.answer import By, ProjectsAnswer, SeriesAnswer
 from exporter.sentry.projects import ProjectList
-from exporter.sentry.stats import ALL_READABLE, ATTRIBUTABLE, Question
+from exporter.sentry.question import ALL_READABLE, ATTRIBUTABLE, Question
 
 URL_BUDGET: Final = 8192
 """Bytes that a request's URL may take: longer ones are refused by common proxies."""

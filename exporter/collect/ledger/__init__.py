@@ -1,0 +1,1 @@
+"""What a query has read and counted, and what a reading changes in it. Pure."""

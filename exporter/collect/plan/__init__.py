@@ -1,0 +1,1 @@
+"""What to ask until an answer is proven complete. Pure."""

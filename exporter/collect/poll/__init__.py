@@ -1,0 +1,1 @@
+"""When a query is polled, and what a poll does."""
