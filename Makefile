@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo lint test bench bench-quick generate format clean
+.PHONY: demo lint test test-quick bench bench-quick generate format clean
 
 $(VENV)/.runtime: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
@@ -25,17 +25,21 @@ lint: $(VENV)/.dev ## ruff and mypy strict
 	$(BIN)/mypy
 	$(BIN)/interrogate --quiet tests
 
-test: $(VENV)/.dev ## the whole test suite
+test: $(VENV)/.dev ## all tests
 	$(BIN)/pytest
 
-bench: $(VENV)/.dev ## every figure against what it is measured by; some minutes
-	$(BIN)/python -m bench
+test-quick: $(VENV)/.dev ## all tests but the slow ones, about a minute
+	$(BIN)/pytest -m 'not slow' --hypothesis-profile quick
+
+bench: $(VENV)/.dev ## every figure against what it is measured by, some minutes; BASE=<rev> measures that too
+	$(BIN)/python -m bench $(if $(BASE),--base $(BASE))
 
 bench-quick: $(VENV)/.dev ## the same at small sizes, under a minute
-	$(BIN)/python -m bench --quick
+	$(BIN)/python -m bench --quick $(if $(BASE),--base $(BASE))
 
-generate: $(VENV)/.dev ## what is made from other files: reference, dashboards, rules for Kubernetes
+generate: $(VENV)/.dev ## what is made from other files: reference, schema, dashboards, rules for Kubernetes
 	$(BIN)/python -m tools.reference README.md
+	$(BIN)/python -m tools.config_schema docs/config.schema.json
 	$(BIN)/python -m deploy.grafana.generator
 	$(BIN)/python deploy/kubernetes/prometheusrules.py
 

@@ -1,6 +1,6 @@
 """The other side: the same series in metrics of prometheus_client, served by its own server.
 
-Imports nothing of the exporter, whose settings of prometheus_client would come with it.
+Imports nothing of the exporter, which changes the settings of prometheus_client.
 """
 
 import gc

@@ -1,4 +1,4 @@
-"""What many measurements of the same come to, and how two sides are measured in turns. Pure."""
+"""The summary of many measurements of the same, and measuring several sides in turns. Pure."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 T = TypeVar("T")
-S = TypeVar("S")
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -21,7 +20,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """Measurements of one thing; of fewer than a hundred, ``p99`` is the largest."""
+    """Measurements of one thing; with fewer than a hundred, ``p99`` is the largest."""
 
     values: tuple[float, ...]
 
@@ -32,13 +31,10 @@ class Distribution:
 
     @property
     def p99(self) -> float:
-        """What 99 of 100 values do not exceed."""
+        """The value that 99 of 100 values do not exceed."""
         return percentile(self.values, 0.99)
 
 
-def in_turns(
-    ours: Callable[[], T], against: Callable[[], S], rounds: int
-) -> tuple[tuple[T, ...], tuple[S, ...]]:
-    """Return what each of the two gives in ``rounds`` rounds; both take their turn in every one."""
-    pairs = [(ours(), against()) for _ in range(rounds)]
-    return tuple(one for one, _ in pairs), tuple(other for _, other in pairs)
+def in_turns(works: Sequence[Callable[[], T]], rounds: int) -> list[tuple[T, ...]]:
+    """Return for each of ``works`` what it returned; each takes its turn in every round."""
+    return list(zip(*[[work() for work in works] for _ in range(rounds)], strict=True))

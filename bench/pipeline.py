@@ -1,39 +1,49 @@
-"""Our side: everything between Sentry's bytes and the page, without the network."""
+"""Our side inside of this process: everything between Sentry's bytes and the page.
 
-from collections.abc import Mapping, Sequence
+This is the only module here that uses names from inside of the exporter.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Final, Protocol
 
+import requests
+
 from bench.samples import (
+    FIRST_HOUR,
     HOUR,
-    KINDS,
     ORGANIZATION,
     QUERY,
     Hour,
-    organization_answer,
     project_id,
-    project_number,
     project_slug,
     projects,
 )
+from bench.upstream import ROW_LIMIT, Organization
 from exporter import log
-from exporter.app import tune_interpreter
+from exporter.app import Exporter
+from exporter.cli.run import tune_interpreter
+from exporter.clients import clients_for
 from exporter.collect.plan.core import Reply
-from exporter.collect.poll.directory import ListsProjects, ProjectDirectory
-from exporter.collect.poll.query import Asks, QueryPoller
+from exporter.collect.poll import Client as StatsClient
+from exporter.collect.poll import PollerState, ProjectDirectory, ProjectsClient, QueryPoller
 from exporter.collect.snapshot import Report
 from exporter.config import Config, loads
 from exporter.publish.page import Page
-from exporter.publish.self_metrics import OwnMetrics
+from exporter.publish.self_metrics import SelfMetrics
 from exporter.sentry.answer import parse
 from exporter.sentry.projects import Project, ProjectList
-from exporter.sentry.question import ROW_LIMIT, Question
+from exporter.sentry.question import Question
+from exporter.state import State
 
-RUNNING: Final = 1_790_000_000 // HOUR * HOUR
-"""The hour that has begun at `NOW`."""
+FINISHED: Final = FIRST_HOUR
+"""The newest finished hour at `NOW`."""
 
-FINISHED: Final = RUNNING - HOUR
-NOW: Final = RUNNING + 600.0
+NOW: Final = FINISHED + HOUR + 600.0
 
+_TIMEOUT: Final = 60.0
+_UNPACED: Final = 10_000.0
 _CONFIGURATION: Final = """
 organizations:
   - slug: {organization}
@@ -42,29 +52,28 @@ organizations:
     queries:
       - name: {query}
         groupBy: [project, category, outcome, reason]
-        counters: {counters}
         lookback: {lookback}
 """
 
 
 def as_served() -> None:
-    """Set this process up as ``serve`` does: what it logs, and how often it looks for garbage."""
+    """Set this process up as ``serve`` does: its log, and the garbage collector."""
     log.configure("info", "logfmt")
     tune_interpreter()
 
 
 class Feed:
-    """Answers in Sentry's place: texts made beforehand, parsed when they are asked for.
+    """Answers in Sentry's place: texts made beforehand, parsed when a question comes.
 
     ``hours`` holds each hour that has data by its start, and may be changed between polls. No
-    answer by project has more than ``most`` rows.
+    answer by project has more than ``max_rows`` rows.
     """
 
     clock_skew: float | None = None
 
-    def __init__(self, series: int, hours: Mapping[int, Hour], most: int = ROW_LIMIT) -> None:
+    def __init__(self, series: int, hours: Mapping[int, Hour], max_rows: int = ROW_LIMIT) -> None:
         self.hours = dict(hours)
-        self._everybody = projects(series)[: most // len(KINDS)]
+        self._organization = Organization(series, self.hours.get, max_rows)
         self._projects = ProjectList.of(
             Project(project_id(number), project_slug(number), "python", accessible=True)
             for number in projects(series)
@@ -72,7 +81,7 @@ class Feed:
 
     def ask_all(self, questions: Sequence[Question]) -> list[Reply]:
         """Return the answers in the order of the questions."""
-        return [parse(self._body(question), question) for question in questions]
+        return [parse(self._organization.stats(one.parameters()), one) for one in questions]
 
     def credentials(self) -> None:
         """Need no token."""
@@ -81,14 +90,46 @@ class Feed:
         """Return the projects of all series."""
         return self._projects
 
+
+class Recording:
+    """Answers as the server of ``config`` did when it first got the same question at ``now``."""
+
+    clock_skew: float | None = None
+
+    def __init__(self, config: Config, token: str) -> None:
+        self.now = 0.0
+        self._config = config
+        self._headers = {"Authorization": f"Bearer {token}"}
+        self._bodies: dict[tuple[float, Question], bytes] = {}
+        self._projects: ProjectList | None = None
+
+    def ask_all(self, questions: Sequence[Question]) -> list[Reply]:
+        """Return the answers in the order of the questions."""
+        return [parse(self._body(question), question) for question in questions]
+
+    def credentials(self) -> None:
+        """Need no token: every answer is recorded before."""
+
+    def projects(self) -> ProjectList:
+        """Return all projects of the organization."""
+        if self._projects is None:
+            (client,) = clients_for(self._config, SelfMetrics().meter).by_organization.values()
+            self._projects = client.projects()
+        return self._projects
+
     def _body(self, question: Question) -> bytes:
-        starts = question.window.buckets()
-        if "project" in question.group_by:
-            asked = [project_number(one) for one in question.project if one > 0]
-            return self.hours[starts[0]].answer(asked or self._everybody)
-        nothing = (0,) * len(KINDS)
-        sums = [self.hours[s].sums if s in self.hours else nothing for s in starts]
-        return organization_answer(starts, sums)
+        key = self.now, question
+        if key not in self._bodies:
+            self._bodies[key] = self._requested(question)
+        return self._bodies[key]
+
+    def _requested(self, question: Question) -> bytes:
+        (organization,) = self._config.organizations
+        url = f"{organization.url}/api/0/organizations/{organization.slug}/stats_v2/"
+        parameters = question.parameters()
+        answer = requests.get(url, parameters, headers=self._headers, timeout=_TIMEOUT)
+        answer.raise_for_status()
+        return answer.content
 
 
 def configuration(
@@ -96,57 +137,63 @@ def configuration(
     *,
     organization: str = ORGANIZATION,
     token: str = "unused",  # noqa: S107 - opens nothing
-    counters: bool = True,
     lookback: str = "24h",
 ) -> Config:
     """Return a configuration with one query by project."""
     return loads(
         _CONFIGURATION.format(
-            url=url,
-            organization=organization,
-            token=token,
-            query=QUERY,
-            counters=str(counters).lower(),
-            lookback=lookback,
+            url=url, organization=organization, token=token, query=QUERY, lookback=lookback
         )
     )
 
 
-class Client(Asks, ListsProjects, Protocol):
-    """What a pipeline begins with."""
+def unpaced(config: Config, max_concurrency: int) -> Config:
+    """Return ``config`` with so many requests in flight, and no pause between requests."""
+    organizations = [
+        one.model_copy(update={"requests_per_second": _UNPACED, "max_concurrency": max_concurrency})
+        for one in config.organizations
+    ]
+    return replace(config, organizations=tuple(organizations))
+
+
+class Client(StatsClient, ProjectsClient, Protocol):
+    """What a pipeline needs to begin with."""
 
 
 class Pipeline:
-    """A page, and the one query of ``config`` that fills it with what ``client`` answers."""
+    """A page, and the one query of ``config`` that fills it with the answers of ``client``.
 
-    def __init__(self, client: Client, config: Config) -> None:
+    With ``state``, the query has a state file at this path.
+    """
+
+    def __init__(self, client: Client, config: Config, state: Path | None = None) -> None:
         (organization,) = config.organizations
         (query,) = organization.queries
-        self.page = Page(OwnMetrics())
+        self.page = Page(SelfMetrics())
         directory = ProjectDirectory(organization.name, client, self.page)
-        self._query = QueryPoller(organization, query, client, directory, self.page)
+        restored = None if state is None else State(state).restore(organization, query)
+        begun = PollerState.begin(organization, query, restored)
+        self._query = QueryPoller(organization, query, client, directory, self.page, state=begun)
 
     def poll(self, now: float = NOW) -> None:
-        """Poll once, as `poll_whole` does."""
-        poll_whole(self._query, now)
+        """Poll once; raises RuntimeError as `poll_completely` does."""
+        poll_completely(self._query, now)
 
-    def poll_out(self) -> None:
-        """Poll until nothing of the lookback is left unread."""
-        while poll_whole(self._query, NOW).next_poll <= NOW:
+    def poll_everything(self) -> None:
+        """Poll until nothing of the lookback is left to be read."""
+        while poll_completely(self._query, NOW).next_poll <= NOW:
             pass
 
-    def healthy(self) -> bool:
-        """Tell that nothing is amiss, as the probes want to know."""
-        return True
 
-    def ready(self) -> bool:
-        """Tell whether there is data."""
-        return self._query.report.view is not None
+def networked(config: Config) -> Callable[[float], object]:
+    """Return what polls the one query of ``config`` over the network at a moment."""
+    (query,) = Exporter(config).queries
+    return lambda now: poll_completely(query, now)
 
 
-def poll_whole(query: QueryPoller, now: float) -> Report:
+def poll_completely(query: QueryPoller, now: float) -> Report:
     """Poll once; raises RuntimeError where that fails, or leaves anything unproven."""
     report = query.poll(now)
     if not report.up or report.view is None or not report.view.complete:
-        raise RuntimeError(f"a poll went wrong: {dict(report.failures)}")
+        raise RuntimeError(f"a poll failed: {dict(report.failures)}")
     return report

@@ -1,18 +1,16 @@
-"""The simulated Sentry with a memory: whatever it is asked again takes the same set time.
+"""The simulated Sentry with its answers recorded: every request takes the same set time.
 
-The simulator itself takes longer over a large answer than over a small one; a replayed answer
-takes the latency and nothing else.
+The simulator itself takes longer to make a large answer than a small one. A replayed answer takes
+the latency and nothing else.
 """
 
 import gzip
 import threading
-from dataclasses import dataclass
-from functools import partial
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final
+from typing import Final
 
 from bench.processes import Channel
+from bench.upstream import Answer, listen
 from exporter.simulator import Simulator, scale_world
 from exporter.simulator.messages import Request
 
@@ -20,87 +18,46 @@ _COMPRESSION: Final = 1
 """The simulator's own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """An answer: its body, compressed, and its ``Link`` header."""
-
-    body: bytes
-    link: str
-
-
 class Replay:
     """Answers as a simulated organization with so many projects gives them at the moment ``now``.
 
-    ``asked`` counts the requests.
+    ``count`` is the number of requests.
     """
 
-    def __init__(self, projects: int) -> None:
+    def __init__(self, projects: int, latency: float) -> None:
         self.now = 0.0
-        self.asked = 0
+        self.count = 0
+        self._latency = latency
         self._sentry = Simulator(scale_world(projects), clock=lambda: self.now, rate_limit=None)
-        self._answers: dict[tuple[float, str], Recorded] = {}
+        self._answers: dict[tuple[float, str], Answer] = {}
 
-    def answer(self, target: str, authorization: str) -> Recorded:
-        """Return what is recorded for a path with its query string, or record it."""
-        self.asked += 1
+    def answer(self, target: str, authorization: str) -> Answer:
+        """Return after the latency what is recorded for a path with its query string."""
+        threading.Event().wait(self._latency)
+        self.count += 1
         key = self.now, target
         if key not in self._answers:
-            self._answers[key] = self._record(target, authorization)
+            self._answers[key] = self._recorded(target, authorization)
         return self._answers[key]
 
-    def _record(self, target: str, authorization: str) -> Recorded:
+    def _recorded(self, target: str, authorization: str) -> Answer:
         path, _, query = target.partition("?")
         request = Request("GET", path, query, {"authorization": authorization})
         answer = self._sentry.application.reply(request).answer
         if answer.status != HTTPStatus.OK:
             raise LookupError(f"{target} is answered with {answer.status}")
-        return Recorded(
-            gzip.compress(answer.body, _COMPRESSION), dict(answer.headers).get("Link", "")
-        )
+        headers = ("Content-Encoding", "gzip"), ("Link", dict(answer.headers).get("Link", ""))
+        return Answer(gzip.compress(answer.body, _COMPRESSION), headers)
 
 
 def serve(parent: Channel, projects: int, latency: float) -> None:
     """Serve replays, each answer ``latency`` seconds after its request; send the port.
 
-    For each moment that comes in, time is set to it, and the number of requests since is sent.
+    For each moment that comes in, set the time to it, and send the number of requests since.
     """
-    replay = Replay(projects)
-    server = _Server(("127.0.0.1", 0), partial(_Handler, replay, latency))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    parent.send(server.server_port)
+    replay = Replay(projects, latency)
+    parent.send(listen(replay.answer))
     while True:
         replay.now = parent.recv()
-        parent.send(replay.asked)
-        replay.asked = 0
-
-
-class _Server(ThreadingHTTPServer):
-    request_queue_size = 128
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def __init__(self, replay: Replay, latency: float, *connection: Any) -> None:
-        self._replay = replay
-        self._pause = partial(threading.Event().wait, latency)
-        super().__init__(*connection)
-
-    def do_GET(self) -> None:
-        """Answer as recorded, after the pause."""
-        self._pause()
-        answer = self._replay.answer(self.path, self.headers["Authorization"])
-        self.send_response(HTTPStatus.OK)
-        for name, value in (
-            ("Content-Type", "application/json"),
-            ("Content-Encoding", "gzip"),
-            ("Content-Length", str(len(answer.body))),
-            ("Link", answer.link),
-        ):
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(answer.body)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Keep quiet."""
+        parent.send(replay.count)
+        replay.count = 0

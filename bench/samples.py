@@ -1,6 +1,6 @@
-"""The data that all is measured with: any number of series, and Sentry's answers about them.
+"""The data of all measurements: any number of series, and Sentry's answers about them.
 
-Nothing here needs the exporter, so that the other side can be measured without it.
+Nothing here needs the exporter, so that the other sides can be measured without it.
 """
 
 import json
@@ -11,6 +11,9 @@ from itertools import product
 from typing import Final, NamedTuple
 
 HOUR: Final = 3600
+FIRST_HOUR: Final = 1_790_000_000 // HOUR * HOUR
+"""The first hour with data, in seconds since the epoch."""
+
 ORGANIZATION: Final = "bench"
 QUERY: Final = "projects"
 FAMILY: Final = "sentry_stats_bucket_events"
@@ -76,7 +79,8 @@ class Hour:
 def samples(series: int, turn: int = 0) -> Iterator[Sample]:
     """Yield so many samples; from one turn to the next every value grows."""
     for number in range(series):
-        value = 1 + number * 7919 % 9973 + turn * (1 + number % 7)
+        # Scattered without a period: repeated values would compress as real ones do not.
+        value = 1 + (number * 2_654_435_761 % 2**32 >> 5) % 9973 + turn * (1 + number % 7)
         yield Sample(number // len(KINDS), *KINDS[number % len(KINDS)], value)
 
 
@@ -91,7 +95,7 @@ def project_id(project: int) -> int:
 
 
 def project_number(project: int) -> int:
-    """Return what the project with an id is counted as."""
+    """Return the number of the project with an id, counted from 0."""
     return project - _FIRST_PROJECT
 
 
@@ -126,9 +130,14 @@ def organization_answer(starts: Sequence[int], sums: Sequence[Sequence[int]]) ->
     ).encode()
 
 
-def written(moment: int) -> str:
-    """Return ``moment`` as Sentry writes it."""
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def written(seconds: int) -> str:
+    """Return a moment as Sentry writes it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def moment(text: str) -> int:
+    """Return the moment that Sentry writes as ``text``."""
+    return int(datetime.fromisoformat(text).timestamp())
 
 
 def _group(sample: Sample) -> str:

@@ -1,4 +1,4 @@
-"""A client that reads pages as fast as they come, over one connection where the server keeps it."""
+"""A client that reads pages as fast as possible, over one connection if the server allows it."""
 
 import socket
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ _END_OF_HEAD: Final = b"\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What matters of an answer's head: the bytes that follow, and whether others may."""
+    """An answer's head: the length of the body, and whether the connection can be reused."""
 
     length: int
-    kept: bool
+    reusable: bool
 
 
 class Scraper:
@@ -58,7 +58,7 @@ class Scraper:
             part = self._buffer[: self._receive(connection, 0)]
             missing -= len(part)
             yield part
-        if not answer.kept:
+        if not answer.reusable:
             self.close()
 
     def _head(self, connection: socket.socket) -> tuple[int, int]:
@@ -83,5 +83,5 @@ def head(raw: bytes) -> Head:
     if code != b"200":
         raise ConnectionError(f"answered {status.decode()}")
     fields = dict(line.split(b": ", 1) for line in lines)
-    kept = version == b"http/1.1" and fields.get(b"connection") != b"close"
-    return Head(int(fields[b"content-length"]), kept)
+    reusable = version == b"http/1.1" and fields.get(b"connection") != b"close"
+    return Head(int(fields[b"content-length"]), reusable)

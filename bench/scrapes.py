@@ -3,22 +3,28 @@
 import gzip
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
-from bench import client_library, our_server
+from bench import client_library, upstream
 from bench.distribution import Distribution, in_turns
 from bench.processes import timed, worker
-from bench.samples import FAMILY
 from bench.scraper import Scraper
+from bench.served import by_project, hours_later, served_series, started
 from bench.sizes import Sizes
-from bench.table import MILLISECONDS, PER_SECOND, Row, at_least, at_most
+from bench.table import MILLISECONDS, PER_SECOND, Row, at_least, at_most, beside
+from bench.trees import Tree
 
 SCRAPERS: Final = 8
+
+_VERIFIED_IN_TEXT: Final = 100_000
+"""More series take the other side half a minute for each scrape."""
 
 _TEXT: Final[Mapping[int, float]] = {1_000: 5, 10_000: 50, 100_000: 100, 1_000_000: 100}
 _GZIP: Final[Mapping[int, float]] = {1_000: 10, 10_000: 60, 100_000: 300, 1_000_000: 300}
@@ -26,17 +32,17 @@ _GZIP: Final[Mapping[int, float]] = {1_000: 10, 10_000: 60, 100_000: 300, 1_000_
 
 @dataclass(frozen=True, slots=True)
 class Scrapes:
-    """Our scrapes of one page: their seconds, and the bytes of each."""
+    """Scrapes of one page of ours: their seconds, and the bytes of each."""
 
     seconds: Distribution
     size: int
 
 
-def measure(sizes: Sizes) -> Iterator[Row]:
+def measure(sizes: Sizes, trees: Sequence[Tree]) -> Iterator[Row]:
     """Yield a row for each size in text and in gzip, and how the time grows with the size."""
-    ours: dict[bool, dict[int, Scrapes]] = {False: {}, True: {}}
+    ours: dict[bool, dict[int, list[Scrapes]]] = {False: {}, True: {}}
     for series, count in sizes.scrapes.items():
-        with _servers(series) as ports:
+        with _servers(series, trees) as ports:
             for compressed, by_size in ours.items():
                 row, by_size[series] = _compared(ports, series, count, compressed=compressed)
                 yield row
@@ -44,79 +50,84 @@ def measure(sizes: Sizes) -> Iterator[Row]:
         yield from _growth(by_size, compressed=compressed)
 
 
-def measure_crowd(sizes: Sizes) -> Iterator[Row]:
+def measure_crowd(sizes: Sizes, trees: Sequence[Tree]) -> Iterator[Row]:
     """Yield the requests per second of several scrapers at once, in text and in gzip."""
-    with _servers(sizes.crowd) as (ours, against):
+    with _servers(sizes.crowd, trees) as ports:
         for compressed in (False, True):
-            rates = in_turns(
-                partial(_rate, ours, sizes.seconds, compressed=compressed),
-                partial(_rate, against, sizes.seconds, compressed=compressed),
-                sizes.rounds,
+            rate = partial(_rate, seconds=sizes.seconds, compressed=compressed)
+            *ours, against = map(
+                Distribution, in_turns([partial(rate, port) for port in ports], sizes.rounds)
             )
-            our_rates, their_rates = map(Distribution, rates)
-            yield Row(
-                f"{SCRAPERS} scrapers at once, {sizes.crowd:,} series, {_form(compressed)}",
-                our_rates,
-                their_rates,
-                PER_SECOND,
-                our_rates.median / their_rates.median,
-                at_least(100),
+            work = f"{SCRAPERS} scrapers at once, {sizes.crowd:,} series, {_form(compressed)}"
+            target = at_least(100)
+            yield beside(
+                [
+                    Row(work, one, against, PER_SECOND, one.median / against.median, target)
+                    for one in ours
+                ]
             )
 
 
 @contextmanager
-def _servers(series: int) -> Iterator[tuple[int, int]]:
-    """Serve so many series from either side, and give the ports."""
-    with worker(our_server.serve, series) as ours, worker(client_library.serve, series) as against:
-        ports = ours.recv(), against.recv()
-        for port in ports:
-            _verify(port, series)
+def _servers(series: int, trees: Sequence[Tree]) -> Iterator[Sequence[int]]:
+    """Serve so many series from each tree and from the other side, and give the ports in order."""
+    with ExitStack() as stack:
+        against = stack.enter_context(worker(client_library.serve, series))
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        sentry = stack.enter_context(upstream.serving(series, hours=1))
+        configuration = by_project(sentry, counters=False)
+        ports = []
+        for number, tree in enumerate(trees):
+            served = stack.enter_context(started(tree, folder / str(number), configuration))
+            served.poll(hours_later(1))
+            ports.append(served.port)
+            _verify(served.port, series, compressed=True)
+        ports.append(against.recv())
+        if series <= _VERIFIED_IN_TEXT:
+            for port in ports:
+                _verify(port, series, compressed=False)
         yield ports
 
 
-def _verify(port: int, series: int) -> None:
-    """Make sure that what is compared is the same; raises ValueError if it is not."""
-    for compressed in (False, True):
-        with closing(Scraper(port, compressed=compressed)) as scraper:
-            page = scraper.page()
-        served = served_series(gzip.decompress(page) if compressed else page)
-        if served != series:
-            raise ValueError(f"{served} series are served in place of {series}")
-
-
-def served_series(page: bytes) -> int:
-    """Return how many samples a page has of the family that is compared."""
-    return page.count(f"\n{FAMILY}{{".encode())
+def _verify(port: int, series: int, *, compressed: bool) -> None:
+    """Check that what is compared is the same; raises ValueError if it is not."""
+    with closing(Scraper(port, compressed=compressed)) as scraper:
+        page = scraper.page()
+    served = served_series(gzip.decompress(page) if compressed else page)
+    if served != series:
+        raise ValueError(f"{served} series are served instead of {series}")
 
 
 def _compared(
-    ports: tuple[int, int], series: int, count: int, *, compressed: bool
-) -> tuple[Row, Scrapes]:
+    ports: Sequence[int], series: int, count: int, *, compressed: bool
+) -> tuple[Row, list[Scrapes]]:
     with ExitStack() as stack:
-        ours, against = (
+        scrapers = [
             stack.enter_context(closing(Scraper(port, compressed=compressed))) for port in ports
-        )
-        size = ours.scrape()
-        seconds = in_turns(partial(timed, ours.scrape), partial(timed, against.scrape), count)
-    our_seconds, their_seconds = map(Distribution, seconds)
-    figure = their_seconds.median / our_seconds.median
+        ]
+        bytes_each = [scraper.scrape() for scraper in scrapers[:-1]]
+        works = [partial(timed, scraper.scrape) for scraper in scrapers]
+        *ours, against = map(Distribution, in_turns(works, count))
     target = at_least((_GZIP if compressed else _TEXT)[series])
     work = f"one scrape, {series:,} series, {_form(compressed)}"
-    row = Row(work, our_seconds, their_seconds, MILLISECONDS, figure, target)
-    return row, Scrapes(our_seconds, size)
+    rows = [
+        Row(work, one, against, MILLISECONDS, against.median / one.median, target) for one in ours
+    ]
+    return beside(rows), list(map(Scrapes, ours, bytes_each))
 
 
-def _growth(by_size: Mapping[int, Scrapes], *, compressed: bool) -> Iterator[Row]:
+def _growth(by_size: Mapping[int, Sequence[Scrapes]], *, compressed: bool) -> Iterator[Row]:
     for (smaller, before), (larger, after) in pairwise(by_size.items()):
-        slower = after.seconds.median / before.seconds.median
-        yield Row(
-            f"scrape time over bytes, {larger:,} / {smaller:,} series, {_form(compressed)}",
-            after.seconds,
-            before.seconds,
-            MILLISECONDS,
-            slower / (after.size / before.size),
-            at_most(1),
+        work = f"scrape time over bytes, {larger:,} / {smaller:,} series, {_form(compressed)}"
+        yield beside(
+            [_grown(work, small, large) for small, large in zip(before, after, strict=True)]
         )
+
+
+def _grown(work: str, before: Scrapes, after: Scrapes) -> Row:
+    slower = after.seconds.median / before.seconds.median
+    figure = slower / (after.size / before.size)
+    return Row(work, after.seconds, before.seconds, MILLISECONDS, figure, at_most(1))
 
 
 def _rate(port: int, seconds: float, *, compressed: bool) -> float:

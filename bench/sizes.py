@@ -7,11 +7,13 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Sizes in series unless told otherwise.
+    """Sizes are numbers of series where nothing else is said.
 
-    ``scrapes`` says for each size of page how often it is scraped; each size is ten times the one
-    before. ``memory`` does the same for polls of a fresh process. ``rounds`` of ``seconds`` each
-    are what rates are taken from.
+    ``scrapes`` has for each size of page the number of scrapes; each size is ten times the one
+    before. ``memory`` does the same for polls of a fresh process. Rates are measured in
+    ``rounds`` of ``seconds`` each. With ``state`` series, ``hours`` are polled at once, and
+    ``later`` hours one by one. Of ``queries``, those due within ``due`` seconds are polled, in as
+    many rounds as ``publications``.
     """
 
     scrapes: Mapping[int, int]
@@ -24,6 +26,13 @@ class Sizes:
     answers: int
     memory: Mapping[int, int]
     lookback: int
+    state: int
+    hours: int
+    later: int
+    restarts: int
+    queries: int
+    due: int
+    publications: int
     projects: int
     polls: int
     starts: int
@@ -40,23 +49,37 @@ FULL: Final = Sizes(
     answers=5,
     memory={10_000: 2, 100_000: 1, 1_000_000: 1},
     lookback=100_000,
+    state=100_000,
+    hours=24,
+    later=4,
+    restarts=3,
+    queries=3_000,
+    due=5,
+    publications=3,
     projects=5_000,
     polls=3,
     starts=6,
 )
 
 QUICK: Final = Sizes(
-    scrapes={1_000: 40, 10_000: 8},
+    scrapes={1_000: 20, 10_000: 4},
     crowd=10_000,
-    rounds=2,
+    rounds=1,
     seconds=0.5,
     disturbed=10_000,
-    disturbances=3,
+    disturbances=2,
     answer=10_000,
-    answers=3,
+    answers=2,
     memory={2_000: 1, 20_000: 1},
     lookback=2_000,
+    state=10_000,
+    hours=2,
+    later=1,
+    restarts=1,
+    queries=200,
+    due=2,
+    publications=1,
     projects=500,
-    polls=2,
-    starts=3,
+    polls=1,
+    starts=2,
 )

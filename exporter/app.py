@@ -1,39 +1,59 @@
-"""The parts of a running exporter, wired together for one configuration."""
+"""The parts of a running exporter, wired together for a configuration that can be replaced."""
 
-import gc
-import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import partial
+from threading import Event, Lock
 
-from exporter import buckets
-from exporter.collect.ledger.posting import FORGOTTEN_AFTER
-from exporter.collect.poll.directory import ProjectDirectory, only_team
-from exporter.collect.poll.loop import Poller
-from exporter.collect.poll.query import QueryPoller
-from exporter.collect.snapshot import ProjectInfo
-from exporter.config import Config, Organization, Query
-from exporter.config.teams import Teams
+from exporter.clients import Clients, clients_for
+from exporter.collect.ledger import FORGOTTEN_AFTER
+from exporter.collect.poll import (
+    DirectoryState,
+    PollerState,
+    PollLoop,
+    ProjectDirectory,
+    QueryPoller,
+    only_team,
+)
+from exporter.collect.publisher import RevocablePublisher
+from exporter.config import Config, Organization, Teams
 from exporter.publish.page import Page
-from exporter.publish.self_metrics import OwnMetrics
-from exporter.sentry.client import Meter, SentryClient, Upstream
-from exporter.sentry.errors import TokenError
-from exporter.sentry.limits import Allowance, limits_by_token
+from exporter.publish.self_metrics import SelfMetrics
+from exporter.queries import (
+    QueryName,
+    first_project_queries,
+    identities,
+    offsets,
+    queries_of,
+    servers_elsewhere,
+    twins,
+)
 from exporter.sentry.projects import Project
-from exporter.sentry.transport import open_session
-from exporter.shard import WHOLE, Shard, stable_hash
+from exporter.shard import UNSHARDED, Shard
 from exporter.state import State
 
-_Name = tuple[str, str]
-"""What a query is called: the organization's name, and its own."""
+
+@dataclass(frozen=True, slots=True)
+class _Wiring:
+    """What is made from one configuration, and is replaced with it.
+
+    ``identities`` say which queries of the next configuration are the same as these.
+    """
+
+    publisher: RevocablePublisher
+    clients: Clients = field(default_factory=Clients)
+    directories: Mapping[str, ProjectDirectory] = field(default_factory=dict)
+    pollers: Mapping[QueryName, QueryPoller] = field(default_factory=dict)
+    identities: Mapping[QueryName, object] = field(default_factory=dict)
 
 
 class Exporter:
     """Everything between a configuration and the page that is scraped.
 
-    ``clock`` gives seconds since the epoch. With ``state``, counters go on where they were. Of
-    the configured queries, those of ``shard`` are polled.
+    ``clock`` returns seconds since the epoch. With ``state``, counters go on where they were in the
+    process before. Of the configured queries, those of ``shard`` are polled.
     """
 
     def __init__(
@@ -42,196 +62,172 @@ class Exporter:
         *,
         clock: Callable[[], float] = time.time,
         state: State | None = None,
-        shard: Shard = WHOLE,
+        shard: Shard = UNSHARDED,
     ) -> None:
-        own = OwnMetrics(shard)
-        own.configuration_read(clock())
-        self.page = Page(own)
-        self.queries = tuple(_query_pollers(config, shard, self.page, own, clock, state))
-        if state is not None:
-            state.forget(clock() - FORGOTTEN_AFTER)
-        self.page.publish(*(query.report for query in self.queries))
-        self.poller = Poller(self.queries, clock=clock)
+        self._clock = clock
+        self._state = state
+        self._shard = shard
+        self._own = SelfMetrics(shard)
+        self.page = Page(self._own)
+        self._tried = Event()
+        self._applying = Lock()
+        self._wiring = _Wiring(RevocablePublisher(self.page, frozenset()))
+        self.apply(config)
+        self.loop = PollLoop(lambda: self.queries, clock=clock)
+
+    @property
+    def queries(self) -> tuple[QueryPoller, ...]:
+        """The pollers of the present configuration, in its order."""
+        return tuple(self._wiring.pollers.values())
+
+    def apply(self, config: Config) -> None:
+        """Put ``config`` in the place of the present configuration.
+
+        Unchanged queries go on with their data, counters and next poll. A changed one begins as
+        after a restart, with what the state file has of it. Everything is built before anything is
+        replaced: raises `StateError` and goes on as before if that fails.
+        """
+        with self._applying, ExitStack() as held:
+            before = self._wiring
+            same = identities(config)
+            ending = [
+                poller.state
+                for name, poller in before.pollers.items()
+                if before.identities[name] != same.get(name)
+            ]
+            # Polls of queries that end may still be out. They cannot write to the state file while
+            # it is read for their successors, and not at all once their states are closed.
+            for state in ending:
+                held.enter_context(state.changing)
+            # Only the state file can fail. Nothing that is built here has an effect before it is
+            # enabled.
+            after = self._wired(config, same)
+            self._forget(after)
+            before.publisher.revoke()
+            for state in ending:
+                state.closed = True
+            after.publisher.enable()
+            self._show(before, after)
+            # Last: from now on the loop polls the successors, whose reports must not be replaced
+            # by the older ones that have just been published.
+            self._wiring = after
 
     def healthy(self) -> bool:
-        """Tell whether the poll loop lives."""
-        return self.poller.alive()
+        """Return whether the poll loop is alive."""
+        return self.loop.alive()
 
     def ready(self) -> bool:
-        """Tell whether every query has been tried once, as the next scrape shows.
+        """Return whether every query had been tried once, and the page showed the results.
 
-        Failures count: what they are is on the page, for whoever scrapes only what is ready. A
-        shard that no query falls to is ready too, or it would hold up the pods behind it.
+        Failures count: the page has them, for those who scrape only what is ready. A shard without
+        queries is ready too, or it would hold up the rollout of the pods behind it. A reload does
+        not change this: what was ready stays ready, whatever queries are added.
         """
-        return all(report.polls for report in self.page.shown())
+        return self._tried.is_set()
 
+    def _note_tried(self) -> None:
+        """Become ready if every query on the page has been tried."""
+        if not self._tried.is_set() and all(report.polls for report in self.page.shown()):
+            self._tried.set()
 
-def tune_interpreter() -> None:
-    """Prepare the process for large ledgers and for scrapes while they are being filled.
+    def _wired(self, config: Config, same: Mapping[QueryName, object]) -> _Wiring:
+        """Return the parts for this shard's share of ``config``, which publish nothing yet."""
+        share = self._shard.share(config)
+        states = self._poller_states(config, share, same)
+        clients = clients_for(share, self._own.meter, self._clock, self._wiring.clients)
+        publisher = RevocablePublisher(self.page, self._publishing(config), self._note_tried)
+        directories = {
+            one.name: self._directory(one, clients, publisher) for one in share.organizations
+        }
+        delays = offsets(config)
+        pollers = {
+            (organization.name, query.name): QueryPoller(
+                organization,
+                query,
+                clients.by_organization[organization.name],
+                directories[organization.name],
+                publisher,
+                state=states[organization.name, query.name],
+                offset=delays[organization.name, query.name],
+            )
+            for organization, query in queries_of(share)
+        }
+        return _Wiring(publisher, clients, directories, pollers, same)
 
-    Ledgers are many small values that stay and hold no cycles, so garbage is looked for less
-    often; and a poll that computes lets go of the interpreter sooner than it would by default.
-    """
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 50)
-    sys.setswitchinterval(0.0002)
-
-
-def clients(
-    config: Config,
-    meter: Callable[[str], Meter],
-    clock: Callable[[], float] = time.time,
-) -> dict[str, SentryClient]:
-    """Return a client for each organization; those with the same token share its limits.
-
-    ``meter`` gives what counts an organization's requests.
-    """
-    keys = {organization.name: _token_key(organization) for organization in config.organizations}
-    limits = limits_by_token(
-        (
-            keys[organization.name],
-            Allowance(organization.max_concurrency, organization.requests_per_second),
-        )
-        for organization in config.organizations
-    )
-    sessions = {key: open_session(one.allowance.max_concurrency) for key, one in limits.items()}
-    return {
-        organization.name: SentryClient(
-            _upstream(organization),
-            sessions[keys[organization.name]],
-            limits[keys[organization.name]],
-            meter(organization.name),
-            now=clock,
-        )
-        for organization in config.organizations
-    }
-
-
-class _Unheard:
-    """Takes what another shard publishes already."""
-
-    def publish_projects(self, organization: str, projects: Sequence[ProjectInfo]) -> None:
-        """Leave ``projects`` to the other shard."""
-
-
-def _query_pollers(
-    config: Config,
-    shard: Shard,
-    page: Page,
-    own: OwnMetrics,
-    clock: Callable[[], float],
-    state: State | None,
-) -> Iterator[QueryPoller]:
-    share = shard.share(config)
-    by_organization = clients(share, own.meter, clock)
-    directories = _directories(config, share, by_organization, page, state)
-    ordinals, offsets = _ordinals(config), _offsets(config)
-    started = clock()
-
-    def elsewhere(organization: Organization) -> frozenset[str]:
-        others = (one for one in config.organizations if one.name != organization.name)
-        return frozenset(one.url for one in others if one.slug == organization.slug)
-
-    for organization, query in _queries(share):
-        name = organization.name, query.name
-        yield QueryPoller(
-            organization,
-            query,
-            by_organization[organization.name],
-            directories[organization.name],
-            page,
-            kept=state.restore(organization, query, ordinals[name], elsewhere(organization))
-            if state
-            else None,
-            offset=offsets[name],
-            first_poll=started + offsets[name],
+    def _publishing(self, config: Config) -> frozenset[str]:
+        """Return the organizations whose projects this shard publishes."""
+        return frozenset(
+            organization
+            for organization, query in first_project_queries(config)
+            if self._shard.owns(organization, query)
         )
 
+    def _poller_states(
+        self, config: Config, share: Config, same: Mapping[QueryName, object]
+    ) -> Mapping[QueryName, PollerState]:
+        """Return the states of the queries: the present ones, or new ones from the state file."""
+        before, now = self._wiring, self._clock()
+        others, delays = twins(config), offsets(config)
+        states = {}
+        for organization, query in queries_of(share):
+            name = organization.name, query.name
+            if name in before.pollers and before.identities[name] == same[name]:
+                states[name] = before.pollers[name].state
+                continue
+            restored = None
+            if self._state is not None:
+                elsewhere = servers_elsewhere(config, organization)
+                restored = self._state.restore(organization, query, others[name], elsewhere)
+            states[name] = PollerState.begin(organization, query, restored, now + delays[name])
+        return states
 
-def _directories(
-    config: Config,
-    share: Config,
-    by_organization: Mapping[str, SentryClient],
-    page: Page,
-    state: State | None,
-) -> Mapping[str, ProjectDirectory]:
-    """Return the directories of the organizations; of all shards, one shows the projects."""
-    here = {(organization.name, query.name) for organization, query in _queries(share)}
-    told_here = {name for name, _ in here.intersection(_tellers(config))}
-    return {
-        organization.name: ProjectDirectory(
+    def _directory(
+        self, organization: Organization, clients: Clients, publisher: RevocablePublisher
+    ) -> ProjectDirectory:
+        persistence = self._state.project_list(organization) if self._state else None
+        return ProjectDirectory(
             organization.name,
-            by_organization[organization.name],
-            page if organization.name in told_here else _Unheard(),
+            clients.by_organization[organization.name],
+            publisher,
             organization.project_label,
             partial(_team, organization.teams),
-            state.project_list(organization) if state else None,
+            persistence,
+            self._directory_state(organization),
         )
-        for organization in share.organizations
-    }
+
+    def _directory_state(self, organization: Organization) -> DirectoryState | None:
+        """Return the present projects of the same organization, ``None`` if there are none."""
+        known = self._wiring.directories.get(organization.name)
+        upstream = self._wiring.clients.upstreams.get(organization.name)
+        asked = organization.slug, organization.url
+        same = upstream is not None and (upstream.organization, upstream.url) == asked
+        return known.state if known is not None and same else None
+
+    def _forget(self, after: _Wiring) -> None:
+        """Delete from the state file what has not been used for long, nor is in ``after``."""
+        if self._state is not None:
+            used = [poller.state.persistence for poller in after.pollers.values()]
+            self._state.forget(self._clock() - FORGOTTEN_AFTER, used)
+
+    def _show(self, before: _Wiring, after: _Wiring) -> None:
+        """Bring the page from ``before`` to ``after``, in one publication."""
+        for organization, directory in before.directories.items():
+            successor = after.directories.get(organization)
+            publishes = after.publisher.publishes_projects(organization)
+            if successor is None or successor.state is not directory.state or not publishes:
+                # A successor publishes its own below; the page shows only the last of both.
+                self.page.publish_projects(organization, ())
+            if successor is None:
+                self._own.drop(organization)
+        for directory in after.directories.values():
+            directory.publish()
+        self._own.configuration_read(self._clock())
+        reports = (query.report for query in after.pollers.values())
+        self.page.publish(*reports, dropped=before.pollers.keys() - after.pollers.keys())
+        # A shard without queries gets no report that would do this.
+        self._note_tried()
 
 
 def _team(teams: Teams, project: Project) -> str:
     """Return who owns a project: the team that the configuration names, else its only one."""
     return teams.owner(project.slug, project.id) or only_team(project)
-
-
-def _ordinals(config: Config) -> Mapping[_Name, int]:
-    """Return what tells apart queries that ask the same, in the state too, whatever the shards."""
-    asked: Counter[object] = Counter()
-    ordinals = {}
-    for organization, query in _queries(config):
-        fields, group_by = frozenset(query.fields), frozenset(query.group_by)
-        server = organization.slug, organization.url
-        asks = server, group_by, query.filter, fields, query.interval
-        ordinals[organization.name, query.name] = asked[asks]
-        asked[asks] += 1
-    return ordinals
-
-
-def _offsets(config: Config) -> Mapping[_Name, int]:
-    """Return how many seconds past its slots, and past the start, each query is polled.
-
-    That is the same whatever the shards.
-    """
-    names = {(organization.name, query.name): query for organization, query in _queries(config)}
-    return {
-        name: buckets.spread(stable_hash(*name), query.poll_interval, len(names))
-        for name, query in names.items()
-    }
-
-
-def _tellers(config: Config) -> Iterator[_Name]:
-    """Yield, for each organization that has one, its first query that has to do with projects."""
-    told = set()
-    for organization, query in _queries(config):
-        about_projects = "project" in query.group_by or query.filter.project
-        if about_projects and organization.name not in told:
-            told.add(organization.name)
-            yield organization.name, query.name
-
-
-def _queries(config: Config) -> Iterator[tuple[Organization, Query]]:
-    for organization in config.organizations:
-        for query in organization.queries:
-            yield organization, query
-
-
-def _token_key(organization: Organization) -> object:
-    """Return what stands for the organization's token: the token itself where it can be had."""
-    try:
-        return organization.token.read()
-    except TokenError:
-        return organization.token
-
-
-def _upstream(organization: Organization) -> Upstream:
-    return Upstream(
-        organization.slug,
-        organization.url,
-        organization.token,
-        organization.ca_file,
-        organization.timeout,
-        organization.max_response_size,
-        organization.name,
-    )

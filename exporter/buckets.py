@@ -1,7 +1,7 @@
-"""Arithmetic of buckets: pure, in whole seconds since the epoch, UTC by nature.
+"""Arithmetic of buckets. Pure, in integer seconds since the epoch, and so in UTC.
 
-A bucket is named by its start; its length is the query's interval, and buckets are aligned to
-the epoch. Nothing here knows a time zone or looks at a clock.
+A bucket is identified by its start; its length is the query's interval, and buckets are aligned to
+the epoch. Nothing here depends on a time zone or reads a clock.
 """
 
 import math
@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from typing import Final
 
 POLLS_PER_SECOND: Final = 10
-"""How many polls are to begin in the same second, of all that share a slot."""
+"""How many of the polls that share a slot begin in the same second.
+
+As many as `requests_per_second` allows by default: more would only wait for the token's limit.
+"""
 
 
 def floor(moment: float, interval: int) -> int:
@@ -25,7 +28,7 @@ def latest_finished(now: float, interval: int, settle: int) -> int:
 def next_slot(now: float, poll_interval: int, settle: int, offset: int = 0) -> int:
     """Return the first moment after ``now`` that is a query's slot.
 
-    Slots lie ``settle`` and the query's own ``offset`` past each multiple of the interval.
+    Slots are ``settle`` and the query's own ``offset`` past each multiple of the interval.
     """
     phase = settle + offset
     return floor(now - phase, poll_interval) + poll_interval + phase
@@ -34,9 +37,8 @@ def next_slot(now: float, poll_interval: int, settle: int, offset: int = 0) -> i
 def spread(seed: int, poll_interval: int, queries: int) -> int:
     """Return how many seconds past its slots one of ``queries`` is polled.
 
-    ``seed``, any number, picks among as many seconds as it takes all of them at
-    `POLLS_PER_SECOND`, but a tenth of the interval at the most. Where one second is enough, the
-    offset is 0.
+    ``seed``, any number, selects one of as many seconds as all of them need at `POLLS_PER_SECOND`,
+    at most a tenth of the interval. If one second is enough, the offset is 0.
     """
     span = min(math.ceil(queries / POLLS_PER_SECOND), poll_interval // 10)
     return seed % max(span, 1)
@@ -44,7 +46,7 @@ def spread(seed: int, poll_interval: int, queries: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A run of whole buckets: ``start`` inclusive, ``end`` exclusive, both aligned."""
+    """Consecutive buckets: ``start`` inclusive, ``end`` exclusive, both aligned."""
 
     start: int
     end: int
@@ -59,10 +61,10 @@ class Window:
 
 
 def lookback_window(now: float, interval: int, settle: int, lookback: int) -> Window:
-    """Return the buckets a poll at ``now`` looks at.
+    """Return the buckets that a poll at ``now`` reads.
 
-    ``lookback`` seconds of finished buckets (at least one bucket), those that have ended and not
-    yet settled, and the running one, which holds ``now``.
+    These are ``lookback`` seconds of finished buckets (at least one bucket), the settling ones, and
+    the running one, which holds ``now``.
     """
     finished = latest_finished(now, interval, settle)
     reach = max(math.ceil(lookback / interval), 1) - 1

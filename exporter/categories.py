@@ -1,7 +1,7 @@
-"""Sentry's data categories and the unit each is counted in.
+"""Sentry's data categories and their units.
 
-The set is open: servers add categories, and one that is not listed here is counted in events.
-Names and units are those of Relay's ``DataCategory`` and ``CategoryUnit``.
+Names and units are those of Relay's ``DataCategory`` and ``CategoryUnit``. The set is open: newer
+servers add categories. A category that is not listed here is counted in events.
 """
 
 from enum import StrEnum
@@ -10,7 +10,7 @@ from typing import Final
 
 
 class Unit(StrEnum):
-    """What a value of ``sum(quantity)`` stands for, once published."""
+    """The unit in which ``sum(quantity)`` is published."""
 
     EVENTS = "events"
     BYTES = "bytes"
@@ -18,6 +18,7 @@ class Unit(StrEnum):
 
 
 MILLISECONDS_PER_SECOND: Final = 1000
+"""Sentry counts durations in milliseconds; they are published in seconds."""
 
 _NOT_EVENTS: Final = MappingProxyType(
     {
@@ -70,12 +71,12 @@ KNOWN_CATEGORIES: Final = (
     "trace_metric_byte",
     "snapshot_image",
 )
-"""In the order of Relay's numeric ids; ``user_report_v2`` is a second name of ``feedback``."""
+"""In the order of Relay's numeric ids. ``user_report_v2`` is another name of ``feedback``."""
 
-TAKEN_IN_BY: Final = MappingProxyType(
+ALSO_SELECTED_BY: Final = MappingProxyType(
     {"default": "error", "security": "error", "user_report_v2": "feedback"}
 )
-"""Categories that a filter by another one selects too."""
+"""Categories, each with the other category whose filter selects it too."""
 
 OUTCOMES: Final = (
     "accepted",
@@ -86,9 +87,9 @@ OUTCOMES: Final = (
     "client_discard",
     "cardinality_limited",
 )
-"""The closed set of outcomes, in the order of Sentry's numeric ids."""
+"""All outcomes, in the order of Sentry's numeric ids; the set is closed."""
 
 
 def unit_of(category: str) -> Unit:
-    """Return the unit in which ``category`` is published; events for a name not known here."""
+    """Return the unit in which ``category`` is published; events if it is not listed here."""
     return _NOT_EVENTS.get(category, Unit.EVENTS)

@@ -1,7 +1,7 @@
-"""Logging: one record a line on standard error, as logfmt or JSON, times in UTC.
+"""Logging: one record per line on standard error, as logfmt or JSON, with times in UTC.
 
-Code says ``structlog.get_logger()`` and logs a short lower-case phrase with ``key=value``. Records
-of libraries that use the standard library's logging come out the same way.
+Code uses ``structlog.get_logger()``, and logs a short lower-case phrase with ``key=value``. Records
+of libraries that use the standard library's logging have the same format.
 """
 
 import logging
@@ -19,10 +19,10 @@ LEVELS: Final = {
     "warn": logging.WARNING,
     "error": logging.ERROR,
 }
-"""What ``--log.level`` takes, as Prometheus names them."""
+"""The values of ``--log.level``, as Prometheus names them."""
 
 _SPELLINGS: Final = {"warning": "warn", "critical": "error"}
-"""Levels of the standard library, as Prometheus's own programs log them."""
+"""Names of the standard library's levels in Prometheus's own programs."""
 
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -30,7 +30,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 def _visible(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Escape control characters, so that no text from outside can forge or break a line.
 
-    The renderer sees to line feeds itself.
+    Line feeds are escaped by the renderer.
     """
     return {
         key: value
@@ -40,8 +40,8 @@ def _visible(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDic
     }
 
 
-def _escape(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode("ascii")
+def _escape(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")
 
 
 def _spell_level(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -51,7 +51,7 @@ def _spell_level(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
 
 
 def _redacted(_logger: WrappedLogger, _method: str, line: str) -> str:
-    """Mask secrets in the whole line: values, tracebacks, and what libraries have to say."""
+    """Mask secrets anywhere in the line: in values, tracebacks and records of libraries."""
     return redact(line)
 
 
@@ -62,9 +62,10 @@ FORMATS: Final[dict[str, tuple[Processor, ...]]] = {
         _visible,
         structlog.processors.LogfmtRenderer(key_order=_KEYS, bool_as_flag=False),
     ),
+    # No `_visible` here: json.dumps escapes line feeds, and all that is not ASCII.
     "json": (structlog.processors.JSONRenderer(),),
 }
-"""What ``--log.format`` takes, and how each renders a record."""
+"""The values of ``--log.format``, and how each renders a record."""
 
 _SHARED: Final[tuple[Processor, ...]] = (
     structlog.stdlib.add_logger_name,
@@ -75,10 +76,10 @@ _SHARED: Final[tuple[Processor, ...]] = (
 )
 
 
-def configure(level: str, format: str) -> None:  # noqa: A002  named as its flag is
+def configure(level: str, format: str) -> None:  # noqa: A002  named like its flag
     """Send every log record of the process to standard error.
 
-    ``level`` is one of `LEVELS`, ``format`` one of `FORMATS`; raises KeyError for any other.
+    ``level`` is one of `LEVELS`, ``format`` one of `FORMATS`; any other raises KeyError.
     """
     structlog.configure(
         processors=[
@@ -112,7 +113,7 @@ def _handler(renderers: tuple[Processor, ...]) -> logging.Handler:
 
 
 def _tame_uvicorn(level: int) -> None:
-    """Drop the access log; uvicorn's tale of its own start and stop is for debugging."""
+    """Disable the access log; log uvicorn's start and stop at level debug only."""
     server = logging.getLogger("uvicorn.error")
     server.setLevel(level if level == logging.DEBUG else max(level, logging.WARNING))
     logging.getLogger("uvicorn.access").disabled = True

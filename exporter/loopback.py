@@ -1,10 +1,10 @@
-"""Hosts that are this one."""
+"""Names and addresses of this host."""
 
 from ipaddress import ip_address
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether ``host``, a name or an address, is this host itself."""
+    """Return whether ``host``, a name or an address, is this host itself."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

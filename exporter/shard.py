@@ -1,7 +1,7 @@
-"""Which of several exporters polls a query: pure, the same in every process and version.
+"""Which of several exporters polls a query. Pure, and the same in every process and version.
 
-Each shard draws a number for each query, and the highest draw has it. One more shard therefore
-takes its part from all the others, and moves nothing among them.
+This is rendezvous hashing: each shard has a hash for each query, and the highest one owns it. One
+more shard therefore takes its share from all the others, and moves nothing among them.
 """
 
 import re
@@ -13,13 +13,13 @@ from typing import Final
 from exporter.config import Config, Organization
 
 AUTO: Final = "auto"
-"""Stands for the ordinal that the host's name ends in."""
+"""Means the ordinal at the end of the host's name."""
 
 _STATEFUL_NAME: Final = re.compile(r"[^.]*-(0|[1-9][0-9]{0,8})(\..*)?")
 
 
 class ShardError(ValueError):
-    """Flags that name no shard. The message says why, and what is allowed."""
+    """Flags that do not define a shard. The message says why, and what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,51 +30,52 @@ class Shard:
     total: int
 
     def owns(self, organization: str, query: str) -> bool:
-        """Tell whether this shard polls ``query`` of ``organization``, both by name."""
-        draws = [stable_hash(organization, query, str(shard)) for shard in range(self.total)]
-        return draws.index(max(draws)) == self.ordinal
+        """Return whether this shard polls ``query`` of ``organization``, both by name."""
+        hashes = [stable_hash(organization, query, str(shard)) for shard in range(self.total)]
+        return hashes.index(max(hashes)) == self.ordinal
 
     def share(self, config: Config) -> Config:
-        """Return ``config`` with this shard's queries only, and the organizations of those."""
+        """Return ``config`` with only this shard's queries and their organizations."""
         return replace(config, organizations=tuple(self._organizations(config)))
 
     def _organizations(self, config: Config) -> Iterator[Organization]:
         for one in config.organizations:
             queries = tuple(query for query in one.queries if self.owns(one.name, query.name))
             if queries:
-                yield replace(one, queries=queries)
+                yield one.model_copy(update={"queries": queries})
 
 
-WHOLE: Final = Shard(0, 1)
-"""The only shard there is: it polls everything."""
+UNSHARDED: Final = Shard(0, 1)
+"""The shard of an exporter that polls everything."""
 
 
 def chosen_shard(shard: str | None, total: int | None, host: str) -> Shard:
-    """Return the shard that ``--shard`` and ``--total-shards`` name on ``host``.
+    """Return the shard that ``--shard`` and ``--total-shards`` define on ``host``.
 
-    Without either it is `WHOLE`; raises `ShardError` where they name none.
+    Without both it is `UNSHARDED`; raises `ShardError` if they do not define one.
     """
     if shard is None and total is None:
-        return WHOLE
+        return UNSHARDED
     if shard is None or total is None:
-        raise ShardError("--shard and --total-shards go together: give both, or neither")
+        raise ShardError("--shard and --total-shards must be used together: give both, or neither")
     ordinal = _ordinal_of_host(host) if shard == AUTO else _ordinal(shard)
     if ordinal >= total:
-        where = f"the host's name {host} says" if shard == AUTO else "--shard says"
+        origin = f"the ordinal of the host name {host!r}" if shard == AUTO else "--shard"
         raise ShardError(
-            f"{where} {ordinal}; allowed with --total-shards {total}: 0 to {total - 1}"
+            f"{origin} is {ordinal}; with --total-shards {total} it must be from 0 to {total - 1}"
         )
     return Shard(ordinal, total)
 
 
 def stable_hash(*names: str) -> int:
-    """Return 64 bits that follow from ``names`` alone."""
+    """Return a 64-bit hash of ``names`` that is the same in every process."""
+    # Not hash(), which Python seeds anew in each process. No name contains the separator.
     return int.from_bytes(blake2b("\0".join(names).encode(), digest_size=8).digest(), "big")
 
 
 def _ordinal(text: str) -> int:
     if not re.fullmatch("[0-9]{1,9}", text):
-        raise ShardError(f"--shard says {text!r}; allowed: {AUTO}, or a whole number from 0")
+        raise ShardError(f"--shard is {text!r}; it must be {AUTO} or an integer from 0")
     return int(text)
 
 
@@ -83,7 +84,7 @@ def _ordinal_of_host(host: str) -> int:
     named = _STATEFUL_NAME.fullmatch(host)
     if named is None:
         raise ShardError(
-            f"--shard says {AUTO}, and the host's name {host!r} does not end in the ordinal of a "
-            "StatefulSet's pod, as name-3 does; allowed here: --shard with a number"
+            f"--shard is {AUTO}, but the host name {host!r} does not end in an ordinal, as "
+            "the names of a StatefulSet's pods do (name-3); give --shard a number"
         )
     return int(named[1])

@@ -1,29 +1,22 @@
-"""The commands: each of them there, and none burdened with what the others need."""
+"""The commands."""
 
-import gc
-import subprocess
-import sys
+import errno
+import socket
 
 import click
 import pytest
 from click.testing import CliRunner
 
 from exporter.cli import main
+from exporter.cli.exit import end_without_listening
 from exporter.cli.options import logging_options
+from exporter.web.address import Address
 
 NAMES = {"serve", "check", "once", "simulate", "demo"}
 
 
-def imported_by(*arguments: str) -> set[str]:
-    """Return the modules that a command line imports."""
-    command = (sys.executable, "-X", "importtime", "-m", "exporter", *arguments)
-    ended = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - the exporter's own command
-
-    return {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
-
-
 def test_every_command_is_there() -> None:
-    """A command goes by its own name."""
+    """Every command is registered under its own name."""
     assert {name: name for name in NAMES} == {
         name: command.name for name, command in main.commands.items()
     }
@@ -31,7 +24,7 @@ def test_every_command_is_there() -> None:
 
 
 def test_other_names_are_no_commands() -> None:
-    """A module beside the commands is not taken for one; a near name is suggested."""
+    """Another name is not a command; a similar one is suggested."""
     ended = CliRunner().invoke(main, ["serving"])
 
     assert 2 == ended.exit_code
@@ -40,7 +33,7 @@ def test_other_names_are_no_commands() -> None:
 
 @pytest.mark.parametrize("written", ["warn", "warning"])
 def test_both_spellings_of_warn_are_one_level(written: str) -> None:
-    """``--log.level`` takes Prometheus's spelling and Python's, and passes on the former."""
+    """``--log.level`` accepts Prometheus's spelling and Python's, and passes on the former."""
 
     @click.command
     @logging_options
@@ -54,7 +47,7 @@ def test_both_spellings_of_warn_are_one_level(written: str) -> None:
 
 @pytest.mark.parametrize("command", ["serve", "once", "demo"])
 def test_help_names_both_spellings_of_warn(command: str) -> None:
-    """The choice shows ``warn``, and the help says that ``warning`` is accepted too."""
+    """The help lists ``warn``, and says that ``warning`` is accepted too."""
     shown = " ".join(CliRunner().invoke(main, [command, "--help"]).stdout.split())
 
     assert "[debug|info|warn|error]" in shown
@@ -62,31 +55,46 @@ def test_help_names_both_spellings_of_warn(command: str) -> None:
 
 
 def test_other_levels_are_refused() -> None:
-    """Any other level is an error that names the levels there are."""
+    """Any other level is an error that lists the levels."""
     ended = CliRunner().invoke(main, ["serve", "--config.file", "f", "--log.level", "loud"])
 
     assert 2 == ended.exit_code
     assert "'loud' is not one of 'debug', 'info', 'warn', 'error', 'warning'" in ended.stderr
 
 
-def test_garbage_is_looked_for_afterwards() -> None:
-    """Importing commands leaves the collector at work."""
-    for name in NAMES:
-        assert name in main.commands
+@pytest.mark.parametrize(
+    ("command", "flag", "example"),
+    [
+        ("serve", "--web.listen-address", "'127.0.0.1:10790'"),
+        ("demo", "--web.listen-address", "'127.0.0.1:10790'"),
+        ("simulate", "--listen-address", "'127.0.0.1:9000'"),
+    ],
+)
+def test_examples_of_addresses_have_the_port_of_the_command(
+    command: str, flag: str, example: str
+) -> None:
+    """The error about an address has examples with the command's own port."""
+    ended = CliRunner().invoke(main, [command, flag, "9090"])
 
-    assert gc.isenabled()
+    assert 2 == ended.exit_code
+    assert example in ended.stderr
 
 
-def test_serve_imports_nothing_for_show() -> None:
-    """The daemon starts without the simulated Sentry, which is for other commands."""
-    imported = imported_by("serve", "--help")
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (
+            OSError(errno.EADDRINUSE, "in use (while attempting)"),
+            "Address already in use",
+        ),
+        (socket.gaierror(-2, "Name or service not known"), "Name or service not known"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_named_once(
+    error: OSError, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message has the address and the system's words, and nothing else."""
+    with pytest.raises(SystemExit, match="2"):
+        end_without_listening(Address("host", 80), error)
 
-    assert "exporter.app" in imported
-    assert set() == {module for module in imported if module.startswith("exporter.simulator")}
-
-
-def test_version_imports_no_command() -> None:
-    """What no command is asked for needs none of their modules."""
-    imported = imported_by("--version")
-
-    assert set() == {module for module in imported if module.startswith("exporter.app")}
+    assert f"cannot listen on host:80: {reason}\n" == capsys.readouterr().err

@@ -16,7 +16,7 @@ from exporter import log
 
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
-    """Leave logging as the test found it."""
+    """Restore logging after each test."""
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     access, error = (logging.getLogger(f"uvicorn.{name}") for name in ("access", "error"))
@@ -30,20 +30,20 @@ def _restored() -> Iterator[None]:
 
 
 def test_logfmt(capsys: pytest.CaptureFixture[str]) -> None:
-    """A record is one line of ``key=value`` on standard error: time, level, event, the rest."""
+    """A record is one line of ``key=value`` on standard error: time, level, event, other keys."""
     log.configure("info", "logfmt")
-    structlog.get_logger().info("poll failed", organization="acme", status=429, whole=True)
+    structlog.get_logger().info("poll failed", organization="acme", status=429, up=True)
     captured = capsys.readouterr()
-    timestamp, _, rest = captured.err.partition(" ")
+    timestamp, _, others = captured.err.partition(" ")
 
     assert "" == captured.out
     assert timestamp.startswith("timestamp=")
-    assert rest.startswith('level=info event="poll failed" organization=acme status=429 whole=true')
-    assert rest.endswith("\n")
+    assert others.startswith('level=info event="poll failed" organization=acme status=429 up=true')
+    assert others.endswith("\n")
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
-    """A record is one JSON object, with types kept."""
+    """A record is one JSON object; numbers stay numbers."""
     log.configure("info", "json")
     structlog.get_logger().info("poll failed", status=429)
     record = json.loads(capsys.readouterr().err)
@@ -52,7 +52,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_times_are_utc(capsys: pytest.CaptureFixture[str]) -> None:
-    """Times say that they are UTC."""
+    """Times are in UTC, and say so."""
     log.configure("info", "json")
     structlog.get_logger().info("hello")
     timestamp = datetime.fromisoformat(json.loads(capsys.readouterr().err)["timestamp"])
@@ -70,7 +70,7 @@ def test_times_are_utc(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_levels(capsys: pytest.CaptureFixture[str], level: str, expected: list[str]) -> None:
-    """Records below the level are dropped, ours and those of libraries alike."""
+    """Records below the level are dropped, the exporter's and those of libraries."""
     log.configure(level, "json")
     for name in ("debug", "info", "warning", "error"):
         getattr(structlog.get_logger(), name)("ours")
@@ -85,7 +85,7 @@ def test_levels(capsys: pytest.CaptureFixture[str], level: str, expected: list[s
 def test_levels_are_spelled_as_the_flag_takes_them(
     capsys: pytest.CaptureFixture[str], layout: str
 ) -> None:
-    """Python's names for levels that Prometheus does not have never reach the log."""
+    """Level names that only Python has are never logged."""
     log.configure("debug", layout)
     for name in ("debug", "info", "warning", "error", "critical"):
         logging.getLogger("library").log(getattr(logging, name.upper()), "theirs")
@@ -96,7 +96,7 @@ def test_levels_are_spelled_as_the_flag_takes_them(
 
 
 def test_libraries(capsys: pytest.CaptureFixture[str]) -> None:
-    """A record of the standard library's logging looks like ours and names its logger."""
+    """A record of the standard library's logging has the same format, and names its logger."""
     log.configure("info", "json")
     logging.getLogger("library.part").warning("lost %d of %d", 2, 3)
     record = json.loads(capsys.readouterr().err)
@@ -105,8 +105,8 @@ def test_libraries(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"timestamp", "level", "event", "logger"} == set(record)
 
 
-def test_uvicorn_is_tamed(capsys: pytest.CaptureFixture[str]) -> None:
-    """Of uvicorn only warnings and errors are heard, and no request is logged."""
+def test_uvicorn_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of uvicorn, only warnings and errors are logged, and no requests."""
     log.configure("info", "json")
     logging.getLogger("uvicorn.error").info("Started server process")
     logging.getLogger("uvicorn.access").warning("GET /metrics")
@@ -118,7 +118,7 @@ def test_uvicorn_is_tamed(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("layout", ["logfmt", "json"])
 def test_tracebacks(capsys: pytest.CaptureFixture[str], layout: str) -> None:
-    """An exception's traceback is in the record, on the same line, without local variables."""
+    """An exception's traceback is part of the record, on the same line, without local variables."""
     log.configure("info", layout)
     token = "-".join(map(str, range(9)))
     try:
@@ -134,7 +134,7 @@ def test_tracebacks(capsys: pytest.CaptureFixture[str], layout: str) -> None:
 
 @pytest.mark.parametrize("layout", ["logfmt", "json"])
 def test_secrets_are_masked(capsys: pytest.CaptureFixture[str], layout: str) -> None:
-    """No record holds a token or a URL's password: ours, libraries', tracebacks, at debug."""
+    """No record contains a token or a URL's password, not even tracebacks and debug records."""
     log.configure("debug", layout)
     url, token = "http://bob:s3/cr@et@127.0.0.1:99999", "sntryu_0123456789abcdef"
     try:
@@ -150,7 +150,7 @@ def test_secrets_are_masked(capsys: pytest.CaptureFixture[str], layout: str) -> 
 
 
 def test_logfmt_escapes(capsys: pytest.CaptureFixture[str]) -> None:
-    """Line feeds are escaped once, and other control characters are made visible."""
+    """Line feeds are escaped once; other control characters are escaped too."""
     log.configure("info", "logfmt")
     structlog.get_logger().info("hello", text="two lines\nof \x1b[31mred")
 
@@ -159,7 +159,7 @@ def test_logfmt_escapes(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("layout", ["logfmt", "json"])
 def test_configured_twice(capsys: pytest.CaptureFixture[str], layout: str) -> None:
-    """Configuring again replaces, and repeats nothing."""
+    """Configuring again replaces the first configuration: nothing is logged twice."""
     log.configure("info", layout)
     log.configure("info", layout)
     structlog.get_logger().info("hello")
@@ -169,7 +169,7 @@ def test_configured_twice(capsys: pytest.CaptureFixture[str], layout: str) -> No
 
 @given(st.text(), st.sampled_from(sorted(log.FORMATS)))
 def test_one_record_one_line(text: str, layout: str) -> None:
-    """Text from outside can neither break a line nor hide characters in it."""
+    """Text from outside cannot break a line or hide characters in it."""
     with pytest.MonkeyPatch.context() as patch:
         written: list[str] = []
         log.configure("info", layout)
@@ -184,6 +184,6 @@ def test_one_record_one_line(text: str, layout: str) -> None:
 
 @pytest.mark.parametrize(("level", "layout"), [("loud", "json"), ("info", "xml")])
 def test_unknown_choice(level: str, layout: str) -> None:
-    """An unknown level or format is an error of the caller."""
+    """An unknown level or format raises KeyError."""
     with pytest.raises(KeyError):
         log.configure(level, layout)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config import Config, loads
-from exporter.shard import WHOLE, Shard, ShardError, chosen_shard, stable_hash
+from exporter.shard import UNSHARDED, Shard, ShardError, chosen_shard, stable_hash
 
 MANY = [(f"organization-{number % 40}", f"query-{number}") for number in range(4000)]
 
@@ -46,9 +46,9 @@ class TestOwns:
         assert 1 == len(owners(total, organization, query))
 
     @given(organization=names, query=names)
-    def test_whole(self, organization: str, query: str) -> None:
+    def test_unsharded(self, organization: str, query: str) -> None:
         """The only shard has every query."""
-        assert WHOLE.owns(organization, query)
+        assert UNSHARDED.owns(organization, query)
 
     @given(total=totals, organization=names, query=names)
     def test_one_more(self, total: int, organization: str, query: str) -> None:
@@ -121,11 +121,11 @@ class TestShare:
             (one.slug, query.name) for one in organizations for query in one.queries
         )
 
-    def test_whole(self) -> None:
+    def test_unsharded(self) -> None:
         """Without shards the configuration is what it is."""
         config = config_of(acme=["a", "b"], globex=["a"])
 
-        assert config == WHOLE.share(config)
+        assert config == UNSHARDED.share(config)
 
 
 class TestChosenShard:
@@ -134,8 +134,8 @@ class TestChosenShard:
     @pytest.mark.parametrize(
         ("shard", "total", "host", "expected"),
         [
-            (None, None, "name-3", WHOLE),
-            ("0", 1, "name", WHOLE),
+            (None, None, "name-3", UNSHARDED),
+            ("0", 1, "name", UNSHARDED),
             ("2", 3, "name-0", Shard(2, 3)),
             ("02", 3, "name", Shard(2, 3)),
             ("auto", 4, "sentry-stats-exporter-3", Shard(3, 4)),
@@ -150,27 +150,32 @@ class TestChosenShard:
     @pytest.mark.parametrize(
         ("shard", "total", "host", "message"),
         [
-            ("1", None, "name-1", "go together"),
-            ("auto", None, "name-1", "go together"),
-            (None, 3, "name-1", "go together"),
-            ("3", 3, "name-1", "--shard says 3; allowed with --total-shards 3: 0 to 2"),
-            ("-1", 3, "name-1", "--shard says '-1'; allowed: auto, or a whole number"),
-            ("1.5", 3, "name-1", "--shard says '1.5'"),
-            ("", 3, "name-1", "--shard says ''"),
-            ("٣", 9, "name-1", "--shard says '٣'"),
-            ("9" * 5000, 9, "name-1", "--shard says '999"),
-            ("Auto", 3, "name-1", "--shard says 'Auto'"),
-            ("auto", 3, "name-3", "the host's name name-3 says 3; allowed with --total-shards 3"),
-            ("auto", 3, "name", "the host's name 'name' does not end in the ordinal"),
-            ("auto", 3, "name-01", "the host's name 'name-01' does not end in the ordinal"),
-            ("auto", 3, "name-", "the host's name 'name-' does not end in the ordinal"),
-            ("auto", 3, "name1", "the host's name 'name1' does not end in the ordinal"),
-            ("auto", 3, "name.zone-1", "the host's name 'name.zone-1' does not end"),
-            ("auto", 3, "", "the host's name '' does not end in the ordinal"),
+            ("1", None, "name-1", "must be used together"),
+            ("auto", None, "name-1", "must be used together"),
+            (None, 3, "name-1", "must be used together"),
+            ("3", 3, "name-1", "--shard is 3; with --total-shards 3 it must be from 0 to 2"),
+            ("-1", 3, "name-1", "--shard is '-1'; it must be auto or an integer from 0"),
+            ("1.5", 3, "name-1", "--shard is '1.5'"),
+            ("", 3, "name-1", "--shard is ''"),
+            ("٣", 9, "name-1", "--shard is '٣'"),
+            ("9" * 5000, 9, "name-1", "--shard is '999"),
+            ("Auto", 3, "name-1", "--shard is 'Auto'"),
+            (
+                "auto",
+                3,
+                "name-3",
+                "the ordinal of the host name 'name-3' is 3; with --total-shards 3",
+            ),
+            ("auto", 3, "name", "the host name 'name' does not end in an ordinal"),
+            ("auto", 3, "name-01", "the host name 'name-01' does not end in an ordinal"),
+            ("auto", 3, "name-", "the host name 'name-' does not end in an ordinal"),
+            ("auto", 3, "name1", "the host name 'name1' does not end in an ordinal"),
+            ("auto", 3, "name.zone-1", "the host name 'name.zone-1' does not end"),
+            ("auto", 3, "", "the host name '' does not end in an ordinal"),
         ],
     )
     def test_bad(self, shard: str | None, total: int | None, host: str, message: str) -> None:
-        """Flags that name no shard are refused with what was found and what is allowed."""
+        """Flags that name no shard are refused with their values and what is allowed."""
         with pytest.raises(ShardError) as caught:
             chosen_shard(shard, total, host)
 

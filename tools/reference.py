@@ -1,6 +1,6 @@
 """The metrics reference in README, made from the table of families.
 
-``python -m tools.reference README.md`` writes it anew between its markers.
+``python -m tools.reference README.md`` replaces what is between its markers.
 """
 
 import re
@@ -28,7 +28,7 @@ SECTIONS: Final = (
     ("Requests to Sentry", API_FAMILIES),
     ("The exporter", EXPORTER_FAMILIES),
 )
-"""Every family, under the headings of the reference."""
+"""Every family, by the headings of the reference."""
 
 
 def reference() -> str:
@@ -39,12 +39,12 @@ def reference() -> str:
 def with_reference(document: str) -> str:
     """Return ``document`` with the reference between its markers.
 
-    Raises ValueError where it does not have each marker once.
+    Raises ValueError unless it has each marker once.
     """
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in rest or END in after:
-        raise ValueError(f"needs {BEGIN.strip()} and then {END.strip()}, each once")
+    before, begin, following = document.partition(BEGIN)
+    _, end, after = following.partition(END)
+    if not begin or not end or BEGIN in following or END in after:
+        raise ValueError(f"expected {BEGIN.strip()} and then {END.strip()}, each once")
     return f"{before}{BEGIN}\n{reference()}\n{END}{after}"
 
 
@@ -74,7 +74,7 @@ def _row(family: Family, labels: Sequence[str], shared: Sequence[str]) -> str:
 
 
 def _shared_sentences(families: Sequence[Family]) -> list[str]:
-    """Return the sentences that the help of all of several families ends with."""
+    """Return the sentences with which the help of every family ends; none for one family."""
     endings = list(_common_endings([_sentences(family.help) for family in families]))
     return endings[::-1] if len(families) > 1 else []
 
@@ -91,7 +91,7 @@ def _sentences(text: str) -> list[str]:
 
 
 def main() -> None:
-    """Write the reference into the document that the command line names."""
+    """Write the reference into the document named on the command line."""
     path = Path(sys.argv[1])
     path.write_text(with_reference(path.read_text("utf-8")), "utf-8")
 

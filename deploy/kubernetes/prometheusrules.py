@@ -1,7 +1,7 @@
-# ruff: noqa: INP001 (a script beside the files it writes, no package)
-"""Writes the rules of Prometheus as the Prometheus Operator wants them: one object for each file.
+# ruff: noqa: INP001 (a script next to the file that it writes, not a package)
+"""Write the Prometheus rules as PrometheusRule objects, one for each rule file.
 
-Run it whenever a file in deploy/prometheus/rules has changed.
+Run it after every change in deploy/prometheus/rules.
 """
 
 from pathlib import Path
@@ -9,10 +9,10 @@ from textwrap import indent
 from typing import Final
 
 RULES: Final = Path(__file__).parents[1] / "prometheus" / "rules"
-"""The folder of the rule files."""
+"""The folder with the rule files."""
 
 OBJECTS: Final = Path(__file__).parent / "components" / "operator" / "prometheusrules.yaml"
-"""The file that is written."""
+"""The file that this script writes."""
 
 _HEADER: Final = "# Written by deploy/kubernetes/prometheusrules.py from deploy/prometheus/rules.\n"
 
@@ -27,7 +27,7 @@ spec:
 
 
 def prometheus_rules(folder: Path) -> str:
-    """Return a PrometheusRule for each rule file in ``folder``, in the order of their names."""
+    """Return a PrometheusRule for each rule file in ``folder``, sorted by file name."""
     return _HEADER + "".join(_object(path) for path in sorted(folder.glob("*.yml")))
 
 

@@ -1,4 +1,4 @@
-"""``check``: says whether a configuration is good."""
+"""``check``: reports what is wrong with a configuration."""
 
 import sys
 import time
@@ -13,13 +13,18 @@ from exporter.cli.options import config_file, option
 from exporter.config import Config, ConfigError, HostReport, host_report, load
 
 
-@click.command
+@click.command(short_help="Check the configuration, and say how to fix it.")
 @config_file
-@option("--online", is_flag=True, help="Also try tokens, organizations, filters and queries.")
+@option(
+    "--online",
+    is_flag=True,
+    help="Also test tokens, organizations, filters and queries against Sentry.",
+)
 def check(config_file: Path, *, online: bool) -> None:
-    """Say whether the configuration is good, and how to mend what is not.
+    """Report whether the configuration is valid, and how to fix what is not.
 
-    The files and variables that it names on this host are looked at too.
+    All mistakes in the file are reported at once, each with its line. Files and variables that it
+    names are checked once it is valid.
     """
     log.configure("error", "logfmt")
     try:
@@ -29,22 +34,22 @@ def check(config_file: Path, *, online: bool) -> None:
         sys.exit(1)
     host = host_report(config, time.time())
     for warning in (*config.warnings, *host.warnings):
-        click.echo(f"{warning} (a warning)")
-    found = [Finding(str(problem)) for problem in host.problems]
+        click.echo(f"warning: {warning}")
+    results = [Finding(str(problem)) for problem in host.problems]
     if online:
-        found += findings(_askable(config, host))
-    for finding in found:
+        results += findings(_usable(config, host))
+    for finding in results:
         click.echo(finding)
-    if any(finding.failure for finding in found):
+    if any(finding.failure for finding in results):
         sys.exit(1)
     queries = sum(len(organization.queries) for organization in config.organizations)
-    how = "good, and works online" if online else "good"
+    how = "valid, tested against Sentry" if online else "valid"
     click.echo(
         f"{config_file}: {how}; organizations: {len(config.organizations)}, queries: {queries}"
     )
 
 
-def _askable(config: Config, host: HostReport) -> Config:
-    """Return ``config`` without organizations whose requests fail for a reason already told."""
-    askable = (each for each in config.organizations if each.name not in host.unusable)
-    return replace(config, organizations=tuple(askable))
+def _usable(config: Config, host: HostReport) -> Config:
+    """Return ``config`` without organizations whose requests would fail for a reported reason."""
+    usable = (each for each in config.organizations if each.name not in host.unusable)
+    return replace(config, organizations=tuple(usable))

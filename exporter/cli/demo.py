@@ -1,4 +1,4 @@
-"""``demo``: simulated Sentry and exporter together, with the queries that README shows."""
+"""``demo``: a simulated Sentry and an exporter, with the queries that README shows."""
 
 import time
 from collections.abc import Sequence
@@ -6,15 +6,16 @@ from collections.abc import Sequence
 import click
 
 from exporter import log
-from exporter.cli.ending import end_on_signals
-from exporter.cli.options import listen_address, logging_options, option
-from exporter.cli.serving import serve_until_stopped
+from exporter.cli.exit import end_on_signals
+from exporter.cli.options import DEFAULT_PORT, listen_address, logging_options, option
+from exporter.cli.run import serve_until_stopped
 from exporter.cli.simulate import scenario
 from exporter.config import Config, loads
-from exporter.shard import WHOLE
+from exporter.shard import UNSHARDED
 from exporter.simulator import DEMO_TOKENS, Scenario, Simulator, demo_world
 from exporter.web.address import Address
 
+# 18 a second make the first polls fast, and stay below the limit of 20 that is simulated.
 _CONFIGURATION = """
 defaults:
   url: {url}
@@ -38,24 +39,24 @@ organizations:
 @click.command
 @option(
     "--web.listen-address",
-    type=listen_address,
+    type=listen_address(DEFAULT_PORT),
     multiple=True,
     default=("127.0.0.1:10790",),
     show_default=True,
-    help="Where to serve the metrics.",
+    help="Address to serve the metrics on; can be given several times.",
 )
 @scenario
 @logging_options
 def demo(
     web_listen_address: Sequence[Address], scenario: Scenario, log_level: str, log_format: str
 ) -> None:
-    """Run simulated Sentry and exporter together, with nothing to configure."""
+    """Run a simulated Sentry and an exporter; needs no configuration."""
     end_on_signals()
     log.configure(log_level, log_format)
     with Simulator(demo_world(time.time(), scenario=scenario)) as sentry:
         click.echo(f"Simulated Sentry: {sentry.url}")
         configuration = demo_configuration(sentry.url)
-        serve_until_stopped(configuration, web_listen_address, None, WHOLE, _announce)
+        serve_until_stopped(configuration, web_listen_address, None, UNSHARDED, _announce)
 
 
 def demo_configuration(url: str) -> Config:
@@ -68,4 +69,4 @@ def _announce(addresses: Sequence[Address]) -> None:
     for address in addresses:
         click.echo(f"Exporter:         http://{address}/")
         click.echo(f"Metrics:          http://{address}/metrics")
-    click.echo("Ctrl-C ends both.")
+    click.echo("Ctrl-C stops both.")

@@ -1,4 +1,4 @@
-"""``once``: one poll of every query, and its page."""
+"""``once``: polls every query once, and prints the metrics."""
 
 import sys
 import threading
@@ -9,9 +9,9 @@ import click
 
 from exporter import log
 from exporter.app import Exporter
-from exporter.cli.ending import end
+from exporter.cli.exit import end
 from exporter.cli.options import config_file, logging_options
-from exporter.collect.poll.query import QueryPoller
+from exporter.collect.poll import QueryPoller
 from exporter.config import ConfigError, load
 
 
@@ -26,6 +26,7 @@ def once(config_file: Path, log_level: str, log_format: str) -> None:
     except ConfigError as error:
         end(str(error), 1)
     exporter = Exporter(config)
+    # A thread per query, however many: the token's limits decide how many requests are in flight.
     polls = [
         threading.Thread(target=_poll_out, args=(query,), daemon=True) for query in exporter.queries
     ]
@@ -40,9 +41,10 @@ def once(config_file: Path, log_level: str, log_format: str) -> None:
 
 
 def _poll_out(query: QueryPoller) -> None:
-    """Poll until nothing of the lookback is left unread."""
+    """Poll until nothing of the lookback is left to read."""
     while True:
         now = time.time()
         report = query.poll(now)
+        # A poll that leaves a backlog makes the next one due at once.
         if not report.up or report.next_poll > now:
             return

@@ -9,7 +9,8 @@ import click
 from exporter import log
 from exporter.web.address import Address, parse_address
 
-DEFAULT_ADDRESS = ":10790"
+DEFAULT_PORT = 10790
+DEFAULT_ADDRESS = f":{DEFAULT_PORT}"
 
 _ENVIRONMENT = "SENTRY_STATS_EXPORTER_"
 
@@ -17,30 +18,35 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def option(flag: str, parameter: str = "", **settings: Any) -> Callable[[F], F]:
-    """Return a click option whose environment variable is named as the flag is."""
+    """Return a click option that can also be set by an environment variable of the same name."""
     name = flag.removeprefix("--").replace(".", "_").replace("-", "_")
     return click.option(
         flag, parameter or name, envvar=_ENVIRONMENT + name.upper(), show_envvar=True, **settings
     )
 
 
-def listen_address(text: str) -> Address:
-    """Return the address that a flag names."""
-    try:
-        return parse_address(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
+def listen_address(example_port: int) -> Callable[[str], Address]:
+    """Return the type of a flag that names an address; its errors have examples of that port."""
+
+    def address(text: str) -> Address:
+        try:
+            return parse_address(text, example_port)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+
+    return address
 
 
 config_file = option(
     "--config.file",
+    # Click would check only a file that exists: `load` reports both cases in the same form.
     type=click.Path(path_type=Path, readable=False),
     required=True,
-    help="The configuration, in YAML.",
+    help="Configuration file, in YAML.",
 )
 
 
-def _spelled_as_logged(_context: click.Context, _parameter: click.Parameter, level: str) -> str:
+def _as_logged(_context: click.Context, _parameter: click.Parameter, level: str) -> str:
     return "warn" if level == "warning" else level
 
 
@@ -49,19 +55,19 @@ _log_format = option(
     type=click.Choice(tuple(log.FORMATS)),
     default="logfmt",
     show_default=True,
-    help="The format of log lines.",
+    help="Format of log lines.",
 )
 _log_level = option(
     "--log.level",
     type=click.Choice((*log.LEVELS, "warning")),
-    callback=_spelled_as_logged,
+    callback=_as_logged,
     metavar=f"[{'|'.join(log.LEVELS)}]",
     default="info",
     show_default=True,
-    help="Log this level and above; warning is accepted for warn.",
+    help="Minimum level to log; warning is accepted for warn.",
 )
 
 
 def logging_options(command: F) -> F:
-    """Add the flags about logging to ``command``, which then takes log_level and log_format."""
+    """Add the logging flags to ``command``, which must take log_level and log_format."""
     return _log_level(_log_format(command))

@@ -8,21 +8,22 @@ import click
 import structlog
 
 from exporter import __version__, log
-from exporter.cli.ending import end, end_on_signals
+from exporter.cli.exit import end, end_on_signals
 from exporter.cli.options import (
     DEFAULT_ADDRESS,
+    DEFAULT_PORT,
     config_file,
     listen_address,
     logging_options,
     option,
 )
-from exporter.cli.serving import serve_until_stopped
+from exporter.cli.run import serve_until_stopped
 from exporter.config import ConfigError, load
 from exporter.shard import ShardError, chosen_shard
 from exporter.state import State, StateError
 from exporter.web.address import Address
 
-MOST_SHARDS = 1000
+MAX_SHARDS = 1000
 
 _log = structlog.get_logger(__package__)
 
@@ -31,27 +32,28 @@ _log = structlog.get_logger(__package__)
 @config_file
 @option(
     "--web.listen-address",
-    type=listen_address,
+    type=listen_address(DEFAULT_PORT),
     multiple=True,
     default=(DEFAULT_ADDRESS,),
     show_default=True,
-    help="Where to serve; may be given several times.",
+    help="Address to serve on; can be given several times.",
 )
 @option(
     "--state.path",
     type=click.Path(path_type=Path, readable=False),
-    help="An SQLite file; with it, counters go on after a restart.",
+    help="SQLite file that lets counters continue after a restart.",
 )
 @option(
     "--shard",
     metavar="N|auto",
-    help="Poll only this share of the queries, the first is 0; auto: a StatefulSet's pod knows.",
+    help="Number of this shard, from 0, or auto: the ordinal in the host name of a StatefulSet's "
+    "pod.",
 )
 @option(
     "--total-shards",
     metavar="M",
-    type=click.IntRange(1, MOST_SHARDS),
-    help="How many exporters share the queries.",
+    type=click.IntRange(1, MAX_SHARDS),
+    help="Number of exporters that share the queries.",
 )
 @logging_options
 def serve(
@@ -73,7 +75,7 @@ def serve(
     except (ShardError, ConfigError, StateError) as error:
         end(str(error), 2)
     for warning in config.warnings:
-        _log.warning("configuration", warning=str(warning))
+        _log.warning("configuration warning", warning=str(warning))
     serve_until_stopped(config, web_listen_address, state, own, _log_addresses)
     if state is not None:
         state.close()

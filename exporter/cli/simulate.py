@@ -1,4 +1,4 @@
-"""``simulate``: the simulated Sentry alone."""
+"""``simulate``: the simulated Sentry without the exporter."""
 
 import signal
 import threading
@@ -7,7 +7,7 @@ import time
 import click
 
 from exporter import log
-from exporter.cli.ending import end, end_on_signals
+from exporter.cli.exit import end_on_signals, end_without_listening
 from exporter.cli.options import listen_address, option
 from exporter.simulator import DEMO_TOKENS, SCENARIOS, Scenario, Simulator, demo_world
 from exporter.web.address import Address
@@ -17,7 +17,7 @@ scenario = option(
     type=click.Choice(SCENARIOS),
     default="steady",
     show_default=True,
-    help="What is about to happen.",
+    help="What happens in the simulated organizations from now on.",
 )
 
 
@@ -25,22 +25,28 @@ scenario = option(
 @option(
     "--listen-address",
     "address",
-    type=listen_address,
+    type=listen_address(9000),
     default="127.0.0.1:9000",
     show_default=True,
-    help="Where to serve.",
+    help="Address to serve on.",
 )
 @option(
     "--projects",
     type=click.IntRange(1, 20_000),
     default=150,
     show_default=True,
-    help="How many projects the larger organization has.",
+    help="Number of projects in the larger organization.",
 )
 @scenario
-@option("--seed", type=int, default=1, show_default=True, help="Another one, other numbers.")
+@option(
+    "--seed",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Seed of the random numbers; the same seed gives the same data.",
+)
 def simulate(address: Address, projects: int, scenario: Scenario, seed: int) -> None:
-    """Serve a simulated Sentry, with two organizations and a believable past."""
+    """Serve a simulated Sentry: two organizations with realistic data."""
     end_on_signals()
     log.configure("info", "logfmt")
     world = demo_world(time.time(), projects=projects, scenario=scenario, seed=seed)
@@ -50,7 +56,7 @@ def simulate(address: Address, projects: int, scenario: Scenario, seed: int) -> 
     try:
         simulator = Simulator(world, host=address.host, port=address.port)
     except OSError as error:
-        end(f"cannot listen on {address}: {error.strerror}", 2)
+        end_without_listening(address, error)
     with simulator as sentry:
         click.echo(f"Simulated Sentry on {sentry.url}")
         for organization in ("acme", "globex"):

@@ -1,1 +1,1 @@
-"""From answers to numbers: what to ask, what to believe, what to count."""
+"""From answers to counters: which questions to ask, what is proven, what is counted."""

@@ -1,165 +1,133 @@
-"""Series, what buckets hold of them, and arithmetic on that. Pure.
+"""Series, what a bucket holds of them, and the sums of that. Pure.
 
-Rows are mappings from series to values, in Sentry's own units. Where a bucket holds very many of
-them, they differ in nothing but their project for the most part: `ProjectRows` come in parts, one
-for each series of the whole organization.
+There is one representation of rows: for each series of the organization, the values of its
+projects. A query that is not grouped by project has one value for each series, under `NO_PROJECT`
+or under the only project that its filter names.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+NO_PROJECT: Final = 0
+"""Stands for no project: the query is not grouped by it, or the value is part of the remainder."""
 
 
 class Series(NamedTuple):
-    """One series of a query: a field and the labels it is published with.
-
-    ``project`` is the id, and 0 where the query does not group by project or where the value
-    belongs to no project that the token can read.
-    """
+    """One series of the organization: a field, and the labels it is published with."""
 
     field: str
     category: str
     outcome: str
     reason: str
+
+
+class ProjectSeries(NamedTuple):
+    """The part of a series that belongs to one project, or that is counted for one label.
+
+    ``project`` is the project's id, or the number of a label in the ledger's list of labels.
+    """
+
+    series: Series
     project: int
 
-    def of(self, project: int) -> "Series":
-        """Return the same series of ``project``."""
-        return Series(self.field, self.category, self.outcome, self.reason, project)
 
-    def without_project(self) -> "Series":
-        """Return the series of the whole organization that this one is a part of."""
-        return self.of(0) if self.project else self
+Values = Mapping[int, int]
+"""Values by project id, or by the number of a label, in Sentry's own units."""
 
+Rows = Mapping[Series, Values]
+"""What one bucket holds."""
 
-Rows = Mapping[Series, int]
-"""What one bucket holds, in Sentry's own units."""
+Totals = Mapping[Series, int]
+"""What one bucket holds of each series of the organization, projects added together."""
 
 
-Parts = Mapping[Series, Mapping[int, int]]
-"""For series of the whole organization the values of their projects, by id.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read of one bucket, until it is posted to the ledger.
 
-What belongs to no project is under 0; a part may be empty.
-"""
+    ``proven`` says that the rows are known not to be cut, ``finished`` that the bucket was finished
+    when it was read. ``total`` is the organization total, for queries by project. ``refused`` are
+    projects that the filter names and that Sentry does not let the token read. ``bound`` is how
+    many rows of Sentry's store can stand behind it at most, where that has been worked out.
+    """
 
-
-class ProjectRows(Mapping[Series, int], ABC):
-    """Rows of very many projects."""
-
-    __slots__ = ()
-
-    @property
-    @abstractmethod
-    def parts(self) -> Parts:
-        """Return the same rows in parts."""
-
-    def __getitem__(self, series: Series) -> int:
-        return self.parts[series.without_project()][series.project]
-
-    def __iter__(self) -> Iterator[Series]:
-        for whole, values in self.parts.items():
-            yield from map(whole.of, values)
-
-    def __len__(self) -> int:
-        return sum(map(len, self.parts.values()))
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Mapping):
-            return NotImplemented
-        return _filled(self) == _filled(other)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({dict(self)!r})"
+    rows: Rows
+    proven: bool = True
+    total: Totals = field(default_factory=dict)
+    finished: bool = False
+    refused: frozenset[int] = frozenset()
+    bound: int = 0
 
 
-class PartedRows(ProjectRows):
-    """Rows that are kept in parts."""
-
-    __slots__ = ("_parts",)
-
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-
-    @property
-    def parts(self) -> Parts:
-        """Return the parts."""
-        return self._parts
+def refused_projects(readings: Iterable[Reading]) -> frozenset[int]:
+    """Return the projects that Sentry refused in any of ``readings``."""
+    return frozenset[int]().union(*(one.refused for one in readings))
 
 
-def parts_of(rows: Rows) -> Parts:
-    """Return any rows in parts."""
-    if isinstance(rows, ProjectRows):
-        return rows.parts
-    parts: dict[Series, dict[int, int]] = {}
-    for series, value in rows.items():
-        parts.setdefault(series.without_project(), {})[series.project] = value
-    return parts
+def joined(*several: Rows) -> dict[Series, dict[int, int]]:
+    """Return the sum of ``several`` rows, value by value."""
+    total: dict[Series, dict[int, int]] = {}
+    for rows in several:
+        for series, values in rows.items():
+            before = total.get(series)
+            if before is None:
+                total[series] = dict(values)
+                continue
+            both = before.keys() & values.keys()
+            sums = {project: before[project] + values[project] for project in both}
+            before |= {**values, **sums}
+    return total
 
 
-def _filled(rows: Rows) -> dict[Series, Mapping[int, int]]:
-    return {whole: values for whole, values in parts_of(rows).items() if values}
-
-
-def added(*several: Rows) -> dict[Series, int]:
+def added(*several: Totals) -> dict[Series, int]:
     """Return the sum of ``several``, series by series."""
     total: dict[Series, int] = {}
-    for rows in several:
-        for series, value in rows.items():
+    for sums in several:
+        for series, value in sums.items():
             total[series] = total.get(series, 0) + value
     return total
 
 
-def joined(*several: Rows) -> PartedRows:
-    """Return the same sum of rows of very many projects."""
-    total: dict[Series, dict[int, int]] = {}
-    for rows in several:
-        for whole, values in parts_of(rows).items():
-            there = total.setdefault(whole, {})
-            both = there.keys() & values.keys()
-            sums = {project: there[project] + values[project] for project in both}
-            there |= {**values, **sums} if sums else values
-    return PartedRows(total)
+def totals(rows: Rows) -> dict[Series, int]:
+    """Return the sum over the projects of each series, zeros left out."""
+    return nonzero({series: sum(values.values()) for series, values in rows.items()})
 
 
-def sums(rows: Rows) -> dict[Series, int]:
-    """Return ``rows`` without project, zeros left out."""
-    totals = {whole: sum(values.values()) for whole, values in parts_of(rows).items()}
-    return nonzero(totals)
+def nonzero(sums: Totals) -> dict[Series, int]:
+    """Return ``sums`` with the zeros left out."""
+    return {series: value for series, value in sums.items() if value}
 
 
-def nonzero(rows: Rows) -> dict[Series, int]:
-    """Return ``rows`` with the zeros left out."""
-    return {series: value for series, value in rows.items() if value}
-
-
-def without_reason(rows: Rows) -> dict[Series, int]:
-    """Return ``rows`` with the values of all reasons added together."""
+def without_reason(sums: Totals) -> dict[Series, int]:
+    """Return ``sums`` with the values of all reasons added together."""
     total: dict[Series, int] = {}
-    for series, value in rows.items():
+    for series, value in sums.items():
         key = series._replace(reason="")
         total[key] = total.get(key, 0) + value
     return total
 
 
-def difference(told: Rows, found: Rows) -> dict[Series, int]:
-    """Return what of ``told`` is not in ``found``, both without project; never negative."""
-    rest = {series: value - found.get(series, 0) for series, value in told.items()}
-    return {series: value for series, value in rest.items() if value > 0}
+def difference(larger: Totals, smaller: Totals) -> dict[Series, int]:
+    """Return what ``larger`` has more than ``smaller``, series by series; never negative."""
+    return {
+        series: value - smaller.get(series, 0)
+        for series, value in larger.items()
+        if value > smaller.get(series, 0)
+    }
 
 
-def lesser(one: Rows, other: Rows) -> dict[Series, int]:
-    """Return the smaller of two values, series by series."""
+def lesser(one: Totals, other: Totals) -> dict[Series, int]:
+    """Return the smaller of two values, for each series of ``one``."""
     return {series: min(value, other.get(series, 0)) for series, value in one.items()}
 
 
-def labelled(values: Mapping[int, int], labels: Mapping[int, str] | None) -> Mapping[int, int]:
-    """Return the values of projects with those that have no label under 0.
+def labelled(values: Values, labels: Mapping[int, str] | None) -> Values:
+    """Return the values of projects, with those that have no label under `NO_PROJECT`.
 
     Without ``labels`` every id stands for itself.
     """
-    if labels is None or values.keys() - labels.keys() <= {0}:
+    if labels is None or values.keys() - labels.keys() <= {NO_PROJECT}:
         return values
     shown = {project: value for project, value in values.items() if project in labels}
-    return {**shown, 0: sum(values.values()) - sum(shown.values())}
+    return {**shown, NO_PROJECT: sum(values.values()) - sum(shown.values())}

@@ -1,20 +1,20 @@
-"""What a query has to say: the values that are handed to whoever publishes them."""
+"""What is published of a query: the values that a publisher takes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from exporter.categories import Unit
 from exporter.collect.series import Rows
 from exporter.sentry.errors import reasons
 
 REASONS: Final = tuple(sorted({*reasons(), "state"}))
-"""Why a poll can fail: whatever Sentry may do, and a state file that cannot be written."""
+"""Why a poll can fail: a reason of a `SentryError`, or a state file that cannot be written."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectInfo:
-    """Who a project is; ``label`` is what its series bear, ``team`` is ``""`` if it has none."""
+    """One project; ``label`` is that of its series, ``team`` is ``""`` where it has none."""
 
     label: str
     id: int
@@ -24,13 +24,13 @@ class ProjectInfo:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The data of a query as it is to be shown.
+    """The data of a query as they are published.
 
-    ``start`` and ``interval`` tell the finished bucket, whose rows are ``bucket``; ``running`` and
-    ``counters`` are ``None`` where the query does not show them. ``projects`` has a label for each
-    project that has one, what others hold is shown without; ``None``: ids stand in for labels.
-    The projects of ``counters`` are numbers of labels, in ``counter_labels``. ``unit`` is that of
-    series without category.
+    ``bucket`` holds the rows of the finished bucket that begins at ``start`` and is ``interval``
+    long. ``running`` and ``counters`` are ``None`` where the query does not publish them.
+    ``projects`` has a label for each project that has one; the values of others are published
+    without a label. ``None``: ids are the labels. In ``counters``, a series' project is the
+    position of its label in ``counter_labels``. ``unit`` is that of series without category.
     """
 
     start: int
@@ -45,11 +45,26 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """How a query fares. ``view`` is ``None`` before its first data and after ``max_age``.
+class Poll:
+    """One poll that is over; ``reason`` is ``""`` if it succeeded.
 
-    ``about`` tells what it asks: its interval, fields and dimensions. ``missing`` are the projects
-    that its filter names and that cannot be read.
+    ``error`` says what went wrong, without secrets, and ``remedy`` what can be done about it.
+    """
+
+    began: float
+    duration: float
+    requests: int
+    reason: str = ""
+    error: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The state of a query. ``view`` is ``None`` before its first data and after ``max_age``.
+
+    ``about`` has its interval, fields and dimensions. ``missing`` are the projects that its filter
+    names and that cannot be read. ``last_polls`` are in the order of time.
     """
 
     organization: str
@@ -66,19 +81,4 @@ class Report:
     regressions: int = 0
     missing: tuple[str, ...] = ()
     view: View | None = None
-
-
-class Publisher(Protocol):
-    """Whoever shows reports to the world."""
-
-    def publish(self, report: Report) -> None:
-        """Show ``report`` in place of the one before of the same query."""
-        ...
-
-
-class ProjectsPublisher(Protocol):
-    """Whoever shows the world which projects there are."""
-
-    def publish_projects(self, organization: str, projects: Sequence[ProjectInfo]) -> None:
-        """Show ``projects`` in place of those before of ``organization``."""
-        ...
+    last_polls: tuple[Poll, ...] = ()

@@ -1,153 +1,166 @@
-"""The shape of the configuration file, for pydantic: keys, kinds, defaults as they are written.
+"""The settings: every key of the file with its type, its default and its description.
 
-Rules that look across organizations, or need the file's lines, are in ``rules``.
+A default is written as in the file, and read like any other value. Durations are in seconds and
+sizes in bytes once they are read.
 """
 
-from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import CoreSchema, core_schema
 
-from exporter.categories import OUTCOMES, Unit, unit_of
-from exporter.config.access import file_path, token_literal, variable_name
-from exporter.config.address import address
-from exporter.config.kinds import (
+from exporter.categories import Unit, unit_of
+from exporter.config.errors import Place, Problem, refusal
+from exporter.config.notation import (
     OneOrMore,
-    boolean,
     duration,
     in_units,
-    line,
     number_above_zero,
-    one_of,
-    refusal,
-    seconds,
     size,
     whole_number,
 )
-from exporter.config.names import (
-    organization_name,
-    organization_slug,
-    project,
-    project_or_pattern,
-    query_name,
+from exporter.config.types import (
+    Boolean,
+    Category,
+    Dimension,
+    FilePath,
+    Interval,
+    OrganizationName,
+    OrganizationSlug,
+    Outcome,
+    Project,
+    ProjectLabel,
+    ProjectOrPattern,
+    QueryName,
+    Reason,
+    SummedField,
+    TeamName,
+    Token,
+    Url,
+    VariableName,
+    is_pattern,
 )
-from exporter.config.secrets import guarded
-from exporter.sentry.question import QUANTITY, TIMES_SEEN
-from exporter.sentry.token import Secret
+from exporter.sentry.question import QUANTITY
+from exporter.sentry.token import Secret, TokenEnvironment, TokenFile, TokenLiteral, TokenSource
 
 TOKEN_KEYS: Final = ("token_file", "token_env", "token")
+"""The keys that name a token; an organization has exactly one of them."""
+_TOKEN_FIELDS: Final = frozenset({"token_file", "token_env", "token_literal"})
 
-_INTERVALS: Final = ("1h", "2h", "3h", "4h", "6h", "8h", "12h", "1d")
 _DEFAULT_QUERY: Final = {"name": "outcomes", "groupBy": ["category", "outcome", "reason"]}
 
 
-def _same(*names: str) -> dict[str, object]:
-    return {name: name for name in names}
+def _key(description: str, default: Any = ..., alias: str | None = None) -> Any:
+    """Return a key of the file, and what editors show about it; without a default it is required.
 
-
-_Interval = Annotated[int, one_of({written: seconds(written) for written in _INTERVALS})]
-_Outcome = Annotated[str, one_of(_same(*OUTCOMES), any_case=True)]
-_Category = Annotated[
-    str, guarded(line(200, "the name of a category, such as error or transaction"))
-]
-_Reason = Annotated[
-    str, guarded(line(200, "one reason in Sentry's words, such as key_quota or none"))
-]
-_Team = Annotated[str, guarded(line(100, "the name of a team, of 1 to 100 characters"))]
-_OwnedProject = Annotated[str, project_or_pattern()]
-_Project = Annotated[str, project()]
-_Dimension = Annotated[str, one_of(_same("outcome", "category", "reason", "project"))]
-_Field = Annotated[str, one_of(_same(QUANTITY, TIMES_SEEN))]
-
-
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-
-def _key(description: str, default: Any = ...) -> Any:
-    """Return a key and what an editor says of it; without a default it must be there.
-
-    A default is as it would stand in the file, and is read like anything there.
+    ``alias`` is the key's name in the file where the attribute has another one.
     """
-    return Field(default, description=description)
+    return Field(default, description=description, alias=alias)
 
 
-class FilterEntry(_Entry):
+def _key_like(name: str, description: str) -> Any:
+    """Return a key whose default is the setting ``name``, which comes before it in the model."""
+
+    # Before pydantic 2.12 this is called even if the other setting is invalid, and so missing.
+    def default(settings: dict[str, Any]) -> Any:
+        return settings.get(name)
+
+    # Not validated: the other setting has been read already, and 3600 is no duration of the file.
+    return Field(default_factory=default, validate_default=False, description=description)
+
+
+class _Model(BaseModel):
+    # Errors of pydantic's own would repeat the input, and a token in it.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True
+    )
+
+
+class Filter(_Model):
     """Which rows to ask for; several values under one key are alternatives."""
 
-    category: Annotated[tuple[_Category, ...], OneOrMore()] = _key(
+    category: Annotated[tuple[Category, ...], OneOrMore()] = _key(
         "Sentry's own names: error, transaction, span, attachment, log_byte and more.", default=()
     )
-    outcome: Annotated[tuple[_Outcome, ...], OneOrMore()] = _key(
-        "What became of the data.", default=()
+    outcome: Annotated[tuple[Outcome, ...], OneOrMore()] = _key(
+        "What happened to the data.", default=()
     )
-    reason: _Reason | None = _key(
+    reason: Reason | None = _key(
         "One reason, word for word; ``none`` stands for rows that have none.", default=None
     )
-    project: Annotated[tuple[_Project, ...], OneOrMore()] = _key(
-        "Slugs or numeric ids.", default=()
-    )
+    project: Annotated[tuple[Project, ...], OneOrMore()] = _key("Slugs or numeric ids.", default=())
 
     @field_validator("category")
     @classmethod
     def _attachment_alone(cls, category: tuple[str, ...]) -> tuple[str, ...]:
+        # Sentry answers 400, to no other mixture (``CategoryDimension`` in its snuba/outcomes.py).
         if "attachment" in category and len(category) > 1:
             raise refusal(
-                "found attachment beside another category, which Sentry refuses; "
-                "allowed: attachment alone, in a query of its own"
+                "Sentry refuses attachment together with other categories; "
+                "use a separate query for attachment"
             )
         return category
 
 
-class QueryEntry(_Entry):
+class Query(_Model):
     """One question, asked again and again."""
 
-    name: Annotated[str, query_name()] = _key(
-        "The label ``query`` of everything that this query publishes."
+    name: QueryName = _key("The label ``query`` of everything that this query publishes.")
+    filter: Filter = _key("Which rows to ask for; by default all.", default={})
+    fields: Annotated[tuple[SummedField, ...], OneOrMore()] = _key(
+        "What to sum: quantities, or how many rows the store holds, or both.",
+        default=QUANTITY,
+        alias="field",
     )
-    filter: FilterEntry = _key("Which rows to ask for; left out, all.", default={})
-    field: Annotated[tuple[_Field, ...], OneOrMore()] = _key(
-        "What to sum: quantities, or how many rows the store holds, or both.", default=QUANTITY
+    group_by: tuple[Dimension, ...] = _key(
+        "The dimensions of the result. May be empty if the filter names categories.",
+        default=(),
+        alias="groupBy",
     )
-    groupBy: tuple[_Dimension, ...] = _key(  # noqa: N815  # the key as the file has it
-        "What to tell apart. May be empty where the filter names categories.", default=()
-    )
-    interval: _Interval = _key("The length of a bucket.", default="1h")
-    poll_interval: Annotated[int, duration("1m", "1d")] | None = _key(
-        "How often to ask; divides the interval, and is the interval where it is left out.",
-        default=None,
+    interval: Interval = _key("The length of a bucket.", default="1h")
+    poll_interval: Annotated[int, duration("1m", "1d")] = _key_like(
+        "interval", "How often to ask; must divide the interval. By default the interval."
     )
     lookback: Annotated[int, duration("1h", "30d")] = _key(
         "How far back finished buckets are read again for late data; at least one interval.",
         default="24h",
     )
-    counters: Annotated[bool, boolean()] = _key(
-        "Whether to publish counters beside the gauges.", default=True
-    )
+    counters: Boolean = _key("Whether to publish counters beside the gauges.", default=True)
 
-    @field_validator("groupBy")
+    @field_validator("group_by")
     @classmethod
     def _no_repeats(cls, group_by: tuple[str, ...]) -> tuple[str, ...]:
-        twice = next((name for name in group_by if group_by.count(name) > 1), None)
-        if twice is not None:
-            raise refusal(f"found {twice} twice; allowed: each dimension once")
+        repeated = next((name for name in group_by if group_by.count(name) > 1), None)
+        if repeated is not None:
+            raise refusal(f"duplicate dimension {repeated}")
         return group_by
 
-    @field_validator("groupBy")
+    @field_validator("group_by")
     @classmethod
     def _one_unit(cls, group_by: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        if "category" not in group_by and {"filter", "field"} <= info.data.keys():
-            _check_units(info.data["filter"].category, info.data["field"])
+        # info.data has only the fields that come before this one and are valid.
+        if "category" not in group_by and {"filter", "fields"} <= info.data.keys():
+            _check_units(info.data["filter"].category, info.data["fields"])
         return group_by
 
     @field_validator("poll_interval")
     @classmethod
-    def _divides(cls, poll_interval: int | None, info: ValidationInfo) -> int | None:
+    def _divides(cls, poll_interval: int, info: ValidationInfo) -> int:
         interval = info.data.get("interval")
-        if poll_interval and interval and interval % poll_interval:
+        if interval and interval % poll_interval:
             raise refusal(
-                f"found {in_units(poll_interval)}, which does not divide the interval of "
-                f"{in_units(interval)}; allowed: a duration of 1m or more that does, such as 5m"
+                f"{in_units(poll_interval)} does not divide the interval of "
+                f"{in_units(interval)}; use a duration that does, such as 5m"
             )
         return poll_interval
 
@@ -157,96 +170,186 @@ class QueryEntry(_Entry):
         interval = info.data.get("interval", 0)
         if lookback < interval:
             raise refusal(
-                f"found {in_units(lookback)}, which is shorter than the interval; "
-                f"allowed: a duration from {in_units(interval)} to 30d"
+                f"{in_units(lookback)} is shorter than the interval; "
+                f"expected a duration from {in_units(interval)} to 30d"
             )
         return lookback
 
 
-class SettingsEntry(_Entry):
-    """How to reach Sentry and how to treat what it says; an organization's own key wins."""
+@dataclass(frozen=True, slots=True)
+class Teams:
+    """Teams and the projects of each, in the order of the file.
 
-    url: Annotated[str, address()] = _key(
-        "Where Sentry is: sentry.io, one of its regions, or a server of your own.",
+    A project is named by its slug, by its numeric id, or by a shell-style pattern for slugs.
+    """
+
+    projects: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        mapping = handler.generate_schema(
+            dict[TeamName, Annotated[tuple[ProjectOrPattern, ...], OneOrMore()]]
+        )
+        return core_schema.no_info_after_validator_function(
+            cls.of,
+            mapping,
+            serialization=core_schema.plain_serializer_function_ser_schema(cls.as_mapping),
+        )
+
+    @classmethod
+    def of(cls, mapping: Mapping[str, tuple[str, ...]]) -> Self:
+        """Return the teams of ``mapping``, in its order."""
+        return cls(tuple(mapping.items()))
+
+    def as_mapping(self) -> dict[str, tuple[str, ...]]:
+        """Return the projects by team, as the file has them."""
+        return dict(self.projects)
+
+    def owner(self, slug: str, project_id: int) -> str | None:
+        """Return the first team that has the project, None if no team has it."""
+        owners = (
+            team
+            for team, projects in self.projects
+            if any(_names(written, slug, project_id) for written in projects)
+        )
+        return next(owners, None)
+
+
+class Settings(_Model):
+    """How to reach Sentry and how to treat its answers; an organization's own keys win."""
+
+    url: Url = _key(
+        "Sentry's address: sentry.io, one of its regions, or a server of your own.",
         default="https://sentry.io",
     )
-    token_file: Annotated[Path, file_path()] | None = _key(
+    token_file: FilePath | None = _key(
         "A file whose one line is the token; read again whenever it changes.", default=None
     )
-    token_env: Annotated[str, variable_name()] | None = _key(
+    token_env: VariableName | None = _key(
         "An environment variable that holds the token.", default=None
     )
-    token: Annotated[Secret, token_literal()] | None = _key(
-        "The token itself, readable by whoever reads this file; prefer the other two.", default=None
+    token_literal: Token | None = _key(
+        "The token itself; everyone who can read this file can read it. Prefer the other two.",
+        default=None,
+        alias="token",
     )
-    ca_file: Annotated[Path, file_path()] | None = _key(
-        "Certificates to trust, where Sentry's is signed by a private authority.", default=None
+    ca_file: FilePath | None = _key(
+        "Certificates to trust, if a private authority has signed Sentry's.", default=None
     )
     timeout: Annotated[int, duration("1s", "5m")] = _key(
-        "For a whole request, body included.", default="30s"
+        "For a complete request, body included.", default="30s"
     )
     max_concurrency: Annotated[int, whole_number(1, 25)] = _key(
-        "Requests in flight for one token.", default=4
+        "Concurrent requests with one token.", default=4
     )
     requests_per_second: Annotated[float, number_above_zero(20)] = _key(
-        "Requests in a second for one token; Sentry's own limit is 20.", default=10
+        "Requests per second with one token; Sentry's own limit is 20.", default=10
     )
     max_response_size: Annotated[int, size("1KiB", "1GiB")] = _key(
         "The largest body that is read.", default="64MiB"
     )
+    # Sentry's OutcomeAggregator holds outcomes for up to 300 s (src/sentry/utils/outcomes.py).
     settle: Annotated[int, duration("0s", "1h")] = _key(
         "How long after its end a bucket counts as finished.", default="5m"
     )
     max_age: Annotated[int, duration("1m")] = _key(
         "Data older than this is withdrawn.", default="3h"
     )
-    project_label: Annotated[Literal["slug", "id"], one_of(_same("slug", "id"))] = _key(
-        "What stands in the label ``project``.", default="slug"
-    )
+    project_label: ProjectLabel = _key("The content of the label ``project``.", default="slug")
+
+    def with_defaults(self, defaults: "Settings") -> Self:
+        """Return these settings; those that are not set here are taken from ``defaults``.
+
+        The three ways to name a token count as one setting.
+        """
+        # What the file sets, not which values differ: a key with the built-in default wins as well.
+        names = defaults.model_fields_set - self.model_fields_set
+        if self.model_fields_set & _TOKEN_FIELDS:
+            names -= _TOKEN_FIELDS
+        return self.model_copy(update={name: getattr(defaults, name) for name in names})
 
 
-class OrganizationEntry(SettingsEntry):
+class Organization(Settings):
     """An organization, its own settings, and what to ask about it."""
 
-    slug: Annotated[str, organization_slug()] = _key(
+    slug: OrganizationSlug = _key(
         "The slug; or, from Sentry 24.5 on, the numeric id, which survives a change of the slug."
     )
-    name: Annotated[str, organization_name()] | None = _key(
-        "The label ``organization`` of everything that is published of it, unique in this file; "
-        "left out, the slug.",
-        default=None,
+    name: OrganizationName = _key_like(
+        "slug",
+        "The label ``organization`` of everything that is published about it, unique in this file. "
+        "By default the slug.",
     )
-    teams: dict[_Team, Annotated[tuple[_OwnedProject, ...], OneOrMore()]] = _key(
+    teams: Teams = _key(
         "Teams, and the projects that each owns: slugs, numeric ids, or patterns such as "
         "billing-*. The first team that has a project owns it.",
         default={},
     )
-    queries: Annotated[tuple[QueryEntry, ...], Field(min_length=1)] = _key(
-        "What to ask; left out, outcomes by category, outcome and reason.", default=[_DEFAULT_QUERY]
+    queries: Annotated[tuple[Query, ...], Field(min_length=1)] = _key(
+        "What to ask; by default outcomes by category, outcome and reason.",
+        default=[_DEFAULT_QUERY],
     )
 
+    @property
+    def token(self) -> TokenSource:
+        """Where the token is read from; without any, an empty token that cannot be used."""
+        if self.token_file is not None:
+            return TokenFile(self.token_file)
+        if self.token_env is not None:
+            return TokenEnvironment(self.token_env)
+        return TokenLiteral(self.token_literal or Secret(""))
 
-class FileEntry(_Entry):
+
+class ConfigFile(_Model):
     """The configuration of sentry-stats-exporter."""
 
-    defaults: SettingsEntry = _key(
+    defaults: Settings = _key(
         "Settings of every organization that does not have its own.", default={}
     )
-    organizations: Annotated[tuple[OrganizationEntry, ...], Field(min_length=1)] = _key(
+    organizations: Annotated[tuple[Organization, ...], Field(min_length=1)] = _key(
         "The organizations to ask about."
     )
+
+    @field_validator("organizations")
+    @classmethod
+    def _with_defaults(
+        cls, organizations: tuple[Organization, ...], info: ValidationInfo
+    ) -> tuple[Organization, ...]:
+        if "defaults" not in info.data:
+            return organizations
+        return tuple(each.with_defaults(info.data["defaults"]) for each in organizations)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A configuration that can be used: its organizations with every default applied."""
+
+    organizations: tuple[Organization, ...]
+    warnings: tuple[Problem, ...]
+    places: Mapping[tuple[str, str], Place] = field(default_factory=dict, compare=False, repr=False)
+    """Where the file has the setting in effect, by the organization's name and the key.
+
+    It may be under ``defaults``. A setting that the file does not have has no place.
+    """
+
+
+def _names(written: str, slug: str, project_id: int) -> bool:
+    if is_pattern(written):
+        return fnmatchcase(slug, written)
+    return written in (slug, str(project_id))
 
 
 def _check_units(category: tuple[str, ...], fields: tuple[str, ...]) -> None:
     if not category:
         raise refusal(
-            "found category neither here nor in the filter, which Sentry refuses: events, bytes "
-            "and milliseconds would be added together; allowed: category in either"
+            "category is missing here and in the filter: events, bytes and milliseconds would be "
+            "added together, which Sentry refuses; add category to one of them"
         )
+    # Reversed, so that each unit is left with its first category.
     first = {unit_of(name): name for name in reversed(category)}
     if QUANTITY in fields and len(first) > 1:
         mixed = ", ".join(f"{unit} ({first[unit]})" for unit in Unit if unit in first)
         raise refusal(
-            f"found no category here and {mixed} in the filter, which would be added together; "
-            "allowed: category in groupBy, or a query of its own for each unit"
+            f"without category here, different units would be added together: {mixed}; "
+            "add category to groupBy, or use a separate query for each unit"
         )

@@ -1,6 +1,6 @@
-"""The one table of every metric family: name, type, unit, labels and help.
+"""The table of all metric families: name, type, unit, labels and help.
 
-README's reference, the lint test and the dashboards' check are made from it.
+The reference in README, the lint test and the check of the dashboards are made from it.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Final
 
 
 class Type(StrEnum):
-    """The metric types in use, as the exposition formats write them."""
+    """The metric types in use, as written in the exposition formats."""
 
     GAUGE = "gauge"
     COUNTER = "counter"
@@ -19,7 +19,7 @@ class Type(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One metric family. ``name`` is that of its samples, so counters end in ``_total``."""
+    """A metric family. ``name`` is the name of its samples, so counters end in ``_total``."""
 
     name: str
     type: Type
@@ -28,22 +28,26 @@ class Family:
     unit: str = ""
 
 
+Key = tuple[str, ...]
+"""Whose lines they are: an organization and its query, an organization, or the exporter's: ()."""
+
 DATA_LABELS: Final = ("organization", "query", "category", "outcome", "reason", "project")
 QUERY_LABELS: Final = ("organization", "query")
 
 MEASURES: Final = ("events", "bytes", "seconds", "times_seen")
-"""The ends of the names of the data families: a unit of sum(quantity), or sum(times_seen)."""
+"""How the names of the data families end: a unit of sum(quantity), or sum(times_seen)."""
 
+# OpenMetrics requires a unit to be the end of the family's name. Stored rows have none.
 _MEANING: Final = {
     "events": ("sum(quantity) of categories counted in items", "events"),
     "bytes": ("sum(quantity) of categories counted in bytes", "bytes"),
-    "seconds": ("sum(quantity) of categories that Sentry counts in milliseconds", "seconds"),
-    "times_seen": ("sum(times_seen), the outcome rows that Sentry stored", ""),
+    "seconds": ("sum(quantity) of durations, in seconds (Sentry counts milliseconds)", "seconds"),
+    "times_seen": ("sum(times_seen), the number of outcome rows that Sentry stored", ""),
 }
 
 _AGE: Final = (
-    "Polled on a timer, not when scraped: see sentry_stats_last_success_timestamp_seconds; "
-    "withdrawn once older than max_age."
+    "Polled on a timer, not when scraped: sentry_stats_last_success_timestamp_seconds shows when. "
+    "Withdrawn when older than max_age."
 )
 
 
@@ -53,16 +57,20 @@ def _data(prefix: str, suffix: str, kind: Type, what: str) -> Mapping[str, Famil
             f"sentry_stats_{prefix}{measure}{suffix}",
             kind,
             DATA_LABELS,
-            f"{what}: {_MEANING[measure][0]} in stats_v2. {_AGE}",
+            f"{what}: {_MEANING[measure][0]}. {_AGE}",
             _MEANING[measure][1],
         )
         for measure in MEASURES
     }
 
 
-BUCKET: Final = _data("bucket_", "", Type.GAUGE, "The latest finished bucket")
-RUNNING: Final = _data("running_bucket_", "", Type.GAUGE, "The bucket that is still filling")
-COUNTED: Final = _data("", "_total", Type.COUNTER, "Everything counted since the counter began")
+BUCKET: Final = _data("bucket_", "", Type.GAUGE, "The latest finished bucket in stats_v2")
+RUNNING: Final = _data(
+    "running_bucket_", "", Type.GAUGE, "The bucket in stats_v2 that is still filling"
+)
+COUNTED: Final = _data(
+    "", "_total", Type.COUNTER, "Sum of all buckets in stats_v2 since the counter began"
+)
 
 DATA_FAMILIES: Final = (*BUCKET.values(), *RUNNING.values(), *COUNTED.values())
 
@@ -70,7 +78,7 @@ PROJECT_INFO: Final = Family(
     "sentry_stats_project_info",
     Type.GAUGE,
     ("organization", "project", "id", "platform", "team"),
-    "1 for each project of the projects list that the token can read.",
+    "1 for each project that the token can read; its id, platform and team are labels.",
 )
 
 
@@ -82,20 +90,24 @@ def _counter(name: str, text: str, *more: str) -> Family:
     return Family(f"sentry_stats_{name}", Type.COUNTER, (*QUERY_LABELS, *more), text)
 
 
+# Sorted: another order in the configuration is the same query, and must not start a new series.
 QUERY_INFO: Final = Family(
     "sentry_stats_query_info",
     Type.GAUGE,
     (*QUERY_LABELS, "interval", "field", "group_by"),
-    "1 for each configured query, with its interval, fields and dimensions, sorted.",
+    "1 for each configured query. Labels: interval, fields (sorted) and groupBy (sorted).",
 )
 UP: Final = _gauge("up", "1 if the last poll succeeded.")
+# 0 instead of no sample: an alert on the age then fires for a query that has never succeeded.
 LAST_SUCCESS: Final = _gauge(
     "last_success_timestamp_seconds",
-    "When the last poll that succeeded began; 0 if none has.",
+    "Start of the last successful poll; 0 if no poll has succeeded yet.",
     "seconds",
 )
 NEXT_POLL: Final = _gauge(
-    "next_poll_timestamp_seconds", "When the next poll is due; set as a poll ends.", "seconds"
+    "next_poll_timestamp_seconds",
+    "When the next poll is due; updated at the end of each poll.",
+    "seconds",
 )
 BUCKET_START: Final = _gauge(
     "bucket_start_timestamp_seconds", "Start of the bucket that the bucket gauges show.", "seconds"
@@ -107,27 +119,27 @@ COMPLETE: Final = _gauge(
     "complete",
     "1 if the bucket shown is proven complete and fully attributed.",
 )
-SERIES: Final = _gauge("series", "Data series that the query publishes.")
+SERIES: Final = _gauge("series", "Number of data series that the query publishes.")
 FILTER_PROJECTS_MISSING: Final = _gauge(
     "filter_projects_missing",
-    "Projects that the query's filter names and that the token cannot read; the others are read.",
+    "Projects in the query's filter that the token cannot read; the query covers the others.",
 )
 POLLS: Final = _counter("polls_total", "Polls, including failed ones.")
-POLL_FAILURES: Final = _counter(
-    "poll_failures_total", "Polls that failed, by the reason of the error.", "reason"
-)
+POLL_FAILURES: Final = _counter("poll_failures_total", "Failed polls, by reason.", "reason")
 POLL_DURATION: Final = _gauge(
-    "poll_duration_seconds", "How long the last poll took, its processing included.", "seconds"
+    "poll_duration_seconds", "Duration of the last poll, including processing.", "seconds"
 )
-POLL_REQUESTS: Final = _gauge("poll_requests", "Questions to stats_v2 in the last poll.")
+POLL_REQUESTS: Final = _gauge(
+    "poll_requests", "Requests to stats_v2 in the last poll, not counting retries after a 429."
+)
 REVISIONS: Final = _counter(
     "revisions_total",
-    "Values of finished buckets that later grew: late data. Moves between a project and "
-    'project="" are not counted.',
+    "Values of finished buckets that later grew because of late data. Moves between a project "
+    'and project="" are not counted.',
 )
 REGRESSIONS: Final = _counter(
     "regressions_total",
-    "Values of finished buckets that later shrank; counters do not follow. Moves between a "
+    "Values of finished buckets that later shrank; counters do not decrease. Moves between a "
     'project and project="" are not counted.',
 )
 
@@ -149,36 +161,37 @@ QUERY_FAMILIES: Final = (
     REGRESSIONS,
 )
 
+# "api" and not "endpoint", which the Prometheus operator sets on every target.
 API_REQUESTS: Final = Family(
     "sentry_stats_api_requests_total",
     Type.COUNTER,
     ("organization", "api", "code"),
-    "Requests that Sentry answered, by HTTP status.",
+    "Requests that Sentry answered, by HTTP status code.",
 )
 API_FAILURES: Final = Family(
     "sentry_stats_api_request_failures_total",
     Type.COUNTER,
     ("organization", "api", "reason"),
-    "Requests that brought no usable answer, by the reason of the error.",
+    "Requests without a usable answer, by reason.",
 )
 API_DURATION: Final = Family(
     "sentry_stats_api_request_duration_seconds",
     Type.HISTOGRAM,
     ("organization",),
-    "How long requests to Sentry took, body included.",
+    "Duration of requests to Sentry, including the body.",
     "seconds",
 )
 API_RATE_LIMIT: Final = Family(
     "sentry_stats_api_rate_limit",
     Type.GAUGE,
     ("organization",),
-    "X-Sentry-Rate-Limit-Limit of the last answer: requests allowed in a window.",
+    "X-Sentry-Rate-Limit-Limit of the last answer: requests allowed per window.",
 )
 API_RATE_LIMIT_REMAINING: Final = Family(
     "sentry_stats_api_rate_limit_remaining",
     Type.GAUGE,
     ("organization",),
-    "X-Sentry-Rate-Limit-Remaining of the last answer.",
+    "X-Sentry-Rate-Limit-Remaining of the last answer: requests left in the window.",
 )
 API_THROTTLED: Final = Family(
     "sentry_stats_api_throttled_seconds_total",
@@ -192,16 +205,16 @@ API_DEPRECATION: Final = Family(
     "sentry_stats_api_deprecation_timestamp_seconds",
     Type.GAUGE,
     ("organization", "api"),
-    "X-Sentry-Deprecation-Date of the last answer: when Sentry takes this part of its API away; "
-    "absent where nothing is announced.",
+    "X-Sentry-Deprecation-Date of the last answer: when Sentry removes this part of its API; "
+    "absent if no date is announced.",
     "seconds",
 )
 CLOCK_SKEW: Final = Family(
     "sentry_stats_clock_skew_seconds",
     Type.GAUGE,
     ("organization",),
-    "Date of the last answer minus this host's clock; a difference of less than 1.5 s means "
-    "nothing, as Date is in whole seconds.",
+    "Date header of the last answer minus this host's clock; differences below 1.5 s are "
+    "meaningless, because Date is in whole seconds.",
     "seconds",
 )
 
@@ -220,32 +233,32 @@ BUILD_INFO: Final = Family(
     "sentry_stats_exporter_build_info",
     Type.GAUGE,
     ("version", "python"),
-    "1; the versions of the exporter and of Python.",
+    "1; the versions of the exporter and of Python are labels.",
 )
 RELOAD_SUCCESSFUL: Final = Family(
     "sentry_stats_exporter_config_last_reload_successful",
     Type.GAUGE,
     (),
-    "1 if the last configuration read was valid, including the one at start-up.",
+    "1 if the configuration that was read last, at start-up or by a reload, was valid.",
 )
 RELOAD_TIME: Final = Family(
     "sentry_stats_exporter_config_last_reload_success_timestamp_seconds",
     Type.GAUGE,
     (),
-    "When a valid configuration was last read, including the one at start-up.",
+    "When a valid configuration was last read, at start-up or by a reload.",
     "seconds",
 )
 SHARD_ORDINAL: Final = Family(
     "sentry_stats_exporter_shard_ordinal",
     Type.GAUGE,
     (),
-    "Which of the shards this exporter is, counted from 0.",
+    "Number of this shard, counted from 0.",
 )
 TOTAL_SHARDS: Final = Family(
     "sentry_stats_exporter_total_shards",
     Type.GAUGE,
     (),
-    "How many shards the queries are divided among; 1 if they are not.",
+    "Number of shards that share the queries; 1 without sharding.",
 )
 
 EXPORTER_FAMILIES: Final = (
@@ -263,4 +276,4 @@ FAMILIES: Final = (
     *API_FAMILIES,
     *EXPORTER_FAMILIES,
 )
-"""Every family but ``process_*`` and ``python_*``, which are prometheus_client's own."""
+"""Every family except ``process_*`` and ``python_*``, which are prometheus_client's own."""

@@ -1,116 +1,143 @@
-"""The page that Prometheus reads: immutable bodies, replaced whenever a report comes in."""
+"""The page that Prometheus scrapes: blocks of lines, put and dropped by key.
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+A block holds the lines of one key in one family. Publishing renders what has changed and swaps an
+immutable snapshot; scrapes read that snapshot, without a lock.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
 from threading import Lock
+from typing import Final, NamedTuple
 
 from exporter.collect.snapshot import ProjectInfo, Report
-from exporter.publish import families
-from exporter.publish.families import Family
-from exporter.publish.gzip import Body, Piece, body, piece
-from exporter.publish.query_metrics import project_samples, query_samples
-from exporter.publish.self_metrics import OwnMetrics
-from exporter.publish.series import DataPieces, render
+from exporter.publish.blocks import Blocks
+from exporter.publish.families import (
+    DATA_FAMILIES,
+    FAMILIES,
+    PROJECT_INFO,
+    QUERY_FAMILIES,
+    Family,
+    Key,
+)
+from exporter.publish.gzip import Piece, compressed, joined
+from exporter.publish.query_metrics import project_lines, query_lines
+from exporter.publish.self_metrics import SelfMetrics
+from exporter.publish.series import data_lines
 from exporter.publish.text import header
 
-_Query = tuple[str, str]
+_Name = tuple[str, str]
+"""The name of a query: its organization's, and its own."""
+
+_Lines = tuple[Key, Mapping[Family, bytes]]
+"""A key, and its block in each of some families; an empty one is none."""
+
+_NO_LINES: Final = dict.fromkeys((*DATA_FAMILIES, *QUERY_FAMILIES), b"")
+
+
+class _Shown(NamedTuple):
+    """A report on the page, and the number of its data series there."""
+
+    report: Report
+    series: int
 
 
 class Page:
     """Takes reports, and gives out the page as it was after the last of them.
 
-    `chunks` takes no lock and renders nothing but the few lines about the process itself.
+    A publication that fails changes nothing. Its methods may be called from any thread, but one
+    query is to be published or dropped by one thread at a time.
     """
 
-    def __init__(self, own: OwnMetrics) -> None:
+    def __init__(self, own: SelfMetrics) -> None:
         self._own = own
         self._lock = Lock()
-        self._reports: dict[_Query, Report] = {}
-        self._data: dict[_Query, DataPieces] = {}
-        self._about: dict[_Query, Mapping[Family, str]] = {}
-        self._projects: dict[str, str] = {}
-        self._bodies = self._rendered()
+        self._queries: Mapping[_Name, _Shown] = {}
+        self._delayed: dict[Key, Mapping[Family, bytes]] = {}
+        self._blocks = {family: Blocks() for family in FAMILIES}
+        self._headers = {
+            openmetrics: [
+                compressed(header(family, openmetrics=openmetrics).encode()) for family in FAMILIES
+            ]
+            for openmetrics in (False, True)
+        }
+        self._snapshot = self._joined(self._blocks)
+        self.publish()
 
-    def publish(self, *reports: Report) -> None:
-        """Show ``reports`` in place of the ones before of the same queries."""
-        by_query = {(report.organization, report.query): report for report in reports}
-        data = {query: self._data_of(query, report) for query, report in by_query.items()}
-        about = {
-            query: query_samples(report, data[query].samples) for query, report in by_query.items()
+    def publish(self, *reports: Report, dropped: Collection[_Name] = ()) -> None:
+        """Show ``reports`` in place of the earlier ones of the same queries, without ``dropped``.
+
+        What is ``dropped`` are other queries, which leave the page in the same moment.
+        """
+        by_name = {(report.organization, report.query): report for report in reports}
+        # Rendered outside of the lock: this can take a second.
+        data = {
+            name: data_lines(*name, one.view) for name, one in by_name.items() if self._is_new(one)
         }
         with self._lock:
-            self._data |= data
-            self._about |= about
-            self._bodies = self._rendered()
-            # Last: whoever is ready for scrapes asks for the reports.
-            self._reports = self._reports | by_query
+            shown = {name: one for name, one in self._queries.items() if name not in dropped}
+            changes: list[_Lines] = [(name, _NO_LINES) for name in dropped]
+            for name, report in by_name.items():
+                # Where the view is the same, its blocks stay on the page: no lines mean no change.
+                lines, series = data[name] if name in data else ({}, shown[name].series)
+                changes += [(name, lines), (name, query_lines(report, series))]
+                shown[name] = _Shown(report, series)
+            self._swap(shown, changes)
 
     def publish_projects(self, organization: str, projects: Sequence[ProjectInfo]) -> None:
         """Show ``projects`` as those of ``organization``, with the next report."""
-        lines = project_samples(organization, projects)
+        lines = project_lines(organization, projects)
         with self._lock:
-            self._projects[organization] = lines
+            self._delay((organization,), {PROJECT_INFO: lines})
 
     def shown(self) -> Sequence[Report]:
-        """Return the reports that the next scrape gets."""
-        return tuple(self._reports.values())
+        """Return the reports that the next scrape shows."""
+        return tuple(one.report for one in self._queries.values())
 
     def chunks(self, *, openmetrics: bool, compressed: bool) -> Sequence[bytes]:
         """Return the page, ready to be sent, in one of its forms."""
-        page = self._bodies[openmetrics]
+        page = self._snapshot[openmetrics]
         live = self._own.live(openmetrics=openmetrics)
         return page.gzipped(live) if compressed else page.plain(live)
 
-    def _data_of(self, query: _Query, report: Report) -> DataPieces:
-        before = self._reports.get(query)
-        if before is not None and before.view is report.view:
-            return self._data[query]
-        return render(*query, report.view)
+    def _is_new(self, report: Report) -> bool:
+        """Return whether the page does not show the view of ``report`` yet."""
+        shown = self._queries.get((report.organization, report.query))
+        return shown is None or shown.report.view is not report.view
 
-    def _rendered(self) -> Mapping[bool, Body]:
-        samples = self._samples()
+    def _delay(self, key: Key, lines: Mapping[Family, bytes]) -> None:
+        """Leave ``lines`` to the next publication that succeeds."""
+        self._delayed[key] = {**self._delayed.get(key, {}), **lines}
+
+    def _swap(self, queries: Mapping[_Name, _Shown], changes: Iterable[_Lines]) -> None:
+        """Make the page show ``queries``, with ``changes`` and what was left to be shown."""
+        for key, lines in self._own.drain():
+            # `drain` has unmarked the key: if this publication fails, the next one shows it.
+            self._delay(key, lines)
+        by_family = _by_family(chain(self._delayed.items(), changes))
+        blocks = {**self._blocks}
+        for family, changed in by_family.items():
+            blocks[family] = blocks[family].changed(changed)
+        snapshot = self._joined(blocks)
+        # Only here, where nothing fails any more: a publication that fails changes nothing.
+        self._blocks, self._snapshot, self._delayed = blocks, snapshot, {}
+        # Last: whoever waits until the page is ready asks for the reports.
+        self._queries = queries
+
+    def _joined(self, blocks: Mapping[Family, Blocks]) -> Mapping[bool, Piece]:
         return {
-            openmetrics: body(
-                [
-                    *self._data_pieces(openmetrics=openmetrics),
-                    piece(
-                        _blocks(samples, openmetrics=openmetrics)
-                        + self._own.settled(openmetrics=openmetrics)
-                    ),
-                ]
+            openmetrics: joined(
+                piece
+                for above, present in zip(headers, blocks.values(), strict=True)
+                if present.piece.size
+                for piece in (above, present.piece)
             )
-            for openmetrics in (False, True)
-        }
-
-    def _data_pieces(self, *, openmetrics: bool) -> Iterator[Piece]:
-        queries = sorted(self._data)
-        for family in families.DATA_FAMILIES:
-            pieces = [self._data[query].pieces.get(family.name) for query in queries]
-            if any(pieces):
-                yield _heading(family, openmetrics=openmetrics)
-                yield from (one for one in pieces if one is not None)
-
-    def _samples(self) -> Mapping[Family, str]:
-        """Return all that is not data, by family."""
-        about = [lines for _, lines in sorted(self._about.items())]
-        return {
-            families.PROJECT_INFO: "".join(lines for _, lines in sorted(self._projects.items())),
-            **{
-                family: "".join([lines.get(family, "") for lines in about])
-                for family in families.QUERY_FAMILIES
-            },
+            for openmetrics, headers in self._headers.items()
         }
 
 
-@cache
-def _heading(family: Family, *, openmetrics: bool) -> Piece:
-    return piece(header(family, openmetrics=openmetrics).encode())
-
-
-def _blocks(samples: Mapping[Family, str], *, openmetrics: bool) -> bytes:
-    blocks = (
-        header(family, openmetrics=openmetrics) + lines
-        for family, lines in samples.items()
-        if lines
-    )
-    return "".join(blocks).encode()
+def _by_family(changes: Iterable[_Lines]) -> Mapping[Family, Mapping[Key, bytes]]:
+    by_family: dict[Family, dict[Key, bytes]] = {}
+    for key, lines in changes:
+        for family, block in lines.items():
+            by_family.setdefault(family, {})[key] = block
+    return by_family

@@ -1,25 +1,29 @@
-"""What is said about each query, and about the projects of an organization, as lines."""
+"""The lines about each query, and about the projects of an organization."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from exporter.collect.snapshot import REASONS, ProjectInfo, Report
 from exporter.publish import families
 from exporter.publish.families import Family
-from exporter.publish.text import sample
+from exporter.publish.text import label_set, line, sample
 
 
-def query_samples(report: Report, series: int) -> Mapping[Family, str]:
-    """Return the samples about one query that publishes ``series`` data series, by family."""
+def query_lines(report: Report, series: int) -> Mapping[Family, bytes]:
+    """Return the lines about a query that publishes ``series`` data series, by family."""
     labels = (report.organization, report.query)
+    info = sample(families.QUERY_INFO, (*labels, *report.about), 1)
     failures = [
         sample(families.POLL_FAILURES, (*labels, reason), report.failures.get(reason, 0))
         for reason in REASONS
     ]
-    return {
-        families.QUERY_INFO: sample(families.QUERY_INFO, (*labels, *report.about), 1),
-        **{family: sample(family, labels, value) for family, value in _values(report, series)},
+    written = label_set(families.QUERY_LABELS, labels)
+    lines = {
+        families.QUERY_INFO: info,
         families.POLL_FAILURES: "".join(failures),
+        **{family: line(family.name, written, value) for family, value in _values(report, series)},
     }
+    # A family without lines must be there, empty: that takes its last block off the page.
+    return {family: lines.get(family, "").encode() for family in families.QUERY_FAMILIES}
 
 
 def _values(report: Report, series: int) -> Iterator[tuple[Family, float]]:
@@ -39,13 +43,14 @@ def _values(report: Report, series: int) -> Iterator[tuple[Family, float]]:
     yield families.REGRESSIONS, report.regressions
 
 
-def project_samples(organization: str, projects: Sequence[ProjectInfo]) -> str:
-    """Return the samples that tell who ``projects`` are."""
-    return "".join(
+def project_lines(organization: str, projects: Sequence[ProjectInfo]) -> bytes:
+    """Return the lines that describe ``projects``."""
+    lines = [
         sample(
             families.PROJECT_INFO,
             (organization, one.label, str(one.id), one.platform, one.team),
             1,
         )
         for one in projects
-    )
+    ]
+    return "".join(lines).encode()

@@ -1,6 +1,7 @@
-"""The exporter's metrics about itself and about Sentry's API, kept by prometheus_client."""
+"""The exporter's metrics about itself and about Sentry's API, counted by prometheus_client."""
 
 import platform
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Final, TypeVar
 
@@ -12,114 +13,187 @@ from prometheus_client.openmetrics import exposition as openmetrics_exposition
 
 from exporter import __version__
 from exporter.publish import families
-from exporter.publish.families import Family
-from exporter.sentry.client import APIS
+from exporter.publish.families import API_FAMILIES, Family, Key
+from exporter.publish.text import label_set, line
+from exporter.sentry.api import APIS
 from exporter.sentry.errors import reasons
-from exporter.shard import WHOLE, Shard
-
-_EOF = b"# EOF\n"
+from exporter.shard import UNSHARDED, Shard
 
 USUAL_CODES: Final = (200, 400, 401, 403, 404, 429, 500, 502, 503, 504)
-"""HTTP statuses that are counted from 0 on: `increase()` does not see a counter's first value."""
+"""HTTP statuses that are counted from 0: `increase()` does not see a counter's first value."""
 
 M = TypeVar("M", bound=MetricWrapperBase)
 
+_EXPORTER: Final[Key] = ()
+
+# Otherwise each counter has a second series, `_created`.
 prometheus_client.disable_created_metrics()
 
 
-def _metric(kind: type[M], family: Family, registry: CollectorRegistry) -> M:
-    return kind(family.name, family.help, family.labels, unit=family.unit, registry=registry)
+class SelfMetrics:
+    """The numbers about the exporter itself, and a meter for each organization's requests."""
 
-
-class OwnMetrics:
-    """What is known of the exporter itself and of its requests."""
-
-    def __init__(self, shard: Shard = WHOLE) -> None:
-        self._registry = registry = CollectorRegistry()
+    def __init__(self, shard: Shard = UNSHARDED) -> None:
+        build_info = _metric(Gauge, families.BUILD_INFO)
+        build_info.labels(__version__, platform.python_version()).set(1)
+        self._reload_successful = _metric(Gauge, families.RELOAD_SUCCESSFUL)
+        self._reload_time = _metric(Gauge, families.RELOAD_TIME)
+        ordinal = _metric(Gauge, families.SHARD_ORDINAL)
+        ordinal.set(shard.ordinal)
+        total = _metric(Gauge, families.TOTAL_SHARDS)
+        total.set(shard.total)
+        self._metrics = {
+            families.BUILD_INFO: build_info,
+            families.RELOAD_SUCCESSFUL: self._reload_successful,
+            families.RELOAD_TIME: self._reload_time,
+            families.SHARD_ORDINAL: ordinal,
+            families.TOTAL_SHARDS: total,
+        }
+        self._meters: dict[str, ApiMeter] = {}
+        self._changed: set[Key] = {_EXPORTER}
         self._live = CollectorRegistry()
         prometheus_client.ProcessCollector(registry=self._live)
         prometheus_client.PlatformCollector(registry=self._live)
         prometheus_client.GCCollector(registry=self._live)
-        self.requests = _metric(Counter, families.API_REQUESTS, registry)
-        self.failures = _metric(Counter, families.API_FAILURES, registry)
-        self.duration = _metric(Histogram, families.API_DURATION, registry)
-        self.rate_limit = _metric(Gauge, families.API_RATE_LIMIT, registry)
-        self.rate_limit_remaining = _metric(Gauge, families.API_RATE_LIMIT_REMAINING, registry)
-        self.throttled = _metric(Counter, families.API_THROTTLED, registry)
-        self.deprecation = _metric(Gauge, families.API_DEPRECATION, registry)
-        self.clock_skew = _metric(Gauge, families.CLOCK_SKEW, registry)
-        self._build_info = _metric(Gauge, families.BUILD_INFO, registry)
-        self._build_info.labels(__version__, platform.python_version()).set(1)
-        self._reload_successful = _metric(Gauge, families.RELOAD_SUCCESSFUL, registry)
-        self._reload_time = _metric(Gauge, families.RELOAD_TIME, registry)
-        _metric(Gauge, families.SHARD_ORDINAL, registry).set(shard.ordinal)
-        _metric(Gauge, families.TOTAL_SHARDS, registry).set(shard.total)
 
     def configuration_read(self, now: float) -> None:
-        """Note that a good configuration was read at ``now``."""
+        """Record that a valid configuration was read at ``now``."""
         self._reload_successful.set(1)
         self._reload_time.set(now)
+        self._changed.add(_EXPORTER)
 
     def meter(self, organization: str) -> "ApiMeter":
-        """Return what counts the requests for ``organization``."""
-        return ApiMeter(self, organization)
+        """Return the meter of ``organization``, which is made when it is first asked for."""
+        if organization not in self._meters:
+            self._meters[organization] = ApiMeter(organization, self._changed)
+        return self._meters[organization]
 
-    def settled(self, *, openmetrics: bool) -> bytes:
-        """Return the families that move with the polls."""
-        return _render(self._registry, openmetrics=openmetrics)
+    def drop(self, organization: str) -> None:
+        """Forget the meter of ``organization``; the next publication takes its numbers away."""
+        self._meters.pop(organization, None)
+        self._changed.add((organization,))
+
+    def drain(self) -> Iterator[tuple[Key, Mapping[Family, bytes]]]:
+        """Yield the lines, by family, of each key whose numbers have changed since the last drain.
+
+        Only one thread may do so at a time; others can count meanwhile. A key that fails comes
+        again with the next drain.
+        """
+        while self._changed:
+            # Before its numbers are read: what is counted meanwhile marks the key anew.
+            key = self._changed.pop()
+            try:
+                yield key, self._lines(key)
+            except BaseException:
+                self._changed.add(key)
+                raise
 
     def live(self, *, openmetrics: bool) -> bytes:
         """Return the families of the process, as they are now, and the end of the page."""
-        return _render(self._live, openmetrics=openmetrics) + (_EOF if openmetrics else b"")
+        if openmetrics:
+            return bytes(openmetrics_exposition.generate_latest(self._live))
+        return generate_latest(self._live)
+
+    def _lines(self, key: Key) -> Mapping[Family, bytes]:
+        if key == _EXPORTER:
+            return _lines(self._metrics)
+        meter = self._meters.get(key[0])
+        return dict.fromkeys(API_FAMILIES, b"") if meter is None else _lines(meter.metrics)
 
 
 class ApiMeter:
-    """Counts what the client of one organization does."""
+    """Counts the requests of one organization, and adds its key to ``changed`` each time."""
 
-    def __init__(self, own: OwnMetrics, organization: str) -> None:
-        self._own = own
+    def __init__(self, organization: str, changed: set[Key]) -> None:
         self._organization = organization
-        own.duration.labels(organization)
-        own.throttled.labels(organization)
-        for api in APIS:
-            for code in USUAL_CODES:
-                own.requests.labels(organization, api, str(code))
-            for reason in reasons():
-                own.failures.labels(organization, api, reason)
+        self._changed = changed
+        self._requests = _metric(Counter, families.API_REQUESTS)
+        self._failures = _metric(Counter, families.API_FAILURES)
+        self._duration = _metric(Histogram, families.API_DURATION)
+        self._rate_limit = _metric(Gauge, families.API_RATE_LIMIT)
+        self._remaining = _metric(Gauge, families.API_RATE_LIMIT_REMAINING)
+        self._throttled = _metric(Counter, families.API_THROTTLED)
+        self._deprecation = _metric(Gauge, families.API_DEPRECATION)
+        self._clock_skew = _metric(Gauge, families.CLOCK_SKEW)
+        self._begin_at_0()
+        self._mark()
+
+    @property
+    def metrics(self) -> Mapping[Family, MetricWrapperBase]:
+        """The numbers, by family."""
+        return {
+            families.API_REQUESTS: self._requests,
+            families.API_FAILURES: self._failures,
+            families.API_DURATION: self._duration,
+            families.API_RATE_LIMIT: self._rate_limit,
+            families.API_RATE_LIMIT_REMAINING: self._remaining,
+            families.API_THROTTLED: self._throttled,
+            families.API_DEPRECATION: self._deprecation,
+            families.CLOCK_SKEW: self._clock_skew,
+        }
 
     def request(self, api: str, code: int, seconds: float) -> None:
         """Count a request that took ``seconds``; ``code`` is 0 if no status came."""
         if code:
-            self._own.requests.labels(self._organization, api, str(code)).inc()
-        self._own.duration.labels(self._organization).observe(seconds)
+            self._requests.labels(self._organization, api, str(code)).inc()
+        self._duration.labels(self._organization).observe(seconds)
+        self._mark()
 
     def failure(self, api: str, reason: str) -> None:
         """Count a request that brought no usable answer."""
-        self._own.failures.labels(self._organization, api, reason).inc()
+        self._failures.labels(self._organization, api, reason).inc()
+        self._mark()
 
     def rate_limit(self, limit: int, remaining: int) -> None:
-        """Note what the last answer said of the limit."""
-        self._own.rate_limit.labels(self._organization).set(limit)
-        self._own.rate_limit_remaining.labels(self._organization).set(remaining)
+        """Record the limit and the remaining requests that the last answer named."""
+        self._rate_limit.labels(self._organization).set(limit)
+        self._remaining.labels(self._organization).set(remaining)
+        self._mark()
 
     def throttled(self, seconds: float) -> None:
-        """Count ``seconds`` of waiting because Sentry said so."""
-        self._own.throttled.labels(self._organization).inc(seconds)
+        """Count ``seconds`` of waiting that Sentry's rate limit required."""
+        self._throttled.labels(self._organization).inc(seconds)
+        self._mark()
 
     def clock_skew(self, seconds: float) -> None:
-        """Note by how much the server's clock is ahead of this host's."""
-        self._own.clock_skew.labels(self._organization).set(seconds)
+        """Record by how much the server's clock is ahead of this host's."""
+        self._clock_skew.labels(self._organization).set(seconds)
+        self._mark()
 
     def deprecation(self, api: str, moment: float | None) -> None:
-        """Note when ``api`` is to go away; None if that is not announced, or not any more."""
+        """Record when ``api`` will be removed; None if that is not, or no longer, announced."""
         if moment is not None:
-            self._own.deprecation.labels(self._organization, api).set(moment)
-            return
-        with suppress(KeyError):
-            self._own.deprecation.remove(self._organization, api)
+            self._deprecation.labels(self._organization, api).set(moment)
+        else:
+            with suppress(KeyError):
+                self._deprecation.remove(self._organization, api)
+        self._mark()
+
+    def _begin_at_0(self) -> None:
+        self._duration.labels(self._organization)
+        self._throttled.labels(self._organization)
+        for api in APIS:
+            for code in USUAL_CODES:
+                self._requests.labels(self._organization, api, str(code))
+            for reason in reasons():
+                self._failures.labels(self._organization, api, reason)
+
+    def _mark(self) -> None:
+        # Callers do this last: marked before the number changes, a drain in between would miss it.
+        self._changed.add((self._organization,))
 
 
-def _render(registry: CollectorRegistry, *, openmetrics: bool) -> bytes:
-    if openmetrics:
-        return bytes(openmetrics_exposition.generate_latest(registry)).removesuffix(_EOF)
-    return generate_latest(registry)
+def _metric(kind: type[M], family: Family) -> M:
+    return kind(family.name, family.help, family.labels, unit=family.unit, registry=None)
+
+
+def _lines(metrics: Mapping[Family, MetricWrapperBase]) -> Mapping[Family, bytes]:
+    return {family: _text(metric).encode() for family, metric in metrics.items()}
+
+
+def _text(metric: MetricWrapperBase) -> str:
+    samples = (sample for collected in metric.collect() for sample in collected.samples)
+    return "".join(
+        line(sample.name, label_set(sample.labels, sample.labels.values()), sample.value)
+        for sample in samples
+    )

@@ -1,7 +1,7 @@
 """Lines of the exposition formats. Pure.
 
-Sample lines read the same in the text format 0.0.4 and in OpenMetrics; only the lines about a
-family differ.
+Sample lines are the same in the text format 0.0.4 and in OpenMetrics; the lines about a family
+differ.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,24 +9,22 @@ from collections.abc import Iterable, Sequence
 from exporter.publish.families import Family, Type
 
 
-def label_set(names: Sequence[str], values: Iterable[str]) -> str:
+def label_set(names: Iterable[str], values: Iterable[str]) -> str:
     """Return ``{name="value",…}``, escaped; nothing for no labels."""
-    pairs = [f'{name}="{_escaped(value)}"' for name, value in zip(names, values, strict=True)]
+    pairs = [f'{name}="{escaped(value)}"' for name, value in zip(names, values, strict=True)]
     inside = ",".join(pairs)
     return f"{{{inside}}}" if inside else ""
 
 
-def _escaped(value: str) -> str:
-    """Return ``value`` as it may stand in a label.
-
-    Prometheus takes a NUL byte for the end of the page, so there is something else in its place.
-    """
+def escaped(value: str) -> str:
+    """Return ``value`` as it is written between the quotes of a label."""
     quoted = value.replace("\\", r"\\").replace('"', r"\"")
+    # Prometheus reads a NUL byte as the end of the page.
     return quoted.replace("\n", r"\n").replace("\0", "\ufffd")
 
 
 def header(family: Family, *, openmetrics: bool) -> str:
-    """Return the lines that stand before a family's samples."""
+    """Return the lines before a family's samples."""
     if not openmetrics:
         return f"# HELP {family.name} {family.help}\n# TYPE {family.name} {family.type}\n"
     name = family.name.removesuffix("_total") if family.type is Type.COUNTER else family.name
@@ -35,10 +33,15 @@ def header(family: Family, *, openmetrics: bool) -> str:
 
 
 def sample(family: Family, labels: Sequence[str], value: float) -> str:
-    """Return one sample's line."""
-    return f"{family.name}{label_set(family.labels, labels)} {number(value)}\n"
+    """Return the line of one sample."""
+    return line(family.name, label_set(family.labels, labels), value)
+
+
+def line(name: str, labels: str, value: float) -> str:
+    """Return the line of one sample whose label set is written already."""
+    return f"{name}{labels} {number(value)}\n"
 
 
 def number(value: float) -> str:
-    """Return ``value`` as the formats write it, whole numbers without a point."""
+    """Return ``value`` as the formats write it, integers without a point."""
     return str(int(value)) if value == int(value) else repr(value)

@@ -3,10 +3,10 @@
 ::
 
     SentryError
-    ├── TokenError            token               no usable token at hand
+    ├── TokenError            token               no usable token
     ├── NetworkError          network             no connection, or it broke
-    │   └── TLSError          tls                 no TLS, or a certificate not accepted
-    ├── DeadlineError         timeout             the whole answer did not come in time
+    │   └── TLSError          tls                 no TLS, or a certificate is not accepted
+    ├── DeadlineError         timeout             no complete answer within the timeout
     ├── RedirectError         redirect            3xx: may lead to another organization's data
     ├── StatusError           unexpected_status   any other answer that is not 200
     │   ├── InterceptedError  unexpected_status   401 or 403 of something in front of Sentry
@@ -15,15 +15,15 @@
     │   ├── UnauthorizedError unauthorized        401
     │   ├── ForbiddenError    forbidden           403
     │   ├── NotFoundError     not_found           404
-    │   ├── RateLimitError    rate_limited        429 of the endpoint, still there after waiting
+    │   ├── RateLimitError    rate_limited        429 of the endpoint, after the retries too
     │   ├── ServerError       server_error        5xx, 408
     │   └── TooHeavyError     too_heavy           429 or 504 of the store: ask for less
     ├── TooLargeError         too_large           the body is larger than max_response_size
     ├── BadAnswerError        bad_answer          not the shape or the range that was asked for
     └── UnknownProjectError   unknown_project     a filter names a project that the list lacks
 
-The second column is the ``reason`` label of the metrics: a closed set. What is known beyond it is
-an error's ``cause``.
+The second column is the ``reason`` label of the metrics: a closed set. Where more is known, an
+error has a ``cause`` too, which determines its remedy: `exporter.sentry.remedies` has them.
 """
 
 from typing import ClassVar
@@ -34,14 +34,13 @@ from exporter.sentry.remedies import Cause, remedy
 class SentryError(Exception):
     """A question that Sentry did not answer. Messages never hold a secret.
 
-    ``cause`` is the concrete one where it is known, and ``about`` what its remedy names. ``asked``
-    is the address, and the proxy on the way there, ``""`` where nobody was asked; whoever asks
-    sets it.
+    ``cause`` is None where it is not known, and ``about`` what its remedy names. ``asked`` is the
+    address of the request and its proxy, ``""`` where none was sent; the client sets it.
     """
 
     reason: ClassVar[str] = "internal"
     lasting: ClassVar[bool] = False
-    """Asking again soon cannot help: somebody has to mend something first."""
+    """Whether a retry cannot help until somebody repairs something."""
 
     def __init__(self, message: str = "", *, cause: Cause | None = None, about: str = "") -> None:
         super().__init__(message)
@@ -49,18 +48,19 @@ class SentryError(Exception):
         self.about = about
         self.asked = ""
 
+    # The address is added here, not by whoever raises: what fails deep inside does not know it.
     def __str__(self) -> str:
         message = super().__str__()
         return f"{message} [{self.asked}]" if self.asked else message
 
     @property
     def remedy(self) -> str:
-        """What somebody can do about it, ``""`` where the message says it all."""
+        """What an operator can do about it, ``""`` where the message says it."""
         return remedy(self.cause, self.reason, self.about)
 
 
 class TokenError(SentryError):
-    """No usable token at hand."""
+    """No usable token."""
 
     reason = "token"
     lasting = True
@@ -80,7 +80,7 @@ class TLSError(NetworkError):
 
 
 class DeadlineError(SentryError):
-    """The whole answer did not come within the timeout."""
+    """The complete answer did not arrive within the timeout."""
 
     reason = "timeout"
 
@@ -95,7 +95,7 @@ class RedirectError(SentryError):
 class StatusError(SentryError):
     """An answer that is not 200.
 
-    ``status`` is the HTTP status, ``detail`` what the body says, shortened.
+    ``status`` is the HTTP status, ``detail`` the text in the body, shortened.
     """
 
     reason = "unexpected_status"
@@ -106,8 +106,9 @@ class StatusError(SentryError):
         super().__init__(f"{status}: {detail}" if detail else f"{status}", cause=cause)
 
 
+# Not a ForbiddenError: a 403 of Sentry's own makes a plan look for the project that was refused.
 class InterceptedError(StatusError):
-    """401 or 403 of something in front of Sentry: it says nothing about token or projects."""
+    """401 or 403 of something in front of Sentry; it says nothing about token or projects."""
 
     lasting = True
 
@@ -145,7 +146,7 @@ class NotFoundError(StatusError):
 
 
 class RateLimitError(StatusError):
-    """429 of the endpoint that is still there after waiting as told."""
+    """429 of the endpoint, in spite of waits and retries."""
 
     reason = "rate_limited"
 
@@ -171,7 +172,7 @@ class TooLargeError(SentryError):
 class BadAnswerError(SentryError):
     """An answer that does not have the shape, or the range, that was asked for.
 
-    ``path`` is where in the document.
+    ``path`` is the place in the document.
     """
 
     reason = "bad_answer"
@@ -188,12 +189,13 @@ class UnknownProjectError(SentryError):
     lasting = True
 
 
+Refusal = TooHeavyError | ForbiddenError
+"""What comes in place of an answer: ask for less, or not about one of these projects."""
+
+
 def reasons() -> tuple[str, ...]:
     """Return every ``reason`` there is, sorted."""
-    found = set()
-    waiting: list[type[SentryError]] = [SentryError]
-    while waiting:
-        kind = waiting.pop()
-        found.add(kind.reason)
-        waiting.extend(kind.__subclasses__())
-    return tuple(sorted(found))
+    kinds: list[type[SentryError]] = [SentryError]
+    for kind in kinds:  # which grows on the way
+        kinds.extend(kind.__subclasses__())
+    return tuple(sorted({kind.reason for kind in kinds}))

@@ -1,7 +1,7 @@
-"""What one token may do: how much at once, how often, and not before when.
+"""The limits of a token: how many requests at once, how often, and how long to pause.
 
 Sentry counts requests per caller, so organizations that are read with the same token share one
-`TokenLimits`. `read_notice` tells what an answer's headers say about them.
+`TokenLimits`. `read_notice` and `pause_after` read from an answer which pause it requires.
 """
 
 import re
@@ -12,10 +12,27 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import mktime_tz, parsedate_tz
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 
-LONGEST_PAUSE: Final = 60.0
-"""In seconds; what a header says beyond it is taken for a mistake."""
+from exporter.sentry.errors import RateLimitError, SentryError, TooHeavyError
+
+RATE_LIMIT_RETRIES: Final = 5
+"""How often a question is asked again after a 429 of the endpoint."""
+
+MAX_REFUSALS: Final = 6
+"""Questions of one call that the store may refuse as too heavy before it counts as down."""
+
+MAX_PAUSE: Final = 60.0
+"""In seconds; a header that asks for more is taken for a mistake."""
+
+STORE_PAUSE: Final = 30.0
+"""In seconds; the store behind the endpoint does not say how long it will be overloaded."""
+
+_WINDOW: Final = 1.0
+"""In seconds; the window of Sentry's rate limit for stats, where no header gives its end."""
+
+# How Sentry's src/sentry/middleware/ratelimit.py words the limit of concurrent requests.
+_CONCURRENCY_WORDS: Final = "allowed concurrency"
 
 Key = TypeVar("Key", bound=Hashable)
 Item = TypeVar("Item")
@@ -62,26 +79,39 @@ class TokenLimits:
         self._not_before = float("-inf")
         self._awaited = float("-inf")
 
+    def with_allowance(self, allowance: Allowance) -> Self:
+        """Return limits of the same token with another allowance; a pause goes on."""
+        limits = type(self)(allowance, clock=self._clock, sleep=self._sleep)
+        # Requests that are out have their places in the old semaphore: until they end, there can
+        # be more in flight than either allowance has. A pause that one of them brings is lost too;
+        # the next request is answered 429 then, and pauses the new limits.
+        with self._lock:
+            limits._next, limits._not_before = self._next, self._not_before  # noqa: SLF001
+            limits._awaited = self._awaited  # noqa: SLF001
+        return limits
+
     @contextmanager
     def turn(self, waiting: Callable[[float], None] | None = None) -> Iterator[float]:
         """Hold a place for one request, once it may begin.
 
-        Yields the seconds waited because Sentry said so, the token's own pace left out. The first
-        who waits for the end of a pause has ``waiting`` called before, with the seconds left.
+        Yield the seconds waited because Sentry required it, without the exporter's own pacing.
+        The first thread that waits for the end of a pause calls ``waiting`` before, with the
+        seconds left.
         """
         with self._places:
             yield self._wait(waiting)
 
     def pause(self, seconds: float) -> None:
-        """Let no request begin for ``seconds``, or `LONGEST_PAUSE` if that is less."""
+        """Let no request begin for ``seconds``, or `MAX_PAUSE` if that is less."""
         with self._lock:
-            end = self._clock() + min(seconds, LONGEST_PAUSE)
+            end = self._clock() + min(seconds, MAX_PAUSE)
+            # Never earlier: answers to concurrent requests come in any order.
             self._not_before = max(self._not_before, end)
 
     def run_all(self, tasks: Sequence[Callable[[], Result]]) -> list[Result]:
-        """Run ``tasks`` on as many threads as may be in flight; return the results in order.
+        """Run ``tasks``, as many at once as may be in flight; return the results in order.
 
-        The first exception is raised, and what has not begun by then never does.
+        Raise the first exception; tasks that have not begun by then never do.
         """
         waiting = deque(enumerate(tasks))
         results: dict[int, Result] = {}
@@ -103,33 +133,35 @@ class TokenLimits:
         for worker in workers:
             worker.join()
         if errors:
-            raise errors[0]
+            # Popped, as an error's traceback holds this frame, and with it the list and results.
+            del errors[1:]
+            raise errors.pop()
         return [results[position] for position in range(len(tasks))]
 
     def _wait(self, waiting: Callable[[float], None] | None) -> float:
-        told = 0.0
+        waited = 0.0
         while True:
-            paced, paused = self._claim()
+            paced, paused = self._begin_if_due()
             if paced <= 0 and paused <= 0:
-                return told
-            if waiting is not None and paused > 0 and self._is_first():
-                waiting(paused)
+                return waited
+            if waiting is not None and paused > 0:
+                self._announce_first(waiting, paused)
             self._sleep(max(paced, paused))
-            told += max(paused, 0)
+            waited += max(paused, 0)
 
-    def _is_first(self) -> bool:
-        """Return whether nobody has waited for the end of the present pause yet."""
+    def _announce_first(self, waiting: Callable[[float], None], seconds: float) -> None:
+        """Call ``waiting``, unless another thread already waits for the end of the same pause."""
         with self._lock:
-            first = self._awaited != self._not_before
+            # The end identifies a pause: one that is prolonged is announced again.
+            announced = self._awaited == self._not_before
             self._awaited = self._not_before
-            return first
+        if not announced:
+            waiting(seconds)
 
-    def _claim(self) -> tuple[float, float]:
-        """Return the seconds left of the pace and of the pause; begin if there are none.
-
-        The gap is counted from when a request really begins, not from when it was due, so that
-        a late thread never makes two requests closer than they may be.
-        """
+    def _begin_if_due(self) -> tuple[float, float]:
+        """Begin a request if none has to wait; return the seconds left of pacing and pause."""
+        # A race: the gap counts from when a request really begins, not from when it was due, so
+        # that a late thread never brings two requests closer together than they may be.
         with self._lock:
             now = self._clock()
             paced, paused = self._next - now, self._not_before - now
@@ -158,10 +190,10 @@ def limits_by_token(
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What an answer's headers say about limits; None where they are silent or unreadable.
+    """The limits in an answer's headers; None where a header is missing or unreadable.
 
-    ``limit`` and ``remaining`` are requests in the server's present window, ``reset`` the seconds
-    until the next one, ``retry_after`` the seconds to stay away.
+    ``limit`` and ``remaining`` are requests in the server's current window, ``reset`` the seconds
+    until the next one, ``retry_after`` the seconds until the next request.
     """
 
     limit: int | None
@@ -171,9 +203,9 @@ class Notice:
 
 
 def read_notice(headers: Mapping[str, str], now: float) -> Notice:
-    """Return what ``headers`` say, to a caller whose own clock says ``now``.
+    """Return the limits in ``headers``; ``now`` is the time by this host's clock.
 
-    Moments are held against the server's own ``Date`` where there is one, as the clocks of two
+    Times are compared with the server's own ``Date`` where there is one, as the clocks of two
     hosts may differ by more than the wait.
     """
     date = read_moment(headers.get("Date"))
@@ -188,20 +220,47 @@ def read_notice(headers: Mapping[str, str], now: float) -> Notice:
 
 
 def read_date(headers: Mapping[str, str]) -> float | None:
-    """Return what the server's clock showed at the answer, in seconds since the epoch.
+    """Return the time of the answer by the server's clock, in seconds since the epoch.
 
-    None where it is not told, or where the answer has been lying in a cache since.
+    None where there is no such header, or where the answer comes from a cache.
     """
     return None if _number(headers.get("Age")) else read_moment(headers.get("Date"))
 
 
 def read_moment(text: str | None) -> float | None:
-    """Return a date as HTTP writes it in seconds since the epoch, None if it is none."""
+    """Return an HTTP date in seconds since the epoch, None if ``text`` is not one."""
     try:
         parts = parsedate_tz(text or "")
         return None if parts is None else float(mktime_tz(parts))
     except (ArithmeticError, LookupError, TypeError, ValueError):
         return None
+
+
+def pause_after(notice: Notice, error: SentryError | None, fallback: float) -> float:
+    """Return the seconds for which the token has to pause after an answer.
+
+    ``fallback`` is for a 429 that does not say how long it lasts.
+    """
+    # None of Sentry's own 429s has a Retry-After; a proxy's may.
+    retry_after = notice.retry_after or 0.0
+    if isinstance(error, TooHeavyError):
+        return max(retry_after, STORE_PAUSE)
+    if isinstance(error, RateLimitError):
+        # The reset is that of the window of requests, which says nothing about concurrency.
+        is_concurrency = _CONCURRENCY_WORDS in error.detail
+        return retry_after or (not is_concurrency and notice.reset) or fallback
+    # On a 200 too: the next request in this window would be answered 429.
+    if notice.remaining == 0:
+        return max(retry_after, _WINDOW if notice.reset is None else notice.reset)
+    return retry_after
+
+
+def max_wait(error: SentryError | None) -> float:
+    """Return the seconds after which a call that meets nothing but ``error`` gives up."""
+    if isinstance(error, TooHeavyError):
+        # The call gives up at the first refusal beyond MAX_REFUSALS.
+        return (MAX_REFUSALS + 1) * MAX_PAUSE
+    return MAX_PAUSE * (RATE_LIMIT_RETRIES if isinstance(error, RateLimitError) else 1)
 
 
 def _retry_after(text: str | None, here: float) -> float | None:
@@ -214,8 +273,8 @@ def _retry_after(text: str | None, here: float) -> float | None:
 
 def _number(text: str | None) -> int | None:
     # Sentry writes the word None where it has no number.
-    found = _NUMBER.fullmatch(text or "")
-    return int(found[1]) if found else None
+    number = _NUMBER.fullmatch(text or "")
+    return int(number[1]) if number else None
 
 
 def _take(waiting: deque[Item]) -> Item | None:

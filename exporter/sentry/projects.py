@@ -1,17 +1,17 @@
-"""Projects of an organization, as its list gives them: at once, or by pages."""
+"""The projects of an organization, and the pages of the list that Sentry sends."""
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Final, NotRequired, Self
+from typing import Annotated, Final, Self
 
-from pydantic import FailFast, Field, TypeAdapter
-from typing_extensions import TypedDict
+from msgspec import Meta, Struct, field
+from msgspec.json import Decoder
 
-from exporter.sentry.documents import Id, read
+from exporter.sentry.decoding import Id, decode
 from exporter.sentry.errors import BadAnswerError
 
-# Neither pattern can be made to look at the same text twice, however the header is made.
+# Neither pattern backtracks over the same text twice, whatever the header holds.
 _LINK: Final = re.compile(r"<[^<>]*>([^<]*)")
 _PARAMETER: Final = re.compile(r';\s*+([\w-]++)\s*+=\s*+(?:"([^"]*+)"|([^\s",;]++))')
 
@@ -20,10 +20,9 @@ _PARAMETER: Final = re.compile(r';\s*+([\w-]++)\s*+=\s*+(?:"([^"]*+)"|([^\s",;]+
 class Project:
     """One project; ``platform`` is ``""`` where Sentry knows none.
 
-    ``accessible`` is what the list says of whether it may be read, a hint only: Sentry reckons it
-    from the teams of the token's user, which an integration's has none of
-    (``get_access_by_project`` in Sentry's ``api/serializers/models/project.py``). ``teams`` are
-    slugs.
+    ``accessible`` is the list's ``hasAccess``, a hint only: Sentry derives it from the teams of
+    the token's user, and the user of an integration has none (``get_access_by_project`` in
+    Sentry's ``api/serializers/models/project.py``). ``teams`` are slugs.
     """
 
     id: int
@@ -35,7 +34,7 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class ProjectList:
-    """The projects of an organization, to be found by id and by slug.
+    """The projects of an organization by id and by slug.
 
     ``accessible`` are the ids of those that the token may read, as far as is known.
     """
@@ -47,6 +46,8 @@ class ProjectList:
     @classmethod
     def of(cls, projects: Iterable[Project]) -> Self:
         """Return the list of ``projects``; of two with the same id, the later one counts."""
+        # Sentry's pages are offsets into a list sorted by slug: a project that is renamed meanwhile
+        # may be on two of them.
         by_id = {project.id: project for project in projects}
         return cls(
             by_id,
@@ -59,41 +60,43 @@ class ProjectList:
         return replace(self, accessible=frozenset(self.by_id))
 
 
-class _TeamDocument(TypedDict):
+class _Team(Struct):
     slug: str
 
 
-class _ProjectDocument(TypedDict):
+class _Item(Struct):
     id: Id
-    slug: Annotated[str, Field(min_length=1)]
-    platform: NotRequired[str | None]
-    hasAccess: NotRequired[Annotated[bool, Field(strict=True)]]
-    teams: NotRequired[list[_TeamDocument] | None]
+    slug: Annotated[str, Meta(min_length=1)]
+    platform: str | None = None
+    has_access: bool = field(name="hasAccess", default=True)
+    teams: list[_Team] | None = None
 
 
-_PAGE: Final = TypeAdapter(Annotated[list[_ProjectDocument], FailFast()])
+_PAGE: Final = Decoder(list[_Item])
 
 
 def parse_page(body: bytes) -> list[Project]:
-    """Return the projects of one answer; raises `BadAnswerError` with the place."""
+    """Return the projects of one answer; raise `BadAnswerError` with the place."""
     return [
         Project(
-            id=int(raw["id"]),
-            slug=raw["slug"],
-            platform=raw.get("platform") or "",
-            accessible=raw.get("hasAccess", True),
-            teams=tuple(team["slug"] for team in raw.get("teams") or ()),
+            id=int(item.id),
+            slug=item.slug,
+            platform=item.platform or "",
+            accessible=item.has_access,
+            teams=tuple(team.slug for team in item.teams or ()),
         )
-        for raw in read(_PAGE, body)
+        for item in decode(_PAGE, body)
     ]
 
 
 def next_cursor(header: str) -> str | None:
     """Return the cursor of the next page that a ``Link`` header names, None on the last page.
 
-    Only the cursor is taken: the address beside it is the one that the server believes to have.
-    Raises `BadAnswerError` where there is a next page and no cursor for it.
+    Only the cursor is used: the address in the header is the one that the server takes for its
+    own, which need not be the one it is reached at. Raise `BadAnswerError` where there is a next
+    page and no cursor for it.
     """
+    # Sentry names a next page on the last one too, with results="false".
     for link in _LINK.finditer(header):
         parameters: dict[str, str] = {
             name.lower(): quoted or bare for name, quoted, bare in _PARAMETER.findall(link[1])

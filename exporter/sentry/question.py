@@ -1,4 +1,4 @@
-"""Questions to ``stats_v2``: plain values. `exporter.sentry.answer` has what comes back."""
+"""Questions to ``stats_v2``: plain values. Their answers are in `exporter.sentry.answer`."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,16 +10,16 @@ QUANTITY: Final = "sum(quantity)"
 TIMES_SEEN: Final = "sum(times_seen)"
 
 ROW_LIMIT: Final = 10_000
-"""Sentry's store cuts every answer at this many rows, in no order and without a word."""
+"""Sentry's store cuts every answer at this many rows, in no order and without saying so."""
 
 
 ALL_READABLE: Final = (-1,)
-"""As a filter by project, with ``project`` last in ``groupBy``: all that the token can read."""
+"""A filter by project: all that the token can read, with ``project`` last in ``groupBy``."""
 
 ATTRIBUTABLE: Final = (-1, 0)
-"""The same without ``project`` in ``groupBy``, where -1 alone stands for the whole organization.
+"""The same without ``project`` in ``groupBy``, where -1 alone means every project.
 
-Beside -1 no id is looked at. Servers of before 2023 may answer 403.
+Sentry ignores the ids beside -1. Servers from before 2023 may answer 403.
 """
 
 
@@ -28,9 +28,9 @@ class Question:
     """One request to ``stats_v2``: totals, and a series per group unless grouped by project.
 
     ``group_by`` is in the order in which it is sent, which matters: with ``project`` last, or with
-    a ``project`` filter, Sentry counts only projects the token may read; without either it counts
-    every project of the organization, deleted ones too (``_is_org_total_query`` in Sentry's
-    ``organization_stats_v2.py``).
+    a ``project`` filter, Sentry counts only projects that the token may read; without either it
+    counts every project of the organization, including deleted ones (``_is_org_total_query`` in
+    Sentry's ``organization_stats_v2.py``).
     """
 
     fields: tuple[str, ...]
@@ -44,18 +44,21 @@ class Question:
     def parameters(self) -> list[tuple[str, str]]:
         """Return the query string's pairs.
 
-        The end is sent as the last second inside the last bucket: old servers take it as
-        inclusive, new ones round it up, and both read the same buckets.
+        The end is sent as the last second of the last bucket: old servers include it, new ones
+        round it up, and both read the same buckets.
         """
         pairs = [("field", field) for field in self.fields]
         pairs += [("groupBy", group) for group in self.group_by]
         pairs += [("category", category) for category in self.category]
         pairs += [("outcome", outcome) for outcome in self.outcome]
+        # Only one: of several reasons, Sentry reads the last.
         if self.reason is not None:
             pairs.append(("reason", self.reason))
         pairs += [("project", str(project)) for project in self.project]
         pairs.append(("start", iso(self.window.start)))
         pairs.append(("end", iso(self.window.end - 1)))
+        # An interval that Sentry cannot parse is no error, but read as 1h
+        # (get_constrained_date_range in its src/sentry/snuba/sessions_v2.py).
         pairs.append(("interval", _duration(self.window.interval)))
         return pairs
 
@@ -66,6 +69,6 @@ def iso(moment: int) -> str:
 
 
 def _duration(seconds: int) -> str:
-    """Return an interval of whole hours in the endpoint's own notation, ``6h`` or ``1d``."""
-    days, rest = divmod(seconds, 86400)
-    return f"{seconds // 3600}h" if rest else f"{days}d"
+    """Return an interval of full hours in the endpoint's own notation, ``6h`` or ``1d``."""
+    days, remainder = divmod(seconds, 86400)
+    return f"{seconds // 3600}h" if remainder else f"{days}d"

@@ -1,4 +1,4 @@
-"""What an answer that is of no use says, and which error it is."""
+"""Refusals and other answers of no use: what they say, and which `SentryError` each is."""
 
 import html
 import re
@@ -7,8 +7,10 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
-from pydantic_core import from_json
+import msgspec
+from msgspec import UNSET
 
+from exporter.sentry.decoding import JSON_ERRORS
 from exporter.sentry.errors import (
     BadAnswerError,
     BadRequestError,
@@ -27,13 +29,15 @@ from exporter.sentry.errors import (
 from exporter.sentry.remedies import Cause
 from exporter.sentry.token import Secret, redact
 
-_DETAIL_LENGTH: Final = 200
-_LOOKED_AT: Final = 4096
-"""Characters of a text that are masked before it is cut to what is shown."""
+_MAX_DETAIL: Final = 200
+"""Characters of a text that are shown."""
 
-_LONGEST_TOKEN: Final = 64
-_PAGE_START: Final = 16 * 1024
-"""Bytes of a page that are looked at."""
+_MAX_MASKED: Final = 4096
+"""Characters of a text in which secrets are masked before it is cut to what is shown."""
+
+_MAX_TOKEN: Final = 64
+_MAX_PAGE: Final = 16 * 1024
+"""Bytes of a page that are searched for its title."""
 
 _TITLE: Final = re.compile(r"<title[^<>]*>([^<]*)", re.IGNORECASE)
 _LOGIN: Final = re.compile(r"\blog[ -]?[io]n\b|\bsign[ -]?[io]n\b|\bsso\b", re.IGNORECASE)
@@ -49,6 +53,8 @@ _KINDS: Final[dict[int, type[StatusError]]] = {
     HTTPStatus.TOO_MANY_REQUESTS: RateLimitError,
 }
 _NO_PROJECTS: Final = "No projects available"
+# The wording of the store's allocation policy and of its timeouts, in Sentry's
+# src/sentry/api/handlers.py; the endpoint's own 429 says "too frequently".
 _STORE_STATUSES: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.GATEWAY_TIMEOUT)
 _STORE_WORDS: Final = re.compile(r"smaller date range|query timeout", re.IGNORECASE)
 
@@ -60,16 +66,30 @@ _CODES: Final = {
     "Token expired": Cause.TOKEN_EXPIRED,
     "User inactive or deleted": Cause.USER_INACTIVE,
 }
+# Refused parameters: 422 from django-ninja, 400 from the REST framework of older versions.
 _GLITCHTIP_STATUSES: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 _PARAMETERS: Final = frozenset({"category", "field", "start", "end", "interval", "query"})
+
+
+class _GlitchTipGroup(msgspec.Struct):
+    by: Any = UNSET
+
+
+class _GlitchTipDocument(msgspec.Struct):
+    intervals: list[Any]
+    groups: list[_GlitchTipGroup]
+    start: Any = UNSET
+
+
+_GLITCHTIP: Final = msgspec.json.Decoder(_GlitchTipDocument)
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """What the body of a refusal says.
 
-    ``text`` is for humans, ``code`` the one that Sentry gives with some. ``page`` says that it is
-    HTML, ``login`` that it asks for one, ``foreign`` that Sentry did not write it.
+    ``text`` is for humans; ``code`` is Sentry's, which some bodies have. ``page`` is set for HTML,
+    ``login`` for a login page, ``foreign`` for a body that is not Sentry's.
     """
 
     text: str = ""
@@ -83,13 +103,13 @@ class Explanation:
 def explanation(body: bytes) -> Explanation:
     """Return what ``body`` says; an empty one says nothing.
 
-    Sentry's own bodies are JSON, whatever their type says; a proxy's are text, or HTML of which
-    only the title is taken.
+    Sentry's own bodies are JSON, whatever their content type; a proxy's are text, or HTML, of
+    which only the title is used.
     """
     text = body.decode(errors="replace").strip()
     try:
-        document = from_json(body)
-    except ValueError:
+        document = msgspec.json.decode(body)
+    except JSON_ERRORS:
         return _page(text) if text.startswith("<") else Explanation(text, foreign=bool(text))
     match document:
         case {"detail": str(detail)}:
@@ -100,11 +120,13 @@ def explanation(body: bytes) -> Explanation:
 
 
 def refusal(status: int, detail: str, explained: Explanation | None = None) -> SentryError:
-    """Return the error that an answer with this ``status`` is; ``detail`` may be shown.
+    """Return the error for an answer with this ``status``; ``detail`` may be shown.
 
-    The store's own 429 and 504 differ from the endpoint's and a proxy's only in their words.
+    The store's own 429 and 504 differ from the endpoint's and a proxy's only in their wording
+    (``src/sentry/api/handlers.py`` in Sentry).
     """
     explained = explained or Explanation()
+    # Before the 5xx: at the store's own 504 a smaller question helps, at a proxy's it does not.
     if status in _STORE_STATUSES and _STORE_WORDS.search(detail):
         return TooHeavyError(status, detail)
     if status == HTTPStatus.BAD_REQUEST and explained.code == _NO_PROJECTS:
@@ -117,10 +139,9 @@ def refusal(status: int, detail: str, explained: Explanation | None = None) -> S
 
 
 def redirect(status: int, asked: str, location: str, secret: Secret) -> RedirectError:
-    """Return the error that a redirect from ``asked`` is.
+    """Return the error for a redirect from ``asked`` to ``location``.
 
-    Of where it leads only scheme and host are told, and the organization: the rest may hold
-    anything.
+    Its text shows only scheme, host and organization of the target: the others may be secret.
     """
     try:
         target, source = urlsplit(urljoin(asked, location)), urlsplit(asked)
@@ -137,7 +158,7 @@ def redirect(status: int, asked: str, location: str, secret: Secret) -> Redirect
         text = f"{status} to the organization {presentable(organization[1], secret)} at {shown}"
         return RedirectError(text, cause=Cause.ANOTHER_ORGANIZATION)
     if (source.scheme, target.scheme, host) == ("http", "https", source.hostname):
-        # The path that Sentry is served under is our own, and so may be told.
+        # The path before the API's is the one in our own url, and so may be shown.
         prefix = source.path.partition("/api/0/")[0]
         url = shown + prefix if target.path.startswith(f"{prefix}/") else shown
         return RedirectError(f"{status} to {shown}", cause=Cause.REDIRECT_TO_HTTPS, about=url)
@@ -145,8 +166,8 @@ def redirect(status: int, asked: str, location: str, secret: Secret) -> Redirect
 
 
 def page_error(body: bytes, secret: Secret) -> BadAnswerError | None:
-    """Return the error that the body of a 200 is if it is a page, else None."""
-    start = body[:_PAGE_START].lstrip(b"\xef\xbb\xbf \t\r\n")
+    """Return the error for the body of a 200 that is a page, None if it is not one."""
+    start = body[:_MAX_PAGE].lstrip(b"\xef\xbb\xbf \t\r\n")
     if not start.startswith(b"<"):
         return None
     page = _page(start.decode(errors="replace"))
@@ -160,15 +181,12 @@ def is_redirect(status: int) -> bool:
 
 
 def is_glitchtip(body: bytes) -> bool:
-    """Return whether a 200 of stats_v2 is the one of GlitchTip, whose groups have series only."""
+    """Return whether a 200 of stats_v2 is GlitchTip's, whose groups have only a series."""
     try:
-        document = from_json(body)
-    except ValueError:
+        document = _GLITCHTIP.decode(body)
+    except JSON_ERRORS:
         return False
-    match document:
-        case {"intervals": list(), "groups": list(groups)} if "start" not in document:
-            return all(isinstance(group, dict) and "by" not in group for group in groups)
-    return False
+    return document.start is UNSET and all(group.by is UNSET for group in document.groups)
 
 
 def presentable(text: str, secret: Secret | None = None) -> str:
@@ -178,20 +196,21 @@ def presentable(text: str, secret: Secret | None = None) -> str:
     """
     line = " ".join(text.split())
     visible = "".join(character for character in line if character.isprintable())
+    # Before anything is cut off: a part of the token would no longer be recognized.
     if secret is not None:
         visible = visible.replace(secret.reveal(), str(secret))
-    return redact(_beginning(visible))[:_DETAIL_LENGTH]
+    return redact(_beginning(visible))[:_MAX_DETAIL]
 
 
 def _beginning(line: str) -> str:
-    """Return what is looked at of ``line``, without the start of a secret whose end was cut off.
+    """Return the beginning of ``line``, without the start of a secret whose end was cut off.
 
-    Only a whole one is known for what it is.
+    Only a complete secret is recognized.
     """
-    if len(line) <= _LOOKED_AT:
+    if len(line) <= _MAX_MASKED:
         return line
-    whole, _, cut = line[:_LOOKED_AT].rpartition(" ")
-    return f"{whole} {cut.partition('//')[0][:-_LONGEST_TOKEN]}".strip()
+    words, _, cut = line[:_MAX_MASKED].rpartition(" ")
+    return f"{words} {cut.partition('//')[0][:-_MAX_TOKEN]}".strip()
 
 
 def _page(text: str) -> Explanation:
@@ -217,10 +236,10 @@ def _in_between(explained: Explanation) -> Cause:
 
 
 def _complains_as_glitchtip(document: Any) -> bool:
-    """Return whether a document is a complaint about parameters that Sentry would not make.
+    """Return whether ``document`` complains about parameters in GlitchTip's way.
 
-    GlitchTip's are lists of places, as those of django-ninja and, once, of REST framework; Sentry
-    always says a sentence.
+    GlitchTip's complaints are lists of places, from django-ninja or, in older versions, from REST
+    framework; Sentry's are sentences.
     """
     match document:
         case {"detail": [{"loc": list(), "msg": str()}, *_]}:

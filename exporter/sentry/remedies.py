@@ -1,16 +1,16 @@
-"""What somebody can do about a failure, by its concrete cause or else by its reason."""
+"""What an operator can do about each failure of a request to Sentry.
+
+A remedy belongs to a `Cause` where it is known, otherwise to the ``reason`` of the error.
+"""
 
 from collections.abc import Mapping
 from enum import StrEnum, auto
 from types import MappingProxyType
 from typing import Final
 
-_TOKEN: Final = "an internal integration with the permission Organization: Read"  # noqa: S105 - words
-_BETTER: Final = f"better use the token of {_TOKEN}, which belongs to no member"
-
 
 class Cause(StrEnum):
-    """What is behind a failure, where more is known of it than its reason says."""
+    """What is behind a failure, where more is known than its reason."""
 
     CERTIFICATE_EXPIRED = auto()
     CERTIFICATE_NOT_YET_VALID = auto()
@@ -45,78 +45,81 @@ class Cause(StrEnum):
     GLITCHTIP = auto()
 
 
+_TOKEN: Final = "an internal integration with the permission Organization: Read"  # noqa: S105 - words
+_BETTER: Final = f"better use the token of {_TOKEN}, which does not depend on a member"
+
 _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
     {
         Cause.CERTIFICATE_EXPIRED: (
-            "renew the server's certificate; if it is not that old, set this host's clock"
+            "renew the server's certificate; if it has not expired, correct this host's clock"
         ),
         Cause.CERTIFICATE_NOT_YET_VALID: (
-            "correct this host's clock, which seems to be behind; otherwise replace the server's"
-            " certificate"
+            "correct this host's clock if it is slow, else replace the server's certificate"
         ),
         Cause.CERTIFICATE_OF_ANOTHER_HOST: (
-            "name the host in url as the certificate does, or have that name put into it"
+            "use the host name of the certificate in url, or add the one in url to the certificate"
         ),
         Cause.UNKNOWN_AUTHORITY: (
-            "name the authority that signed the certificate under ca_file; a proxy that inspects"
-            " TLS signs with its own"
+            "set ca_file to the certificate of the authority that signed the server's; a proxy"
+            " that inspects TLS signs with its own"
         ),
         Cause.NOT_IN_CA_FILE: (
-            "put the authority that signed the certificate into ca_file, with those between;"
-            " a proxy that inspects TLS signs with its own"
+            "add the authority that signed the certificate to ca_file, with any intermediate"
+            " ones; a proxy that inspects TLS signs with its own"
         ),
         Cause.CA_FILE_UNUSABLE: (
-            "put the authority's certificate there as PEM, readable for the exporter's user"
+            "put the authority's certificate there in PEM format, readable by the exporter's user"
         ),
         Cause.PLAIN_HTTP: (
-            "name the port that speaks TLS; if that Sentry has none, begin url with http://"
+            "use the port that speaks TLS in url; if the server has none, begin url with http://"
         ),
         Cause.PROXY_SPEAKS_NO_TLS: "begin the proxy's address in {about} with http://",
-        Cause.TLS_VERSION: "have the server, or what stands before it, speak TLS 1.2 or later",
+        Cause.TLS_VERSION: "enable TLS 1.2 or later on the server, or on the proxy in front of it",
         Cause.TLS_HANDSHAKE: (
-            "have the server accept a usual cipher; if it wants a client certificate, allow"
-            " the exporter without one, as those are not supported"
+            "enable a common cipher on the server; if it requires a client certificate, let the"
+            " exporter in without one, as client certificates are not supported"
         ),
         Cause.CLIENT_CERTIFICATE: (
-            "client certificates are not supported: allow the exporter without a client"
-            " certificate, such as by its address or on another port"
+            "client certificates are not supported: let the exporter in without one, for example"
+            " by its address or on another port"
         ),
         Cause.NAME_UNKNOWN: (
-            "see that the host in {about} is spelled right, and that this host's DNS knows it"
+            "check that the host name in {about} is spelled right, and that this host's DNS"
+            " resolves it"
         ),
         Cause.CONNECTION_REFUSED: (
-            "see that host and port in url are right, and that the server is running"
+            "check that host and port in url are right, and that the server is running"
         ),
         Cause.NO_CONNECTION_IN_TIME: (
-            "see that {about} is right, and that no firewall stands between; where only a proxy"
-            " gets out, name it in HTTPS_PROXY"
+            "check that {about} is right, and that no firewall blocks the connection; if a proxy"
+            " is required, set HTTPS_PROXY"
         ),
         Cause.PROXY_ADDRESS: (
-            "write scheme, host and port of the proxy into {about}, and percent-encode what is"
-            " special in its user name and password"
+            "write scheme, host and port of the proxy into {about}, and percent-encode special"
+            " characters in its user name and password"
         ),
         Cause.PROXY_UNREACHABLE: (
-            "see that {about} has the proxy's host and port, and that the proxy is running"
+            "check that {about} has the proxy's host and port, and that the proxy is running"
         ),
         Cause.PROXY_LOGIN: (
-            "put the user name and password that the proxy wants before its host in {about}"
+            "put the user name and password for the proxy before its host in {about}"
         ),
         Cause.PROXY_REFUSAL: (
-            "have the proxy let connections to that host and port pass, and see that it can reach"
-            " them; or go past it with NO_PROXY"
+            "have the proxy allow connections to that host and port, and check that it can reach"
+            " them; or bypass it with NO_PROXY"
         ),
-        Cause.REDIRECT_TO_HTTPS: "use {about} under url",
+        Cause.REDIRECT_TO_HTTPS: "set url to {about}",
         Cause.ANOTHER_ORGANIZATION: (
-            "the subdomain in url belongs to another organization: use https://sentry.io or the"
-            " region's address under url, or that organization's own slug"
+            "the subdomain in url belongs to another organization: set url to https://sentry.io or"
+            " the region's address, or slug to that organization's"
         ),
         Cause.LOGIN_PAGE: (
-            "a login page answers in place of Sentry's API: let the exporter pass the login that"
-            " stands before it, or name Sentry's own address under url"
+            "a login page answers instead of Sentry's API: let the exporter bypass the login in"
+            " front of it, or set url to Sentry's own address"
         ),
         Cause.IN_BETWEEN: (
-            "something between the exporter and Sentry answers: have it let requests to /api/0/"
-            " pass, or name Sentry's own address under url"
+            "something between the exporter and Sentry answers: have it pass requests to /api/0/"
+            " through, or set url to Sentry's own address"
         ),
         Cause.TWO_FACTOR: (
             "the organization requires two-factor authentication, which the token's owner has to"
@@ -131,49 +134,57 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
             f" disabled: an owner must free a seat; {_BETTER}"
         ),
         Cause.TOKEN_EXPIRED: f"the token has expired; {_BETTER}",
-        Cause.USER_INACTIVE: f"the token's owner is no active user any more; {_BETTER}",
+        Cause.USER_INACTIVE: f"the token's owner is no longer an active user; {_BETTER}",
         Cause.GONE: (
-            "Sentry has deprecated this part of its API, and switches it off for a while or for"
-            " good: see whether there is a newer exporter"
+            "Sentry has deprecated this part of its API, and disables it, temporarily or"
+            " permanently: check whether there is a newer exporter"
         ),
-        Cause.NO_STATS: (
-            "the projects list is there but stats_v2 is not: a Sentry older than 21.4 has none,"
-            " upgrade it"
-        ),
+        Cause.NO_STATS: ("this server has no stats_v2, which Sentry 21.4 introduced: upgrade it"),
         Cause.NUMERIC_ID: (
-            "see that the id is right, and that url is its region's; a Sentry before 24.5 knows"
-            " organizations by slug only, name that"
+            "check that the id is right, and that url is the address of its region; a Sentry before"
+            " 24.5 knows organizations by slug only: use that"
         ),
         Cause.GLITCHTIP: (
-            "GlitchTip is not supported: its stats_v2 cannot group by anything; url has to be"
-            " that of a Sentry"
+            "GlitchTip is not supported, as its stats_v2 cannot group: url must be the address of a"
+            " Sentry server"
         ),
-        "unauthorized": f"Sentry does not know the token; use the one of {_TOKEN}",
+        "unauthorized": f"Sentry does not know the token: use the token of {_TOKEN}",
         "forbidden": (
-            f"the token lacks org:read, or its owner is no member; use the one of {_TOKEN},"
+            f"the token lacks org:read, or its owner is not a member: use the token of {_TOKEN},"
             " and filter only by active projects that it can read"
         ),
-        "not_found": "see that slug is right (Settings > General), and that url is its region's",
-        "redirect": "name the organization's own address under url, and its current slug",
-        "network": "see that url is right, and that this host can reach it",
-        "tls": "see that TLS is in order on the server and on what stands before it",
-        "timeout": "see that url is right, or allow a longer timeout",
-        "bad_request": "Sentry does not take the query as it stands; an older server knows less",
-        "too_large": "allow a larger max_response_size, or filter",
-        "bad_answer": "see that url is a Sentry's, without anything in between that answers itself",
-        "rate_limited": (
-            "other clients use the token's rate limit; lower requests_per_second, or wait"
+        "not_found": (
+            "check that slug is right (Settings > General), and that url is the address of its"
+            " region"
         ),
-        "too_heavy": "Sentry's store is busy; try again later, or filter",
-        "server_error": "Sentry has trouble of its own; try again later",
-        "unexpected_status": "see that url is a Sentry's, and not a proxy's that wants something",
-        "unknown_project": "name it as in Settings > Projects, or by its id",
+        "redirect": "set url to the organization's own address, and slug to its current slug",
+        "network": "check that url is right, and that this host can reach it",
+        "tls": "check the TLS configuration of the server, and of what is in front of it",
+        "timeout": "check that url is right, or set a longer timeout",
+        "bad_request": "Sentry does not accept the query; an older server may not support it",
+        "too_large": "increase max_response_size, or add a filter",
+        "bad_answer": (
+            "check that url is the address of a Sentry server, and that no proxy answers in its"
+            " place"
+        ),
+        "rate_limited": (
+            "other clients use the token's rate limit: lower requests_per_second, or wait"
+        ),
+        "too_heavy": "Sentry's store is overloaded: try again later, or add a filter",
+        "server_error": (
+            "Sentry failed to answer; the exporter tries again. If this lasts, check Sentry's"
+            " status page or your server's log"
+        ),
+        "unexpected_status": (
+            "check that url is the address of a Sentry server, not of a proxy or a login page"
+        ),
+        "unknown_project": "use the slug from Settings > Projects, or the id",
     }
 )
 
 
 def remedy(cause: Cause | None, reason: str, about: str = "") -> str:
-    """Return what to do about a failure, ``""`` where its message says all there is to say.
+    """Return what to do about a failure, ``""`` where its message says it.
 
     ``about`` is what a remedy has to name, such as an address or an environment variable.
     """

@@ -1,4 +1,4 @@
-"""The secret that opens Sentry's API: where it is kept, and a type that never shows it."""
+"""The token for Sentry's API: where it is read from, and a type that never shows it."""
 
 import os
 import re
@@ -12,14 +12,16 @@ from urllib.request import getproxies_environment
 from exporter.sentry.errors import TokenError
 
 _MASK: Final = "<secret>"
-_SIZE_LIMIT: Final = 64 * 1024
+_MAX_SIZE: Final = 64 * 1024
+# Sentry's tokens begin with sntrys_ or sntryu_; the older ones are 64 hexadecimal digits.
 _LOOKS_LIKE_TOKEN: Final = re.compile(r"sntry[^\s\"',]*|\b[0-9a-f]{64}\b", re.IGNORECASE)
 _HEADER_SAFE: Final = re.compile(r"[\x21-\x7e]+")
 _WORD: Final = re.compile(r"\S+")
 _SCHEME: Final = re.compile(r"(?:(?:[a-z][a-z0-9+.-]*:)?/+)?", re.IGNORECASE)
-_SHORTEST_PASSWORD: Final = 4
+_MIN_PASSWORD: Final = 4
 """Characters; masking shorter ones wherever they occur would leave no text readable."""
 
+# The lookahead is for base64: a token that ends in = is not an assignment of nothing.
 _ASSIGNMENT: Final = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)(\s*=\s*|:\s+)(?!=*$)")
 _VARIABLE: Final = "([A-Za-z_][A-Za-z0-9_]*)"
 _PLACEHOLDER: Final = re.compile(
@@ -30,7 +32,7 @@ _AUTHORIZATION: Final = re.compile(
 )
 _QUOTES: Final = "\"'`"
 _CANNOT_READ_STATS: Final = (
-    "is an organization auth token (sntrys_…), and those cannot read stats: create an internal "
+    "holds an organization auth token (sntrys_…), which cannot read stats: create an internal "
     "integration with the permission Organization: Read, and use its token"
 )
 
@@ -59,6 +61,7 @@ class Secret:
     def __format__(self, specification: str) -> str:
         return format(_MASK, specification)
 
+    # Without this, copy.deepcopy would call __reduce__.
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         return self
 
@@ -67,16 +70,16 @@ class Secret:
 
 
 class TokenSource(Protocol):
-    """A place that a token is read from, afresh each time, so that rotation needs no restart."""
+    """A place that a token is read from anew for each request: rotation needs no restart."""
 
     def read(self) -> Secret:
-        """Return the token as it is now; raises `TokenError` where there is no usable one."""
+        """Return the current token; raise `TokenError` where there is no usable one."""
 
     def describe(self) -> str:
         """Return the place as the configuration names it, never the token."""
 
     def fingerprint(self) -> Hashable:
-        """Return what differs once another token may be there; cheap, never secret, no errors."""
+        """Return what changes when the token may have; cheap, never secret, never raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +89,16 @@ class TokenFile:
     path: Path
 
     def read(self) -> Secret:
-        """Return what the file holds now; raises `TokenError`."""
+        """Return what the file holds now; raise `TokenError`."""
         try:
             with self.path.open("rb") as file:
-                content = file.read(_SIZE_LIMIT + 1)
+                # One byte more shows that there are more; a device or a pipe may have no end.
+                content = file.read(_MAX_SIZE + 1)
         except OSError as error:
             raise TokenError(f"{self.describe()}: {error.strerror}") from error
-        if len(content) > _SIZE_LIMIT:
+        if len(content) > _MAX_SIZE:
             raise TokenError(f"{self.describe()} is far too large for a token")
+        # A byte that is not UTF-8 becomes U+FFFD, which flaw() refuses as not being ASCII.
         return _usable(content.decode("utf-8-sig", errors="replace"), self.describe())
 
     def describe(self) -> str:
@@ -112,7 +117,7 @@ class TokenEnvironment:
     variable: str
 
     def read(self) -> Secret:
-        """Return what the variable holds now; raises `TokenError`."""
+        """Return what the variable holds now; raise `TokenError`."""
         value = os.environ.get(self.variable)
         if value is None:
             raise TokenError(f"{self.describe()}: this environment variable is not set")
@@ -129,12 +134,12 @@ class TokenEnvironment:
 
 @dataclass(frozen=True, slots=True)
 class TokenLiteral:
-    """A token that stands in the configuration itself."""
+    """A token in the configuration itself."""
 
     secret: Secret
 
     def read(self) -> Secret:
-        """Return the token; raises `TokenError`."""
+        """Return the token; raise `TokenError`."""
         return _usable(self.secret.reveal(), self.describe())
 
     def describe(self) -> str:
@@ -147,9 +152,10 @@ class TokenLiteral:
 
 
 def flaw(token: str) -> str | None:
-    """Return what makes ``token`` unusable, to be read after its place's name, or None.
+    """Return what makes ``token`` unusable, None if nothing does.
 
-    Nothing of the token is in it.
+    The text continues a sentence that begins with the token's place, and shows nothing of the
+    token.
     """
     if not token:
         return "is empty"
@@ -160,6 +166,7 @@ def flaw(token: str) -> str | None:
         return "holds more than one line"
     if not _HEADER_SAFE.fullmatch(token):
         return "holds characters that are not allowed in a header: only visible ASCII is"
+    # Sentry gives organization auth tokens the scope org:ci and no other.
     if token.startswith("sntrys_"):
         return _CANNOT_READ_STATS
     return None
@@ -168,8 +175,8 @@ def flaw(token: str) -> str | None:
 def placeholder(text: str) -> str | None:
     """Return the name of the variable that ``text`` refers to as shells and templates do.
 
-    ``""`` where it is a placeholder of another kind, or its name may be secret itself; None where
-    it is none.
+    ``""`` for a placeholder of another kind, or where the name may itself be secret; None where
+    ``text`` is not a placeholder.
     """
     match = _PLACEHOLDER.fullmatch(text)
     if match is None:
@@ -179,15 +186,15 @@ def placeholder(text: str) -> str | None:
 
 
 def holds_token(text: str) -> bool:
-    """Return whether ``text`` has something in it that looks like a token of Sentry's."""
+    """Return whether something in ``text`` looks like a token of Sentry's."""
     return _LOOKS_LIKE_TOKEN.search(text) is not None
 
 
 def redact(text: str) -> str:
-    """Return ``text`` without secrets: tokens of Sentry's, and what URLs have before their host.
+    """Return ``text`` without secrets: Sentry's tokens, and the user names and passwords of URLs.
 
-    That is everything between ``//`` and ``@``, and the user names and passwords of the proxies
-    that the environment names, wherever they stand.
+    That is everything between ``//`` and ``@``, and wherever they occur the user names and
+    passwords of the proxies that the environment names.
     """
     masked = _LOOKS_LIKE_TOKEN.sub(_MASK, text)
     for credentials in _proxy_credentials():
@@ -201,17 +208,33 @@ def file_fingerprint(path: Path) -> Hashable:
     Its content is not read. Never raises.
     """
     try:
-        found = path.stat()
+        status = path.stat()
     except (OSError, ValueError):
         return "missing"
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    # The inode shows a replacement by a file of the same size and time.
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def ownership(path: Path) -> str:
+    """Return the owner of a file that this process may not read, ``""`` where it is not known.
+
+    The text continues the error's.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return (
+        f": the file belongs to uid {status.st_uid} (mode {status.st_mode & 0o7777:04o}), "
+        f"and this process to uid {os.geteuid()}"
+    )
 
 
 def _without_user_info(word: re.Match[str]) -> str:
-    """Return a word without what stands between ``//`` and ``@``, if it has that.
+    """Return a word without what is between ``//`` and ``@``.
 
-    To the last @: a password may hold slashes and more of them, and no URL's end is certain. A
-    regular expression for both would take time that grows with the square of the slashes.
+    Up to the last @, as a password may hold slashes and more of them, and where a URL ends is not
+    certain. A regular expression for both would take time quadratic in the slashes.
     """
     text = word[0]
     start, end = text.find("//"), text.rfind("@")
@@ -219,7 +242,7 @@ def _without_user_info(word: re.Match[str]) -> str:
 
 
 def _wrapping(token: str) -> str | None:
-    """Return what stands in the place of a token or around it, None if nothing does."""
+    """Return what was written instead of a token or around it, None if nothing was."""
     variable = placeholder(token)
     if variable is not None:
         name = f" {token}" if variable else ""
@@ -230,7 +253,7 @@ def _wrapping(token: str) -> str | None:
 
 
 def _surroundings(token: str) -> str | None:
-    """Return what is around the token in a line that also holds what does not belong to it."""
+    """Return what is around the token in a line that holds more than it, None if nothing is."""
     scheme, assignment = _AUTHORIZATION.match(token), _ASSIGNMENT.match(token)
     if scheme is not None:
         return f"holds the word {scheme[1]} before the token: only the token belongs in it"
@@ -242,7 +265,7 @@ def _surroundings(token: str) -> str | None:
 
 
 def _shown_name(assignment: re.Match[str]) -> str:
-    """Return the name of an assignment with its sign, unless the name itself may be secret."""
+    """Return the name of an assignment with its sign, hidden where it may itself be secret."""
     name, sign = assignment[1], assignment[2].strip()
     plain = "token" in name.lower() or name.isupper()
     return f"{name if plain and not holds_token(name) else 'a name, then '}{sign}"
@@ -251,12 +274,12 @@ def _shown_name(assignment: re.Match[str]) -> str:
 def _proxy_credentials() -> Iterator[str]:
     """Yield what the environment's proxies have before their host, longest parts first.
 
-    What is too short to be masked wherever it occurs is so at least before an @.
+    What is too short to be masked wherever it occurs is masked only before an @.
     """
     for address in getproxies_environment().values():
         user_info = _SCHEME.sub("", address, count=1).rpartition("@")[0]
         password = user_info.partition(":")[2]
-        if len(password) >= _SHORTEST_PASSWORD:
+        if len(password) >= _MIN_PASSWORD:
             yield from (user_info, unquote(user_info), password, unquote(password))
         elif user_info:
             yield from (f"{user_info}@", f"{unquote(user_info)}@")

@@ -1,25 +1,31 @@
-"""A simulated Sentry: ``stats_v2`` and the projects list as Sentry itself answers them.
+"""A simulated Sentry: its ``stats_v2`` and projects endpoints, with the behaviour of the original.
 
-For the tests, for ``demo``, and for anyone who wants to try dashboards with no Sentry at hand::
+It is used by the tests, by the commands ``demo`` and ``simulate``, and to try out dashboards
+without a Sentry at hand::
 
     with Simulator(demo_world(time.time())) as sentry:
         requests.get(f"{sentry.url}/api/0/organizations/acme/projects/", headers=...)
 
-It rounds ranges, cuts store queries at 10,000 rows without order or a word, merges the error
-categories, leaves series out when grouped by project, looks at the last ``groupBy`` only, shows
-the running hour and late rows, limits rates and words errors, all as Sentry does. The same seed,
-clock and question give the same answer in any process, and is dated by that clock.
-`exporter.simulator.control` has the endpoints for another process; `Fault` scripts what goes
-wrong, `Deprecation` what is announced, `Release` how old the server is. The `World` may change
-while it is served: projects are renamed, deleted and restored, teams and members come and go.
+Like Sentry, it rounds ranges, silently cuts store queries at 10,000 rows without an order, merges
+the error categories, returns no series when grouped by project, reads only the last ``groupBy`` to
+select projects, returns the running hour, lets rows arrive late, limits request rates, and has the
+same error messages. An answer depends only on the seed, the clock and the request, so that every
+process gives the same answers, with the clock's date.
 
-Left out: the filter by ``key_id`` (a value that is not a number is refused, any other ignored),
-``query=`` of the projects list, teams as such (a project has the slugs of its teams, and its
-members apart from them), expired tokens, single sign-on, the gateway of ``sentry.io``, and the
-``stats-summary`` endpoint. Of a `Release` only what concerns access, dates and routes differs.
+The data are a `World`, which may change while it is served: projects are renamed, deleted and
+restored, teams and members change. A `Fault` makes requests fail, a `Deprecation` announces the end
+of an endpoint, and a `Release` selects an older Sentry. `exporter.simulator.control` has endpoints
+that control the simulator from another process.
+
+Not simulated: the filter by ``key_id`` (a value that is not a number is refused, others are
+ignored), ``query=`` of the projects list, teams as such (a project has the slugs of its teams and,
+separately, their members), expired tokens, single sign-on, the gateway of ``sentry.io``, and the
+``stats-summary`` endpoint. A `Release` changes only access, dates and routes.
 """
 
+from exporter.simulator.demo import DEMO_TOKENS, demo_world
 from exporter.simulator.deprecation import Deprecation
+from exporter.simulator.episodes import Episode
 from exporter.simulator.faults import (
     Fault,
     Faults,
@@ -28,19 +34,14 @@ from exporter.simulator.faults import (
     store_timeout,
 )
 from exporter.simulator.limits import RateLimit
+from exporter.simulator.messages import Request
 from exporter.simulator.release import Release
-from exporter.simulator.scenarios import (
-    DEMO_TOKENS,
-    SCALE_TOKEN,
-    SCALE_USER_TOKEN,
-    SCENARIOS,
-    Scenario,
-    demo_world,
-    scale_world,
-)
-from exporter.simulator.server import Asked, Simulator
-from exporter.simulator.store import Row, Store
-from exporter.simulator.traffic import Episode, Series, Traffic
+from exporter.simulator.scale import SCALE_TOKEN, SCALE_USER_TOKEN, scale_world
+from exporter.simulator.scenarios import SCENARIOS, Scenario
+from exporter.simulator.series import DAY, HOUR, RHYTHMS, Series
+from exporter.simulator.server import RecordedRequest, Simulator
+from exporter.simulator.store import DIMENSIONS, Row, Store
+from exporter.simulator.traffic import Traffic
 from exporter.simulator.world import (
     Member,
     Organization,
@@ -52,11 +53,14 @@ from exporter.simulator.world import (
 )
 
 __all__ = [
+    "DAY",
     "DEMO_TOKENS",
+    "DIMENSIONS",
+    "HOUR",
+    "RHYTHMS",
     "SCALE_TOKEN",
     "SCALE_USER_TOKEN",
     "SCENARIOS",
-    "Asked",
     "Deprecation",
     "Episode",
     "Fault",
@@ -66,7 +70,9 @@ __all__ = [
     "Project",
     "ProjectStatus",
     "RateLimit",
+    "RecordedRequest",
     "Release",
+    "Request",
     "Row",
     "Scenario",
     "Series",

@@ -1,4 +1,8 @@
-"""Who may ask, and about which projects."""
+"""Authentication, authorization, and which projects an answer counts.
+
+The rules are those of ``OrganizationPermission`` (``src/sentry/api/bases/organization.py``) and of
+``_get_projects_for_orgstats_query`` (``src/sentry/api/endpoints/organization_stats_v2.py``).
+"""
 
 from collections.abc import Iterable
 from typing import Final
@@ -16,6 +20,7 @@ from exporter.simulator.world import (
     World,
 )
 
+# "xBasic" is deliberate: "Basic" would make a browser ask for a password.
 _CHALLENGE: Final = (("WWW-Authenticate", 'xBasic realm="api"'),)
 _ALL_PROJECTS: Final = -1
 
@@ -38,15 +43,19 @@ def authenticate(world: World, authorization: str) -> Token:
         raise _unauthorized("Invalid token header. Token string should not contain spaces.")
     token = world.token(words[0])
     if token is None:
-        is_organizations = words[0].startswith(ORGANIZATION_TOKEN_PREFIX)
-        raise _unauthorized("Invalid org token" if is_organizations else "Invalid token")
+        is_organization_token = words[0].startswith(ORGANIZATION_TOKEN_PREFIX)
+        raise _unauthorized("Invalid org token" if is_organization_token else "Invalid token")
     return token
 
 
 def authorize(
     world: World, token: Token, id_or_slug: str, release: Release = CURRENT
 ) -> Organization:
-    """Return the organization a path names: the scope first, then whether it exists, then whose."""
+    """Return the organization that a path names, or refuse as Sentry does.
+
+    The scope is checked before the organization is looked up: without the scope, an organization
+    that does not exist is a 403, not a 404.
+    """
     if not token.scopes & READ_SCOPES:
         raise Refused(403, FORBIDDEN)
     organization = world.organization(id_or_slug)
@@ -59,9 +68,9 @@ def authorize(
 
 
 def is_listed_as_member(token: Token, project: Project) -> bool:
-    """Return ``isMember`` of the projects list: whether the token's user is on a team of it.
+    """Return ``isMember`` of the projects list: whether the token's user is on one of its teams.
 
-    The user of an integration is on no team, although stats_v2 treats it as a member of each.
+    An integration's user is on no team, although stats_v2 treats it as a member of every project.
     """
     return token.kind is TokenKind.USER and token.user in project.members
 
@@ -69,9 +78,10 @@ def is_listed_as_member(token: Token, project: Project) -> bool:
 def is_listed_as_accessible(
     world: World, token: Token, organization: Organization, project: Project
 ) -> bool:
-    """Return ``hasAccess`` of the projects list, which is not what stats_v2 lets a token read.
+    """Return ``hasAccess`` of the projects list.
 
-    It is right for users. For an integration it says no more than whether membership is open.
+    For a user, this is whether stats_v2 lets the token read the project. For an integration, it is
+    only whether the organization has Open Membership: stats_v2 lets it read every active project.
     """
     return (
         organization.open_membership
@@ -87,25 +97,28 @@ def counted_projects(
     parameters: Parameters,
     release: Release = CURRENT,
 ) -> frozenset[int] | None:
-    """Return the projects whose events count, ``None`` for the whole organization.
+    """Return the projects whose events are counted, ``None`` for the organization total.
 
-    The whole organization, deleted projects included, is meant when no project is asked for and
-    the last groupBy is not ``project``; Sentry looks at no other. ``-1`` is every project that
-    the token may read, and ids beside it are not checked.
+    The organization total includes deleted projects. It is the answer if no ``project`` is given
+    and the last ``groupBy`` is not ``project``. The project ``-1`` stands for every project that
+    the token may read; ids given together with it are not checked.
     """
-    asked = _parse_projects(parameters.all("project"))
-    grouped = "project" in (parameters.last("groupBy") or "")
-    if asked <= {_ALL_PROJECTS} and not grouped:
+    requested = _parse_projects(parameters.all("project"))
+    # Sentry reads the parameter with GET.get(), which returns its last value, and then looks for
+    # the word as a substring (_is_org_total_query).
+    is_grouped = "project" in (parameters.last("groupBy") or "")
+    if requested <= {_ALL_PROJECTS} and not is_grouped:
         return None
     active = world.active_projects(organization.id)
-    if not asked:
-        return _some(project.id for project in active if _is_member(token, project))
+    if not requested:
+        # Membership counts here, access with -1 (src/sentry/api/bases/organization.py).
+        return _not_empty(project.id for project in active if _is_member(token, project))
     readable = {each.id for each in active if _may_read(world, token, organization, each)}
-    if _ALL_PROJECTS in asked and (len(asked) == 1 or release.ignores_ids_beside_all):
-        return _some(readable)
-    if not asked <= readable:
+    if _ALL_PROJECTS in requested and (len(requested) == 1 or release.ignores_ids_beside_all):
+        return _not_empty(readable)
+    if not requested <= readable:
         raise Refused(403, FORBIDDEN)
-    return frozenset(asked)
+    return frozenset(requested)
 
 
 def _is_member(token: Token, project: Project) -> bool:
@@ -138,11 +151,11 @@ def _parse_projects(values: Iterable[str]) -> set[int]:
         raise Refused(400, detail) from None
 
 
-def _some(projects: Iterable[int]) -> frozenset[int]:
-    found = frozenset(projects)
-    if not found:
+def _not_empty(projects: Iterable[int]) -> frozenset[int]:
+    counted = frozenset(projects)
+    if not counted:
         raise Refused(400, "No projects available")
-    return found
+    return counted
 
 
 def _unauthorized(detail: str) -> Refused:

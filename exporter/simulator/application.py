@@ -1,4 +1,4 @@
-"""What happens to a request between its arrival and its answer; no sockets here."""
+"""Request handling without sockets: routing, rate limits, faults, and the answer."""
 
 import re
 from collections.abc import Callable
@@ -20,7 +20,7 @@ _ROUTE: Final = re.compile(r"/api/0/organizations/([^/]+)/(stats_v2|projects)/")
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer, and the fault that spoils its delivery if there is one."""
+    """An answer, and the fault that disturbs its delivery, if any."""
 
     answer: Answer
     fault: Fault | None = None
@@ -28,12 +28,12 @@ class Reply:
 
 @dataclass(slots=True)
 class Application:
-    """Answers requests about ``world`` as Sentry does, at the moments ``clock`` tells.
+    """Answers requests about ``world`` as Sentry does. ``clock`` returns epoch seconds.
 
-    ``rate_limit`` of ``None`` is a self-hosted server: no limits, and no headers about them.
-    ``wait`` is called with ``latency`` before each answer, in seconds. Without ``all_projects``
-    the parameter of that name is ignored. ``release`` is how old the server is.
-    ``deprecations`` may change at any time.
+    A ``rate_limit`` of ``None`` simulates a self-hosted server: no limits, no headers about them.
+    ``wait`` is called with ``latency``, in seconds, before each answer. Unless ``all_projects``
+    is set, the query parameter of that name is ignored. ``release`` is the simulated release of
+    Sentry. ``deprecations`` may change at any time.
     """
 
     world: World
@@ -53,7 +53,7 @@ class Application:
         self._columns = ColumnStore(self.world.store)
 
     def reply(self, request: Request) -> Reply:
-        """Answer ``request``."""
+        """Return the reply to ``request``."""
         try:
             return self._route(request)
         except Refused as refused:
@@ -73,6 +73,7 @@ class Application:
 
     def _limited(self, request: Request, organization: str, endpoint: str) -> Reply:
         now = self.clock()
+        # Limits come before authentication: a request with an unknown token counts for its address.
         token = find_token(self.world, request.headers.get("authorization", ""))
         caller = caller_of(token, request.address)
         limit = self._limit(endpoint)
@@ -81,9 +82,9 @@ class Application:
                 return Reply(admission.refused.with_headers(admission.headers))
             self.wait(self.latency)
             fault = self.faults.take(self._slug(organization), endpoint)
-            instead = fault.answer() if fault else None
-            answer = instead or self._answer(request, organization, endpoint)
-            headers = (*admission.headers, *self._announced(endpoint))
+            faulty_answer = fault.answer() if fault else None
+            answer = faulty_answer or self._answer(request, organization, endpoint)
+            headers = (*admission.headers, *self._deprecation_headers(endpoint))
             return Reply(answer.with_headers(headers), fault)
 
     def _answer(self, request: Request, id_or_slug: str, endpoint: str) -> Answer:
@@ -95,7 +96,11 @@ class Application:
             parameters = request.parameters()
             if endpoint == "projects":
                 return projects.answer(
-                    parameters, token, organization, self.world, at_once=self.all_projects
+                    parameters,
+                    token,
+                    organization,
+                    self.world,
+                    supports_all_projects=self.all_projects,
                 )
             return stats.answer(
                 parameters,
@@ -110,14 +115,15 @@ class Application:
         except Refused as refused:
             return refused.answer
 
-    def _announced(self, endpoint: str) -> tuple[tuple[str, str], ...]:
-        about = [each.headers() for each in self.deprecations if each.endpoint == endpoint]
-        # Of two announcements for one endpoint the later is in force.
-        return about[-1] if about else ()
+    def _deprecation_headers(self, endpoint: str) -> tuple[tuple[str, str], ...]:
+        announced = [each.headers() for each in self.deprecations if each.endpoint == endpoint]
+        # A later announcement for the same endpoint replaces an earlier one.
+        return announced[-1] if announced else ()
 
     def _limit(self, endpoint: str) -> RateLimit | None:
-        is_own = self.rate_limit is None or endpoint == "stats_v2"
-        return self.rate_limit if is_own else OTHER_LIMIT
+        # The projects list has no limit of its own: it shares the caller's default one.
+        uses_default = self.rate_limit is not None and endpoint != "stats_v2"
+        return OTHER_LIMIT if uses_default else self.rate_limit
 
     def _slug(self, id_or_slug: str) -> str:
         organization = self.world.organization(id_or_slug)
@@ -125,6 +131,7 @@ class Application:
 
 
 def _no_route(request: Request) -> Answer:
+    # As src/sentry/api/endpoints/catchall.py answers: no redirect, and text unless JSON was sent.
     advice = "Route not found, did you forget a trailing slash?"
     if request.path.endswith("/"):
         return document(404, {"info": "Route not found"})

@@ -1,4 +1,4 @@
-"""The column store behind stats_v2: selects, groups and sums rows, a bucket at a time."""
+"""The store behind stats_v2: selects, groups and sums rows, one bucket at a time."""
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,59 +8,67 @@ from operator import attrgetter
 from typing import Final, NamedTuple
 
 from exporter.buckets import Window, floor
-from exporter.simulator.recent import Recent
+from exporter.simulator.lru_cache import LRUCache
+from exporter.simulator.series import DAY, HOUR, Series
 from exporter.simulator.store import DIMENSIONS, Row, Store
-from exporter.simulator.traffic import DAY, HOUR, Series, Traffic
+from exporter.simulator.traffic import Traffic
 
 Key = tuple[str | int | None, ...]
 
 
 class Sums(NamedTuple):
-    """What a store query adds up."""
+    """The two sums of a store query."""
 
     quantity: int
     times_seen: int
 
     def plus(self, other: "Sums | None") -> "Sums":
-        """Return both together."""
+        """Return the sums of both."""
         if other is None:
             return self
         return Sums(self.quantity + other.quantity, self.times_seen + other.times_seen)
 
 
 class Table(StrEnum):
-    """Where rows are read from: as they came, by the hour, or by the day."""
+    """The table that a query reads: raw rows, or their hourly or daily aggregates."""
 
     RAW = "raw"
     HOURLY = "hourly"
     DAILY = "daily"
 
 
-_KEPT: Final = {Table.RAW: 30 * DAY, Table.HOURLY: 90 * DAY, Table.DAILY: 396 * DAY}
+# As in the migrations 0005 and 0010 of Snuba's outcomes; 396 days are 13 months.
+_RETENTION: Final = {Table.RAW: 30 * DAY, Table.HOURLY: 90 * DAY, Table.DAILY: 396 * DAY}
 
 
 def table_for(window: Window, now: float) -> Table:
-    """Return the table a query reads: short intervals the raw one, old ranges the daily one."""
+    """Return the table that a query reads.
+
+    An interval below an hour needs the raw table. A range that starts before the retention of the
+    hourly table is read from the daily one entirely, whatever its interval is
+    (``storage_selectors/outcomes.py`` in Snuba).
+    """
     if window.interval < HOUR:
         return Table.RAW
-    return Table.DAILY if window.start < now - _KEPT[Table.HOURLY] else Table.HOURLY
+    return Table.DAILY if window.start < now - _RETENTION[Table.HOURLY] else Table.HOURLY
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which rows count and how they are grouped; ``None`` filters nothing.
+    """The filters and the grouping of a store query; ``None`` is no filter.
 
-    ``absent`` stands for a missing reason. Only the raw table can say that there was none.
+    ``absent_reason`` is returned for rows without a reason: ``None`` in the raw table, ``none`` in
+    the others.
     """
 
     group_by: tuple[str, ...]
-    absent: str | None = "none"
+    absent_reason: str | None = "none"
     categories: frozenset[str] | None = None
     outcomes: frozenset[str] | None = None
     reason: str | None = None
     projects: frozenset[int] | None = None
 
-    def takes(self, row: Row | Series) -> bool:
+    def matches(self, row: Row | Series) -> bool:
         """Return whether ``row`` passes every filter."""
         return (
             (self.categories is None or row.category in self.categories)
@@ -70,10 +78,10 @@ class Selection:
         )
 
     def key(self, row: Row | Series) -> Key:
-        """Return the group of ``row``, values in the order of ``group_by``."""
+        """Return the group of ``row``: its values in the order of ``group_by``."""
         values = _values(row)
         if values[3] is None:
-            values = (*values[:3], self.absent)
+            values = (*values[:3], self.absent_reason)
         return tuple(values[DIMENSIONS.index(name)] for name in self.group_by)
 
 
@@ -81,7 +89,7 @@ _values = attrgetter(*DIMENSIONS)
 
 
 class Piece(NamedTuple):
-    """Seconds ``first`` to ``last`` of ``hour``, which add to ``bucket``."""
+    """The seconds ``first`` to ``last`` of ``hour``, whose rows are counted in ``bucket``."""
 
     bucket: int
     hour: int
@@ -90,22 +98,19 @@ class Piece(NamedTuple):
 
 
 def pieces(window: Window, table: Table, now: float) -> Iterator[Piece]:
-    """Yield what a query reads, in the order of the buckets, nothing beyond retention.
-
-    Rows of the hourly and the daily table carry the start of their hour or day, which alone
-    decides whether and in which bucket they count.
-    """
-    oldest = now - _KEPT[table]
-    found = _raw_pieces(window) if table is Table.RAW else _stamped_pieces(window, table)
-    return (piece for piece in found if piece.hour >= oldest)
+    """Yield the pieces that a query reads, in the order of the buckets, within the retention."""
+    oldest = now - _RETENTION[table]
+    read = _raw_pieces(window) if table is Table.RAW else _aggregated_pieces(window, table)
+    return (piece for piece in read if piece.hour >= oldest)
 
 
 class ColumnStore:
-    """Reads a `Store` by columns, and remembers how series fall into groups."""
+    """Reads a `Store` by columns, and caches which series belong to which group."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._groupings = Recent[tuple[int, Selection], _Grouping](4)
+        # Few, as each has two numbers for every selected series.
+        self._groupings = LRUCache[tuple[int, Selection], _Grouping](4)
 
     def sums(
         self, organization: int, selection: Selection, parts: Iterable[Piece], now: float
@@ -113,17 +118,17 @@ class ColumnStore:
         """Return the sums of every group that has a row in ``parts``, as of ``now``."""
         read = tuple(parts)
         sums = self._generated(organization, selection, read, now)
-        for row in self._by_hand(organization, read, now):
-            if selection.takes(row):
+        for row in self._added(organization, read, now):
+            if selection.matches(row):
                 key = selection.key(row)
                 sums[key] = Sums(row.quantity, row.times_seen).plus(sums.get(key))
         return sums
 
-    def _by_hand(self, organization: int, parts: Iterable[Piece], now: float) -> Iterator[Row]:
+    def _added(self, organization: int, parts: Iterable[Piece], now: float) -> Iterator[Row]:
         for part in parts:
             for row in self._store.rows(organization, part.hour):
-                inside = part.first <= row.timestamp - part.hour < part.last
-                if inside and row.is_visible(now):
+                is_inside = part.first <= row.timestamp - part.hour < part.last
+                if is_inside and row.is_visible(now):
                     yield row
 
     def _generated(
@@ -143,35 +148,40 @@ class ColumnStore:
 
 @dataclass(frozen=True, slots=True)
 class _Grouping:
-    """The places of the series that count, and for each the number of its group in ``keys``."""
+    """The indexes of the selected series, and for each the index of its group in ``keys``."""
 
     keys: tuple[Key, ...]
-    places: "array[int]"
-    numbers: "array[int]"
+    indexes: "array[int]"
+    groups: "array[int]"
 
     @classmethod
     def of(cls, traffic: Traffic, selection: Selection) -> "_Grouping":
         keys: dict[Key, int] = {}
-        places, numbers = array("l"), array("l")
-        for place in traffic.places(selection.projects):
-            series = traffic.series[place]
-            if selection.takes(series):
-                places.append(place)
-                numbers.append(keys.setdefault(selection.key(series), len(keys)))
-        return cls(tuple(keys), places, numbers)
+        indexes, groups = array("l"), array("l")
+        for index in traffic.indexes(selection.projects):
+            series = traffic.series[index]
+            if selection.matches(series):
+                indexes.append(index)
+                groups.append(keys.setdefault(selection.key(series), len(keys)))
+        return cls(tuple(keys), indexes, groups)
 
     def sums(self, batches: Sequence[int], columns: Iterable[Sequence[int]]) -> dict[Key, Sums]:
         quantities, times_seen = [0] * len(self.keys), [0] * len(self.keys)
         for column in columns:
-            for number, place in zip(self.numbers, self.places, strict=True):
-                if quantity := column[place]:
-                    quantities[number] += quantity
-                    times_seen[number] += -(-quantity // batches[place])
-        found = zip(self.keys, quantities, times_seen, strict=True)
-        return {key: Sums(quantity, times) for key, quantity, times in found if quantity}
+            for group, index in zip(self.groups, self.indexes, strict=True):
+                if quantity := column[index]:
+                    quantities[group] += quantity
+                    # Rounded up: the last of a series' stored rows may be smaller than the others.
+                    times_seen[group] += -(-quantity // batches[index])
+        rows = zip(self.keys, quantities, times_seen, strict=True)
+        # Where there is no row, Sentry has no group, rather than one with zeros.
+        return {key: Sums(quantity, times) for key, quantity, times in rows if quantity}
 
 
-def _stamped_pieces(window: Window, table: Table) -> Iterator[Piece]:
+def _aggregated_pieces(window: Window, table: Table) -> Iterator[Piece]:
+    # A row of these tables has only the start of its hour or day as its timestamp. That alone
+    # decides whether the row is in the range and in which bucket, so that buckets of 72 or 90
+    # minutes get complete hours, and all of an old day is in its first bucket.
     span = HOUR if table is Table.HOURLY else DAY
     for stamp in range(-floor(-window.start, span), window.end, span):
         for hour in range(stamp, stamp + span, HOUR):

@@ -1,4 +1,4 @@
-"""Endpoints whose end is announced, as Sentry announces it on their answers."""
+"""Deprecated endpoints, announced in response headers as Sentry does."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,9 +10,10 @@ from exporter.simulator.faults import Endpoint
 
 @dataclass(frozen=True, slots=True)
 class Deprecation:
-    """The announced end of ``endpoint``: an ISO 8601 ``date``, and what to use instead if any.
+    """The announcement that ``endpoint`` ends on ``date`` (ISO 8601), with its ``replacement``.
 
-    What follows after the date, a 410 for some minutes a day, is a `Fault`.
+    It adds headers only. The brownouts that follow in Sentry, a 410 for some minutes a day, can be
+    simulated with a `Fault`.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -22,7 +23,7 @@ class Deprecation:
     replacement: str | None = None
 
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """Return the headers of every answer of the endpoint."""
+        """Return the headers that every answer of the endpoint has."""
         announced = (("X-Sentry-Deprecation-Date", self.date),)
         if self.replacement is None:
             return announced

@@ -1,4 +1,4 @@
-"""Faults on demand: what a network, a proxy or Sentry's own store may do to a request."""
+"""Faults on demand: failures of the network, of a proxy, or of Sentry's own store."""
 
 import threading
 from dataclasses import dataclass, field
@@ -17,20 +17,21 @@ _NOT_JSON: Final = b"<!doctype html><title>Down for maintenance</title>"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What goes wrong, for whom, and how often.
+    """A failure, the requests it applies to, and how often it occurs.
 
     =========  ====================================================================
-    status     answers ``status`` with ``body``
-    garbage    answers 200 with ``body``, or an HTML page, where JSON is due
-    redirect   answers ``status``, or 302, to ``location``
-    hang       takes the request and never answers
-    drip       answers a byte per ``interval`` seconds from ``part`` on
-    cut        closes in the middle of the body that Content-Length promised
+    status     answers with ``status`` and ``body``
+    garbage    answers 200 with ``body``, or with an HTML page instead of JSON
+    redirect   answers with ``status``, or 302, and ``location``
+    hang       accepts the request and never answers
+    drip       sends the answer one byte per ``interval`` seconds, from ``part`` on
+    cut        closes the connection in the middle of the body
     reset      resets the connection at once
     =========  ====================================================================
 
-    ``organization`` (a slug) and ``endpoint`` narrow it; it skips the first ``after`` requests
-    it applies to and then strikes ``times`` times, or until it is removed.
+    ``organization`` (a slug) and ``endpoint`` restrict the requests it applies to. The first
+    ``after`` of these requests are answered normally, the next ``times`` fail; without ``times``
+    they fail until the fault is removed.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -49,12 +50,12 @@ class Fault:
     times: int | None = None
 
     def applies(self, organization: str, endpoint: str) -> bool:
-        """Return whether a request to ``endpoint`` about ``organization`` is meant."""
-        right_organization = self.organization in (None, organization)
-        return right_organization and self.endpoint in (None, endpoint)
+        """Return whether the fault applies to a request to ``endpoint`` about ``organization``."""
+        is_organization = self.organization in (None, organization)
+        return is_organization and self.endpoint in (None, endpoint)
 
     def answer(self) -> Answer | None:
-        """Return what is answered instead, ``None`` where only the delivery is at fault."""
+        """Return the faulty answer, ``None`` if the fault disturbs only the delivery."""
         if self.kind == "status":
             return Answer(self.status or 503, self.body, self.content_type, self.headers)
         if self.kind == "garbage":
@@ -66,7 +67,7 @@ class Fault:
 
 
 def store_rate_limited(times: int | None = 1) -> Fault:
-    """Return the 429 of the store's allocation policy, which tells no time to wait."""
+    """Return the 429 of the store's allocation policy, which has no hint how long to wait."""
     advice = "Rate limit exceeded. Please try your query with a smaller date range"
     return _store_fault(429, f"\n{advice} or fewer projects.\n", times)
 
@@ -95,23 +96,24 @@ def _store_fault(status: int, detail: str, times: int | None) -> Fault:
 class _Script:
     fault: Fault
     to_skip: int
-    left: int | None
+    remaining: int | None
 
-    def strikes(self) -> bool:
+    def count_request(self) -> bool:
+        """Count a request that the fault applies to; return whether it fails."""
         if self.to_skip:
             self.to_skip -= 1
             return False
-        if self.left is None:
+        if self.remaining is None:
             return True
-        self.left -= 1
-        return self.left >= 0
+        self.remaining -= 1
+        return self.remaining >= 0
 
 
 @dataclass(slots=True)
 class Faults:
-    """The faults in force, asked in the order they were added; safe from any thread.
+    """The active faults, applied in the order in which they were added; thread-safe.
 
-    While ``down`` is set every connection is refused.
+    While ``down`` is set, every connection is reset.
     """
 
     down: bool = False
@@ -119,26 +121,27 @@ class Faults:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, fault: Fault) -> Fault:
-        """Put ``fault`` in force, and return it."""
+        """Activate ``fault``, and return it."""
         with self._lock:
             self._scripts.append(_Script(fault, fault.after, fault.times))
         return fault
 
     def remove(self, fault: Fault) -> None:
-        """Take ``fault`` out of force."""
+        """Remove ``fault``."""
         with self._lock:
             self._scripts = [script for script in self._scripts if script.fault != fault]
 
     def clear(self) -> None:
-        """Take every fault out of force."""
+        """Remove all faults, and set ``down`` to false."""
         self.down = False
         with self._lock:
             self._scripts.clear()
 
     def take(self, organization: str, endpoint: str) -> Fault | None:
-        """Return the fault that strikes this request, and count it."""
+        """Count the request, and return the fault that it meets, if any."""
         with self._lock:
             applying = (
                 script for script in self._scripts if script.fault.applies(organization, endpoint)
             )
-            return next((script.fault for script in applying if script.strikes()), None)
+            # Lazily: faults after the one that is met do not count the request.
+            return next((script.fault for script in applying if script.count_request()), None)

@@ -1,4 +1,7 @@
-"""Sentry's rate limits: a fixed window per caller, a count of requests in flight, odd headers."""
+"""Sentry's rate limits: a fixed window per caller, concurrent requests, and their headers.
+
+They follow ``src/sentry/middleware/ratelimit.py`` and ``src/sentry/ratelimits/``.
+"""
 
 import math
 import threading
@@ -13,10 +16,10 @@ from exporter.simulator.world import Token, TokenKind
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """``limit`` requests in each window of ``window`` seconds, and ``concurrent`` in flight.
+    """``limit`` requests per window of ``window`` seconds, and ``concurrent`` requests at a time.
 
-    The number in flight is always told, but requests beyond it are refused only with
-    ``enforce_concurrent``, which is how Sentry ships.
+    The headers always have the concurrency limit. Requests beyond it are refused only if
+    ``enforce_concurrent`` is set, which is not Sentry's default.
     """
 
     limit: int = 20
@@ -27,12 +30,12 @@ class RateLimit:
 
 STATS_LIMIT: Final = RateLimit()
 OTHER_LIMIT: Final = RateLimit(limit=40)
-"""For endpoints without a limit of their own, as seen on the hosted service."""
+"""The default limit, for endpoints without one of their own, as observed on hosted Sentry."""
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Whether a request may pass; ``headers`` go on whatever is answered."""
+    """Whether a request is refused, and the ``headers`` that its answer gets in either case."""
 
     headers: tuple[tuple[str, str], ...] = ()
     refused: Answer | None = None
@@ -50,7 +53,7 @@ class Limiter:
     def admit(
         self, limit: RateLimit | None, endpoint: str, caller: str, now: float
     ) -> Iterator[Admission]:
-        """Count a request in for as long as it runs; without a limit nothing is told."""
+        """Count a request while it runs. Without a limit, no headers are added."""
         if limit is None:
             yield Admission()
             return
@@ -66,14 +69,17 @@ class Limiter:
 
     def _count(self, key: tuple[str, str], limit: RateLimit, now: float) -> int:
         window = math.floor(now / limit.window)
-        known, count = self._windows.get(key, (window, 0))
-        count = count + 1 if known == window else 1
+        counted_window, count = self._windows.get(key, (window, 0))
+        count = count + 1 if counted_window == window else 1
         self._windows[key] = (window, count)
         return count
 
 
 def caller_of(token: Token | None, address: str) -> str:
-    """Return who shares a budget: a user's tokens, an installation's, or an address."""
+    """Return whose limit a request counts towards: a user's, an organization's, or an address's.
+
+    All tokens of a user share one limit, and so do all integration tokens of an organization.
+    """
     if token is not None and token.kind is TokenKind.USER:
         return f"user {token.user}"
     if token is not None and token.kind is TokenKind.INTEGRATION:
@@ -83,14 +89,14 @@ def caller_of(token: Token | None, address: str) -> str:
 
 def _admission(limit: RateLimit, count: int, running: int, now: float) -> Admission:
     refused = _refused(limit, count, running)
-    # An older server sends the text "None" on a 429; a newer one leaves the header out.
-    left = "None" if refused else str(max(limit.concurrent - running, 0))
+    # On a 429, older servers send the text "None"; newer ones omit the header.
+    concurrent_remaining = "None" if refused else str(max(limit.concurrent - running, 0))
     reset = (math.floor(now / limit.window) + 1) * limit.window
     headers = (
         ("X-Sentry-Rate-Limit-Remaining", str(max(limit.limit - count, 0))),
         ("X-Sentry-Rate-Limit-Limit", str(limit.limit)),
         ("X-Sentry-Rate-Limit-Reset", str(reset)),
-        ("X-Sentry-Rate-Limit-ConcurrentRemaining", left),
+        ("X-Sentry-Rate-Limit-ConcurrentRemaining", concurrent_remaining),
         ("X-Sentry-Rate-Limit-ConcurrentLimit", str(limit.concurrent)),
     )
     return Admission(headers, refused)
@@ -109,4 +115,5 @@ def _refused(limit: RateLimit, count: int, running: int) -> Answer | None:
         )
     else:
         return None
+    # The middleware sends a JSON body as text/html, and no Retry-After.
     return Answer(429, refusal(429, detail).body, HTML)

@@ -1,4 +1,4 @@
-"""What goes over the wire, as plain values: requests, answers, and the refusals of Sentry's API."""
+"""Requests and answers as plain values, and the error answers of Sentry's API."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ UNKNOWN: Final = "The requested resource does not exist"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request as the application sees it; header names in lower case."""
+    """A parsed request; header names are in lower case."""
 
     method: str
     path: str
@@ -27,12 +27,13 @@ class Request:
 
     def parameters(self) -> "Parameters":
         """Return the decoded query string."""
+        # Django keeps them too: an empty statsPeriod is invalid, not absent.
         return Parameters(tuple(parse_qsl(self.query, keep_blank_values=True)))
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """A query string's pairs, read the way Django does."""
+    """The pairs of a query string, accessed as in Django's ``QueryDict``."""
 
     pairs: tuple[tuple[str, str], ...]
 
@@ -47,7 +48,7 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status, a body and the headers beyond Content-Type and Content-Length."""
+    """A status, a body, and the headers except Content-Type and Content-Length."""
 
     status: int
     body: bytes = b""
@@ -59,9 +60,9 @@ class Answer:
         return json.loads(self.body)
 
     def with_headers(self, headers: tuple[tuple[str, str], ...]) -> "Answer":
-        """Return the same answer with ``headers`` added; its own win."""
-        own = {name.lower() for name, _ in self.headers}
-        added = tuple(pair for pair in headers if pair[0].lower() not in own)
+        """Return the answer with those of ``headers`` added that it does not have yet."""
+        present = {name.lower() for name, _ in self.headers}
+        added = tuple(pair for pair in headers if pair[0].lower() not in present)
         return replace(self, headers=self.headers + added)
 
 
@@ -71,12 +72,12 @@ def document(status: int, content: Any, headers: tuple[tuple[str, str], ...] = (
 
 
 def refusal(status: int, detail: str, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
-    """Return an error as Sentry's API words it, ``{"detail": …}``."""
+    """Return an error answer in the form of Sentry's API, ``{"detail": …}``."""
     return document(status, {"detail": detail}, headers)
 
 
-class Refused(Exception):  # noqa: N818 - not a fault of the program but an answer on its way out
-    """Ends the evaluation of a request with ``answer``."""
+class Refused(Exception):  # noqa: N818 - no error of the program: it carries an answer
+    """Ends the evaluation of a request; ``answer`` is the error answer to send."""
 
     def __init__(self, status: int, detail: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
         self.answer = refusal(status, detail, headers)

@@ -1,4 +1,9 @@
-"""Durations, dates and ranges as stats_v2 reads them: every oddity is Sentry's."""
+"""Durations, dates and ranges, parsed as stats_v2 parses them.
+
+The rules are spread over ``src/sentry/utils/dates.py`` (durations), ``src/sentry/api/utils.py``
+(ranges), ``src/sentry/snuba/sessions_v2.py`` (intervals) and ``src/sentry/snuba/metrics/utils.py``
+(rounding).
+"""
 
 import re
 from datetime import UTC, datetime
@@ -8,12 +13,13 @@ from exporter.buckets import Window, floor
 from exporter.simulator.messages import Parameters, Refused
 from exporter.simulator.release import CURRENT, Release
 
-MOST_POINTS: Final = 1000
+MAX_POINTS: Final = 1000
 DEFAULT_RANGE: Final = 90 * 86400
 
 _DURATION: Final = re.compile(r"(\d+)([hdmsw]?)")
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_LONGEST: Final = 999_999_999 * 86400
+# What a Python timedelta can hold.
+_MAX_DURATION: Final = 999_999_999 * 86400
 _DAY: Final = 86400
 _TOO_MANY: Final = (
     "Your interval and date range would create too many results. "
@@ -22,19 +28,20 @@ _TOO_MANY: Final = (
 
 
 def parse_duration(text: str) -> int | None:
-    """Return the seconds of ``90m`` and the like, ``None`` where Sentry cannot read it."""
+    """Return a duration such as ``90m`` in seconds, ``None`` if Sentry cannot parse it."""
     match = _DURATION.fullmatch(text)
     if match is None:
         return None
     seconds = int(match[1]) * _UNITS[match[2]]
-    return seconds if seconds <= _LONGEST else None
+    return seconds if seconds <= _MAX_DURATION else None
 
 
 def parse_interval(text: str | None) -> int:
-    """Return the interval in seconds; what does not parse is an hour."""
+    """Return the interval in seconds, or refuse as Sentry does."""
+    # A value that does not parse is silently read as one hour; only the others are validated.
     parsed = parse_duration(text or "1h")
     interval = 3600 if parsed is None else parsed
-    if interval % 60 or interval < 60:  # noqa: PLR2004 - a minute, and the message says so
+    if interval % 60 or interval < 60:  # noqa: PLR2004 - one minute
         problem = "has to be a multiple of the minimum interval of one minute."
         raise Refused(400, f"The interval {problem}")
     if interval > _DAY:
@@ -45,7 +52,7 @@ def parse_interval(text: str | None) -> int:
 
 
 def parse_moment(text: str) -> float:
-    """Return the epoch seconds of an ISO 8601 date or of epoch seconds."""
+    """Return the epoch seconds of an ISO 8601 date, or of a number of epoch seconds."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -54,20 +61,22 @@ def parse_moment(text: str) -> float:
 
 
 def parse_window(parameters: Parameters, now: float, release: Release = CURRENT) -> Window:
-    """Return the rounded range: the start floored, the end ceiled to the interval."""
+    """Return the rounded range: the start is floored to the interval, the end is ceiled."""
     interval = parse_interval(parameters.last("interval"))
     start, end = _parse_range(parameters, now)
     if start >= end:
         raise Refused(400, "start must be before end")
     if release.has_inclusive_end and parameters.last("end"):
         end += 1
+    # A start in the future is clamped to now; the end never is.
     window = Window(floor(min(start, now), interval), -floor(-end, interval), interval)
-    if len(window) > MOST_POINTS:
+    if len(window) > MAX_POINTS:
         raise Refused(400, _TOO_MANY)
     return window
 
 
 def _parse_range(parameters: Parameters, now: float) -> tuple[float, float]:
+    # It wins over start and end (src/sentry/api/utils.py).
     period = parameters.last("statsPeriod")
     if period is not None:
         seconds = parse_duration(period)

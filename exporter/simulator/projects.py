@@ -1,4 +1,7 @@
-"""The projects list: every active project, all at once or a page at a time."""
+"""The projects list: every active project, in one answer or in pages.
+
+It follows ``src/sentry/core/endpoints/organization_projects.py``.
+"""
 
 import re
 from typing import Any, Final
@@ -9,10 +12,11 @@ from exporter.simulator.access import is_listed_as_accessible, is_listed_as_memb
 from exporter.simulator.messages import Answer, Parameters, Refused, document
 from exporter.simulator.world import Organization, Project, Token, World
 
-LARGEST_PAGE: Final = 100
+MAX_PAGE_SIZE: Final = 100
 CONFIGURED_URL: Final = "https://sentry.io"
-"""What the Link header points to, wherever the request was sent."""
+"""The host in the ``Link`` header: the configured one, even if the request went to another."""
 
+# limit:page:is_previous, as Sentry's offset paginator writes it.
 _CURSOR: Final = re.compile(r"(\d+):(-?\d+):[01]")
 
 
@@ -22,15 +26,16 @@ def answer(
     organization: Organization,
     world: World,
     *,
-    at_once: bool,
+    supports_all_projects: bool,
 ) -> Answer:
-    """Return a page of the projects list with its Link header, ids as strings.
+    """Return one page of the projects list with its ``Link`` header.
 
-    Where ``at_once`` holds, ``all_projects=1`` is obeyed: the whole list, without the header.
+    If ``supports_all_projects`` holds and the request has ``all_projects=1``, the answer has every
+    project and no ``Link`` header.
     """
     projects = sorted(world.active_projects(organization.id), key=lambda project: project.slug)
     items = [_item(project, token, organization, world) for project in projects]
-    if at_once and parameters.last("all_projects") == "1":
+    if supports_all_projects and parameters.last("all_projects") == "1":
         return document(200, items)
     size, page = _parse_cursor(parameters)
     first, after = page * size, (page + 1) * size
@@ -51,18 +56,18 @@ def _parse_cursor(parameters: Parameters) -> tuple[int, int]:
     if not cursor:
         return size, 0
     match = _CURSOR.fullmatch(cursor)
-    if match is None or int(match[2]) < 0 or not 1 <= int(match[1]) <= LARGEST_PAGE:
+    if match is None or int(match[2]) < 0 or not 1 <= int(match[1]) <= MAX_PAGE_SIZE:
         raise Refused(400, "Invalid cursor parameter.")
     return int(match[1]), int(match[2])
 
 
 def _parse_size(text: str | None) -> int:
     try:
-        size = LARGEST_PAGE if text is None else int(text)
+        size = MAX_PAGE_SIZE if text is None else int(text)
     except ValueError:
         raise Refused(400, "Invalid per_page parameter.") from None
-    if not 1 <= size <= LARGEST_PAGE:
-        detail = f"Invalid per_page value. Must be between 1 and {LARGEST_PAGE}."
+    if not 1 <= size <= MAX_PAGE_SIZE:
+        detail = f"Invalid per_page value. Must be between 1 and {MAX_PAGE_SIZE}."
         raise Refused(400, detail)
     return size
 
@@ -70,12 +75,12 @@ def _parse_size(text: str | None) -> int:
 def _link(
     parameters: Parameters, organization: Organization, relation: str, cursor: str, *, more: bool
 ) -> str:
-    kept = "&".join(
+    other_parameters = "&".join(
         f"{quote(name)}={quote(value)}" for name, value in parameters.pairs if name != "cursor"
     )
     url = f"{CONFIGURED_URL}/api/0/organizations/{organization.slug}/projects/"
     results = "true" if more else "false"
-    target = f"<{url}?{kept}&cursor={cursor}>"
+    target = f"<{url}?{other_parameters}&cursor={cursor}>"
     return f'{target}; rel="{relation}"; results="{results}"; cursor="{cursor}"'
 
 
@@ -84,6 +89,7 @@ def _item(
 ) -> dict[str, Any]:
     teams = [_team(project.organization, slug) for slug in project.teams]
     return {
+        # A string here, but a number in the answers of stats_v2.
         "id": str(project.id),
         "slug": project.slug,
         "name": project.slug,
@@ -97,6 +103,6 @@ def _item(
 
 
 def _team(organization: int, slug: str) -> dict[str, str]:
-    # The id is made of the slug, so that a team has the same one on all its projects.
+    # The id is derived from the slug, so that a team has the same id in all its projects.
     number = crc32(f"{organization}:{slug}".encode())
     return {"id": str(number), "slug": slug, "name": slug.replace("-", " ").title()}

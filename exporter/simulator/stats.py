@@ -1,53 +1,27 @@
-"""The stats_v2 endpoint: a query string, a world and a moment in, an answer out.
+"""The stats_v2 endpoint: runs a query and builds the response body.
 
-The order in which things are checked is Sentry's, since it decides which error is seen.
+It follows ``src/sentry/snuba/outcomes.py`` and ``massage_sessions_result`` of
+``src/sentry/snuba/sessions_v2.py``.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from operator import attrgetter
 from random import Random
 from typing import Any, Final, TypeVar
 
-from exporter.buckets import Window
-from exporter.categories import OUTCOMES
 from exporter.sentry.question import iso
-from exporter.simulator.access import counted_projects
-from exporter.simulator.columns import (
-    ColumnStore,
-    Key,
-    Selection,
-    Sums,
-    Table,
-    pieces,
-    table_for,
-)
-from exporter.simulator.messages import Answer, Parameters, Refused, document
-from exporter.simulator.periods import parse_window
+from exporter.simulator.columns import ColumnStore, Key, Sums, pieces, table_for
+from exporter.simulator.messages import Answer, Parameters, document
+from exporter.simulator.query import ERROR_CATEGORIES, FIELDS, STORED_REASONS, Query, parse_query
 from exporter.simulator.release import CURRENT, Release
-from exporter.simulator.store import DIMENSIONS
 from exporter.simulator.world import Organization, Token, World
 
-FIELDS: Final = {"sum(quantity)": "quantity", "sum(times_seen)": "times_seen"}
-
-_ERROR_CATEGORIES: Final = frozenset({"default", "error", "security"})
-_SECOND_NAMES: Final = {"user_report_v2": "feedback"}
-_STORED_REASONS: Final = {"spike_protection": "smart_rate_limit"}
-_API_REASONS: Final = {stored: shown for shown, stored in _STORED_REASONS.items()}
+_API_REASONS: Final = {stored: shown for shown, stored in STORED_REASONS.items()}
 
 Item = TypeVar("Item")
 Totals = Mapping[Key, Sums]
 Points = Mapping[tuple[Key, int], Sums]
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A request that passed every check; ``fields`` as they were sent."""
-
-    fields: tuple[str, ...]
-    window: Window
-    selection: Selection
 
 
 def answer(
@@ -61,62 +35,35 @@ def answer(
     row_limit: int,
     release: Release = CURRENT,
 ) -> Answer:
-    """Return what Sentry answers; ``row_limit`` rows at most come out of each store query."""
+    """Return the answer to a request. Each store query returns at most ``row_limit`` rows."""
     random = Random(f"{world.seed}:{organization.id}:{parameters.pairs}")  # noqa: S311 - repeatable
-    query = parse(parameters, token, organization, world, now=now, release=release)
+    query = parse_query(parameters, token, organization, world, now=now, release=release)
     totals, points = _run(columns, organization.id, query, now)
+    # Sentry fails on a stored category that its release does not know, instead of skipping it.
     if any(_category_of(query, key) not in {*world.categories, None} for key in totals):
-        return _uncaught(random)
+        return _internal_error(random)
+    # Two store queries, each with its own limit and without ORDER BY: not the same rows are cut.
     totals = dict(_cut(totals.items(), row_limit, random))
     points = dict(_cut(points.items(), row_limit, random))
-    return document(200, massage(query, totals, points, random))
+    return document(200, response_body(query, totals, points, random))
 
 
-def parse(
-    parameters: Parameters,
-    token: Token,
-    organization: Organization,
-    world: World,
-    *,
-    now: float,
-    release: Release = CURRENT,
-) -> Query:
-    """Return the query that ``parameters`` ask for, or refuse with the first thing wrong."""
-    projects = counted_projects(world, token, organization, parameters, release)
-    fields = tuple(dict.fromkeys(parameters.all("field")))
-    if not fields:
-        raise Refused(400, 'At least one "field" is required.')
-    window = parse_window(parameters, now, release)
-    _refuse_unknown("field", fields, FIELDS)
-    group_by = tuple(dict.fromkeys(parameters.all("groupBy")))
-    _refuse_unknown("groupBy", group_by, DIMENSIONS)
-    if "category" not in group_by and not parameters.all("category"):
-        raise Refused(400, "Query must have category as groupby or filter")
-    selection = Selection(
-        group_by=group_by,
-        absent=None if table_for(window, now) is Table.RAW else "none",
-        outcomes=_parse_outcomes(parameters.all("outcome")),
-        categories=_parse_categories(parameters.all("category"), world.categories),
-        reason=_parse_reason(parameters.last("reason")),
-        projects=projects,
-    )
-    _refuse_key(parameters.last("key_id"))
-    return Query(fields, window, selection)
+def response_body(query: Query, totals: Totals, points: Points, random: Random) -> dict[str, Any]:
+    """Return the response body, made from the rows of the two store queries.
 
-
-def massage(query: Query, totals: Totals, points: Points, random: Random) -> dict[str, Any]:
-    """Return the body made of what the two store queries found.
-
-    A group appears when either of them knows it. Grouped by project there was one query only.
+    A group appears if either of them has a row of it. Grouped by project, there is no query for
+    the time series.
     """
     window = query.window
-    shown = {_label(query, key): key for key in [*totals, *(key for key, _ in points)]}
+    labels = dict.fromkeys(_label(query, key) for key in [*totals, *(key for key, _ in points)])
     if not query.selection.group_by:
-        shown = {(): ()}
-    groups = {label: _empty_group(query, label, random) for label in shown}
+        # Without groupBy there is always one group, even if there are no rows.
+        labels = {(): None}
+    groups = {label: _empty_group(query, label, random) for label in labels}
     for key, sums in totals.items():
         group = groups[_label(query, key)]
         for field in query.fields:
+            # Added: default, error and security are stored separately, and share the label error.
             group["totals"][field] += getattr(sums, FIELDS[field])
     for (key, bucket), sums in points.items():
         group = groups[_label(query, key)]
@@ -126,6 +73,7 @@ def massage(query: Query, totals: Totals, points: Points, random: Random) -> dic
     body: dict[str, Any] = {"start": iso(window.start), "end": iso(window.end)}
     if _has_series(query):
         body["intervals"] = [iso(bucket) for bucket in window.buckets()]
+    # Sentry iterates over sets, so that the order differs from process to process.
     body["groups"] = _shuffled(groups.values(), random)
     return body
 
@@ -139,21 +87,21 @@ def _run(
     totals: dict[Key, Sums] = {}
     points: dict[tuple[Key, int], Sums] = {}
     for bucket, parts in groupby(read, key=attrgetter("bucket")):
-        for key, found in columns.sums(organization, query.selection, parts, now).items():
-            totals[key] = found.plus(totals.get(key))
-            points[key, bucket] = found
+        for key, sums in columns.sums(organization, query.selection, parts, now).items():
+            totals[key] = sums.plus(totals.get(key))
+            points[key, bucket] = sums
     return totals, points
 
 
 def _cut(rows: Iterable[Item], row_limit: int, random: Random) -> list[Item]:
-    found = list(rows)
-    return random.sample(found, row_limit) if len(found) > row_limit else found
+    all_rows = list(rows)
+    return random.sample(all_rows, row_limit) if len(all_rows) > row_limit else all_rows
 
 
 def _shuffled(items: Iterable[Item], random: Random) -> list[Item]:
-    found = list(items)
-    random.shuffle(found)
-    return found
+    shuffled = list(items)
+    random.shuffle(shuffled)
+    return shuffled
 
 
 def _has_series(query: Query) -> bool:
@@ -166,7 +114,7 @@ def _label(query: Query, key: Key) -> Key:
 
 
 def _shown(name: str, value: str | int | None) -> str | int | None:
-    if name == "category" and value in _ERROR_CATEGORIES:
+    if name == "category" and value in ERROR_CATEGORIES:
         return "error"
     if name == "reason" and value in _API_REASONS:
         return _API_REASONS[str(value)]
@@ -189,39 +137,6 @@ def _category_of(query: Query, key: Key) -> str | int | None:
     return key[names.index("category")] if "category" in names else None
 
 
-def _uncaught(random: Random) -> Answer:
+def _internal_error(random: Random) -> Answer:
     error_id = f"{random.getrandbits(128):032x}"
     return document(500, {"detail": "Internal Error", "errorId": error_id})
-
-
-def _refuse_unknown(name: str, values: Sequence[str], known: Iterable[str]) -> None:
-    allowed = frozenset(known)
-    for value in values:
-        if value not in allowed:
-            raise Refused(400, f'Invalid {name}: "{value}"')
-
-
-def _parse_outcomes(values: Sequence[str]) -> frozenset[str] | None:
-    for value in values:
-        if value.lower() not in OUTCOMES:
-            raise Refused(400, f'Invalid outcome: "{value}"')
-    return frozenset(value.lower() for value in values) or None
-
-
-def _parse_categories(values: Sequence[str], known: frozenset[str]) -> frozenset[str] | None:
-    _refuse_unknown("category", values, known | _SECOND_NAMES.keys())
-    stored = {_SECOND_NAMES.get(value, value) for value in values}
-    if "error" in stored:
-        stored |= _ERROR_CATEGORIES
-    if "attachment" in stored and len(stored) > 1:
-        raise Refused(400, "if filtering by attachment no other category may be present")
-    return frozenset(stored) or None
-
-
-def _parse_reason(value: str | None) -> str | None:
-    return _STORED_REASONS.get(value, value) if value else None
-
-
-def _refuse_key(value: str | None) -> None:
-    if value is not None and not value.isdecimal():
-        raise Refused(400, f'Invalid key: "{value}"')

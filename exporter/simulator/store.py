@@ -1,7 +1,7 @@
-"""What was counted: rows put in by hand and generated traffic, and the truth about both.
+"""The stored outcomes: added rows and generated traffic, and the true sums of both.
 
-`Store.totals` adds rows up one by one and shares nothing with the code that answers requests: it
-is what an answer can be held against.
+`Store.totals` sums the rows one by one and shares no code with what answers requests, so that
+tests can compare an answer with it.
 """
 
 import threading
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from exporter.buckets import floor
-from exporter.simulator.traffic import HOUR, Traffic, hours_between
+from exporter.simulator.series import HOUR
+from exporter.simulator.traffic import Traffic, hours_between
 
 DIMENSIONS: Final = ("project", "category", "outcome", "reason")
 Field = Literal["quantity", "times_seen"]
@@ -21,10 +22,11 @@ _API_REASONS: Final = {None: "none", "smart_rate_limit": "spike_protection"}
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One stored outcome; ``written_at`` is when it becomes visible, else ``timestamp``.
+    """One stored outcome. It becomes visible at ``written_at``, by default at its ``timestamp``.
 
-    ``category`` and ``reason`` are as stored: ``default``, ``error`` and ``security`` apart, and
-    spike protection as ``smart_rate_limit``. Times are seconds since the epoch.
+    ``category`` and ``reason`` have the stored names: ``default``, ``error`` and ``security`` are
+    separate categories, and the reason of spike protection is ``smart_rate_limit``. Times are
+    epoch seconds.
     """
 
     organization: int
@@ -38,12 +40,12 @@ class Row:
     written_at: float | None = None
 
     def is_visible(self, at: float) -> bool:
-        """Return whether a query at ``at`` finds the row."""
+        """Return whether a query at ``at`` returns the row."""
         return (self.timestamp if self.written_at is None else self.written_at) <= at
 
 
 class Store:
-    """The rows of every organization; ``traffic`` is generated for those it names by id."""
+    """The rows of all organizations. ``traffic`` has a generator per organization id."""
 
     def __init__(self, traffic: Mapping[int, Traffic] | None = None) -> None:
         self._traffic = dict(traffic or {})
@@ -51,19 +53,19 @@ class Store:
         self._lock = threading.Lock()
 
     def add(self, *rows: Row) -> None:
-        """Put rows in."""
+        """Add rows."""
         with self._lock:
             for row in rows:
                 key = (row.organization, floor(row.timestamp, HOUR))
                 self._rows.setdefault(key, []).append(row)
 
     def rows(self, organization: int, hour: int) -> Sequence[Row]:
-        """Return the rows put in by hand whose timestamps lie in ``hour``."""
+        """Return the added rows whose timestamps are in ``hour``."""
         with self._lock:
             return tuple(self._rows.get((organization, hour), ()))
 
     def traffic(self, organization: int) -> Traffic | None:
-        """Return the generator of ``organization``."""
+        """Return the traffic generator of ``organization``, if it has one."""
         return self._traffic.get(organization)
 
     def totals(
@@ -80,18 +82,18 @@ class Store:
         reason: Collection[str] | None = None,
         project: Collection[int] | None = None,
     ) -> dict[tuple[str | int, ...], int]:
-        """Return the true sums of ``field`` from ``start`` to ``end``, exclusive, as of ``at``.
+        """Return the true sums of ``field`` from ``start`` to ``end`` (exclusive), as of ``at``.
 
-        Keys have a value per name of ``group_by``, labelled as the API labels them: the error
-        categories are one, spike protection has its name. Filters take the same labels.
+        A key has one value per name in ``group_by``. Keys and filters use the names of the API: the
+        three error categories are ``error``, and spike protection is ``spike_protection``.
         """
-        wanted = {"project": project, "category": category, "outcome": outcome, "reason": reason}
+        filters = {"project": project, "category": category, "outcome": outcome, "reason": reason}
         sums: dict[tuple[str | int, ...], int] = {}
         for row in self.visible(organization, start, end, at):
             labels = _labels(row)
             if any(
                 allowed is not None and labels[name] not in allowed
-                for name, allowed in wanted.items()
+                for name, allowed in filters.items()
             ):
                 continue
             key = tuple(labels[name] for name in group_by)
@@ -99,7 +101,7 @@ class Store:
         return sums
 
     def visible(self, organization: int, start: float, end: float, at: float) -> Iterator[Row]:
-        """Yield every row from ``start`` to ``end``, exclusive, that can be seen at ``at``."""
+        """Yield every row from ``start`` to ``end`` (exclusive) that is visible at ``at``."""
         for hour in hours_between(start, end):
             for row in self.rows(organization, hour):
                 if start <= row.timestamp < end and row.is_visible(at):

@@ -1,4 +1,4 @@
-"""Who is there: organizations, projects, members and tokens. All of it may change at any moment."""
+"""The organizations, projects, members and tokens of a simulated Sentry."""
 
 import threading
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ GLOBAL_ROLES: Final = frozenset({"owner", "manager"})
 
 
 class ProjectStatus(StrEnum):
-    """Only active projects are listed; every project's events count for its organization."""
+    """The status of a project. Only active ones are listed, but the events of all are counted."""
 
     ACTIVE = "active"
     PENDING_DELETION = "pending_deletion"
@@ -23,7 +23,7 @@ class ProjectStatus(StrEnum):
 
 
 class TokenKind(StrEnum):
-    """Whose token it is: a person's, an internal integration's, or an organization's."""
+    """The owner of a token: a user, an internal integration, or an organization."""
 
     USER = "user"
     INTEGRATION = "integration"
@@ -32,7 +32,7 @@ class TokenKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Organization:
-    """An organization; ``open_membership`` lets every member see every project."""
+    """An organization. With ``open_membership``, every member may read every project."""
 
     id: int
     slug: str
@@ -41,7 +41,7 @@ class Organization:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project; ``members`` are the users on its teams, ``teams`` the slugs of those."""
+    """A project. ``teams`` are the slugs of its teams, ``members`` the users on them."""
 
     id: int
     organization: int
@@ -64,7 +64,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token: ``user`` is whose it is, ``organization`` where an integration is installed."""
+    """A token. ``user`` is its owner, ``organization`` is where an integration is installed."""
 
     value: str = field(repr=False)
     kind: TokenKind = TokenKind.INTEGRATION
@@ -74,11 +74,11 @@ class Token:
 
 
 class World:
-    """Everything the simulated Sentry knows; safe to change from any thread while it serves.
+    """The data of a simulated Sentry. Any thread may change it while it is served.
 
-    ``categories`` are the names this server's release knows. ``seed`` decides which rows a cut
-    answer keeps and the order of groups. Methods that change a project or an organization raise
-    KeyError for an id that is not there.
+    ``categories`` are the names that the simulated release supports. ``seed`` decides which rows
+    are cut off beyond the row limit, and the order of groups. Methods that change a project or an
+    organization raise KeyError for an unknown id.
     """
 
     def __init__(
@@ -107,19 +107,20 @@ class World:
             return tuple(self._organizations.values())
 
     def organization(self, id_or_slug: str) -> Organization | None:
-        """Return the organization a path names; all digits is an id."""
+        """Return the organization with that id, if it is all digits, or else with that slug."""
+        # As Sentry's convert_args (src/sentry/api/bases/organization.py): digits are never a slug.
         if id_or_slug.isdecimal():
             return self._organizations.get(int(id_or_slug))
         return next((each for each in self.organizations() if each.slug == id_or_slug), None)
 
     def projects(self, organization: int) -> tuple[Project, ...]:
-        """Return every project of ``organization``, those deleted included."""
+        """Return every project of ``organization``, including deleted ones."""
         with self._lock:
             projects = tuple(self._projects.values())
         return tuple(project for project in projects if project.organization == organization)
 
     def active_projects(self, organization: int) -> tuple[Project, ...]:
-        """Return the projects of ``organization`` that the projects list has."""
+        """Return the active projects of ``organization``: those of the projects list."""
         return tuple(
             project
             for project in self.projects(organization)
@@ -127,43 +128,44 @@ class World:
         )
 
     def role(self, organization: int, user: str | None) -> str | None:
-        """Return the role of ``user``, ``None`` for a stranger."""
+        """Return the role of ``user`` in ``organization``, ``None`` if the user is not a member."""
         return self._roles.get((organization, user or ""))
 
     def token(self, value: str) -> Token | None:
-        """Return the token that reads ``value``."""
+        """Return the token with that value, if it is valid."""
+        # No lock: a single operation on a dictionary is atomic.
         return self._tokens.get(value)
 
     def add_token(self, token: Token) -> None:
-        """Let ``token`` in."""
+        """Add a valid token."""
         self._tokens[token.value] = token
 
     def revoke_token(self, value: str) -> None:
-        """Refuse the token that reads ``value`` from now on."""
+        """Remove the token with that value; requests with it are refused from now on."""
         self._tokens.pop(value, None)
 
     def add_project(self, project: Project) -> None:
-        """Add ``project``, or put it in the place of the one with its id."""
+        """Add ``project``, or replace the project with the same id."""
         with self._lock:
             self._projects[project.id] = project
 
     def delete_project(self, project: int, status: ProjectStatus = ProjectStatus.DELETED) -> None:
-        """Take a project off the list; its events go on counting."""
+        """Remove a project from the projects list. Its events are still counted."""
         self._change_project(project, status=status)
 
     def restore_project(self, project: int) -> None:
-        """Put a deleted project back on the list, as it was."""
+        """Make a deleted project active again."""
         self._change_project(project, status=ProjectStatus.ACTIVE)
 
     def rename_project(self, project: int, slug: str) -> None:
-        """Give a project another slug."""
+        """Change the slug of a project."""
         self.rename_projects({project: slug})
 
     def rename_projects(self, slugs: Mapping[int, str]) -> None:
-        """Give several projects their new slugs, by id, in one step.
+        """Change the slugs of several projects, given by id, in one atomic step.
 
-        No answer shows a state in between, so one project can take the slug of another that gets
-        a new one. Slugs may end up equal, which Sentry itself does not allow.
+        A project may take the slug of another project that gets a new one. Duplicate slugs are
+        possible, although Sentry does not allow them.
         """
         with self._lock:
             renamed = {
@@ -173,34 +175,34 @@ class World:
             self._projects.update(renamed)
 
     def swap_slugs(self, first: int, second: int) -> None:
-        """Give each of two projects the slug of the other."""
+        """Exchange the slugs of two projects."""
         with self._lock:
             one, other = self._projects[first], self._projects[second]
             self._projects[first] = replace(one, slug=other.slug)
             self._projects[second] = replace(other, slug=one.slug)
 
     def set_teams(self, project: int, teams: Iterable[str]) -> None:
-        """Give a project to other teams, by their slugs; the first is the list's ``team``."""
+        """Set the teams of a project, by slug. The first is the ``team`` of the projects list."""
         self._change_project(project, teams=tuple(teams))
 
     def set_members(self, project: int, members: Iterable[str]) -> None:
-        """Say which users are on the teams of a project."""
+        """Set the users who are on the teams of a project."""
         self._change_project(project, members=frozenset(members))
 
     def set_open_membership(self, organization: int, *, is_open: bool) -> None:
-        """Open or close an organization's projects to all its members."""
+        """Turn an organization's Open Membership on or off."""
         with self._lock:
             before = self._organizations[organization]
             self._organizations[organization] = replace(before, open_membership=is_open)
 
     def rename_organization(self, organization: int, slug: str) -> None:
-        """Give an organization another slug."""
+        """Change the slug of an organization."""
         with self._lock:
             before = self._organizations[organization]
             self._organizations[organization] = replace(before, slug=slug)
 
     def add_rows(self, *rows: Row) -> None:
-        """Store outcomes."""
+        """Add rows to the store."""
         self.store.add(*rows)
 
     def _change_project(self, project: int, **changes: Any) -> None:

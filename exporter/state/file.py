@@ -1,20 +1,17 @@
 """An open state file, and the ledgers in it."""
 
+import json
 import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Final
 
-from exporter.collect.ledger.ledger import Kept
+from exporter.collect.persistence import Persistence, Restored
 from exporter.config import Organization, Query
-from exporter.state.ledgers import QueryState, asks, read_ledger
-from exporter.state.lists import ListState
-from exporter.state.opening import StateError, damaged, explained, opened
-
-_OWNED: Final = {"query": ("entry", "book", "series"), "published": ("counter",)}
-"""The tables whose rows belong to a row of another one."""
+from exporter.state.ledgers import Keys, LedgerPersistence, read_ledger
+from exporter.state.projects import ProjectListState
+from exporter.state.schema import StateError, damaged, explained, opened
 
 
 class State:
@@ -25,57 +22,61 @@ class State:
         self._path = path
         self._lock = Lock()
         self._connection = opened(path)
-        self._restored: dict[str, set[int]] = {"query": set(), "published": set()}
+        self._restored: list[LedgerPersistence] = []
 
     def restore(
         self,
         organization: Organization,
         query: Query,
-        ordinal: int = 0,
+        twins: Collection[tuple[str, str]] = (),
         elsewhere: Collection[str] = (),
-    ) -> Kept:
-        """Return what is known of ``query``; ``ordinal`` tells apart queries that ask the same.
+    ) -> Restored:
+        """Return the ledger of ``query``.
 
-        An organization whose server has a new address goes on where it was under its name, unless
-        the old address is among those ``elsewhere``, where another organization has the same slug.
+        A query that was renamed goes on with its buckets, unless they belong to one of its
+        ``twins``: the other queries that ask the same, organization and name of each. An
+        organization whose server has a new address goes on where it was under its name, unless the
+        old address is among those ``elsewhere``, where another organization has the same slug.
+        If a query is restored more than once, only the last one may persist changes.
         """
         with self.transaction() as database:
-            question = asks(organization, query, ordinal)
-            books = _books_key(database, question, organization, elsewhere)
-            counters = _counters_key(database, organization.name, query.name)
-            self._restored["query"].add(books)
-            self._restored["published"].add(counters)
+            keys = Keys(
+                _ensured_query(database, organization, query, twins, elsewhere),
+                _ensured_counters(database, organization.name, query.name),
+            )
             try:
-                ledger, known = read_ledger(database, books, counters)
-            except (LookupError, TypeError, ValueError, OverflowError) as error:
-                why = f"what it holds makes no sense: {error!r}"
+                ledger, last_success = read_ledger(database, keys)
+            except ValueError as error:
+                why = f"query {query.name} of {organization.name}: {error}"
                 raise StateError(damaged(self._path, why)) from error
-            (last_success,) = database.execute(
-                "SELECT last_success FROM query WHERE id = ?", [books]
-            ).fetchone()
-        keeper = QueryState(self.transaction, known, ledger.labels)
-        return Kept(ledger, last_success, keeper)
+        persistence = LedgerPersistence(self.transaction, ledger, keys)
+        self._restored.append(persistence)
+        return Restored(ledger, last_success, persistence)
 
-    def project_list(self, organization: Organization) -> ListState:
-        """Return where the projects list of ``organization`` is kept."""
-        return ListState(self.transaction, organization)
+    def project_list(self, organization: Organization) -> ProjectListState:
+        """Return what reads and writes the projects list of ``organization``."""
+        return ProjectListState(self.transaction, organization)
 
-    def forget(self, before: float) -> None:
-        """Delete what is left of queries that were not restored, and last polled ``before``."""
+    def forget(self, before: float, used: Collection[Persistence | None]) -> None:
+        """Delete what was last polled ``before``, but for the ledgers that ``used`` persist."""
+        self._restored = [one for one in self._restored if one in used]
         with self.transaction() as database:
-            for owner, tables in _OWNED.items():
-                left = database.execute(
-                    f"SELECT id FROM {owner} WHERE last_success < ?",  # noqa: S608 - a constant
+            for table in Keys._fields:
+                restored = {getattr(one.keys, table) for one in self._restored}
+                # Queries in use can be among them: `polled_at` is of the last poll that wrote.
+                old = database.execute(
+                    f"SELECT id FROM {table} WHERE polled_at < ?",  # noqa: S608 - a constant
                     [before],
                 ).fetchall()
-                old = [key for key in left if key[0] not in self._restored[owner]]
-                for table in tables:
-                    database.executemany(f"DELETE FROM {table} WHERE {owner} = ?", old)  # noqa: S608
-                database.executemany(f"DELETE FROM {owner} WHERE id = ?", old)  # noqa: S608
+                database.executemany(
+                    f"DELETE FROM {table} WHERE id = ?",  # noqa: S608 - a constant
+                    [key for key in old if key[0] not in restored],
+                )
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Run statements that take effect together or not at all; raises `StateError`."""
+        # All polls share one connection: a transaction must not get another one's statements.
         with self._lock, explained(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -88,42 +89,70 @@ class State:
                 raise
 
     def close(self) -> None:
-        """Let go of the file, after what is being written."""
+        """Close the file, after what is being written."""
         with self._lock:
             self._connection.close()
 
 
-def _books_key(
+def _question(organization: Organization, query: Query) -> str:
+    """Return what a query asks, whatever it is called and wherever its organization is."""
+    chosen = query.filter
+    # The file is searched for this text: a change of its form would lose every query's buckets.
+    return json.dumps(
+        {
+            "organization": organization.slug,
+            "groupBy": sorted(query.group_by),
+            "category": sorted(chosen.category),
+            "outcome": sorted(chosen.outcome),
+            "reason": chosen.reason,
+            "project": sorted(chosen.project),
+            "field": sorted(query.fields),
+            "interval": query.interval,
+        },
+        sort_keys=True,
+    )
+
+
+def _ensured_query(
     database: sqlite3.Connection,
-    question: str,
     organization: Organization,
+    query: Query,
+    twins: Collection[tuple[str, str]],
     elsewhere: Collection[str],
 ) -> int:
-    """Return the key of the books of a question to an organization's server."""
-    url, name = organization.url, organization.name
-    found = database.execute(
-        "SELECT id, url, organization FROM query WHERE asks = ? ORDER BY url = ? DESC",
-        [question, url],
+    """Return the id of a query's row; insert or update it if need be.
+
+    A row with another name or address is taken over as `State.restore` says.
+    """
+    question, url = _question(organization, query), organization.url
+    mine = organization.name, query.name
+    # The row of the same name and address comes first: one that is taken over must not hide it.
+    candidates = database.execute(
+        "SELECT id, url, organization, name FROM query WHERE question = ?"
+        " ORDER BY organization = ? AND name = ? DESC, url = ? DESC, polled_at DESC",
+        [question, *mine, url],
     ).fetchall()
-    for key, address, known_as in found:
-        moved = known_as == name and address not in elsewhere
-        if address == url or moved:
-            if (address, known_as) != (url, name):
+    for key, address, *known_as in candidates:
+        moved = known_as[0] == organization.name and address not in elsewhere
+        if (address == url or moved) and tuple(known_as) not in twins:
+            if (address, *known_as) != (url, *mine):
                 database.execute(
-                    "UPDATE query SET url = ?, organization = ? WHERE id = ?", [url, name, key]
+                    "UPDATE query SET url = ?, organization = ?, name = ? WHERE id = ?",
+                    [url, *mine, key],
                 )
             return int(key)
     made = database.execute(
-        "INSERT INTO query (asks, url, organization) VALUES (?, ?, ?)", [question, url, name]
+        "INSERT INTO query (question, url, organization, name) VALUES (?, ?, ?, ?)",
+        [question, url, *mine],
     )
     return int(made.lastrowid or 0)
 
 
-def _counters_key(database: sqlite3.Connection, organization: str, query: str) -> int:
-    """Return the key of the counters that are published under these names."""
+def _ensured_counters(database: sqlite3.Connection, organization: str, query: str) -> int:
+    """Return the id of the counters of these names; insert their row if there is none."""
     names = [organization, query]
-    database.execute("INSERT OR IGNORE INTO published (organization, query) VALUES (?, ?)", names)
+    database.execute("INSERT OR IGNORE INTO counters (organization, query) VALUES (?, ?)", names)
     (key,) = database.execute(
-        "SELECT id FROM published WHERE organization = ? AND query = ?", names
+        "SELECT id FROM counters WHERE organization = ? AND query = ?", names
     ).fetchone()
     return int(key)

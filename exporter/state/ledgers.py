@@ -1,293 +1,284 @@
 """The ledger of one query in a state file.
 
-Its books belong to what the query asks, by project id. Its counters belong to the names that they
-are published under: a query that is called otherwise counts from 0 under its new name, and goes on
-where it was if it gets the old one back.
+Its buckets belong to what the query asks, by project id. Its counters belong to the names that they
+are published under: a query that is renamed counts from 0 under its new name, and goes on where it
+was if it gets the old one back.
 """
 
-import json
 import sqlite3
+from array import array
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple, TypeVar
 
-from exporter.collect.ledger.ledger import Book, Change, Labels, Ledger
-from exporter.collect.series import Rows, Series, parts_of
-from exporter.config import Organization, Query
+import msgspec
+from msgspec.msgpack import Decoder
 
-Numbers = Mapping[Series, Mapping[int, int]]
-"""What series are called in the file: for each whole one, numbers by project."""
+from exporter.collect.ledger import Bucket, Change, Column, Ledger, Run, SeriesTable
+from exporter.collect.series import ProjectSeries, Rows, Series, Totals
+from exporter.state.blobs import Numbers, as_numbers, from_numbers, pack, unpack
 
-_LABELS = "field, category, outcome, reason, project"
+_T = TypeVar("_T")
+_Transaction = Callable[[], AbstractContextManager[sqlite3.Connection]]
+_SeriesTable = Literal["series", "counter_series"]
+
+_RUNS: Final = Decoder(list[tuple[Series, Numbers]])
+_CELLS: Final = Decoder(Numbers)
+_TOTAL: Final[Decoder[Totals]] = Decoder(dict[Series, int])
+_COUNTED: Final[Decoder[Rows]] = Decoder(dict[Series, dict[int, int]])
+_TIMES: Final = Decoder(dict[Series, dict[int, float]])
+_LABELS: Final = Decoder(list[str])
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What a file has of a query: the keys of its books and of its counters, and their numbers."""
+class Keys(NamedTuple):
+    """Where a ledger is in the file: the ids of its rows in the tables of these names."""
 
-    books: int
+    query: int
     counters: int
-    series: Numbers = field(default_factory=dict)
-    counted: Numbers = field(default_factory=dict)
 
 
-class QueryState:
-    """Writes the polls of one query into the state file, a transaction for each."""
+class LedgerPersistence:
+    """Writes the changes of one ledger into the state file, a transaction for each.
 
-    def __init__(
-        self,
-        transaction: Callable[[], AbstractContextManager[sqlite3.Connection]],
-        known: Known,
-        labels: Labels,
-    ) -> None:
+    ``ledger`` is as the file has it: a change is written before it is applied.
+    """
+
+    def __init__(self, transaction: _Transaction, ledger: Ledger, keys: Keys) -> None:
+        self.keys = keys
         self._transaction = transaction
-        self._known = known
-        self._labels = labels
+        self._ledger = ledger
 
-    def save(self, change: Change, succeeded: float | None) -> None:
-        """Write ``change``, and when the poll began if it succeeded."""
-        known = self._known
+    def persist(self, change: Change, polled_at: float, *, succeeded: bool) -> None:
+        """Write ``change`` and when its poll began; raises `StateError`."""
+        query, counters = self.keys
         with self._transaction() as database:
-            series = _numbered_series(database, known, change)
-            _write_books(database, known.books, change, series)
-            counted = self._write_counters(database, change)
-            if change.compact:
-                series = _without_unused(database, known.books, series)
+            _write_buckets(database, query, self._ledger, change)
+            _write_counters(database, counters, self._ledger, change)
             database.execute(
-                "UPDATE query SET counts_from = ?, last_success = coalesce(?, last_success),"
-                " asked = ?, clock_skew = ? WHERE id = ?",
+                "UPDATE query SET counts_from = ?, asked = ?, clock_skew = ?, polled_at = ?"
+                " WHERE id = ?",
                 [
                     change.counts_from,
-                    succeeded,
-                    None if change.asked is None else json.dumps(sorted(change.asked)),
+                    _packed_ids(change.asked),
                     change.clock_skew,
-                    known.books,
+                    polled_at,
+                    query,
                 ],
             )
             database.execute(
-                "UPDATE published SET last_success = coalesce(?, last_success) WHERE id = ?",
-                [succeeded, known.counters],
+                "UPDATE counters SET polled_at = ? WHERE id = ?", [polled_at, counters]
             )
-        self._known = Known(known.books, known.counters, series, counted)
-
-    def _write_counters(self, database: sqlite3.Connection, change: Change) -> Numbers:
-        numbers = _numbered(
-            database,
-            change.counters,
-            self._known.counted,
-            "counter",
-            lambda whole, label: (self._known.counters, *whole[:-1], self._labels.names[label], 0),
-        )
-
-        def number(series: Series) -> int:
-            return numbers[series.without_project()][series.project]
-
-        database.executemany(
-            "UPDATE counter SET value = ?2 WHERE id = ?1",
-            _numbers_and_values(change.counters, numbers),
-        )
-        for column, moments in (("born", change.born), ("unseen", change.unseen)):
-            database.executemany(
-                f"UPDATE counter SET {column} = ? WHERE id = ?",  # noqa: S608 - one of two constants
-                [(at, number(series)) for series, at in moments.items()],
-            )
-        database.executemany(
-            "UPDATE counter SET unseen = NULL WHERE id = ?", [(number(s),) for s in change.seen]
-        )
-        if not change.forgotten:
-            return numbers
-        database.executemany(
-            "DELETE FROM counter WHERE id = ?", [(number(s),) for s in change.forgotten]
-        )
-        gone: dict[Series, set[int]] = {}
-        for series in change.forgotten:
-            gone.setdefault(series.without_project(), set()).add(series.project)
-        return {
-            whole: {p: one for p, one in values.items() if p not in gone.get(whole, ())}
-            for whole, values in numbers.items()
-        }
+            if succeeded:
+                database.execute("UPDATE query SET last_success = polled_at WHERE id = ?", [query])
 
 
-def _numbered_series(database: sqlite3.Connection, known: Known, change: Change) -> Numbers:
-    """Return the numbers of the series of all books, with those of ``change`` that had none."""
-    numbers = known.series
-    for book in change.books.values():
-        for rows in (book.rows, book.told, book.counted):
-            numbers = _numbered(
-                database,
-                rows,
-                numbers,
-                "series",
-                lambda whole, project: (known.books, *whole[:-1], project),
-            )
-    return numbers
-
-
-def _numbered(
-    database: sqlite3.Connection,
-    rows: Rows,
-    known: Numbers,
-    table: str,
-    values: Callable[[Series, int], tuple[object, ...]],
-) -> Numbers:
-    """Return ``known`` with numbers for the ``rows`` that have none, which come into ``table``."""
-    new = {
-        whole: sorted(found)
-        for whole, found in (
-            (whole, part.keys() - known.get(whole, {}).keys())
-            for whole, part in parts_of(rows).items()
-        )
-        if found
-    }
-    if not new:
-        return known
-    owner, more = ("query", "") if table == "series" else ("published", ", value")
-    (last,) = database.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()  # noqa: S608
-    numbers = dict(known)
-    for whole, projects in new.items():
-        given = dict(zip(projects, range(last + 1, last + 1 + len(projects)), strict=True))
-        last += len(projects)
-        records = [(number, *values(whole, project)) for project, number in given.items()]
-        marks = ", ".join("?" * len(records[0]))
-        database.executemany(
-            f"INSERT INTO {table} (id, {owner}, {_LABELS}{more}) VALUES ({marks})",  # noqa: S608
-            records,
-        )
-        numbers[whole] = {**numbers.get(whole, {}), **given}
-    return numbers
-
-
-def _without_unused(database: sqlite3.Connection, query: int, known: Numbers) -> Numbers:
-    """Delete the series that no book has any more; return the numbers of the others."""
-    database.execute(
-        "DELETE FROM series WHERE query = ?1"
-        " AND id NOT IN (SELECT series FROM entry WHERE query = ?1)",
-        [query],
-    )
-    left = {
-        number for (number,) in database.execute("SELECT id FROM series WHERE query = ?", [query])
-    }
-    return {
-        whole: {project: number for project, number in values.items() if number in left}
-        for whole, values in known.items()
-    }
-
-
-def _numbers_and_values(rows: Rows, numbers: Numbers) -> Iterator[tuple[int, int]]:
-    for whole, values in parts_of(rows).items():
-        known = numbers.get(whole, {})
-        yield from ((known[project], value) for project, value in values.items())
-
-
-def _write_books(
-    database: sqlite3.Connection, query: int, change: Change, numbers: Numbers
+def _write_buckets(
+    database: sqlite3.Connection, query: int, ledger: Ledger, change: Change
 ) -> None:
-    for start in (*change.dropped, *change.books):
-        database.execute("DELETE FROM entry WHERE query = ? AND start = ?", [query, start])
-        database.execute("DELETE FROM book WHERE query = ? AND start = ?", [query, start])
-    for start, book in change.books.items():
-        database.execute(
-            "INSERT INTO book (query, start, finished, whole) VALUES (?, ?, ?, ?)",
-            [query, start, book.finished, book.whole],
-        )
-        for kind, rows in (("rows", book.rows), ("told", book.told), ("counted", book.counted)):
-            database.executemany(
-                "INSERT INTO entry (query, start, kind, series, value) VALUES (?, ?, ?, ?, ?)",
-                (
-                    (query, start, kind, number, value)
-                    for number, value in _numbers_and_values(rows, numbers)
-                ),
+    _write_runs(database, "series", query, change.series, ledger.series)
+    database.executemany(
+        "DELETE FROM bucket WHERE query = ? AND start = ?",
+        [(query, start) for start in change.dropped],
+    )
+    database.executemany(
+        "INSERT OR REPLACE INTO bucket"
+        " (query, start, finished, proven, cells, total, counted, asked)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            (
+                query,
+                start,
+                bucket.finished,
+                bucket.proven,
+                _packed(bucket.rows.cells),
+                pack(bucket.total),
+                pack(bucket.counted),
+                _packed_ids(bucket.asked),
             )
-
-
-def asks(organization: Organization, query: Query, ordinal: int) -> str:
-    """Return what a query asks, whatever it is called and wherever its organization is."""
-    chosen = query.filter
-    return json.dumps(
-        {
-            "organization": organization.slug,
-            "groupBy": sorted(query.group_by),
-            "category": sorted(chosen.category),
-            "outcome": sorted(chosen.outcome),
-            "reason": chosen.reason,
-            "project": sorted(chosen.project),
-            "field": sorted(query.fields),
-            "interval": query.interval,
-            "ordinal": ordinal,
-        },
-        sort_keys=True,
+            for start, bucket in change.buckets.items()
+        ),
     )
 
 
-def read_ledger(database: sqlite3.Connection, books: int, counters: int) -> tuple[Ledger, Known]:
-    """Return the ledger of a query, and what the file has of it."""
-    by_number: dict[int, Series] = {}
-    numbers: dict[Series, dict[int, int]] = {}
-    for number, *labels in database.execute(
-        f"SELECT id, {_LABELS} FROM series WHERE query = ? ORDER BY id",  # noqa: S608
-        [books],
-    ):
-        series = by_number[number] = Series(*labels)
-        numbers.setdefault(series.without_project(), {})[series.project] = number
-    counts_from, asked, clock_skew = database.execute(
-        "SELECT counts_from, asked, clock_skew FROM query WHERE id = ?", [books]
-    ).fetchone()
-    counted = _read_counters(database, counters)
-    ledger = Ledger(
-        _books(database, books, by_number),
-        counted.values,
-        counted.born,
-        counts_from,
-        None if asked is None else frozenset(json.loads(asked)),
-        counted.labels,
-        counted.unseen,
-        clock_skew,
-    )
-    return ledger, Known(books, counters, numbers, counted.numbers)
-
-
-@dataclass(frozen=True, slots=True)
-class _Counted:
-    """The counters of a file, as a ledger has them, and their numbers in the file."""
-
-    labels: Labels = field(default_factory=Labels)
-    numbers: dict[Series, dict[int, int]] = field(default_factory=dict)
-    values: dict[Series, int] = field(default_factory=dict)
-    born: dict[Series, float] = field(default_factory=dict)
-    unseen: dict[Series, float] = field(default_factory=dict)
-
-
-def _read_counters(database: sqlite3.Connection, published: int) -> _Counted:
-    found = _Counted()
-    for number, value, born, unseen, field_, category, outcome, reason, label in database.execute(
-        f"SELECT id, value, born, unseen, {_LABELS} FROM counter"  # noqa: S608
-        " WHERE published = ? ORDER BY id",
-        [published],
-    ):
-        series = Series(field_, category, outcome, reason, found.labels.number(label))
-        found.numbers.setdefault(series.without_project(), {})[series.project] = number
-        found.values[series] = value
-        if born is not None:
-            found.born[series] = born
-        if unseen is not None:
-            found.unseen[series] = unseen
-    return found
-
-
-def _books(
-    database: sqlite3.Connection, key: int, by_number: Mapping[int, Series]
-) -> dict[int, Book]:
-    entries: dict[tuple[int, str], dict[Series, int]] = {}
-    for start, kind, number, value in database.execute(
-        "SELECT start, kind, series, value FROM entry WHERE query = ?", [key]
-    ):
-        entries.setdefault((start, kind), {})[by_number[number]] = value
-    books = {}
-    for start, finished, whole in database.execute(
-        "SELECT start, finished, whole FROM book WHERE query = ?", [key]
-    ):
-        rows, told, counted = (
-            entries.get((start, kind), {}) for kind in ("rows", "told", "counted")
+def _write_counters(
+    database: sqlite3.Connection, counters: int, ledger: Ledger, change: Change
+) -> None:
+    if change.labels:
+        database.execute(
+            "INSERT OR REPLACE INTO label (counters, start, labels) VALUES (?, ?, ?)",
+            [counters, len(ledger.labels), pack(change.labels)],
         )
-        books[start] = Book(rows, told, bool(finished), bool(whole), counted)
-    return books
+    values: dict[str, bytes] = {}
+    if change.counters is not ledger.counters:
+        table = change.counters.table
+        _write_runs(database, "counter_series", counters, table, ledger.counters.table)
+        values["cells"] = _packed(change.counters.cells)
+    if change.unseen or change.seen or change.forgotten:
+        values["unseen"] = _packed_times(
+            {**ledger.unseen, **change.unseen}, change.seen | change.forgotten
+        )
+    # Grace periods end without a change: what is written is what the ledger still has.
+    values["in_grace"] = _packed_times({**ledger.in_grace, **change.in_grace}, change.forgotten)
+    assignments = ", ".join(f"{column} = ?" for column in values)
+    database.execute(
+        f"UPDATE counters SET {assignments} WHERE id = ?",  # noqa: S608 - constants
+        [*values.values(), counters],
+    )
+
+
+def _write_runs(
+    database: sqlite3.Connection,
+    table: _SeriesTable,
+    owner: int,
+    series: SeriesTable,
+    before: SeriesTable,
+) -> None:
+    """Write what ``series`` has more than ``before``, or all of it if it is of another origin."""
+    start = before.length
+    if series.origin is not before.origin:
+        database.execute(f"DELETE FROM {table} WHERE owner = ?", [owner])  # noqa: S608
+        start = 0
+    if series.length == start:
+        return
+    # In order of place: the file has only the first place, and `_read_series` counts from there.
+    runs = sorted(
+        (run.start, one, as_numbers(run.projects))
+        for one, of_one in series.runs.items()
+        for run in of_one
+        if run.start >= start
+    )
+    database.execute(
+        f"INSERT OR REPLACE INTO {table} (owner, start, runs) VALUES (?, ?, ?)",  # noqa: S608
+        [owner, start, pack([(one, projects) for _, one, projects in runs])],
+    )
+
+
+def _packed(cells: "array[int]") -> bytes:
+    return pack(as_numbers(cells))
+
+
+def _packed_ids(ids: frozenset[int] | None) -> bytes | None:
+    return None if ids is None else _packed(array("Q", sorted(ids)))
+
+
+def _packed_times(times: Mapping[ProjectSeries, float], without: frozenset[ProjectSeries]) -> bytes:
+    nested: dict[Series, dict[int, float]] = {}
+    for one, at in times.items():
+        if one not in without:
+            nested.setdefault(one.series, {})[one.project] = at
+    return pack(nested)
+
+
+def read_ledger(database: sqlite3.Connection, keys: Keys) -> tuple[Ledger, float]:
+    """Return a ledger and when its last poll that succeeded began.
+
+    Raises ValueError where the file holds no such thing.
+    """
+    (about,) = _rows(
+        database.execute(
+            "SELECT counts_from, asked, clock_skew, last_success FROM query WHERE id = ?",
+            [keys.query],
+        ),
+        tuple[int | None, bytes | None, float | None, float],
+    )
+    (counters,) = _rows(
+        database.execute(
+            "SELECT cells, in_grace, unseen FROM counters WHERE id = ?", [keys.counters]
+        ),
+        tuple[bytes | None, bytes | None, bytes | None],
+    )
+    counts_from, asked, clock_skew, last_success = about
+    cells, in_grace, unseen = counters
+    series = _read_series(database, "series", keys.query)
+    counted = _read_series(database, "counter_series", keys.counters)
+    ledger = Ledger(
+        buckets=dict(_read_buckets(database, keys.query, series)),
+        counters=_column(counted, cells),
+        labels=_read_labels(database, keys.counters),
+        in_grace=_read_times(in_grace),
+        counts_from=counts_from,
+        asked=_read_ids(asked),
+        unseen=_read_times(unseen),
+        clock_skew=clock_skew,
+        series=series,
+    )
+    numbers = [max(run.projects, default=0) for runs in counted.runs.values() for run in runs]
+    numbers += [one.project for one in (*ledger.in_grace, *ledger.unseen)]
+    if max(numbers, default=0) >= len(ledger.labels):
+        raise ValueError("counters without a label")
+    return ledger, last_success
+
+
+def _rows(cursor: sqlite3.Cursor, row: type[_T]) -> Iterator[_T]:
+    """Yield the rows of a statement, which may have any types in a damaged file."""
+    # Not strict: SQLite has no booleans, and gives 0 and 1.
+    return (msgspec.convert(one, row, strict=False) for one in cursor)
+
+
+def _read_series(database: sqlite3.Connection, table: _SeriesTable, owner: int) -> SeriesTable:
+    runs: dict[Series, tuple[Run, ...]] = {}
+    length = 0
+    statement = f"SELECT start, runs FROM {table} WHERE owner = ? ORDER BY start"  # noqa: S608
+    for start, blob in _rows(database.execute(statement, [owner]), tuple[int, bytes]):
+        if start != length:
+            raise ValueError(f"series from {start} on, expected from {length} on")
+        for series, projects in unpack(blob, _RUNS):
+            run = Run(length, from_numbers(projects))
+            runs[series] = (*runs.get(series, ()), run)
+            length = run.end
+    return SeriesTable(runs, length)
+
+
+def _read_buckets(
+    database: sqlite3.Connection, query: int, series: SeriesTable
+) -> Iterator[tuple[int, Bucket]]:
+    statement = (
+        "SELECT start, finished, proven, cells, total, counted, asked FROM bucket"
+        " WHERE query = ? ORDER BY start"
+    )
+    for start, finished, proven, cells, total, counted, asked in _rows(
+        database.execute(statement, [query]),
+        tuple[int, bool, bool, bytes, bytes, bytes, bytes | None],
+    ):
+        yield (
+            start,
+            Bucket(
+                _column(series, cells),
+                unpack(total, _TOTAL),
+                finished,
+                proven,
+                unpack(counted, _COUNTED),
+                _read_ids(asked),
+            ),
+        )
+
+
+def _column(table: SeriesTable, blob: bytes | None) -> Column:
+    """Return a column of ``table``."""
+    cells = array("I") if blob is None else from_numbers(unpack(blob, _CELLS))
+    if len(cells) > table.length:
+        raise ValueError(f"{len(cells)} values for {table.length} series")
+    return Column(table, cells)
+
+
+def _read_ids(blob: bytes | None) -> frozenset[int] | None:
+    return None if blob is None else frozenset(from_numbers(unpack(blob, _CELLS)))
+
+
+def _read_labels(database: sqlite3.Connection, counters: int) -> list[str]:
+    labels = [""]
+    statement = "SELECT start, labels FROM label WHERE counters = ? ORDER BY start"
+    for start, blob in _rows(database.execute(statement, [counters]), tuple[int, bytes]):
+        if start != len(labels):
+            raise ValueError(f"labels from {start} on, expected from {len(labels)} on")
+        labels = [*labels, *unpack(blob, _LABELS)]
+    return labels
+
+
+def _read_times(blob: bytes | None) -> dict[ProjectSeries, float]:
+    nested = {} if blob is None else unpack(blob, _TIMES)
+    return {
+        ProjectSeries(series, number): at
+        for series, times in nested.items()
+        for number, at in times.items()
+    }

@@ -1,4 +1,4 @@
-"""The landing page: what this is, and where the rest is."""
+"""The landing page: what this program is, with links to its other paths."""
 
 import base64
 import hashlib
@@ -38,11 +38,11 @@ $links
 
 _LINK: Final = Template('<dt><a href="$reference">/$reference</a></dt>\n<dd>$purpose</dd>')
 
-# Relative, so that they also work where a proxy serves the page below a prefix.
+# Relative, so that they work behind a proxy that adds a prefix.
 _LINKS: Final = {
-    "metrics": "what Prometheus scrapes",
-    "-/healthy": "whether the exporter is alive",
-    "-/ready": "whether every query has been tried once",
+    "metrics": "metrics for Prometheus",
+    "-/healthy": "200 while the exporter is running",
+    "-/ready": "200 once every query has been tried",
 }
 
 
@@ -57,24 +57,25 @@ SECURITY_HEADERS: Final = {
     ),
     "X-Content-Type-Options": "nosniff",
 }
-"""What a browser may do with the page: show it in its own style, and nothing else."""
+"""Allow a browser to show the page in its own style, and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
 class Landing:
-    """What the landing page says: plain text, escaped on the way out."""
+    """The text of the landing page; it is escaped when rendered."""
 
     name: str
     version: str
     description: str
 
     def html(self) -> str:
-        """Return the page as an HTML document that needs nothing from elsewhere."""
+        """Return the page as an HTML document without external resources."""
         return _PAGE.substitute(
             name=escape(self.name),
             version=escape(self.version),
             description=escape(self.description),
             links="\n".join(_link(reference, purpose) for reference, purpose in _LINKS.items()),
+            # Not escaped: the hash in the policy is that of the text in the page, byte for byte.
             style=_STYLE,
         )
 

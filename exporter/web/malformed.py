@@ -1,6 +1,6 @@
-"""Malformed requests: one line in the log for each burst of them, not one for each request.
+"""Malformed requests: one log line for each burst of them, not one for each request.
 
-A scraper that speaks TLS to a plain port, or a port scanner, sends them by the hundred.
+A scraper that uses TLS on a plain port, or a port scanner, sends hundreds of them.
 """
 
 import re
@@ -12,17 +12,18 @@ from typing import Final
 import structlog
 
 BURST: Final = 60.0
-"""Seconds from a peer's first malformed request until they are logged together."""
+"""Seconds from a peer's first malformed request until its requests are logged together."""
 
 MAX_PEERS: Final = 100
-"""Peers counted apart at once; those beyond are counted together."""
+"""Peers that are counted separately at once; all others are counted together."""
 
 OTHER_PEERS: Final = "others"
 
 _TLS: Final = "TLS handshake, but this port serves plain HTTP"
-# The type of a TLS record that holds a handshake message. No HTTP method begins with this byte.
+# The type of a TLS handshake record (RFC 8446, 5.1). No HTTP method begins with this byte.
 _TLS_HANDSHAKE: Final = b"\x16"
 _QUOTED_BYTES: Final = re.compile(r""":? (?:bytearray\()?b['"].*""", re.DOTALL)
+# How a socket for both versions of IP writes an IPv4 address.
 _MAPPED_VERSION4: Final = "::ffff:"
 
 log = structlog.get_logger()
@@ -32,15 +33,15 @@ log = structlog.get_logger()
 class _Burst:
     began: float
     count: int = 0
-    # A dict for its order and its uniqueness; what parsers complain of is a short list.
+    # A dict as an ordered set. The parser has few different complaints.
     problems: dict[str, None] = field(default_factory=dict)
 
 
 class MalformedRequests:
     """Counts the malformed requests of each peer, for one event loop.
 
-    ``clock`` returns monotonic seconds. A burst is logged by the first `log_ended` that comes
-    `BURST` seconds after its first request, or by `log_all`.
+    ``clock`` returns monotonic seconds. A burst is logged by the first call of `log_ended` that
+    is at least `BURST` seconds after its first request, or by `log_all`.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -48,7 +49,7 @@ class MalformedRequests:
         self._bursts: dict[str, _Burst] = {}
 
     def add(self, host: str | None, problem: str) -> None:
-        """Count a malformed request from ``host``, an IP address where it is known."""
+        """Count a malformed request from ``host``, an IP address if it is known."""
         peer = (host or "unknown").removeprefix(_MAPPED_VERSION4)
         if peer not in self._bursts and len(self._bursts) >= MAX_PEERS:
             peer = OTHER_PEERS
@@ -57,16 +58,16 @@ class MalformedRequests:
         burst.problems[problem] = None
 
     def log_ended(self) -> None:
-        """Log every burst that has lasted long enough."""
+        """Log every burst that began at least `BURST` seconds ago."""
         now = self._clock()
         for peer, burst in list(self._bursts.items()):
-            # Bursts are in the order in which they began.
+            # Bursts are in the order of their beginning.
             if now - burst.began < BURST:
                 break
             self._log(peer)
 
     def log_all(self) -> None:
-        """Log every burst, because the server ends."""
+        """Log every burst, because the server stops."""
         for peer in list(self._bursts):
             self._log(peer)
 
@@ -80,8 +81,8 @@ class MalformedRequests:
 def problem_of(error: BaseException | None, beginning: bytes) -> str:
     """Return what is wrong with a request that the parser refused.
 
-    ``beginning`` are the first bytes of what came last. Nothing that came is in the result: it
-    may hold a password, and would make each request's problem another one.
+    ``beginning`` is the first bytes of what was received last. The result contains nothing that
+    was received: that may include a password, and differs from request to request.
     """
     if beginning.startswith(_TLS_HANDSHAKE):
         return _TLS

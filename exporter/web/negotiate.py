@@ -1,7 +1,7 @@
-"""Content negotiation after RFC 9110: which exposition a client gets, and whether compressed. Pure.
+"""Content negotiation (RFC 9110): which format a client gets, and whether compressed. Pure.
 
-A header names ranges, ``type/subtype;parameter=value;q=quality``. Each format we can send takes its
-quality from the most specific range that matches it, and the format of the highest quality is sent.
+A header lists ranges, ``type/subtype;parameter=value;q=quality``. The quality of each format is
+that of the most specific range that matches it; the format with the highest quality is sent.
 """
 
 import re
@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-LONGEST: Final = 4096
-"""Characters of a header that are worth reading: ten times what any known client sends."""
+MAX_LENGTH: Final = 4096
+"""Characters of a header beyond which it is ignored: ten times what any known client sends."""
 
 _QUALITY: Final = re.compile(r"0(?:\.[0-9]*)?|1(?:\.0*)?|\.[0-9]+")
+# Possessive, so that no header makes it backtrack; the closing quote may be missing.
 _QUOTED: Final = r'"(?:[^"\\]|\\.)*+"?+'
 _BETWEEN: Final = {
     ",": re.compile(rf'(?:[^,"]|{_QUOTED})++', re.DOTALL),
@@ -22,12 +23,12 @@ _BETWEEN: Final = {
 
 
 class Exposition(Enum):
-    """A format of ``/metrics``; where a client likes several equally, the earlier is sent."""
+    """A format of ``/metrics``; if a client prefers several equally, the first is sent."""
 
     TEXT = ("text/plain", "0.0.4")
     OPENMETRICS = ("application/openmetrics-text", "1.0.0")
     OPENMETRICS_DRAFT = ("application/openmetrics-text", "0.0.1")
-    """The same bytes, under the name that the first clients of OpenMetrics ask for."""
+    """The same bytes, under the version that early clients of OpenMetrics ask for."""
 
     def __init__(self, media_type: str, version: str) -> None:
         self.media_type = media_type
@@ -46,7 +47,7 @@ class Exposition(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Range:
-    """One element of a header, in lower case; ``quality`` is 0 to 1, and 1 where none is given."""
+    """One element of a header, in lower case; ``quality`` is 0 to 1, and 1 by default."""
 
     name: str
     parameters: dict[str, str]
@@ -56,35 +57,37 @@ class _Range:
 def choose(accept: str | None) -> Exposition:
     """Return the format to answer with.
 
-    ``accept`` is the ``Accept`` header, several of them joined by commas. Where it is missing,
-    overlong, or accepts nothing that we can send, the answer is the text format, as Prometheus asks
-    of its targets.
+    ``accept`` is the ``Accept`` header; repeated ones are joined by commas. If it is missing, too
+    long, or accepts none of the formats, the text format is sent, as Prometheus expects.
     """
     ranges = list(_ranges(accept))
     ranked = {exposition: _rank(exposition, ranges) for exposition in Exposition}
+    # max returns the first of equals: where nothing matches, the text format.
     return max(Exposition, key=lambda exposition: ranked[exposition])
 
 
 def gzip_accepted(accept_encoding: str | None) -> bool:
-    """Return whether the ``Accept-Encoding`` header allows gzip; without the header it does not."""
+    """Return whether the ``Accept-Encoding`` header allows gzip; without a header, it does not."""
     qualities = {coding.name: coding.quality for coding in _ranges(accept_encoding)}
+    # x-gzip is the same coding (RFC 9110, 8.4.1.3).
     named = [qualities[name] for name in ("gzip", "x-gzip") if name in qualities]
     return max(named, default=qualities.get("*", 0.0)) > 0
 
 
 def _rank(exposition: Exposition, ranges: list[_Range]) -> tuple[float, tuple[int, int], int]:
-    """Return how much the client wants a format: quality, specificity, place in the header."""
+    """Return how much the client prefers a format: quality, specificity, position."""
     matches = [
         (specificity, -place, range_.quality)
         for place, range_ in enumerate(ranges)
         if (specificity := _specificity(range_, exposition)) is not None
     ]
     specificity, place, quality = max(matches, default=((0, 0), 0, 0.0))
+    # A quality of 0 refuses the format, which is then as good as not named.
     return (quality, specificity, place) if quality else (0.0, (0, 0), 0)
 
 
 def _specificity(range_: _Range, exposition: Exposition) -> tuple[int, int] | None:
-    """Return how closely a range describes a format, or None where it does not match."""
+    """Return how closely a range describes a format, or None if it does not match."""
     names = ("*/*", exposition.media_type.partition("/")[0] + "/*", exposition.media_type)
     if range_.name not in names or not _agrees(range_.parameters, exposition):
         return None
@@ -94,15 +97,15 @@ def _specificity(range_: _Range, exposition: Exposition) -> tuple[int, int] | No
 def _agrees(parameters: dict[str, str], exposition: Exposition) -> bool:
     """Return whether a format has all these parameters.
 
-    ``escaping`` tells what to do with names beyond the classic alphabet. We have none, so that any
-    of its values is met.
+    ``escaping`` is about names outside the classic alphabet. The page has none, so every value
+    matches.
     """
     ours = {"version": exposition.version, "charset": "utf-8"}
     return all(name == "escaping" or ours.get(name) == value for name, value in parameters.items())
 
 
 def _ranges(header: str | None) -> Iterator[_Range]:
-    if header is None or len(header) > LONGEST:
+    if header is None or len(header) > MAX_LENGTH:
         return
     for element in _split(header, ","):
         name, *pairs = _split(element, ";") or [""]
@@ -112,7 +115,7 @@ def _ranges(header: str | None) -> Iterator[_Range]:
 
 
 def _split(text: str, separator: str) -> list[str]:
-    """Split at a separator that is not inside a quoted string; empty parts are left out."""
+    """Split at separators outside quoted strings; omit empty parts."""
     return [part for part in _BETWEEN[separator].findall(text) if part.strip()]
 
 

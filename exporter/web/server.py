@@ -1,4 +1,4 @@
-"""The server: uvicorn on sockets that already listen, until a signal or ``stop``."""
+"""The server: uvicorn on listening sockets, until a signal or ``stop``."""
 
 import asyncio
 import signal
@@ -13,25 +13,23 @@ from typing import Final, cast
 import uvicorn
 from starlette.types import ASGIApp
 
-from exporter.web.address import BACKLOG, Address, bind, bound_address, parse_address
+from exporter.web.address import BACKLOG, bound_address
 from exporter.web.connection import Connection
 from exporter.web.malformed import MalformedRequests
-
-__all__ = ["Address", "Server", "bind", "parse_address"]
 
 KEEP_ALIVE: Final = 65
 """Seconds an idle connection stays open: longer than the usual scrape interval."""
 
-GRACE: Final = 0.7
-"""Seconds that running answers are given once the server is told to stop."""
+STOP_TIMEOUT: Final = 0.7
+"""Seconds that running answers have to end once the server has been asked to stop."""
 
 
 class Server:
-    """Serves an application on listening sockets, which it closes at the end.
+    """Serves an application on listening sockets, and closes them at the end.
 
-    ``addresses`` are known from the beginning. ``started`` is called in the server's thread once
-    requests are answered. ``clock`` returns monotonic seconds; malformed requests are collected
-    by it before they are logged.
+    ``addresses`` are known before `run`. ``started`` is called in the server's thread once
+    requests are answered. ``clock`` returns monotonic seconds; it decides when malformed requests
+    are logged.
     """
 
     def __init__(
@@ -52,12 +50,13 @@ class Server:
     def run(self) -> None:
         """Serve until SIGTERM, SIGINT or `stop`, then return within two seconds.
 
-        Signals are heeded in the main thread only, where Python delivers them.
+        Signals have an effect only in the main thread, where Python delivers them.
         """
         self._uvicorn.run(sockets=self._sockets)
 
     def stop(self) -> None:
-        """Make `run` return. May be called from any thread, and before `run`."""
+        """Make `run` return; may be called from any thread, also before `run`."""
+        # No lock: the server's thread reads this ten times a second, and nothing resets it.
         self._uvicorn.should_exit = True
 
 
@@ -74,7 +73,7 @@ class _Uvicorn(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Heed the signals without raising them again afterwards: they mean a clean exit."""
+        """Stop on the signals; unlike uvicorn, do not raise them again: they mean a clean exit."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -91,13 +90,14 @@ class _Uvicorn(uvicorn.Server):
         self._on_started()
 
     async def on_tick(self, counter: int) -> bool:
-        """Do what is due ten times a second."""
+        """Log malformed requests when it is time; uvicorn calls this ten times a second."""
         self._malformed.log_ended()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Wait for running answers, but not for clients that do not take theirs."""
-        asyncio.get_running_loop().call_later(GRACE, self._abort_connections)
+        """Wait for running answers, but only briefly for clients that do not read theirs."""
+        # Before the parent's method, which waits for the connections that this aborts.
+        asyncio.get_running_loop().call_later(STOP_TIMEOUT, self._abort_connections)
         await super().shutdown(sockets)
         self._malformed.log_all()
 
@@ -109,7 +109,7 @@ class _Uvicorn(uvicorn.Server):
 def _configuration(app: ASGIApp, connect: Callable[..., Connection]) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        # uvicorn only calls it, though it says that it wants a class.
+        # uvicorn only calls it, though the annotation wants a class.
         http=cast("type[Connection]", connect),
         ws="none",
         loop="asyncio",
@@ -121,5 +121,6 @@ def _configuration(app: ASGIApp, connect: Callable[..., Connection]) -> uvicorn.
         proxy_headers=False,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE,
+        # uvicorn takes only whole seconds; STOP_TIMEOUT comes first.
         timeout_graceful_shutdown=1,
     )

@@ -24,11 +24,11 @@ class TestPercentile:
     @given(VALUES, st.floats(0, 1))
     def test_is_a_value_that_enough_do_not_exceed(self, values: list[float], share: float) -> None:
         """It is one of the values, and no smaller one would do."""
-        found = percentile(values, share)
-        up_to_it = sum(value <= found for value in values)
-        below_it = sum(value < found for value in values)
+        value = percentile(values, share)
+        up_to_it = sum(one <= value for one in values)
+        below_it = sum(one < value for one in values)
 
-        assert found in values
+        assert value in values
         assert up_to_it >= share * len(values)
         assert below_it < max(share * len(values), 1)
 
@@ -62,7 +62,7 @@ def test_both_sides_take_their_turn_in_every_round() -> None:
         order.append(side)
         return len(order)
 
-    measured = in_turns(lambda: turn("ours"), lambda: turn("against"), 3)
+    measured = in_turns([lambda: turn("ours"), lambda: turn("against")], 3)
 
     assert ["ours", "against"] * 3 == order
-    assert ((1, 3, 5), (2, 4, 6)) == measured
+    assert [(1, 3, 5), (2, 4, 6)] == measured

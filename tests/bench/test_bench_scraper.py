@@ -31,7 +31,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(PAGE)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Keep quiet."""
+        """Log nothing."""
 
 
 @contextmanager
@@ -50,8 +50,8 @@ def serving(version: str) -> Iterator[tuple[int, type[Handler]]]:
 
 
 @pytest.mark.parametrize(("version", "connections"), [("HTTP/1.1", 1), ("HTTP/1.0", 3)])
-def test_a_connection_lives_as_long_as_the_server_keeps_it(version: str, connections: int) -> None:
-    """Three scrapes bring three whole pages, over one connection where that can be."""
+def test_a_connection_is_reused_if_the_server_allows_it(version: str, connections: int) -> None:
+    """Three scrapes read three complete pages, over one connection if possible."""
     with serving(version) as (port, counting), closing(Scraper(port, compressed=False)) as scraper:
         sizes = [scraper.scrape(), scraper.scrape()]
         page = scraper.page()
@@ -64,12 +64,14 @@ def test_a_connection_lives_as_long_as_the_server_keeps_it(version: str, connect
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 12", Head(12, kept=True)),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nConnection: Close", Head(0, kept=False)),
-        (b"HTTP/1.0 200 OK\r\nServer: some\r\nContent-Length: 7", Head(7, kept=False)),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 12", Head(12, reusable=True)),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nConnection: Close", Head(0, reusable=False)),
+        (b"HTTP/1.0 200 OK\r\nServer: some\r\nContent-Length: 7", Head(7, reusable=False)),
     ],
 )
-def test_a_head_tells_the_length_and_whether_more_may_follow(raw: bytes, expected: Head) -> None:
+def test_a_head_has_the_length_and_whether_the_connection_is_reusable(
+    raw: bytes, expected: Head
+) -> None:
     """Names and values are read whatever their case."""
     assert expected == head(raw)
 

@@ -1,16 +1,17 @@
-"""Every section runs at tiny sizes; what its clocks say is nobody's business here."""
+"""Every section runs at tiny sizes; what the clocks say is not tested."""
 
 import re
-from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
 from bench import __main__ as command
 from bench.sizes import FULL, QUICK, Sizes
+from bench.table import Row
+from bench.trees import measured
 
 TINY = Sizes(
-    scrapes={1_000: 1},
+    scrapes={1_000: 1, 10_000: 1},
     crowd=100,
     rounds=1,
     seconds=0.01,
@@ -20,6 +21,13 @@ TINY = Sizes(
     answers=1,
     memory={100: 1, 1_000: 1},
     lookback=20,
+    state=1_000,
+    hours=1,
+    later=1,
+    restarts=1,
+    queries=20,
+    due=1,
+    publications=1,
     projects=20,
     polls=1,
     starts=1,
@@ -29,19 +37,22 @@ TINY = Sizes(
 @pytest.mark.parametrize(
     ("section", "expected"),
     [
-        ("scrapes", ["one scrape, 1,000 series, text", "one scrape, 1,000 series, gzip"]),
         (
-            "crowd",
+            "scrapes",
             [
-                "8 scrapers at once, 100 series, text",
-                "8 scrapers at once, 100 series, gzip",
+                "one scrape, 1,000 series, text",
+                "one scrape, 1,000 series, gzip",
+                "one scrape, 10,000 series, text",
+                "one scrape, 10,000 series, gzip",
+                "scrape time over bytes, 10,000 / 1,000 series, text",
+                "scrape time over bytes, 10,000 / 1,000 series, gzip",
             ],
         ),
         (
             "disturbance",
             [
-                "a scrape during a poll, minus at rest; p99, 100 series, text",
-                "a scrape during a poll, minus at rest; p99, 100 series, gzip",
+                "a scrape during a poll, minus after it; p99, 100 series, text",
+                "a scrape during a poll, minus after it; p99, 100 series, gzip",
             ],
         ),
         (
@@ -61,6 +72,17 @@ TINY = Sizes(
             ],
         ),
         (
+            "state",
+            [
+                "CPU with state / without, 1 hours of 1,000 series at once",
+                "CPU with state / without, one hour of 1,000 series",
+                "memory of serve with 1 hours of 1,000 series",
+                "state file of 1 hours of 1,000 series",
+                "CPU of a restart with 1 hours of 1,000 series",
+            ],
+        ),
+        ("publication", ["CPU of publishing one of 20 queries again"]),
+        (
             "roundtrips",
             [
                 "first poll of 20 projects, 4 requests",
@@ -77,24 +99,22 @@ TINY = Sizes(
     ],
 )
 def test_a_section_measures_both_sides(section: str, expected: list[str]) -> None:
-    """Each row has measurements of ours and of what they are held against."""
-    rows = list(command.SECTIONS[section](TINY))
+    """Each row has measurements of ours and of what they are compared with."""
+    rows = measured_rows(section)
 
     assert expected == [row.work for row in rows]
     assert all(row.ours.median > 0 and row.against.median > 0 for row in rows)
 
 
-def test_growth_is_told_for_each_pair_of_sizes() -> None:
-    """Scrapes of two sizes are also held against each other."""
-    works = [
-        row.work
-        for row in command.SECTIONS["scrapes"](replace(TINY, scrapes={1_000: 1, 10_000: 1}))
-    ]
+def test_an_earlier_revision_is_measured_beside() -> None:
+    """Each row of a section that measures processes has the same row of the other tree."""
+    with measured() as (tree,):
+        rows = list(command.COMPARED["crowd"](TINY, [tree, tree]))
+    expected = ["8 scrapers at once, 100 series, text", "8 scrapers at once, 100 series, gzip"]
 
-    assert [
-        "scrape time over bytes, 10,000 / 1,000 series, text",
-        "scrape time over bytes, 10,000 / 1,000 series, gzip",
-    ] == works[-2:]
+    assert expected == [row.work for row in rows]
+    assert expected == [row.base.work for row in rows if row.base]
+    assert all(row.ours.median > 0 and row.against.median > 0 for row in rows)
 
 
 def test_the_command_prints_the_sections_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,8 +130,24 @@ def test_the_command_prints_the_sections_asked_for(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("sizes", [FULL, QUICK])
 def test_each_size_is_ten_times_the_one_before(sizes: Sizes) -> None:
-    """What grows is told for ten times as much."""
+    """Growth is measured for ten times as much."""
     for grown in (sizes.scrapes, sizes.memory):
         series = list(grown)
 
         assert [10 * one for one in series[:-1]] == series[1:]
+
+
+def test_a_base_that_git_does_not_know_is_refused() -> None:
+    """The error names the option, and nothing is measured."""
+    said = CliRunner().invoke(command.main, ["--base", "nowhere", "answers"])
+
+    assert 2 == said.exit_code
+    assert "--base" in said.output
+
+
+def measured_rows(section: str) -> list[Row]:
+    """Return the rows of a section about this tree."""
+    if section in command.ALONE:
+        return list(command.ALONE[section](TINY))
+    with measured() as trees:
+        return list(command.COMPARED[section](TINY, trees))

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from bench.distribution import Distribution
 from bench.table import (
+    BASE_HEADINGS,
     HEADINGS,
     MILLISECONDS,
     Row,
@@ -13,12 +14,13 @@ from bench.table import (
     aligned,
     at_least,
     at_most,
+    beside,
     significant,
     table,
 )
 
 
-def row(work: str, figure: float, target: Target) -> Row:
+def row(work: str, figure: float, target: Target | None) -> Row:
     """Return a row with a second on our side and two on the other."""
     return Row(work, Distribution((1.0,)), Distribution((2.0,)), MILLISECONDS, figure, target)
 
@@ -66,6 +68,22 @@ class TestTable:
             ["good", "1", *["1,000 ms"] * 2, *["2,000 ms"] * 2, "7x", ">= 5x", "met"],
             ["bad", "1", *["1,000 ms"] * 2, *["2,000 ms"] * 2, "0.7 s", "<= 0.6 s", "MISSED"],
         ] == cells(printed)
+
+    def test_a_figure_without_target_is_not_judged(self) -> None:
+        """It is a ratio, and there are dashes in place of a verdict."""
+        printed = table([row("some", 0.7, None)])
+
+        assert ["0.7x", "-", "-"] == cells(printed)[1][-3:]
+
+    def test_shows_an_earlier_revision_beside(self) -> None:
+        """Its median and figure, and the ratio of the medians; where it is missing, dashes."""
+        rows = [beside([row("better", 1, at_most(3)), row("better", 2, at_most(3))])]
+        printed = table([*rows, beside([row("alone", 1, at_most(3))])], with_base=True)
+        heading, better, alone = cells(printed)
+
+        assert list(BASE_HEADINGS) == heading[-3:]
+        assert ["1,000 ms", "2x", "1x"] == better[-3:]
+        assert ["-", "-", "-"] == alone[-3:]
 
     @given(
         st.integers(1, 5).flatmap(

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 import pytest
 from structlog.testing import capture_logs
 
-from tests.collect.polling import NOON, RecordingPublisher, Sentry, row
+from tests.support.publishing import RecordingPublisher
+from tests.support.rows import NOON, row
+from tests.support.sentry import Sentry
 
 
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
-    """Keep the log of failures, which many tests are about, out of sight."""
+    """Capture the log of failures, which many tests are about."""
     with capture_logs():
         yield
 

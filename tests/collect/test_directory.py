@@ -1,16 +1,23 @@
 """The projects of an organization: read hourly, and when an unknown id appears."""
 
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.collect.poll.directory import FRESH_FOR, REST_AFTER_FAILURE, ProjectDirectory
+from exporter.collect.poll.directory import FRESH_FOR, PAUSE_AFTER_FAILURE, ProjectDirectory
 from exporter.collect.snapshot import ProjectInfo
 from exporter.sentry.errors import ForbiddenError, ServerError
 from exporter.sentry.projects import Project, ProjectList
-from tests.collect.polling import API, NOW, OLD, WEB, RecordingPublisher, Sentry, listed
+from exporter.state import State
+from tests.support.publishing import RecordingPublisher
+from tests.support.rows import API, OLD, WEB
+from tests.support.sentry import Sentry, listed
+from tests.support.settings import NOW, organization
 
 BROKEN = ServerError(502, "Bad Gateway")
 
@@ -41,15 +48,15 @@ class TestRefresh:
         assert expected == sentry.listings
 
     def test_last_one_serves(self) -> None:
-        """A list that cannot be read leaves the last one, and is tried again after a rest."""
+        """A list that cannot be read leaves the last one, and is tried again after a pause."""
         sentry = Sentry()
         projects = directory(sentry)
         before = projects.projects(NOW)
         sentry.listing_error = BROKEN
 
         assert before is projects.projects(NOW + FRESH_FOR)
-        assert before is projects.projects(NOW + FRESH_FOR + REST_AFTER_FAILURE - 1)
-        assert before is projects.projects(NOW + FRESH_FOR + REST_AFTER_FAILURE)
+        assert before is projects.projects(NOW + FRESH_FOR + PAUSE_AFTER_FAILURE - 1)
+        assert before is projects.projects(NOW + FRESH_FOR + PAUSE_AFTER_FAILURE)
         assert 3 == sentry.listings
 
     def test_none_ever(self) -> None:
@@ -144,7 +151,7 @@ class TestLearn:
         assert learnt.accessible == projects.projects(NOW + FRESH_FOR).accessible
 
     def test_unreadable_then(self) -> None:
-        """If the list cannot be read just then, the id is looked for after a rest."""
+        """If the list cannot be read just then, the id is looked for after a pause."""
         sentry = Sentry()
         projects = directory(sentry)
         projects.projects(NOW)
@@ -153,7 +160,7 @@ class TestLearn:
         sentry.listing_error = None
         sentry.listing = listed(WEB, OLD)
 
-        assert OLD in projects.learn(frozenset({OLD}), NOW + REST_AFTER_FAILURE).by_id
+        assert OLD in projects.learn(frozenset({OLD}), NOW + PAUSE_AFTER_FAILURE).by_id
 
     def test_counts_as_a_refresh(self) -> None:
         """A list that was read for an unknown id is fresh from then on."""
@@ -171,7 +178,7 @@ class TestCredentials:
     """A token that takes the place of one that did not work."""
 
     def test_tried_at_once(self) -> None:
-        """With another token a list that could not be read is asked for without a rest."""
+        """With another token a list that could not be read is asked for without a pause."""
         sentry = Sentry()
         sentry.listing_error = ForbiddenError(403, "")
         projects = directory(sentry)
@@ -182,8 +189,31 @@ class TestCredentials:
 
         assert WEB in projects.projects(NOW + 1).by_id
 
-    def test_rests_otherwise(self) -> None:
-        """With the same token the failure is told again, without asking."""
+    def test_flags_are_believed_again(self) -> None:
+        """With another token the list is believed again about what can be read."""
+        sentry = Sentry(projects=listed(WEB, hidden=[API, OLD]))
+        projects = directory(sentry)
+        projects.projects(NOW)
+        projects.learn(frozenset({API}), NOW)
+        before = projects.refresh(NOW + 1).accessible
+        sentry.token = "second"
+
+        assert {WEB, API, OLD} == before
+        assert {WEB} == projects.refresh(NOW + 2).accessible
+
+    def test_clock_set_back(self) -> None:
+        """A failure at a time that lies ahead is no reason for a pause."""
+        sentry = Sentry()
+        sentry.listing_error = BROKEN
+        projects = directory(sentry)
+        with pytest.raises(ServerError):
+            projects.projects(NOW)
+        sentry.listing_error = None
+
+        assert WEB in projects.projects(NOW - 1).by_id
+
+    def test_pauses_otherwise(self) -> None:
+        """With the same token the failure is raised again, without asking."""
         sentry = Sentry()
         sentry.listing_error = ForbiddenError(403, "")
         projects = directory(sentry)
@@ -195,6 +225,69 @@ class TestCredentials:
         assert 1 == sentry.listings
 
 
+class TestSuccessor:
+    """A directory that takes over from another one of the same organization."""
+
+    def test_goes_on(self) -> None:
+        """It has the list, and does not read it before it is old; it publishes it once."""
+        sentry, publisher = Sentry(), RecordingPublisher()
+        one = directory(sentry)
+        before = one.projects(NOW)
+        other = ProjectDirectory("acme", sentry, publisher, "id", state=one.state)
+        other.publish()
+        published = publisher.projects.pop("acme")
+        other.publish()
+
+        assert before is other.projects(NOW + 1)
+        assert 1 == sentry.listings
+        assert ["1", "2"] == [info.label for info in published]
+        assert {} == publisher.projects
+
+    def test_publishes_what_came_late(self) -> None:
+        """A list that its predecessor read later is published by the successor."""
+        sentry, publisher = Sentry(), RecordingPublisher()
+        one = directory(sentry)
+        other = ProjectDirectory("acme", sentry, publisher, state=one.state)
+        one.projects(NOW)
+
+        other.projects(NOW + 1)
+
+        assert [WEB, API] == [info.id for info in publisher.projects["acme"]]
+
+    def test_another_client(self) -> None:
+        """What could not be read is tried at once by another client."""
+        sentry = Sentry()
+        sentry.listing_error = BROKEN
+        one = directory(sentry)
+        with pytest.raises(ServerError):
+            one.projects(NOW)
+
+        other = ProjectDirectory("acme", Sentry(), RecordingPublisher(), state=one.state)
+
+        assert WEB in other.projects(NOW + 1).by_id
+
+
+class TestFailure:
+    """The error of a list that could not be read, while it is not asked for again."""
+
+    def test_raised_again(self) -> None:
+        """It is the same error, without the frames of the first time."""
+        sentry = Sentry()
+        sentry.listing_error = ServerError(502, "Bad Gateway")
+        sentry.listing_error.asked = "https://sentry.example"
+        projects = directory(sentry)
+
+        errors = []
+        for _ in range(3):
+            with pytest.raises(ServerError) as caught:
+                projects.projects(NOW)
+            errors.append(caught.value)
+
+        assert 1 == len({str(error) for error in errors})
+        assert [502] * 3 == [error.status for error in errors]
+        assert 3 == len({id(error) for error in errors})
+
+
 class TestTeams:
     """Who owns a project."""
 
@@ -202,7 +295,7 @@ class TestTeams:
         ("teams", "expected"), [((), ""), (("payments",), "payments"), (("a", "b"), "")]
     )
     def test_only_team(self, teams: tuple[str, ...], expected: str) -> None:
-        """A project belongs to its only team; several have to be told apart by a person."""
+        """A project belongs to its only team; of several, a person has to choose."""
         sentry = Sentry(
             projects=ProjectList.of([Project(WEB, "web", "", accessible=True, teams=teams)])
         )
@@ -226,18 +319,18 @@ class TestLabels:
     )
 
     def test_slugs(self) -> None:
-        """Projects bear their slugs, or their ids where a slug does not tell them apart."""
+        """Projects have their slugs as labels, or their ids where slugs are not different."""
         assert {1: "web", 2: "2", 3: "3"} == directory(Sentry()).labels(self.twins)
 
     def test_ids(self) -> None:
-        """They bear their ids if that is configured."""
+        """They have their ids if that is configured."""
         labels = directory(Sentry(), label_by="id").labels(self.twins)
 
         assert {1: "1", 2: "2", 3: "3"} == labels
 
     @given(st.dictionaries(st.integers(1, 9), st.text("abc", min_size=1, max_size=2)))
     def test_unique(self, slugs: dict[int, str]) -> None:
-        """No two projects bear the same label, whatever their slugs."""
+        """No two projects have the same label, whatever their slugs."""
         projects = ProjectList.of(
             Project(one, slug, "", accessible=True) for one, slug in slugs.items()
         )
@@ -260,3 +353,36 @@ def test_published() -> None:
 
     assert [ProjectInfo("project-1", WEB, "python")] == before
     assert [ProjectInfo("project-2", API, "python")] == publisher.projects["acme"]
+
+
+class TestPersistence:
+    """The list of an earlier process."""
+
+    LISTED = ProjectList.of([Project(1, "web", "python", accessible=True)])
+
+    @pytest.fixture
+    def state(self, tmp_path: Path) -> Iterator[State]:
+        """Return a state file that has a list."""
+        with closing(State(tmp_path / "state.db")) as opened:
+            opened.project_list(organization()).persist(self.LISTED)
+            yield opened
+
+    def test_serves_after_a_restart(self, state: State) -> None:
+        """A list that cannot be read from Sentry is the one of the process before."""
+        sentry, publisher = Sentry(), RecordingPublisher()
+        sentry.listing_error = ServerError(503, "")
+
+        projects = ProjectDirectory(
+            "acme", sentry, publisher, persistence=state.project_list(organization())
+        )
+
+        assert self.LISTED == projects.projects(NOW)
+
+    def test_read_again(self, state: State) -> None:
+        """Where Sentry can be asked, it is, and its answer is persisted."""
+        sentry = Sentry()
+        persisted = state.project_list(organization())
+
+        projects = ProjectDirectory("acme", sentry, RecordingPublisher(), persistence=persisted)
+
+        assert projects.projects(NOW) == sentry.listing == persisted.restore()

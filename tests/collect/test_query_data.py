@@ -8,14 +8,12 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from exporter.categories import Unit
-from exporter.collect.ledger.ledger import RISE_AFTER
-from exporter.collect.poll.directory import FRESH_FOR
-from exporter.collect.poll.query import (
-    LONGEST_CATCH_UP,
-    LONGEST_PAUSE,
-    QueryPoller,
-)
-from exporter.collect.series import Series
+from exporter.collect.ledger import GRACE_PERIOD
+from exporter.collect.poll.attempt import MAX_CATCH_UP
+from exporter.collect.poll.filter_projects import RETRY_REFUSED_AFTER
+from exporter.collect.poll.query import QueryPoller
+from exporter.collect.poll.schedule import MAX_PAUSE
+from exporter.collect.series import ProjectSeries
 from exporter.collect.snapshot import Report, View
 from exporter.config import Filter
 from exporter.sentry.errors import (
@@ -23,23 +21,14 @@ from exporter.sentry.errors import (
     NetworkError,
     ServerError,
 )
-from tests.collect.polling import (
-    API,
-    HOUR,
-    NOON,
-    NOW,
-    OLD,
-    WEB,
-    RecordingPublisher,
-    Sentry,
-    listed,
-    poller,
-    query,
-    row,
-    series,
-    shown,
-)
-from tests.collect.store import Row
+from exporter.sentry.question import ATTRIBUTABLE
+from tests.support.pollers import poller, shown
+from tests.support.publishing import RecordingPublisher
+from tests.support.rows import API, HOUR, NOON, OLD, WEB, flat, row, series
+from tests.support.rows import rows as nested
+from tests.support.sentry import Sentry, listed
+from tests.support.settings import NOW, query
+from tests.support.store import Row
 
 DAY = 24 * HOUR
 BY_PROJECT = ("project", "category", "outcome")
@@ -50,7 +39,7 @@ class TestView:
     """The data of a poll."""
 
     def test_bucket(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
-        """The latest finished bucket is shown, whole, and no label stands for a project."""
+        """The latest finished bucket is shown, complete, and no label stands for a project."""
         one = poller(sentry, publisher)
         one.poll(NOW)
 
@@ -58,10 +47,17 @@ class TestView:
             NOON - HOUR,
             HOUR,
             complete=True,
-            bucket={series(): 5},
+            bucket=nested({series(): 5}),
             running=None,
-            counters={series(): 0},
+            counters=nested({series(): 0}),
         ) == shown(one)
+
+    def test_same(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """Data that have not changed are the same object, which is not rendered again."""
+        one = poller(sentry, publisher)
+        before = one.poll(NOW).view
+
+        assert before is one.poll(NOW + 60).view
 
     def test_before_it_settles(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
         """A bucket that has ended and not settled is not finished yet."""
@@ -75,7 +71,7 @@ class TestView:
         one = poller(sentry, publisher, OFTEN)
         one.poll(NOW)
 
-        assert {series(): 2} == shown(one).running
+        assert {series(): 2} == flat(shown(one).running)
 
     def test_zero(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
         """A series seen anywhere in the lookback and missing here is 0."""
@@ -84,21 +80,21 @@ class TestView:
         one.poll(NOW)
 
         expected = {series(): 5, series(outcome="abuse"): 0}
-        assert expected == shown(one).bucket
-        assert expected.keys() == (shown(one).running or {}).keys()
+        assert expected == flat(shown(one).bucket)
+        assert expected.keys() == flat(shown(one).running).keys()
 
     def test_leaves_with_the_lookback(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
         """A series whose last bucket has left the lookback is not shown, but still counted."""
         sentry.add(row(outcome="abuse", bucket=NOON - 24 * HOUR))
         one = poller(sentry, publisher)
         one.poll(NOW)
-        before = set(shown(one).bucket)
+        before = set(flat(shown(one).bucket))
 
         one.poll(NOW + HOUR)
 
         assert {series(), series(outcome="abuse")} == before
-        assert {series()} == set(shown(one).bucket)
-        assert before == set(shown(one).counters or {})
+        assert {series()} == set(flat(shown(one).bucket))
+        assert before == set(flat(shown(one).counters))
 
     def test_no_counters(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
         """A query may do without counters."""
@@ -130,7 +126,7 @@ class TestView:
         assert expected is shown(one).unit
 
     def test_what_it_took(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
-        """Each report tells how many requests the last poll made, and how long it took."""
+        """Each report has the number of requests of the last poll, and how long it took."""
         timer = iter((100.0, 100.25, 100.5))
         one = poller(sentry, publisher, query(*BY_PROJECT), timer=lambda: next(timer))
 
@@ -150,8 +146,8 @@ class TestCounters:
 
         report = one.poll(NOW + 60)
 
-        assert {series(): 9} == shown(one).bucket
-        assert {series(): 4} == shown(one).counters
+        assert {series(): 9} == flat(shown(one).bucket)
+        assert {series(): 4} == flat(shown(one).counters)
         assert (1, 0) == (report.revisions, report.regressions)
 
     def test_regression(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
@@ -162,23 +158,32 @@ class TestCounters:
 
         report = one.poll(NOW + 60)
 
-        assert {series(): 3} == shown(one).bucket
-        assert {series(): 0} == shown(one).counters
+        assert {series(): 3} == flat(shown(one).bucket)
+        assert {series(): 0} == flat(shown(one).counters)
         assert (0, 1) == (report.revisions, report.regressions)
 
-    def test_rise(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
-        """A counter born later is shown at 0, and rises by time alone, once."""
+    def test_sums_of_changes(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """Revisions and regressions of all polls are added up."""
+        one = poller(sentry, publisher)
+        for minute, quantity in enumerate((5, 4, 3, 6, 7)):
+            sentry.store.rows = [row(quantity), row(2, bucket=NOON)]
+            one.poll(NOW + 60 * minute)
+
+        assert (2, 2) == (one.report.revisions, one.report.regressions)
+
+    def test_grace_period(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """A counter that appears later is shown at 0 until its grace period ends, by time alone."""
         one = poller(sentry, publisher)
         one.poll(NOW)
         sentry.add(row(3, outcome="abuse"))
         one.poll(NOW + HOUR)
-        before = shown(one).counters
+        before = flat(shown(one).counters)
 
-        for later in (1, RISE_AFTER - 1, RISE_AFTER, RISE_AFTER + 1):
-            one.heed(NOW + HOUR + later)
+        for later in (1, GRACE_PERIOD - 1, GRACE_PERIOD, GRACE_PERIOD + 1):
+            one.refresh(NOW + HOUR + later)
 
         assert {series(): 0, series(outcome="abuse"): 0} == before
-        assert {series(): 0, series(outcome="abuse"): 3} == shown(one).counters
+        assert {series(): 0, series(outcome="abuse"): 3} == flat(shown(one).counters)
         assert 3 == len(publisher.reports)
 
     @pytest.mark.parametrize("hours", [2, 40, 24 * 29])
@@ -201,9 +206,9 @@ class TestCounters:
         poll_out(one, NOW + hours * HOUR)
         poll_out(one, NOW + hours * HOUR + 60)
 
-        assert 7 * hours == sum((shown(one).counters or {}).values())
+        assert 7 * hours == sum(flat(shown(one).counters).values())
 
-    def test_longest_catch_up(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+    def test_max_catch_up(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
         """What is older than 30 days is not asked for."""
         one = poller(sentry, publisher)
         one.poll(NOW)
@@ -211,7 +216,7 @@ class TestCounters:
         one.poll(NOW + 90 * DAY)
 
         window = sentry.asked[-1].window
-        assert LONGEST_CATCH_UP == window.end - window.start
+        assert MAX_CATCH_UP == window.end - window.start
 
 
 def poll_out(one: QueryPoller, now: float) -> None:
@@ -236,7 +241,7 @@ class TestClock:
         poll_out(one, later)
         sentry.add(row(2, bucket=NOON + self.DAYS * DAY))
         poll_out(one, later + HOUR)
-        return sum((shown(one).counters or {}).values())
+        return sum(flat(shown(one).counters).values())
 
     def test_jump(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
         """After a clock that was days slow is set right, only what comes then is counted."""
@@ -247,27 +252,27 @@ class TestClock:
         assert (self.DAYS * 24 - 1) * 7 + 2 == self.counted(sentry, publisher, skew=0.0)
 
     def test_wrong_date(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
-        """Where our clock goes on as usual, a server that tells another date changes nothing."""
+        """Where our clock goes on as usual, a server with another date changes nothing."""
         one = poller(sentry, publisher)
         for hour, skew in enumerate((0.0, 9.0 * DAY, 0.0)):
             sentry.clock_skew = skew
             sentry.add(row(7, bucket=NOON + hour * HOUR))
             poll_out(one, NOW + hour * HOUR)
 
-        assert 14 == sum((shown(one).counters or {}).values())
+        assert 14 == sum(flat(shown(one).counters).values())
 
 
 class TestProjects:
     """Queries that have to do with projects."""
 
     def test_labels(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
-        """Projects are shown by their labels, and what others hold under project 0."""
+        """Projects are shown by their labels, and what others hold under no project."""
         sentry.add(row(3, project=OLD))
         one = poller(sentry, publisher, query(*BY_PROJECT))
         one.poll(NOW)
 
         assert {WEB: "project-1", API: "project-2"} == shown(one).projects
-        assert {series(WEB): 5, series(0): 3} == shown(one).bucket
+        assert {series(WEB): 5, series(0): 3} == flat(shown(one).bucket)
 
     def test_new_project(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
         """A project that appears later has its label with its first data."""
@@ -279,7 +284,7 @@ class TestProjects:
         one.poll(NOW + 60)
 
         assert "project-9" == (shown(one).projects or {})[OLD]
-        assert 3 == shown(one).bucket[series(OLD)]
+        assert 3 == flat(shown(one).bucket)[series(OLD)]
 
     def test_without_projects(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
         """A query that has nothing to do with projects does not ask for their list."""
@@ -297,11 +302,11 @@ class TestProjects:
         report = one.poll(NOW)
 
         assert shown(one).projects is None
-        assert {series(WEB): 5} == shown(one).bucket
+        assert {series(WEB): 5} == flat(shown(one).bucket)
         assert not report.up
         assert 0 == report.last_success
         assert {"forbidden": 1} == report.failures
-        assert NOW + LONGEST_PAUSE == report.next_poll
+        assert NOW + MAX_PAUSE == report.next_poll
 
     def test_list_comes_later(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
         """Once the list can be had, labels take the place of ids and all is well."""
@@ -310,7 +315,7 @@ class TestProjects:
         one.poll(NOW)
         sentry.listing_error = None
 
-        report = one.poll(NOW + LONGEST_PAUSE)
+        report = one.poll(NOW + MAX_PAUSE)
 
         assert report.up
         assert {WEB: "project-1", API: "project-2"} == shown(one).projects
@@ -322,7 +327,7 @@ class TestProjects:
         one.poll(NOW)
 
         assert (WEB,) == sentry.asked[0].project
-        assert {series(WEB): 5} == shown(one).bucket
+        assert {series(WEB): 5} == flat(shown(one).bucket)
 
     def test_unknown_slug(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
         """A slug that is not on the list fails the poll before anything is asked."""
@@ -338,7 +343,7 @@ class TestProjects:
     def test_part_of_a_filter(
         self, sentry: Sentry, publisher: RecordingPublisher, group_by: tuple[str, ...]
     ) -> None:
-        """Of a filter's projects those that are there are read, and the others are told once."""
+        """Of a filter's projects those that are there are read, and the others are logged once."""
         sentry.add(row(40, project=API))
         asked = query(*group_by, filter=Filter(project=("project-1", "project-2", "gone", "77")))
         one = poller(sentry, publisher, asked)
@@ -348,7 +353,7 @@ class TestProjects:
 
         assert [True, True] == [report.up for report in reports]
         assert ("gone", "77") == reports[-1].missing
-        assert 45 == sum(reports[0].view.bucket.values() if reports[0].view else [])
+        assert 45 == sum(flat(reports[0].view.bucket if reports[0].view else None).values())
         assert ["gone, 77"] == [entry["projects"] for entry in logs if "projects" in entry]
 
     @pytest.mark.parametrize("group_by", [("category", "outcome"), BY_PROJECT])
@@ -363,30 +368,45 @@ class TestProjects:
         )
         one = poller(sentry, publisher, asked)
         first = one.poll(NOW)
-        seen = dict(shown(one).bucket)
+        seen = flat(shown(one).bucket)
         number = len(sentry.asked)
         one.poll(NOW + 300)
         named = {project for question in sentry.asked[number:] for project in question.project}
         sentry.refuses = frozenset()
 
-        later = one.poll(NOW + FRESH_FOR)
+        later = one.poll(NOW + RETRY_REFUSED_AFTER)
 
         assert (True, ("project-2",), 0) == (first.up, first.missing, first.regressions)
         assert 5 == sum(seen.values())
         assert API not in named
         assert () == later.missing
 
+    def test_missing_by_the_latest_list(
+        self, sentry: Sentry, publisher: RecordingPublisher
+    ) -> None:
+        """The list that is read because a project was refused says which are missing."""
+        names = ("project-1", "project-2", "project-3")
+        one = poller(sentry, publisher, query(filter=Filter(project=names), poll_interval=300))
+        before = one.poll(NOW).missing
+        sentry.listing = listed(WEB, API, 3)
+        sentry.refuses = frozenset({API})
+
+        after = one.poll(NOW + 300).missing
+
+        assert ("project-3",) == before
+        assert ("project-2",) == after
+
     def test_nothing_left_is_no_zero(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
         """Where the last project of a filter is refused, what was shown stays as it was."""
         one = poller(sentry, publisher, query(filter=Filter(project=("project-1",))))
         one.poll(NOW)
-        before = dict(shown(one).bucket)
+        before = flat(shown(one).bucket)
         sentry.refuses = frozenset({WEB})
 
         failed = one.poll(NOW + HOUR)
 
         assert not failed.up
-        assert before == shown(one).bucket
+        assert before == flat(shown(one).bucket)
 
     def test_a_filter_that_reaches_more(
         self, sentry: Sentry, publisher: RecordingPublisher
@@ -398,14 +418,54 @@ class TestProjects:
         one.poll(NOW)
         sentry.add(row(50, bucket=NOON), row(900, bucket=NOON, project=API))
         sentry.listing = listed(WEB, API)
-        one.poll(NOW + FRESH_FOR)
-        before = dict(shown(one).counters or {})
+        one.poll(NOW + RETRY_REFUSED_AFTER)
+        before = flat(shown(one).counters)
         sentry.add(row(3, bucket=NOON, project=API))
 
-        one.poll(NOW + FRESH_FOR + 300)
+        one.poll(NOW + RETRY_REFUSED_AFTER + 300)
 
         assert {series(): 50} == before
-        assert {series(): 53} == shown(one).counters
+        assert {series(): 53} == flat(shown(one).counters)
+
+    def test_same_filter(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """A filter that chooses the same projects as before is read once."""
+        one = poller(sentry, publisher, query(filter=Filter(project=("project-1", "project-2"))))
+        one.poll(NOW)
+
+        assert 1 == one.poll(NOW + HOUR).requests
+
+    def test_refused_project_comes_back(
+        self, sentry: Sentry, publisher: RecordingPublisher
+    ) -> None:
+        """What a project had while it was refused is not counted when it can be read again."""
+        both = Filter(project=("project-1", "project-2"))
+        one = poller(sentry, publisher, query(filter=both, poll_interval=300))
+        sentry.add(row(900, project=API))
+        sentry.refuses = frozenset({API})
+        one.poll(NOW)
+        listings = sentry.listings
+        sentry.refuses = frozenset()
+        one.poll(NOW + RETRY_REFUSED_AFTER)
+        sentry.add(row(3, bucket=NOON + HOUR, project=API))
+
+        one.poll(NOW + RETRY_REFUSED_AFTER + 300)
+
+        assert 2 == listings
+        assert {series(): 3} == flat(shown(one).counters)
+
+    def test_old_server(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """A server that cannot answer about readable projects only is not asked that again."""
+        sentry.store.old = True
+        sentry.add(row(3, project=OLD))
+        one = poller(sentry, publisher, query(*BY_PROJECT, poll_interval=300))
+        numbers = []
+        for minutes in range(0, 20, 5):
+            sentry.add(row(1, bucket=NOON), row(1, bucket=NOON, project=OLD))
+            one.poll(NOW + minutes * 60)
+            numbers.append(sum(question.project == ATTRIBUTABLE for question in sentry.asked))
+
+        assert 1 == len(set(numbers))
+        assert not one.state.hints.tells_attributable
 
     def test_another_token_may_read_it(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
         """With another token a refused project is tried again at once."""
@@ -489,18 +549,18 @@ def test_exact(
     # By then the hour that ran is finished, which a query polled by the hour reads only then.
     now += 2 * HOUR
     poll_out(one, now)
-    one.heed(now + RISE_AFTER)
+    one.refresh(now + GRACE_PERIOD)
 
     arrived = sum(late.quantity for late in sentry.store.rows)
-    assert arrived == sum((shown(one).counters or {}).values())
+    assert arrived == sum(flat(shown(one).counters).values())
     assert not list(falls(publisher.reports))
 
 
-def falls(reports: Sequence[Report]) -> Iterator[tuple[Report, Series]]:
+def falls(reports: Sequence[Report]) -> Iterator[tuple[Report, ProjectSeries]]:
     """Yield each counter that is lower in a report than in one before."""
-    highest: dict[Series, int] = {}
+    highest: dict[ProjectSeries, int] = {}
     for report in reports:
-        for one, value in ((report.view and report.view.counters) or {}).items():
+        for one, value in flat(report.view.counters if report.view else None).items():
             if value < highest.get(one, 0):
                 yield report, one
             highest[one] = value

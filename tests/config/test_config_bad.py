@@ -1,4 +1,4 @@
-"""Every file in ``bad`` is refused with exactly the text that stands beside it."""
+"""Every file in ``bad`` is refused with exactly the text beside it."""
 
 from pathlib import Path
 
@@ -19,14 +19,14 @@ def refusal_of(path: Path) -> ConfigError:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_bad_file_is_refused_with_its_message(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bad file raises everything that is wrong with it, in file order, in these words."""
+    """A bad file is refused with all of its errors, in file order, in these words."""
     monkeypatch.chdir(BAD)
 
     assert Path(f"{name}.txt").read_text("utf-8") == f"{refusal_of(Path(f'{name}.yaml'))}\n"
 
 
 def test_every_message_has_its_file() -> None:
-    """No expected message outlives the file it belongs to."""
+    """Every expected text has its file."""
     assert sorted(path.stem for path in BAD.glob("*.txt")) == NAMES
 
 
@@ -46,5 +46,5 @@ def test_missing_file_is_a_problem_of_its_own(tmp_path: Path) -> None:
 
 
 def test_directory_is_a_problem_of_its_own(tmp_path: Path) -> None:
-    """A directory in the file's place is named, with the reason."""
+    """A directory instead of a file is named, with the reason."""
     assert f"{tmp_path}: cannot be read: Is a directory" == str(refusal_of(tmp_path))

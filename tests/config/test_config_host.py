@@ -1,4 +1,4 @@
-"""What a configuration names on this host, looked at by ``check``."""
+"""What a configuration names on this host, as ``check`` reports it."""
 
 import os
 import time
@@ -19,7 +19,7 @@ IN_A_THOUSAND_YEARS = 32_503_680_000.0 + 86400
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
-    """Return a certificate authority of these tests' own."""
+    """Return a certificate authority for these tests."""
     return trustme.CA()
 
 
@@ -31,24 +31,24 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def report(text: str, now: float = NOW) -> HostReport:
-    """Return what is wrong on this host with the configuration in ``text``."""
+    """Return the report about the configuration in ``text``."""
     return host_report(loads(text, "config.yaml"), now)
 
 
-def told(report: HostReport) -> list[str]:
-    """Return the lines for the problems."""
+def lines(report: HostReport) -> list[str]:
+    """Return the problems as ``check`` prints them."""
     return [str(problem) for problem in report.problems]
 
 
 def about_token(keys: str) -> list[str]:
-    """Return what is said of the token of an organization with ``keys``, without its place."""
+    """Return the messages about the token of an organization with ``keys``."""
     return [
         problem.message for problem in report(f"organizations: [{{slug: acme, {keys}}}]").problems
     ]
 
 
 def about_certificates(content: bytes, now: float = NOW) -> list[str]:
-    """Return what is said of a file of certificates, without its place."""
+    """Return the messages about a file of certificates."""
     Path("ca.pem").write_bytes(content)
     text = "organizations: [{slug: acme, token: x, ca_file: ca.pem}]"
     return [problem.message for problem in report(text, now).problems]
@@ -78,7 +78,7 @@ class TestTokens:
 
         assert [
             "config.yaml:3: organizations[0].token_file: token: No such file or directory"
-        ] == told(report(text))
+        ] == lines(report(text))
 
     def test_directory(self, here: Path) -> None:
         """A directory in the place of a token file is a problem."""
@@ -87,7 +87,7 @@ class TestTokens:
         assert ["token: Is a directory"] == about_token("token_file: token")
 
     def test_unreadable_file(self, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A file that may not be read is told with its owner and this process's user."""
+        """A file that may not be read is reported with its owner and this process's user."""
         write_token(here / "token")
 
         def deny(*_: object, **__: object) -> None:
@@ -112,7 +112,7 @@ class TestTokens:
         ],
     )
     def test_content(self, here: Path, content: str, message: str) -> None:
-        """What makes the content useless is told as a poll would tell it."""
+        """What makes the content useless is reported in the words of a failed poll."""
         write_token(here / "token", content)
 
         assert [message] == about_token("token_file: token")
@@ -127,43 +127,43 @@ class TestTokens:
 
     @pytest.mark.parametrize("mode", [0o644, 0o604])
     def test_file_for_everybody_is_a_warning(self, here: Path, mode: int) -> None:
-        """A token that every user can read works, and is warned of."""
+        """A token that every user can read works, with a warning."""
         write_token(here / "token", mode=mode)
-        found = report("defaults: {token_file: token}\norganizations: [{slug: acme}]")
+        result = report("defaults: {token_file: token}\norganizations: [{slug: acme}]")
 
         assert [
             (
                 "config.yaml:1: defaults.token_file: token can be read by every user of this host "
                 f"(mode {mode:04o}); run chmod o-r token"
             )
-        ] == [str(warning) for warning in found.warnings]
-        assert () == found.problems
-        assert frozenset() == found.unusable
+        ] == [str(warning) for warning in result.warnings]
+        assert () == result.problems
+        assert frozenset() == result.unusable
 
     def test_credential_of_a_unit_that_is_not_running(self) -> None:
-        """What systemd shows to a unit alone cannot be looked at before the unit runs."""
-        found = report(
+        """A credential of systemd can only be read while its unit is running."""
+        result = report(
             "defaults: {token_file: /run/credentials/no-such-unit.service/token}\n"
             "organizations: [{slug: acme}]"
         )
 
-        assert () == found.problems
+        assert () == result.problems
         assert [
             (
                 "config.yaml:1: defaults.token_file: not checked: systemd provides this file only "
                 "while its unit is running"
             )
-        ] == [str(warning) for warning in found.warnings]
+        ] == [str(warning) for warning in result.warnings]
 
     def test_credential_that_cannot_be_looked_at(self) -> None:
-        """Nor can a path that the file system does not take."""
+        """A path that the file system refuses is treated alike."""
         unit = "x" * 300
-        found = report(
+        result = report(
             f"organizations: [{{slug: acme, token_file: /run/credentials/{unit}/token}}]"
         )
 
-        assert () == found.problems
-        assert 1 == len(found.warnings)
+        assert () == result.problems
+        assert 1 == len(result.warnings)
 
     def test_file_for_a_group_is_fine(self, here: Path) -> None:
         """A group may read the token, as Kubernetes' fsGroup does."""
@@ -212,10 +212,10 @@ class TestCertificates:
 
         assert [
             "config.yaml:3: defaults.ca_file: ca.pem cannot be read: No such file or directory"
-        ] == told(report(text))
+        ] == lines(report(text))
 
     def test_unreadable_file(self, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A file that may not be read is told with its owner and this process's user."""
+        """A file that may not be read is reported with its owner and this process's user."""
         (here / "ca.pem").touch(0o600)
 
         def deny(*_: object, **__: object) -> None:
@@ -229,7 +229,7 @@ class TestCertificates:
         )
 
     def test_file_whose_owner_is_hidden(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Where the directory hides even the owner, the refusal alone is told."""
+        """Where the directory hides even the owner, only the refusal is reported."""
 
         def deny(*_: object, **__: object) -> None:
             raise PermissionError(13, "Permission denied")
@@ -252,17 +252,17 @@ class TestCertificates:
         ],
     )
     def test_no_certificate(self, content: bytes, message: str) -> None:
-        """A file without any certificate is told with what it holds instead."""
+        """A file without any certificate is reported with what it holds instead."""
         assert [f"ca.pem {message}"] == about_certificates(content)
 
     def test_damaged_certificate(self, authority: trustme.CA) -> None:
-        """A certificate that was cut is told as damaged."""
+        """A certificate that was cut is reported as damaged."""
         (message,) = about_certificates(authority.cert_pem.bytes()[:300])
 
         assert message.startswith("ca.pem holds a certificate that is damaged (")
 
     def test_other_form(self, authority: trustme.CA) -> None:
-        """A certificate in DER is told with how to turn it into PEM."""
+        """A certificate in DER is reported with the command that turns it into PEM."""
         (message,) = about_certificates(PEM_cert_to_DER_cert(authority.cert_pem.bytes().decode()))
 
         assert message.startswith("ca.pem holds a certificate in DER, and PEM is needed: openssl ")
@@ -277,31 +277,31 @@ class TestCertificates:
         )
 
     def test_directory_without_hashes(self, here: Path, authority: trustme.CA) -> None:
-        """A directory in which OpenSSL finds nothing is warned of."""
+        """A directory without names that OpenSSL looks for is a warning."""
         (here / "ca").mkdir()
         authority.cert_pem.write_to_path(here / "ca" / "ours.pem")
-        found = report("organizations: [{slug: acme, token: x, ca_file: ca}]")
+        result = report("organizations: [{slug: acme, token: x, ca_file: ca}]")
 
-        assert () == found.problems
+        assert () == result.problems
         assert ["ca holds no certificate under the name of its hash: run openssl rehash ca"] == [
-            warning.message for warning in found.warnings
+            warning.message for warning in result.warnings
         ]
 
     def test_directory_that_cannot_be_listed(
         self, here: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """OpenSSL need not list a directory: that nobody may is only warned of."""
+        """OpenSSL need not list a directory: that it cannot be listed is only a warning."""
         (here / "ca").mkdir()
 
         def deny(*_: object) -> None:
             raise PermissionError(13, "Permission denied")
 
         monkeypatch.setattr(os, "listdir", deny)
-        found = report("organizations: [{slug: acme, token: x, ca_file: ca}]")
+        result = report("organizations: [{slug: acme, token: x, ca_file: ca}]")
 
-        assert () == found.problems
+        assert () == result.problems
         assert ["ca cannot be listed: Permission denied"] == [
-            warning.message for warning in found.warnings
+            warning.message for warning in result.warnings
         ]
 
     def test_name_that_is_too_long(self) -> None:
@@ -312,7 +312,7 @@ class TestCertificates:
         assert f"{name} cannot be read: File name too long" == problem.message
 
     def test_expired_authority(self, authority: trustme.CA) -> None:
-        """A file all of whose certificates have expired is told with the last day."""
+        """A file with only expired certificates is reported with the last day."""
         certificate = authority.cert_pem.bytes()
 
         assert [
@@ -324,27 +324,27 @@ class TestCertificates:
 class TestOrganizations:
     """Several organizations in one file."""
 
-    def test_what_is_shared_is_told_once(self) -> None:
+    def test_what_is_shared_is_reported_once(self) -> None:
         """A token file under ``defaults`` is one problem, however many organizations use it."""
-        found = report(
+        result = report(
             "defaults: {token_file: token}\norganizations: [{slug: a}, {slug: b}, {slug: c}]"
         )
 
-        assert ["defaults.token_file"] == [problem.path for problem in found.problems]
-        assert frozenset("abc") == found.unusable
+        assert ["defaults.token_file"] == [problem.path for problem in result.problems]
+        assert frozenset("abc") == result.unusable
 
-    def test_what_nobody_uses_is_not_told(self) -> None:
+    def test_what_nobody_uses_is_not_reported(self) -> None:
         """A token file under ``defaults`` that every organization overrides is never read."""
-        found = report(
+        result = report(
             "defaults: {token_file: token, ca_file: ca.pem}\n"
             "organizations: [{slug: a, token: x, ca_file: own.pem}]"
         )
 
-        assert ["organizations[0].ca_file"] == [problem.path for problem in found.problems]
+        assert ["organizations[0].ca_file"] == [problem.path for problem in result.problems]
 
     def test_problems_are_in_file_order(self) -> None:
         """Problems follow the lines of the file, whatever they are about."""
-        found = report(
+        result = report(
             "organizations:\n"
             "  - {slug: a, ca_file: none.pem, token_env: STATS_TOKEN_A}\n"
             "  - {slug: b, name: bee, ca_file: none.pem, token: x}\n"
@@ -352,9 +352,9 @@ class TestOrganizations:
         )
 
         assert [(2, "ca_file"), (2, "token_env"), (3, "ca_file")] == [
-            (problem.line, problem.path.split(".")[1]) for problem in found.problems
+            (problem.line, problem.path.split(".")[1]) for problem in result.problems
         ]
-        assert frozenset({"a", "bee"}) == found.unusable
+        assert frozenset({"a", "bee"}) == result.unusable
 
     def test_nothing_of_it_stops_the_exporter(self, here: Path) -> None:
         """A configuration whose token file is yet to come can be loaded."""
@@ -384,17 +384,18 @@ class TestCommand:
         )
 
     def test_warning_ends_with_0(self, here: Path) -> None:
-        """A token file that everybody can read is a warning, and the file is good."""
+        """A token file that everybody can read is a warning, and the file is valid."""
         write_token(here / "token", mode=0o644)
         result = self.check("defaults: {token_file: token}\norganizations: [{slug: acme}]")
         warning, verdict = result.output.splitlines()
 
         assert 0 == result.exit_code
-        assert warning.endswith("run chmod o-r token (a warning)")
-        assert "config.yaml: good; organizations: 1, queries: 1" == verdict
+        assert warning.startswith("warning: config.yaml:1: defaults.token_file: token can be read")
+        assert warning.endswith("run chmod o-r token")
+        assert "config.yaml: valid; organizations: 1, queries: 1" == verdict
 
     def test_online_does_not_repeat_it(self) -> None:
-        """Organizations that cannot be asked are not tried; the problem stands alone."""
+        """Organizations that cannot be asked are not tried; the problem is the only line."""
         result = self.check(
             "defaults: {token_file: token}\norganizations: [{slug: acme}]", "--online"
         )

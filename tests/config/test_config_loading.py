@@ -1,4 +1,4 @@
-"""What a good configuration is read as."""
+"""The settings that a valid configuration is read as."""
 
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def organization(text: str) -> Organization:
 
 
 def query(text: str) -> Query:
-    """Return the query that stands in flow style in ``text``, name and token added."""
+    """Return the query with the keys of ``text``, in flow style, and with a name."""
     head = "organizations: [{slug: acme, token_env: T, queries: [{name: q, "
     (only,) = organization(f"{head}{text}}}]}}]").queries
     return only
@@ -66,7 +66,7 @@ class TestDefaults:
 
     def test_minimal_file_has_every_default(self) -> None:
         """A slug and a token are enough."""
-        outcomes = Query(
+        outcomes = Query.model_construct(
             name="outcomes",
             group_by=("category", "outcome", "reason"),
             filter=Filter(),
@@ -76,11 +76,13 @@ class TestDefaults:
             lookback=86400,
             counters=True,
         )
-        acme = Organization(
+        acme = Organization.model_construct(
             slug="acme",
             name="acme",
             url="https://sentry.io",
-            token=TokenEnvironment("SENTRY_TOKEN"),
+            token_file=None,
+            token_env="SENTRY_TOKEN",
+            token_literal=None,
             ca_file=None,
             timeout=30,
             max_concurrency=4,
@@ -89,6 +91,7 @@ class TestDefaults:
             settle=300,
             max_age=3 * 3600,
             project_label="slug",
+            teams=Teams(),
             queries=(outcomes,),
         )
 
@@ -96,7 +99,7 @@ class TestDefaults:
 
     def test_every_key_is_read(self) -> None:
         """Each key of the file arrives in the unit of its field."""
-        projects = Query(
+        projects = Query.model_construct(
             name="projects",
             group_by=("project", "category", "outcome"),
             filter=Filter(
@@ -111,11 +114,13 @@ class TestDefaults:
             lookback=86400,
             counters=False,
         )
-        acme = Organization(
+        acme = Organization.model_construct(
             slug="acme",
             name="acme",
             url="https://sentry.example/prefix",
-            token=TokenFile(Path("/run/secrets/sentry-token")),
+            token_file=Path("/run/secrets/sentry-token"),
+            token_env=None,
+            token_literal=None,
             ca_file=Path("/etc/ssl/private-ca.pem"),
             timeout=45,
             max_concurrency=3,
@@ -124,6 +129,7 @@ class TestDefaults:
             settle=600,
             max_age=86400,
             project_label="id",
+            teams=Teams(),
             queries=(projects,),
         )
 
@@ -193,7 +199,7 @@ class TestValues:
         )
 
         assert asked.fields == ("sum(times_seen)",)
-        assert Filter(("error",), ("accepted",), None, ("4505123",)) == asked.filter
+        assert Filter(category=["error"], outcome=["accepted"], project=[4505123]) == asked.filter
 
     def test_repeated_values_count_once(self) -> None:
         """Repetitions in a filter are dropped, the order stays."""
@@ -237,7 +243,7 @@ class TestValues:
             "https://a.b/api/01",
         ],
     )
-    def test_url_is_kept_without_its_last_slash(self, url: str) -> None:
+    def test_url_is_read_without_its_last_slash(self, url: str) -> None:
         """A slash at the end of the URL makes no difference."""
         text = f"organizations: [{{slug: acme, token_env: T, url: '{url}/'}}]"
 
@@ -283,42 +289,47 @@ class TestYAML:
     @pytest.mark.parametrize("text", ["[" * 5000, "{a: " * 5000, "- " * 5000])
     def test_deep_nesting_is_refused(self, text: str) -> None:
         """Nesting without end is an error like any other."""
-        with pytest.raises(ConfigError, match=r"nested too deeply|not valid YAML"):
+        with pytest.raises(ConfigError, match=r"nested too deeply|invalid YAML"):
             loads(text)
 
     def test_aliases_of_aliases_are_refused(self) -> None:
-        """A small file that stands for a huge document is not spread out."""
+        """A small file that aliases make a huge document is refused."""
         layers = [f"l{at}: &l{at} [{', '.join([f'*l{at - 1}'] * 9)}]" for at in range(1, 10)]
         text = "\n".join(["l0: &l0 x", *layers])
 
-        with pytest.raises(ConfigError, match="holds more than 100000 values"):
+        with pytest.raises(ConfigError, match="has more than 100000 values"):
             loads(text)
 
 
 class TestWarnings:
-    """What is allowed, and still said."""
+    """What is allowed, with a warning."""
 
     def test_literal_token(self) -> None:
-        """A token in the file works, with the advice to keep it apart."""
+        """A token in the file works, with the advice not to have it there."""
         assert warnings("organizations: [{slug: acme, token: sntryu_abc}]") == [
             (
-                "organizations[0].token: whoever reads this file can read the token: "
-                "token_file or token_env keeps it apart"
+                "organizations[0].token: everyone who can read this file can read the token; "
+                "prefer token_file or token_env"
             )
         ]
 
     def test_plain_http(self) -> None:
-        """Plain http to another machine is told of."""
+        """Plain http to another machine is a warning."""
         assert warnings(
             "defaults: {url: 'http://sentry.example:9000', token_env: T}\n"
             "organizations: [{slug: acme}]"
-        ) == ["defaults.url: plain http sends the token unencrypted; use https if Sentry has it"]
+        ) == [
+            (
+                "defaults.url: plain http sends the token unencrypted; "
+                "use https if the server supports it"
+            )
+        ]
 
     def test_one_organization_under_two_names(self) -> None:
         """One slug twice on a server is one organization twice, whichever region is named."""
         twice = (
-            "the same organization as on line 3, under another name: "
-            "what both ask for is published twice"
+            "this is the organization of line 3 under another name; "
+            "queries of both are published twice"
         )
 
         assert [f"organizations[1].slug: {twice}"] == warnings(
@@ -333,8 +344,8 @@ class TestWarnings:
         """An organization's subdomain answers for that organization only."""
         assert [
             (
-                "organizations[1].slug: acme.sentry.io answers for the organization acme only, "
-                "unless that is a region; https://sentry.io answers for every organization"
+                "organizations[1].slug: acme.sentry.io serves only the organization acme, "
+                "unless it is a region; https://sentry.io serves every organization"
             )
         ] == warnings(
             "defaults: {token_env: T, url: https://acme.sentry.io}\n"
@@ -349,7 +360,7 @@ class TestWarnings:
         assert [] == warnings(text)
 
     def test_max_age_below_two_polls(self) -> None:
-        """Data is kept for two polls whatever max_age is, and that is said."""
+        """Data is shown for two polls whatever max_age is, with a warning."""
         text = (
             "organizations: [{slug: acme, token_env: T, queries: "
             "[{name: daily, groupBy: [category], interval: 1d}]}]"
@@ -357,27 +368,27 @@ class TestWarnings:
 
         assert warnings(text) == [
             (
-                "organizations[0].queries[0].interval: max_age is 3h, which is shorter than two "
-                "polls of the query daily: its data is kept for 2d"
+                "organizations[0].queries[0].interval: the max_age of 3h is shorter than two "
+                "poll intervals of the query daily; its data is withdrawn after 2d instead"
             )
         ]
 
     @pytest.mark.parametrize(
         ("category", "message"),
         [
-            ("errors", 'Sentry will refuse "errors": it calls this category error'),
-            ("Transaction", 'Sentry will refuse "Transaction": it calls this category transaction'),
+            ("errors", 'Sentry refuses the category "errors"; use error'),
+            ("Transaction", 'Sentry refuses the category "Transaction"; use transaction'),
             (
                 "spam",
                 (
-                    'found "spam", which is not known here (did you mean span?); '
-                    "a Sentry that does not know it either will refuse the query"
+                    'unknown category "spam" (did you mean span?); '
+                    "if Sentry does not know this category, it refuses the query"
                 ),
             ),
         ],
     )
     def test_unknown_category(self, category: str, message: str) -> None:
-        """Categories are an open set: what is not known is told of, with near names."""
+        """Categories are an open set: an unknown one is a warning, with near names."""
         text = (
             "organizations: [{slug: acme, token_env: T, queries: [{name: q, "
             f"groupBy: [category], filter: {{category: [error, {category}]}}}}]}}]"
@@ -427,8 +438,7 @@ class TestTeams:
             "{payments: ['billing-*', 4505123], platform: [billing-web, 'billing-*', web, '45*']}}]"
         )
         comes_first = (
-            'never counts here: the team "payments" comes first, '
-            'and has it by "billing-*" on line 1'
+            'has no effect: the earlier team "payments" already has it by "billing-*" on line 1'
         )
 
         assert [

@@ -8,7 +8,7 @@ TEAMS = Teams(
     (
         ("payments", ("checkout", "billing-*", "4505123")),
         ("platform", ("web", "b*", "api-[12]", "?q")),
-        ("rest", ("*",)),
+        ("others", ("*",)),
     )
 )
 
@@ -22,8 +22,8 @@ TEAMS = Teams(
         ("billing", 1, "platform"),
         ("api-2", 1, "platform"),
         ("mq", 1, "platform"),
-        ("api-3", 1, "rest"),
-        ("checkout-2", 45051, "rest"),
+        ("api-3", 1, "others"),
+        ("checkout-2", 45051, "others"),
     ],
 )
 def test_owner_is_the_first_team_that_has_the_project(
@@ -45,5 +45,5 @@ def test_patterns_are_for_slugs() -> None:
 
 
 def test_capitals_matter() -> None:
-    """Patterns tell capital letters apart on every system, as Sentry does."""
+    """Patterns distinguish capital letters on every system, as Sentry does."""
     assert Teams((("payments", ("billing-*",)),)).owner("Billing-eu", 1) is None

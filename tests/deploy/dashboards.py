@@ -1,4 +1,4 @@
-"""The dashboards as documents, and what Grafana would ask Prometheus for them."""
+"""The dashboards as documents, and the queries that Grafana sends to Prometheus for them."""
 
 import json
 import re
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from deploy.grafana.generator import FOLDER
-from tests.deploy.dashboard_world import DAY, JOB, SCRAPE_INTERVAL, Prometheus
+from tests.deploy.dashboard_world import DAY, END, SCRAPE_INTERVAL, label_values, matrix
+from tests.support.prometheus import JOB, Prometheus
 
 Document = Mapping[str, Any]
 
@@ -21,7 +22,7 @@ PREFERRED: Final = {"organization": "acme", "query": "outcomes", "category": "er
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An expression of a panel, as the dashboard has it."""
+    """An expression of a panel of a dashboard."""
 
     dashboard: str
     panel: Document
@@ -29,12 +30,12 @@ class Shown:
 
     @property
     def expression(self) -> str:
-        """What is asked."""
+        """The PromQL expression."""
         return str(self.target["expr"])
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What tells the expression from all others."""
+        """The dashboard, panel and legend, which identify the expression."""
         return self.dashboard, self.panel["title"], self.target["legendFormat"]
 
     def step(self) -> int:
@@ -56,8 +57,8 @@ SHOWN: Final = [
 
 
 def substituted(text: str, values: Mapping[str, str]) -> str:
-    """Return ``text`` with every variable replaced; one without a value is an error."""
-    return re.sub(r"\$(\w+)", lambda found: values[found[1]], text)
+    """Return ``text`` with every variable replaced; a variable without a value is an error."""
+    return re.sub(r"\$(\w+)", lambda match: values[match[1]], text)
 
 
 def built_in(step: int) -> dict[str, str]:
@@ -70,29 +71,29 @@ def built_in(step: int) -> dict[str, str]:
 
 
 def chosen(prometheus: Prometheus, name: str) -> dict[str, str]:
-    """Return a value for each variable of a dashboard, chosen in turn from what is offered."""
+    """Return a value for each variable of a dashboard, chosen in order from its options."""
     values: dict[str, str] = {}
     for variable in DASHBOARDS[name]["templating"]["list"]:
         if variable["type"] == "query":
-            offered = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]["query"])
-            assert offered is not None
-            options = prometheus.label_values(substituted(offered[1], values), offered[2])
+            query = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]["query"])
+            assert query is not None
+            options = label_values(prometheus, substituted(query[1], values), query[2])
             assert options, variable["name"]
-            wanted = PREFERRED.get(variable["name"])
-            value = wanted if wanted in options else options[0]
+            preferred = PREFERRED.get(variable["name"])
+            value = preferred if preferred in options else options[0]
             values[variable["name"]] = variable.get("allValue", value)
     return values
 
 
-def asked(prometheus: Prometheus, shown: Shown, values: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return what Prometheus answers when the panel is shown at the end of the day."""
+def answer(prometheus: Prometheus, shown: Shown, values: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return Prometheus's answer for the panel at the end of the day."""
     expression = substituted(shown.expression, {**values, **built_in(shown.step())})
     if shown.target["instant"]:
-        return prometheus.instant(expression)
-    return prometheus.matrix(expression, shown.step())
+        return prometheus.instant(expression, END)
+    return matrix(prometheus, expression, shown.step())
 
 
 def numbers(series: Mapping[str, Any]) -> list[float]:
-    """Return the values of a series, be it one or many."""
+    """Return the values of a series of an instant or range query."""
     pairs = series.get("values") or [series["value"]]
     return [float(value) for _, value in pairs]

@@ -1,4 +1,4 @@
-"""Whoever Alertmanager notifies: a listener that takes everything, and what it has heard."""
+"""The receiver that Alertmanager notifies: a listener that stores everything it gets."""
 
 import json
 import threading
@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
 
-class Heard(NamedTuple):
-    """An alert, and the receiver that heard of it; what an alert is without is empty."""
+class Notification(NamedTuple):
+    """An alert and the receiver that got it; labels that the alert does not have are empty."""
 
     receiver: str
     name: str
@@ -22,7 +22,7 @@ class Heard(NamedTuple):
 
 
 class Message(NamedTuple):
-    """What a person reads."""
+    """A chat message."""
 
     channel: str
     color: str
@@ -32,28 +32,28 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """Everything that has come, as pairs of path and document, oldest first.
+    """All requests received, as pairs of path and document, oldest first.
 
-    The first ``skipped`` of them are left unread.
+    The first ``skipped`` of them are ignored.
     """
 
     letters: list[tuple[str, Any]] = field(default_factory=list)
     skipped: int = 0
 
     def from_here(self) -> "Mailbox":
-        """Return the mailbox of what comes from now on."""
+        """Return a mailbox that ignores everything received so far."""
         return Mailbox(self.letters, len(self.letters))
 
-    def fired(self) -> list[Heard]:
-        """Return the alerts that were told as firing, each as often as it began anew."""
+    def fired(self) -> list[Notification]:
+        """Return the alerts reported as firing, once for each time that they started."""
         return [alert for alert, _ in sorted(set(self._alerts("firing")))]
 
-    def resolved(self) -> set[Heard]:
-        """Return the alerts that were told as resolved."""
+    def resolved(self) -> set[Notification]:
+        """Return the alerts reported as resolved."""
         return {alert for alert, _ in self._alerts("resolved")}
 
     def messages(self) -> list[Message]:
-        """Return what was written into the chats."""
+        """Return the messages sent to chats."""
         return [
             Message(letter["channel"], one["color"], one["title"], one["text"])
             for letter in self._at("/slack")
@@ -61,32 +61,32 @@ class Mailbox:
         ]
 
     def pages(self) -> set[tuple[str, str]]:
-        """Return who was called out of bed, as pairs of key and summary."""
+        """Return the pages, as pairs of routing key and summary."""
         return {
             (letter["routing_key"], letter["payload"]["summary"])
             for letter in self._at("/pagerduty")
         }
 
-    def _alerts(self, status: str) -> Iterator[tuple[Heard, str]]:
-        """Yield each alert of a status whenever it was told, and the moment it began."""
+    def _alerts(self, status: str) -> Iterator[tuple[Notification, str]]:
+        """Yield each report of an alert with ``status``, and when the alert started."""
         for letter in self._at("/webhook"):
             for alert in letter["alerts"]:
                 if alert["status"] == status:
-                    yield _heard(letter["receiver"], alert), alert["startsAt"]
+                    yield _notification(letter["receiver"], alert), alert["startsAt"]
 
     def _at(self, path: str) -> list[Any]:
         return [letter for to, letter in self.letters[self.skipped :] if to == path]
 
 
-def _heard(receiver: str, alert: dict[str, Any]) -> Heard:
+def _notification(receiver: str, alert: dict[str, Any]) -> Notification:
     labels = alert["labels"]
     place = [labels.get(name, "") for name in ("organization", "query", "category", "project")]
-    return Heard(receiver, labels["alertname"], labels["severity"], *place)
+    return Notification(receiver, labels["alertname"], labels["severity"], *place)
 
 
 @contextmanager
 def listening() -> Iterator[tuple[str, Mailbox]]:
-    """Take whatever is posted; yields the URL to post to, and what has come."""
+    """Run the listener; yields its URL and the mailbox of what it receives."""
     mailbox = Mailbox()
 
     class Handler(BaseHTTPRequestHandler):
@@ -98,7 +98,7 @@ def listening() -> Iterator[tuple[str, Mailbox]]:
             self.end_headers()
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's
-            """Keep quiet: the mailbox is the log."""
+            """Log nothing: the mailbox is the log."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

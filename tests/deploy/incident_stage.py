@@ -1,31 +1,26 @@
-"""Sentry, the exporter, Prometheus, Alertmanager and a listener, all at the overlay's pace."""
+"""Sentry, the exporter, Prometheus, Alertmanager and a listener, at the overlay's speed."""
 
 import signal
-import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import requests
 import yaml
 
 from exporter.app import Exporter
-from exporter.simulator import Simulator
-from exporter.simulator.traffic import HOUR
-from exporter.web.address import Address, bind
-from exporter.web.app import make_app
-from exporter.web.landing import Landing
-from exporter.web.server import Server
-from tests.deploy.incident_history import lived, remember
+from exporter.simulator import HOUR, Simulator
+from exporter.web.address import Address
+from tests.deploy.incident_history import import_history, scrape_last_week
 from tests.deploy.incident_receiver import Mailbox, listening
 from tests.deploy.incident_world import Incident, configuration, world_of
 from tests.deploy.overlay import (
     LOOKBACK_DELTA,
     RESEND_DELAY,
-    FastTime,
+    SPEED,
     Places,
     alertmanager_file,
     lay_out_secrets,
@@ -33,86 +28,54 @@ from tests.deploy.overlay import (
     rule_files,
     shortened,
 )
-from tests.programs import PATIENCE, find_program, running, wait_until
+from tests.support.clock import Clock
+from tests.support.programs import TIMEOUT, find_program, running, wait_until
+from tests.support.prometheus import Prometheus, prometheus
+from tests.support.serving import free_port, serving
 
 PRESENT: Final = 1_748_944_800.0
-"""When it begins: a Tuesday's morning, at a full hour, UTC."""
+"""The start: a Tuesday morning, at a full hour, UTC."""
 
-_GLANCE: Final = 0.01
+_TICK: Final = 0.01
 _PROGRAMS: Final = ("exporter:10790", "alertmanager:9093", "localhost:9090")
 
 
 class Daemon:
-    """An exporter that can be stopped, and started anew without what it knew."""
+    """An exporter that can be stopped and started again, without state."""
 
-    def __init__(self, url: str, port: int, clock: FastTime) -> None:
+    def __init__(self, url: str, port: int, clock: Clock) -> None:
         self._url = url
-        self._port = port
+        self._address = Address("127.0.0.1", port)
         self._clock = clock
         self._stopped = threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._running = ExitStack()
 
     def start(self) -> None:
-        """Poll, and serve the page."""
+        """Start to poll and to serve the page."""
         exporter = Exporter(configuration(self._url), clock=self._clock)
-        app = make_app(exporter.page, exporter, Landing("exporter", "1", "A page."))
-        self._server = Server(app, [bind(Address("127.0.0.1", self._port))])
+        thread = threading.Thread(target=self._tick, args=(exporter,))
         self._stopped.clear()
-        self._threads = [
-            threading.Thread(target=self._server.run),
-            threading.Thread(target=self._look_at_the_clock, args=(exporter,)),
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._running.enter_context(serving(exporter, self._address))
+        self._running.callback(thread.join, TIMEOUT)
+        self._running.callback(self._stopped.set)
+        thread.start()
 
     def stop(self) -> None:
-        """Serve no more; does nothing where nothing runs."""
-        self._stopped.set()
-        for thread in self._threads:
-            self._server.stop()
-            thread.join(PATIENCE)
-        self._threads = []
+        """Stop the exporter, if it runs."""
+        self._running.close()
 
-    def _look_at_the_clock(self, exporter: Exporter) -> None:
-        """Do what the poller's own loop does, but look more often than once in ten minutes."""
-        while not self._stopped.wait(_GLANCE):
-            exporter.poller.tick(self._clock())
-        wait_until(exporter.poller.idle)
-
-
-@dataclass(frozen=True, slots=True)
-class Prometheus:
-    """A running Prometheus."""
-
-    url: str
-
-    def has_found_all(self) -> bool:
-        """Tell whether it knows of Alertmanager, and has scraped an exporter that has data."""
-        fine = self._ask("query", query="sum(sentry_stats_up) == count(sentry_stats_up)")
-        return bool(fine["result"] and self._ask("alertmanagers")["activeAlertmanagers"])
-
-    def has_rules(self) -> bool:
-        """Tell whether it has taken in the rules."""
-        return bool(self._ask("rules")["groups"])
-
-    def is_calm(self) -> bool:
-        """Tell whether no alert fires or is about to."""
-        return not self._ask("alerts")["alerts"]
-
-    def alerts(self) -> str:
-        """Return what fires or is about to."""
-        return str(self._ask("alerts")["alerts"])
-
-    def _ask(self, path: str, **parameters: str) -> Any:
-        url = f"{self.url}/api/v1/{path}"
-        return requests.get(url, params=parameters, timeout=PATIENCE).json()["data"]
+    def _tick(self, exporter: Exporter) -> None:
+        """Run the poller; its own loop would tick once in ten minutes of this clock."""
+        while not self._stopped.wait(_TICK):
+            exporter.loop.tick(self._clock())
+        wait_until(exporter.loop.idle)
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Everything that runs."""
+    """All running programs."""
 
-    clock: FastTime
+    clock: Clock
     incident: Incident
     sentry: Simulator
     exporter: Daemon
@@ -120,14 +83,25 @@ class Stage:
     prometheus: Prometheus
 
     def live_until(self, moment: float) -> None:
-        """Let everything go on until `clock` shows ``moment``."""
-        gone = threading.Event()
+        """Wait until `clock` shows ``moment``."""
+        never = threading.Event()
         while self.clock() < moment:
-            gone.wait(_GLANCE)
+            never.wait(_TICK)
 
     def next_hour(self) -> float:
-        """Return the first full hour that is not too near to set something for it."""
+        """Return the next full hour that is at least 15 minutes away."""
         return (self.clock() + HOUR / 4) // HOUR * HOUR + HOUR
+
+    def is_calm(self) -> bool:
+        """Return whether no alert is firing or pending."""
+        return not self._alerts()
+
+    def alerts(self) -> str:
+        """Return the firing and pending alerts."""
+        return str(self._alerts())
+
+    def _alerts(self) -> Any:
+        return self.prometheus.ask("alerts")["alerts"]
 
 
 @contextmanager
@@ -135,10 +109,10 @@ def staged(folder: Path) -> Iterator[Stage]:
     """Run everything, with last week in Prometheus's memory."""
     incident = Incident()
     world = world_of(incident)
-    pages = lived(world, PRESENT)
-    clock = FastTime.from_now(PRESENT)
-    remember(pages, rule_files(clock), clock, folder / "data")
-    ports = {name: _free_port() for name in _PROGRAMS}
+    pages = scrape_last_week(world, PRESENT)
+    clock = Clock(PRESENT, SPEED)
+    import_history(pages, rule_files(clock), clock, folder)
+    ports = {name: free_port() for name in _PROGRAMS}
     with ExitStack() as stack:
         url, mailbox = stack.enter_context(listening())
         sentry = stack.enter_context(Simulator(world, clock=clock))
@@ -148,40 +122,40 @@ def staged(folder: Path) -> Iterator[Stage]:
         places = Places(ports, folder / "secrets", url)
         lay_out_secrets(places)
         stack.enter_context(_alertmanager(folder, clock, places))
-        prometheus = stack.enter_context(_prometheus(folder, clock, places))
-        yield Stage(clock, incident, sentry, exporter, mailbox, prometheus)
+        started = stack.enter_context(_prometheus(folder, clock, places))
+        yield Stage(clock, incident, sentry, exporter, mailbox, started)
 
 
 @contextmanager
-def _prometheus(folder: Path, clock: FastTime, places: Places) -> Iterator[Prometheus]:
+def _prometheus(folder: Path, clock: Clock, places: Places) -> Iterator[Prometheus]:
     """Run Prometheus with the shipped files.
 
-    It takes five seconds of its own to find targets, which to the rules is most of an hour without
-    an exporter: they are loaded after that.
+    Prometheus takes five real seconds to discover its targets. To the rules these are most of an
+    hour without an exporter, so the rules are loaded afterwards.
     """
-    prometheus = Prometheus(f"http://127.0.0.1:{places.ports['localhost:9090']}")
-    _write(folder / "prometheus.yml", prometheus_file(clock, places))
-    command = [
-        find_program("prometheus", "prometheus"),
-        f"--config.file={folder / 'prometheus.yml'}",
-        f"--storage.tsdb.path={folder / 'data'}",
+    flags = (
         f"--query.lookback-delta={shortened(LOOKBACK_DELTA)}",
         f"--rules.alert.resend-delay={shortened(RESEND_DELAY)}",
-        f"--web.listen-address={prometheus.url.removeprefix('http://')}",
-    ]
-    with running(command, folder / "prometheus.log") as program:
-        program.wait_ready(f"{prometheus.url}/-/ready")
-        wait_until(prometheus.has_found_all, program.output)
+    )
+    port, shipped = places.ports["localhost:9090"], prometheus_file(clock, places)
+    with prometheus(folder, *flags, port=port, configuration=shipped) as started:
+        wait_until(partial(_is_connected, started), started.program.output)
         (folder / "rules").mkdir()
         for name, document in rule_files(clock).items():
             _write(folder / "rules" / name, document)
-        program.process.send_signal(signal.SIGHUP)
-        wait_until(prometheus.has_rules, program.output)
-        yield prometheus
+        started.program.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: bool(started.ask("rules")["groups"]), started.program.output)
+        yield started
+
+
+def _is_connected(started: Prometheus) -> bool:
+    """Return whether it has an Alertmanager, and has scraped an exporter with data."""
+    up = started.instant("sum(sentry_stats_up) == count(sentry_stats_up)")
+    return bool(up and started.ask("alertmanagers")["activeAlertmanagers"])
 
 
 @contextmanager
-def _alertmanager(folder: Path, clock: FastTime, places: Places) -> Iterator[None]:
+def _alertmanager(folder: Path, clock: Clock, places: Places) -> Iterator[None]:
     """Run Alertmanager with the shipped files."""
     address = f"127.0.0.1:{places.ports['alertmanager:9093']}"
     path = folder / "alertmanager.yml"
@@ -200,8 +174,3 @@ def _alertmanager(folder: Path, clock: FastTime, places: Places) -> Iterator[Non
 
 def _write(path: Path, document: Any) -> None:
     path.write_text(yaml.safe_dump(document), "utf-8")
-
-
-def _free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        return int(listener.getsockname()[1])

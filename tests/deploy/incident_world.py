@@ -1,12 +1,14 @@
-"""Two organizations of a simulated Sentry, calm until the incident begins."""
+"""Two organizations of a simulated Sentry, with steady traffic until the incident begins."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Final
 
 from exporter.config import Config, loads
 from exporter.simulator import (
+    HOUR,
+    RHYTHMS,
     Episode,
     Organization,
     Project,
@@ -17,7 +19,7 @@ from exporter.simulator import (
     Traffic,
     World,
 )
-from exporter.simulator.traffic import HOUR, RHYTHMS
+from tests.support.exporters import unpaced
 
 ACME: Final = Organization(1, "acme")
 GLOBEX: Final = Organization(2, "globex")
@@ -52,11 +54,11 @@ organizations:
 
 @dataclass(slots=True)
 class Incident:
-    """A release breaks a project, then its key is rate limited, then another one falls silent.
+    """A release breaks a project, then its key is rate limited, then another project stops.
 
-    ``start`` is a full hour, and may be set as long as that hour has not begun. The release's
-    errors come for `BROKEN`, the limit holds for its second half, and ``ios`` is silent from the
-    middle of that until `END`.
+    ``start`` is a full hour, and can be set until that hour begins. The release causes errors for
+    `BROKEN`. The rate limit is in force in the second half of that time. ``ios`` sends nothing
+    from the middle of the second half until `END`.
     """
 
     start: float = float("inf")
@@ -65,20 +67,20 @@ class Incident:
     END: ClassVar[int] = 4 * HOUR
 
     def episodes(self, hour: int) -> Sequence[Episode]:
-        """Return those of an hour."""
+        """Return the episodes of an hour."""
         return [each for each in self._all() if each.start < hour + HOUR and each.end > hour]
 
     def _all(self) -> Iterator[Episode]:
-        start, mended = self.start, self.start + self.BROKEN
-        limited = partial(Episode, start + HOUR, mended, project=CHECKOUT.id, categories=_ERRORS)
-        yield Episode(start, mended, 12.0, CHECKOUT.id, _ERRORS, "accepted")
+        start, fixed = self.start, self.start + self.BROKEN
+        limited = partial(Episode, start + HOUR, fixed, project=CHECKOUT.id, categories=_ERRORS)
+        yield Episode(start, fixed, 12.0, CHECKOUT.id, _ERRORS, "accepted")
         yield limited(scale=1.2, outcome="accepted")
         yield limited(scale=1.0, outcome="rate_limited")
         yield Episode(start + 1.5 * HOUR, start + self.END, 0.0, IOS.id)
 
 
 def world_of(incident: Incident) -> World:
-    """Return what the simulated Sentry knows."""
+    """Return the data of the simulated Sentry."""
     traffic = {
         ACME.id: Traffic(1, ACME.id, _acme_series(), incident.episodes),
         GLOBEX.id: Traffic(1, GLOBEX.id, _site_series(PORTAL)),
@@ -90,11 +92,9 @@ def world_of(incident: Incident) -> World:
 
 
 def configuration(url: str) -> Config:
-    """Return a configuration for the simulated Sentry at ``url``, as hurried as its clock."""
+    """Return a configuration for the simulated Sentry at ``url``, without pacing of requests."""
     tokens = {each.slug: _TOKEN.format(each.slug) for each in (ACME, GLOBEX)}
-    config = loads(_CONFIGURATION.format(url=url, **tokens))
-    hurried = [replace(each, requests_per_second=10_000.0) for each in config.organizations]
-    return replace(config, organizations=tuple(hurried))
+    return unpaced(loads(_CONFIGURATION.format(url=url, **tokens)))
 
 
 def _acme_series() -> Iterator[Series]:
@@ -102,7 +102,7 @@ def _acme_series() -> Iterator[Series]:
     for project, errors in ((CHECKOUT, 400.0), (IOS, 600.0)):
         yield Series(project.id, "error", "accepted", None, errors, _STEADY)
         yield Series(project.id, "transaction", "accepted", None, 9 * errors, _STEADY)
-    yield Series(CHECKOUT.id, "error", "rate_limited", "key_quota", 4300.0, _STEADY, resting=0.0)
+    yield Series(CHECKOUT.id, "error", "rate_limited", "key_quota", 4300.0, _STEADY, baseline=0.0)
 
 
 def _site_series(project: Project) -> Iterator[Series]:

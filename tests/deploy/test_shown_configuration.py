@@ -1,4 +1,4 @@
-"""One configuration is shown everywhere: the one that the rules and the dashboards are made for."""
+"""All example configurations have the queries that the rules and the dashboards are made for."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,8 +8,9 @@ import pytest
 
 from exporter.cli.demo import demo_configuration
 from exporter.config import Config, Query, load, loads
-from tests.deploy.kit import DEPLOY, REPOSITORY
+from tests.deploy.kit import DEPLOY
 from tests.docs.markdown import blocks_of
+from tests.support.programs import REPOSITORY
 
 SHOWN: Final = """
 organizations:
@@ -38,19 +39,19 @@ def queries_of(config: Config) -> list[Sequence[Query]]:
 
 @pytest.fixture(scope="module")
 def shown() -> Sequence[Query]:
-    """Return the queries that are shown everywhere."""
+    """Return the queries of all example configurations."""
     (queries,) = queries_of(loads(SHOWN))
     return queries
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_file(path: Path, shown: Sequence[Query]) -> None:
-    """A file to start from asks just that."""
+    """An example file has exactly these queries."""
     assert [shown] == queries_of(load(path))
 
 
 def test_readme(shown: Sequence[Query]) -> None:
-    """So does the file that README has its reader write."""
+    """The file in README has exactly these queries."""
     (block,) = (
         block for block in blocks_of(REPOSITORY / "README.md") if block.note == "file: config.yaml"
     )
@@ -59,7 +60,7 @@ def test_readme(shown: Sequence[Query]) -> None:
 
 
 def test_promql(shown: Sequence[Query]) -> None:
-    """The expressions of docs/promql.md are about that, and about a query of whole days."""
+    """The configuration of docs/promql.md has these queries, and one with buckets of a day."""
     (block,) = (
         block for block in blocks_of(REPOSITORY / "docs" / "promql.md") if block.note == "answered"
     )
@@ -70,12 +71,12 @@ def test_promql(shown: Sequence[Query]) -> None:
 
 
 def test_demo(shown: Sequence[Query]) -> None:
-    """The demo asks it of both its organizations, and so does the image of the compose file."""
+    """Both organizations of the demo have these queries."""
     assert [shown, shown] == queries_of(demo_configuration("http://127.0.0.1:9000"))
 
 
 def test_compose() -> None:
-    """With a Sentry of one's own, the compose files take config.example.yaml."""
+    """For a real Sentry, docs/running.md copies config.example.yaml."""
     page = (REPOSITORY / "docs" / "running.md").read_text("utf-8")
 
     assert " config.example.yaml deploy/docker/config.yaml\n" in page

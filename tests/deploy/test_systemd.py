@@ -1,4 +1,4 @@
-"""The systemd unit and the configuration beside it."""
+"""The systemd unit and its configuration."""
 
 import re
 import sys
@@ -6,47 +6,47 @@ from pathlib import Path
 from typing import Final
 
 from exporter.config import load
-from tests.deploy.kit import DEPLOY, output_of, parsed
-from tests.programs import find_program
+from tests.deploy.kit import DEPLOY, parsed
+from tests.support.programs import find_program, output_of
 
 UNIT: Final = DEPLOY / "systemd" / "sentry-stats-exporter.service"
 CONFIGURATION: Final = DEPLOY / "systemd" / "config.yaml"
 PROGRAM: Final = "/opt/sentry-stats-exporter/bin/sentry-stats-exporter"
 
-_MOST_EXPOSED: Final = "19"
-"""In tenths, as systemd-analyze has it: below 2.0."""
+_MAX_EXPOSURE: Final = "19"
+"""In tenths, as systemd-analyze expects it: below 2.0."""
 
 
 def setting(name: str) -> str:
-    """Return the value of a setting that the unit has once."""
+    """Return the value of a setting, which the unit has once."""
     code = UNIT.read_text("utf-8").replace("\\\n", " ")
     (value,) = re.findall(rf"^{name}=(.*)$", code, flags=re.MULTILINE)
     return str(value)
 
 
 def test_verify(tmp_path: Path) -> None:
-    """Systemd understands the unit, with some program in the place of the installed one."""
+    """Systemd accepts the unit, with another program in place of the installed one."""
     code = UNIT.read_text("utf-8")
     placed = tmp_path / UNIT.name
     placed.write_text(code.replace(PROGRAM, sys.executable), "utf-8")
-    said = output_of(find_program("systemd-analyze", "systemd"), "verify", "--man=no", placed)
+    output = output_of(find_program("systemd-analyze", "systemd"), "verify", "--man=no", placed)
 
     assert PROGRAM in code
-    assert not said
+    assert not output
 
 
 def test_exposure() -> None:
-    """Systemd rates the exposure of the service under 2.0."""
+    """Systemd rates the exposure of the service below 2.0."""
     program = find_program("systemd-analyze", "systemd")
-    said = output_of(
-        program, "security", "--offline=true", f"--threshold={_MOST_EXPOSED}", "--no-pager", UNIT
+    output = output_of(
+        program, "security", "--offline=true", f"--threshold={_MAX_EXPOSURE}", "--no-pager", UNIT
     )
 
-    assert "Overall exposure level for sentry-stats-exporter.service" in said
+    assert "Overall exposure level for sentry-stats-exporter.service" in output
 
 
 def test_command() -> None:
-    """The unit's command line is one that the exporter understands; its state is systemd's own."""
+    """The exporter accepts the unit's command line; its state is in systemd's directory."""
     program, *arguments = setting("ExecStart").split()
     parameters = parsed(arguments)
 
@@ -56,7 +56,7 @@ def test_command() -> None:
 
 
 def test_configuration() -> None:
-    """The configuration is good, and finds the token where systemd shows the credential."""
+    """The configuration is valid, and reads the token from systemd's credential."""
     config = load(CONFIGURATION)
     credential, _, source = setting("LoadCredential").partition(":")
     shown = f"/run/credentials/{UNIT.name}/{credential}"

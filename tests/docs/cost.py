@@ -1,6 +1,6 @@
-"""What the exporter asks of Sentry, counted at the simulated one.
+"""The number of requests that the exporter sends, counted at the simulated Sentry.
 
-``python -m tests.docs.cost 5000`` prints the row of README's table for that many projects.
+``python -m tests.docs.cost 5000`` prints the row of docs/cost.md for that many projects.
 """
 
 import sys
@@ -10,7 +10,8 @@ from typing import Final
 from exporter.app import Exporter
 from exporter.config import loads
 from exporter.simulator import DEMO_TOKENS, Simulator, demo_world
-from tests.docs.clock import Clock, poll_due, unpaced
+from tests.support.clock import Clock
+from tests.support.exporters import poll_due, unpaced
 
 _CONFIGURATION: Final = """
 organizations:
@@ -35,7 +36,7 @@ ACME_PROJECTS: Final = 12
 
 
 def requests_of(projects: int, poll_interval: str) -> tuple[int, int]:
-    """Return how many requests the first polls take, and how many an hour of polls after that."""
+    """Return the number of requests of the first polls, and of one hour of polls after them."""
     slug = "acme" if projects == ACME_PROJECTS else "globex"
     clock = Clock(_BEGIN)
     with Simulator(demo_world(_BEGIN, projects=projects), clock=clock, rate_limit=None) as sentry:
@@ -48,12 +49,12 @@ def requests_of(projects: int, poll_interval: str) -> tuple[int, int]:
         while clock.now < _HOUR_ENDS:
             clock.now += _MINUTE
             poll_due(exporter, clock.now)
-        hour = [asked for asked in sentry.requests if _HOUR_BEGINS < asked.time <= _HOUR_ENDS]
+        hour = [one for one in sentry.requests if _HOUR_BEGINS < one.time <= _HOUR_ENDS]
     return first, len(hour)
 
 
 def row(projects: int) -> str:
-    """Return the row of README's table for an organization with that many projects."""
+    """Return the row of docs/cost.md for an organization with that many projects."""
     first, hourly = requests_of(projects, "1h")
     _, quarterly = requests_of(projects, "15m")
     return f"| {projects:,} | {first} | {hourly} | {quarterly} |"

@@ -1,18 +1,19 @@
-"""A day and some hours of known outcomes, as a Prometheus that scraped the exporter has them.
+"""A day and some hours of known outcomes, as scraped from the exporter by a Prometheus.
 
-Polls and scrapes happen on a clock that is turned by hand; what the exporter published at each
-scrape goes into one OpenMetrics file.
+Polls and scrapes run on a clock that the test sets. The page_text of each scrape is added to one
+OpenMetrics file.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count, takewhile
 from typing import Final
 
 from exporter.app import Exporter
 from exporter.config import Config
 from exporter.simulator import Organization, Project, ProjectStatus, Row, Token, World
-from tests.docs.clock import Clock, page, poll_due
+from tests.support.clock import Clock
+from tests.support.exporters import scraped
 
 TOKEN: Final = "known"
 ACME: Final = 1
@@ -22,22 +23,20 @@ MIDNIGHT: Final = datetime(2026, 3, 5, tzinfo=UTC).timestamp()
 DAY: Final = 86400
 HOUR: Final = 3600
 NOW: Final = MIDNIGHT + DAY + 2 * HOUR + 37 * 60
-"""When the documents' expressions are asked: the third hour of a day is running."""
+"""When the documents' expressions are evaluated: in the third hour of a day."""
 
 LATE: Final = 40
-"""How many events come hours after their hour."""
+"""The number of events that arrive hours after their hour."""
 
 PHASE: Final = 17
-"""Seconds past the minute at which polls and scrapes happen."""
+"""Polls and scrapes run this many seconds past the minute."""
 
 SCRAPE_INTERVAL: Final = 60
 _BEGIN: Final = MIDNIGHT - 600 + PHASE
 
-_NOT_DOCUMENTED: Final = ("sentry_stats_api_", "sentry_stats_poll_", "sentry_stats_exporter_")
-
 
 def world() -> World:
-    """Return one organization with two projects, a deleted one, and what happened to it."""
+    """Return one organization with two active projects and a deleted one, without outcomes."""
     return World(
         organizations=[Organization(ACME, "acme")],
         projects=[
@@ -50,7 +49,7 @@ def world() -> World:
 
 
 def rows() -> Iterator[Row]:
-    """Yield the outcomes: some at 10 and 40 minutes past every hour, one too late, and a burst."""
+    """Yield the outcomes: at 10 and 40 minutes past every hour, late events, and a burst."""
     for hour in range(-30, 28):
         for minute in (10, 40):
             at = MIDNIGHT + hour * HOUR + minute * 60
@@ -85,43 +84,7 @@ def _row(
     return Row(ACME, project, category, outcome, reason, at, quantity, 1, written_at)
 
 
-@dataclass
-class Recording:
-    """Scrapes of an exporter, family by family."""
-
-    _headers: dict[str, list[str]] = field(default_factory=dict)
-    _samples: dict[str, list[str]] = field(default_factory=dict)
-
-    def scrape(self, page: str, now: float) -> None:
-        """Add the samples of an OpenMetrics page that was scraped at ``now``."""
-        family = ""
-        for line in page.splitlines():
-            if line.startswith("# HELP "):
-                family = line.split(" ", 3)[2]
-                self._headers[family] = []
-            if line.startswith("# "):
-                self._headers.setdefault(family, []).append(line)
-            else:
-                self._samples.setdefault(family, []).append(f"{line} {now:.0f}")
-
-    def text(self) -> str:
-        """Return everything as one OpenMetrics document."""
-        lines = [
-            line
-            for family, samples in self._samples.items()
-            if family.startswith("sentry_stats_") and not family.startswith(_NOT_DOCUMENTED)
-            for line in (*self._headers[family], *samples)
-        ]
-        return "\n".join([*lines, "# EOF", ""])
-
-
-def record(config: Config, clock: Clock) -> str:
-    """Return what a Prometheus that scrapes every minute would have by `NOW`."""
-    exporter = Exporter(config, clock=clock)
-    recording = Recording()
-    clock.now = _BEGIN
-    while clock.now <= NOW:
-        poll_due(exporter, clock.now)
-        recording.scrape(page(exporter, openmetrics=True), clock.now)
-        clock.now += SCRAPE_INTERVAL
-    return recording.text()
+def pages(config: Config, clock: Clock) -> Iterator[tuple[float, str]]:
+    """Yield the pages that are scraped until `NOW`, with their times; polls are made when due."""
+    moments = count(_BEGIN, SCRAPE_INTERVAL)
+    return scraped(Exporter(config, clock=clock), clock, takewhile(NOW.__ge__, moments))

@@ -1,4 +1,4 @@
-"""The documents as their readers see them: fenced blocks, with the notes hidden above them."""
+"""The fenced blocks of the documents, with the hidden notes above them."""
 
 import re
 from collections.abc import Iterator
@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-TREE: Final = Path(__file__).parents[2]
-DOCUMENTS: Final = (TREE / "README.md", TREE / "docs" / "promql.md")
+from tests.support.programs import REPOSITORY
+
+README: Final = REPOSITORY / "README.md"
+DOCUMENTS: Final = (README, REPOSITORY / "docs" / "promql.md", REPOSITORY / "docs" / "simulator.md")
+"""The documents whose blocks are run."""
 
 _BLOCK: Final = re.compile(
     r"^(?:<!-- (?P<note>[^\n]*) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$",
@@ -17,7 +20,7 @@ _BLOCK: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A fenced block; ``note`` is the comment right above it, empty if there is none."""
+    """A fenced block; ``note`` is the comment directly above it, or empty."""
 
     document: str
     line: int
@@ -32,9 +35,9 @@ class Block:
 def blocks_of(document: Path) -> Iterator[Block]:
     """Yield the fenced blocks of ``document``, in order."""
     content = document.read_text("utf-8")
-    for found in _BLOCK.finditer(content):
-        line = content.count("\n", 0, found.start("language")) + 1
-        yield Block(document.name, line, found["language"], found["note"] or "", found["text"])
+    for match in _BLOCK.finditer(content):
+        line = content.count("\n", 0, match.start("language")) + 1
+        yield Block(document.name, line, match["language"], match["note"] or "", match["text"])
 
 
 def blocks(*languages: str) -> list[Block]:

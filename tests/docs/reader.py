@@ -1,4 +1,4 @@
-"""A reader who follows a document: writes its files, types its commands, one after the other."""
+"""A reader who follows a document: writes its files and types its commands, in order."""
 
 import os
 import re
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from tests.docs.markdown import TREE, Block
-from tests.programs import PATIENCE, Program, running
+from tests.docs.markdown import Block
+from tests.support.programs import REPOSITORY, TIMEOUT, Program, running
 
 ANY_PORT: Final = "127.0.0.1:0"
 
@@ -25,11 +25,11 @@ _SHIMS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Lasting:
-    """A command that runs until it is ended.
+class Server:
+    """A command that runs until it is stopped.
 
-    ``address`` is what documents call it by; its first output that matches ``listening`` has the
-    one it really got. ``ready`` is the path that tells when it can be used.
+    ``address`` is its address in the documents. The first output that matches ``listening`` has
+    the address that it listens on. ``ready`` is the path to poll until it can be used.
     """
 
     command: str
@@ -38,10 +38,10 @@ class Lasting:
     ready: str
 
 
-LASTING: Final = (
-    Lasting("make demo", "127.0.0.1:10790", r"http://(\S+)/metrics", "/-/ready"),
-    Lasting("sentry-stats-exporter serve", "127.0.0.1:10790", r"address=(\S+)", "/-/ready"),
-    Lasting(
+SERVERS: Final = (
+    Server("make demo", "127.0.0.1:10790", r"http://(\S+)/metrics", "/-/ready"),
+    Server("sentry-stats-exporter serve", "127.0.0.1:10790", r"address=(\S+)", "/-/ready"),
+    Server(
         "sentry-stats-exporter simulate",
         "127.0.0.1:9000",
         r"http://(\S+)",
@@ -51,9 +51,9 @@ LASTING: Final = (
 
 
 class Reader:
-    """Somebody with a copy of the tree, and a terminal; a context manager that ends what runs on.
+    """A reader with a copy of the tree; a context manager that stops the servers at its end.
 
-    ``replacements`` says what to write in place of what the documents say.
+    ``replacements`` maps texts of the documents to the texts that the reader types instead.
     """
 
     def __init__(self, directory: Path, replacements: Mapping[str, str]) -> None:
@@ -61,19 +61,19 @@ class Reader:
         self._directory = directory
         self._replacements = dict(replacements)
         self._terminals = ExitStack()
-        self._opened = 0
+        self._logs = 0
         self._environment = _environment(directory, self.clone / ".venv")
-        shutil.copytree(TREE, self.clone, ignore=_NOT_COPIED)
+        shutil.copytree(REPOSITORY, self.clone, ignore=_NOT_COPIED)
         _make_environment(self.clone / ".venv")
 
     def follow(self, block: Block) -> None:
-        """Do what a block says: write the file that its note names, or type its commands."""
+        """Follow a block: write the file that its note names, or type its commands."""
         if block.language == "sh":
             for command in _commands(block.text):
                 self._type(command)
         elif block.note.startswith("file: "):
             path = self.clone / block.note.removeprefix("file: ")
-            path.write_text(self._in_place(block.text), "utf-8")
+            path.write_text(self._replaced(block.text), "utf-8")
 
     def __enter__(self) -> Self:
         return self
@@ -82,40 +82,40 @@ class Reader:
         self._terminals.close()
 
     def _type(self, command: str) -> None:
-        for lasting in LASTING:
-            if command.startswith(lasting.command):
-                self._start(command, lasting)
+        for server in SERVERS:
+            if command.startswith(server.command):
+                self._start(command, server)
                 return
-        with self._terminal("bash", "-euo", "pipefail", "-c", self._in_place(command)) as program:
-            status = program.process.wait(PATIENCE)
+        with self._terminal("bash", "-euo", "pipefail", "-c", self._replaced(command)) as program:
+            status = program.process.wait(TIMEOUT)
             assert status == 0, f"{command}\n{program.output()}"
 
-    def _start(self, command: str, lasting: Lasting) -> None:
-        self._replacements[lasting.address] = ANY_PORT
-        words = shlex.split(self._in_place(command))
+    def _start(self, command: str, server: Server) -> None:
+        self._replacements[server.address] = ANY_PORT
+        words = shlex.split(self._replaced(command))
         program = self._terminals.enter_context(self._terminal(*words))
-        address = program.wait_for(lasting.listening)
-        program.wait_ready(f"http://{address}{lasting.ready}")
-        self._replacements[lasting.address] = address
+        address = program.wait_for(server.listening)
+        program.wait_ready(f"http://{address}{server.ready}")
+        self._replacements[server.address] = address
 
     def _terminal(self, *words: str) -> AbstractContextManager[Program]:
-        self._opened += 1
-        log = self._directory / f"terminal-{self._opened}.log"
+        self._logs += 1
+        log = self._directory / f"terminal-{self._logs}.log"
         return running(["env", f"--chdir={self.clone}", *words], log, self._environment)
 
-    def _in_place(self, text: str) -> str:
-        for said, meant in self._replacements.items():
-            text = text.replace(said, meant)
+    def _replaced(self, text: str) -> str:
+        for documented, typed in self._replacements.items():
+            text = text.replace(documented, typed)
         return text
 
 
 def _commands(text: str) -> Sequence[str]:
-    """Return the commands of a block; a line that ends in a backslash goes on."""
+    """Return the commands of a block; a backslash at the end of a line continues it."""
     return [line for line in re.split(r"(?<!\\)\n", text) if line]
 
 
 def _environment(home: Path, virtual: Path) -> dict[str, str]:
-    """Return what lets the commands find each other, any free port, and nothing on the network."""
+    """Return variables for the programs' paths, free ports, and pip without network."""
     places = (home / "sentry-stats-exporter" / "bin", virtual / "bin", Path(sys.executable).parent)
     return {
         "HOME": str(home),
@@ -130,7 +130,7 @@ def _environment(home: Path, virtual: Path) -> dict[str, str]:
 
 
 def _make_environment(virtual: Path) -> None:
-    """Make what make takes for a virtual environment that it has filled."""
+    """Create what make accepts as its complete virtual environment."""
     programs = virtual / "bin"
     programs.mkdir(parents=True)
     for name, command in _SHIMS.items():

@@ -1,6 +1,6 @@
-"""What reading a large organization by project costs Sentry, counted at the simulated one.
+"""The number of requests for a large organization by project, counted at the simulated Sentry.
 
-``python -m tests.docs.split_cost 3000 5 0`` prints the row of README's table for 3,000 projects of
+``python -m tests.docs.split_cost 3000 5 0`` prints the row of docs/cost.md for 3,000 projects, of
 which 5 % are deleted and none is hidden from the token.
 """
 
@@ -12,11 +12,18 @@ from urllib.parse import urlencode
 
 from exporter.app import Exporter
 from exporter.config import loads
-from exporter.simulator import SCALE_TOKEN, SCALE_USER_TOKEN, Asked, Simulator, scale_world
-from tests.docs.clock import Clock, poll_due, unpaced
+from exporter.simulator import (
+    SCALE_TOKEN,
+    SCALE_USER_TOKEN,
+    RecordedRequest,
+    Simulator,
+    scale_world,
+)
+from tests.support.clock import Clock
+from tests.support.exporters import poll_due, unpaced
 
 ROWS: Final = 20
-"""How many rows each project has in an hour."""
+"""Rows of each project in an hour."""
 
 _HOUR: Final = 3600
 _BEGIN: Final = 1_790_000_000 // _HOUR * _HOUR + 300.0
@@ -34,7 +41,7 @@ organizations:
 
 @dataclass(frozen=True)
 class Polled:
-    """What polling at one moment took: requests, hours that were asked for by project, URLs."""
+    """The cost of one poll: requests, hours asked for by project, and the longest URL."""
 
     requests: int
     hours: int
@@ -42,9 +49,9 @@ class Polled:
 
 
 def polled(projects: int, deleted: int = 0, hidden: int = 0) -> tuple[Polled, Polled, Polled]:
-    """Return what the first poll takes, the one an hour later, and one after a day's outage.
+    """Return the cost of the first poll, of the one an hour later, and of one after a day's outage.
 
-    ``deleted`` and ``hidden`` are percentages of the projects, which have `ROWS` rows an hour each.
+    ``deleted`` and ``hidden`` are percentages of the projects. Each has `ROWS` rows per hour.
     """
     clock = Clock(_BEGIN)
     world = scale_world(projects, ROWS, deleted=deleted / 100, hidden=hidden / 100)
@@ -52,30 +59,30 @@ def polled(projects: int, deleted: int = 0, hidden: int = 0) -> tuple[Polled, Po
     with Simulator(world, clock=clock, rate_limit=None) as sentry:
         config = loads(_CONFIGURATION.format(url=sentry.url, token=token))
         exporter = Exporter(unpaced(config), clock=clock)
-        found = []
-        for moment in (0, 1, 25):
-            clock.now = _BEGIN + moment * _HOUR
+        polls = []
+        for hour in (0, 1, 25):
+            clock.now = _BEGIN + hour * _HOUR
             before = len(sentry.requests)
             poll_due(exporter, clock.now)
             asked = sentry.requests[before:]
             longest = max(len(f"{sentry.url}{one.path}?{urlencode(one.query)}") for one in asked)
-            found.append(Polled(len(asked), _hours(asked), longest))
+            polls.append(Polled(len(asked), _hours(asked), longest))
     (query,) = exporter.queries
     assert query.report.up
     assert query.report.view is not None
     assert query.report.view.complete
-    first, then, late = found
-    return first, then, late
+    first, second, after_outage = polls
+    return first, second, after_outage
 
 
 def row(projects: int, deleted: int, hidden: int, polls: Sequence[Polled]) -> str:
-    """Return the row of README's table about ``polls``."""
+    """Return the row of docs/cost.md about ``polls``."""
     gone = f"{deleted} % deleted" if deleted else f"{hidden} % hidden" if hidden else "none"
     counts = " | ".join(f"{one.requests:,}" for one in polls)
     return f"| {projects:,} | {gone} | {counts} |"
 
 
-def _hours(asked: list[Asked]) -> int:
+def _hours(asked: list[RecordedRequest]) -> int:
     by_project = (dict(one.query) for one in asked if ("groupBy", "project") in one.query)
     return len({question["start"] for question in by_project})
 

@@ -1,4 +1,4 @@
-"""Every command in the documents, typed in the order that a reader would."""
+"""Every command in the documents, typed in the documents' order."""
 
 import time
 from collections.abc import Iterator
@@ -8,9 +8,11 @@ from typing import Final
 import pytest
 
 from exporter.simulator import DEMO_TOKENS, Simulator, demo_world
-from tests.docs.markdown import DOCUMENTS, Block, blocks_of
+from tests.docs.markdown import DOCUMENTS, README, Block, blocks_of
 from tests.docs.reader import Reader
-from tests.programs import find_program
+from tests.support.programs import find_program
+
+pytestmark = pytest.mark.slow
 
 FOLLOWED: Final = {"sh", "yaml"}
 
@@ -21,42 +23,42 @@ REPLACEMENTS: Final = {
     "make format": "make --dry-run format",
     "make bench-quick": "make --dry-run bench-quick",
 }
-"""What the reader does in place of pasting a token, and of running this very suite."""
+"""What the reader types instead of pasting a token and of running this test suite."""
 
 PROGRAMS: Final = ("bash", "curl", "make")
 
 
 @pytest.fixture
 def sentry() -> Iterator[Simulator]:
-    """Serve a Sentry that knows the organization of the documents."""
+    """Serve a simulated Sentry with the organization of the documents."""
     with Simulator(demo_world(time.time(), projects=2)) as simulator:
         yield simulator
 
 
 @pytest.fixture
 def reader(tmp_path: Path, sentry: Simulator) -> Iterator[Reader]:
-    """Return a reader whose Sentry is a simulated one."""
+    """Return a reader who uses the simulated Sentry."""
     for program in PROGRAMS:
         find_program(program, package=program)
-    with Reader(tmp_path, {"https://sentry.io": sentry.url, **REPLACEMENTS}) as somebody:
-        yield somebody
+    with Reader(tmp_path, {"https://sentry.io": sentry.url, **REPLACEMENTS}) as started:
+        yield started
 
 
 def followed(document: Path) -> list[Block]:
-    """Return the blocks of ``document`` that a reader does something about."""
+    """Return the blocks of ``document`` that a reader follows."""
     return [block for block in blocks_of(document) if block.language in FOLLOWED]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_commands_work_in_the_order_they_are_given(document: Path, reader: Reader) -> None:
-    """Whoever types what a document says, from top to bottom, sees no command fail."""
+    """All commands of a document succeed when they are typed from top to bottom."""
     for block in followed(document):
         reader.follow(block)
 
 
 def test_commands_leave_the_tree_as_it_was(tmp_path: Path, reader: Reader) -> None:
-    """README is not changed by its own command that writes the metrics reference."""
-    (command,) = (block for block in followed(DOCUMENTS[0]) if "reference" in block.text)
+    """The command that writes the metrics reference does not change README."""
+    (command,) = (block for block in followed(README) if "reference" in block.text)
     reader.follow(command)
 
-    assert DOCUMENTS[0].read_text("utf-8") == (reader.clone / "README.md").read_text("utf-8")
+    assert README.read_text("utf-8") == (reader.clone / "README.md").read_text("utf-8")

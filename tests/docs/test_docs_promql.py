@@ -1,4 +1,4 @@
-"""Every PromQL expression in the documents, asked of a real Prometheus."""
+"""Every PromQL expression in the documents, evaluated by a real Prometheus."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -7,9 +7,8 @@ from typing import Final
 import pytest
 
 from exporter.config import Config, loads
-from exporter.sentry.token import Secret, TokenLiteral
+from exporter.sentry.token import Secret
 from exporter.simulator import Simulator, Store
-from tests.docs.clock import Clock, unpaced
 from tests.docs.history import (
     ACME,
     API,
@@ -23,20 +22,29 @@ from tests.docs.history import (
     SCRAPE_INTERVAL,
     TOKEN,
     WEB,
-    record,
+    pages,
     rows,
     world,
 )
 from tests.docs.markdown import Block, blocks
-from tests.docs.prometheus import Answer, Labels, Prometheus, prometheus_over
+from tests.support.clock import Clock
+from tests.support.exporters import unpaced
+from tests.support.prometheus import Prometheus, import_pages
+from tests.support.prometheus import prometheus as running
+
+pytestmark = pytest.mark.slow
+
+Labels = frozenset[tuple[str, str]]
+Answer = dict[Labels, float]
+"""Values by labels, without the metric name."""
 
 EXTRAPOLATION: Final = 1.1 * SCRAPE_INTERVAL / DAY
-"""How far off ``increase()`` over a day may be: by a scrape interval of its range."""
+"""The relative error of ``increase()`` over a day: about a scrape interval of its range."""
 
 EXACT: Final = 1e-12
 
 HELD_BACK: Final = "ratelimit_backoff"
-"""Stands among outcomes for the discards with this reason."""
+"""Used as an outcome: ``client_discard`` with this reason."""
 
 DROPPED: Final = ("rate_limited", "invalid", "abuse", "cardinality_limited", HELD_BACK)
 SENT: Final = ("accepted", "filtered", *DROPPED)
@@ -46,35 +54,40 @@ PLATFORMS: Final = {"web": "javascript", "api": "python"}
 
 SHOWN: Final = MIDNIGHT + DAY + HOUR
 RUNNING: Final = SHOWN + HOUR
-"""Starts of the last finished hour and of the one that is still filling."""
+"""Starts of the last finished hour and of the running hour."""
 
 POLLED: Final = {
     "outcomes": RUNNING + 35 * 60 + PHASE,
     "projects": RUNNING + 35 * 60 + PHASE,
     "days": RUNNING + 5 * 60 + PHASE,
 }
-"""When each query was polled for the last time."""
+"""The time of the last poll of each query."""
 
 
 def labels(**values: str) -> Labels:
-    """Return labels as an answer about the organization has them; empty ones are left out."""
+    """Return the labels of an answer about the organization, without empty ones."""
     pairs = {"organization": "acme", **values}.items()
     return frozenset(pair for pair in pairs if pair[1])
 
 
-def bare(answer: Answer) -> Answer:
+def labels_of(metric: Mapping[str, str]) -> Labels:
+    """Return the labels of a series, without the metric name."""
+    return frozenset((name, value) for name, value in metric.items() if name != "__name__")
+
+
+def total_of(answer: Answer) -> Answer:
     """Return the sum of ``answer``, without labels."""
     return {frozenset(): sum(answer.values())}
 
 
-def ratio(part: Answer, whole: Answer) -> Answer:
-    """Return ``part`` divided by ``whole``, where there is a part."""
-    return {key: value / whole[key] for key, value in part.items()}
+def ratio(part: Answer, total: Answer) -> Answer:
+    """Return ``part`` divided by ``total``, for the labels of ``part``."""
+    return {key: value / total[key] for key, value in part.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What the store held at `NOW`."""
+    """The outcomes in the simulated Sentry's store at `NOW`."""
 
     store: Store
 
@@ -86,16 +99,16 @@ class Truth:
         category: Collection[str] = EVENTS,
         outcome: Collection[str] | None = None,
     ) -> Answer:
-        """Return the sums from ``start`` to ``end``; ``by`` has the names of labels."""
+        """Return the sums from ``start`` to ``end``; ``by`` has the label names."""
         names = by.split()
         answer: dict[Labels, float] = {}
         sums = self.store.totals(
             ACME, start, end, at=NOW, group_by=(*names, "outcome", "reason"), category=category
         )
-        for (*key, found, reason), value in sums.items():
+        for (*key, counted, reason), value in sums.items():
             if (
                 outcome is None
-                or found in outcome
+                or counted in outcome
                 or (HELD_BACK in outcome and reason == HELD_BACK)
             ):
                 shown = labels(**dict(zip(names, map(_shown, key), strict=True)))
@@ -125,7 +138,7 @@ class Truth:
         return self.errors("project", RUNNING, NOW)
 
     def day_before(self) -> Answer:
-        """Return the accepted errors of the same hour a day before, by project."""
+        """Return the accepted errors of the same hour on the day before, by project."""
         return self.errors("project", SHOWN - DAY, RUNNING - DAY)
 
 
@@ -134,7 +147,7 @@ def _shown(value: str | int) -> str:
 
 
 def by_platform(projects: Answer) -> Answer:
-    """Return ``projects`` by platform; those that are gone have none."""
+    """Return ``projects`` by platform; deleted projects have none."""
     return {
         labels(platform=platform): projects[labels(project=project)]
         for project, platform in PLATFORMS.items()
@@ -168,14 +181,14 @@ ANSWERS: Final[Mapping[str, Callable[[Truth], Answer]]] = {
     },
     "rate between two polls": lambda _: {frozenset(): 0},
     "per second": lambda truth: {
-        key: value / HOUR for key, value in bare(truth.last_hour()).items()
+        key: value / HOUR for key, value in total_of(truth.last_hour()).items()
     },
     "sixty times too much": lambda truth: {
         key: 60 * value
-        for key, value in bare(truth.last_day("", ["accepted"], ["transaction"])).items()
+        for key, value in total_of(truth.last_day("", ["accepted"], ["transaction"])).items()
     },
-    "one look an hour": lambda truth: {
-        key: value - LATE for key, value in bare(truth.errors("", SHOWN - DAY, SHOWN)).items()
+    "one sample an hour": lambda truth: {
+        key: value - LATE for key, value in total_of(truth.errors("", SHOWN - DAY, SHOWN)).items()
     },
     "down": lambda _: {},
     "missing projects": lambda _: {},
@@ -184,21 +197,21 @@ ANSWERS: Final[Mapping[str, Callable[[Truth], Answer]]] = {
     "nothing is missing": lambda truth: dict.fromkeys(truth.last_day("category outcome"), 0),
     "late data": lambda _: {labels(query="projects"): 1},
 }
-"""What each expression must answer, by the name that stands above it in the document."""
+"""The expected answer of each expression, by the name above it in the document."""
 
 
 def documented_configuration(url: str) -> Config:
-    """Return the configuration that the expressions are about, pointed at ``url``."""
+    """Return the configuration that the expressions use, with the address ``url``."""
     (block,) = (block for block in blocks("yaml") if block.note == "answered")
     config = loads(block.text)
-    token = TokenLiteral(Secret(TOKEN))
-    organizations = (replace(each, url=url, token=token) for each in config.organizations)
+    reached = {"url": url, "token_file": None, "token_literal": Secret(TOKEN)}
+    organizations = (each.model_copy(update=reached) for each in config.organizations)
     return unpaced(replace(config, organizations=tuple(organizations)))
 
 
 @pytest.fixture(scope="module")
 def truth() -> Truth:
-    """Return what happened."""
+    """Return the known outcomes."""
     known = world()
     known.add_rows(*rows())
     return Truth(known.store)
@@ -206,25 +219,26 @@ def truth() -> Truth:
 
 @pytest.fixture(scope="module")
 def prometheus(truth: Truth, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """Run a Prometheus that scraped the exporter while it happened."""
+    """Run a Prometheus that has scraped the exporter."""
     known, clock = world(), Clock(NOW)
     known.store = truth.store
+    folder = tmp_path_factory.mktemp("prometheus")
     with Simulator(known, clock=clock, rate_limit=None) as sentry:
-        scraped = record(documented_configuration(sentry.url), clock)
-    with prometheus_over(scraped, tmp_path_factory.mktemp("prometheus")) as running:
-        yield running
+        import_pages(folder, pages(documented_configuration(sentry.url), clock), target="")
+    with running(folder) as started:
+        yield started
 
 
 @pytest.mark.programs
 @pytest.mark.parametrize("block", blocks("promql"), ids=str)
 def test_expression_answers_the_truth(block: Block, prometheus: Prometheus, truth: Truth) -> None:
-    """An expression answers what the document says it does, exactly but for extrapolation."""
+    """An expression gives the documented answer, exactly except for extrapolation."""
     answer = ANSWERS[block.note.removeprefix("answer: ")](truth)
     relative = EXTRAPOLATION if "[1d]" in block.text else EXACT
 
-    assert pytest.approx(answer, rel=relative) == prometheus.ask(block.text, NOW)
+    assert pytest.approx(answer, rel=relative) == prometheus.values(block.text, labels_of, NOW)
 
 
-def test_no_answer_is_without_its_expression() -> None:
-    """Each of the answers belongs to an expression in a document."""
+def test_every_answer_has_an_expression() -> None:
+    """Each expected answer belongs to an expression in a document."""
     assert set(ANSWERS) == {block.note.removeprefix("answer: ") for block in blocks("promql")}

@@ -1,4 +1,4 @@
-"""What README says of the product, held against the product."""
+"""README and docs/cost.md, compared with the product."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,12 +12,15 @@ from exporter.cli.demo import demo_configuration
 from exporter.publish.families import FAMILIES
 from exporter.simulator import Simulator, demo_world
 from tests.docs import split_cost
-from tests.docs.clock import Clock, page, poll_due, unpaced
 from tests.docs.cost import row
-from tests.docs.markdown import TREE, blocks_of
+from tests.docs.markdown import README, blocks_of
+from tests.support.clock import Clock
+from tests.support.exporters import page_text, poll_due, unpaced
+from tests.support.programs import REPOSITORY
 from tools.reference import BEGIN, END, SECTIONS, with_reference
 
-README = (TREE / "README.md").read_text("utf-8")
+TEXT = README.read_text("utf-8")
+COST = (REPOSITORY / "docs" / "cost.md").read_text("utf-8")
 EXCERPT_AT = datetime(2026, 3, 5, 9, 37, tzinfo=UTC).timestamp()
 
 
@@ -29,38 +32,39 @@ def flags() -> Iterator[tuple[str, str, str]]:
                 yield parameter.opts[0], str(parameter.envvar), name
 
 
-def line_with(text: str) -> str:
-    """Return the only line of README that begins with ``text``."""
-    (line,) = (line for line in README.splitlines() if line.startswith(text))
+def line_with(text: str, document: str = TEXT) -> str:
+    """Return the only line of ``document`` that begins with ``text``."""
+    (line,) = (line for line in document.splitlines() if line.startswith(text))
     return line
 
 
 def test_reference_is_that_of_the_table() -> None:
     """The metrics reference is what ``python -m tools.reference README.md`` writes."""
-    assert with_reference(README) == README
+    assert with_reference(TEXT) == TEXT
 
 
 def test_reference_has_every_family() -> None:
-    """The sections of the reference are the whole table."""
+    """The sections of the reference have every family of the table."""
     assert [family for _, families in SECTIONS for family in families] == list(FAMILIES)
 
 
 @pytest.mark.parametrize("document", ["", BEGIN, END + BEGIN, BEGIN + END + END, BEGIN * 2 + END])
 def test_reference_needs_its_markers(document: str) -> None:
-    """A document without each of the markers, once and in order, is refused."""
+    """A document must contain each marker once, in order."""
     with pytest.raises(ValueError, match="each once"):
         with_reference(document)
 
 
+@pytest.mark.slow
 def test_excerpt_is_real() -> None:
-    """Every line of the excerpt is on the demo's page at a certain moment."""
+    """Every line of README's excerpt is on the demo's page_text at `EXCERPT_AT`."""
     clock = Clock(EXCERPT_AT)
     with Simulator(demo_world(EXCERPT_AT), clock=clock, rate_limit=None) as sentry:
         exporter = Exporter(unpaced(demo_configuration(sentry.url)), clock=clock)
         poll_due(exporter, clock.now)
-    (excerpt,) = (block for block in blocks_of(TREE / "README.md") if block.language == "text")
+    (excerpt,) = (block for block in blocks_of(README) if block.language == "text")
 
-    assert set() == set(excerpt.text.splitlines()) - set(page(exporter).splitlines())
+    assert set() == set(excerpt.text.splitlines()) - set(page_text(exporter).splitlines())
 
 
 def test_every_command_is_listed() -> None:
@@ -75,21 +79,23 @@ def test_every_flag_is_listed() -> None:
         assert f"`{command}`" in line_with(f"| `{flag}` | `{variable}` |")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("deleted", "hidden"), [(0, 0), (5, 0), (0, 5)])
 def test_cost_of_splitting_is_as_counted(deleted: int, hidden: int) -> None:
-    """The table about large organizations has what is counted, which is within the bound."""
+    """The table about large organizations has the counted requests, which are within the bound."""
     projects = 1_000
     bound = 2 * projects * split_cost.ROWS / 10_000 + 3
     polls = split_cost.polled(projects, deleted, hidden)
 
     assert [2, 2, 25] == [one.hours for one in polls]
-    # Besides the hours there is the list of projects.
+    # One request more for the list of projects.
     assert all(one.requests <= one.hours * bound + 1 for one in polls)
     assert all(one.longest_url < 8192 for one in polls)
-    assert split_cost.row(projects, deleted, hidden, polls) in README.splitlines()
+    assert split_cost.row(projects, deleted, hidden, polls) in COST.splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("projects", [12, 150])
 def test_cost_is_as_counted(projects: int) -> None:
-    """The table of requests has what the simulated Sentry counts."""
-    assert line_with(f"| {projects:,} |") == row(projects)
+    """The table about small organizations has the requests that the simulated Sentry counts."""
+    assert line_with(f"| {projects:,} |", COST) == row(projects)

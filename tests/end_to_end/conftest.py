@@ -1,4 +1,4 @@
-"""A simulated Sentry whose clock is turned by hand, and files and commands for it."""
+"""Fixtures of the end-to-end tests: a simulated Sentry with a manual clock, files, commands."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -10,20 +10,22 @@ from click.testing import CliRunner, Result
 
 from exporter.cli import main
 from exporter.simulator import Simulator, demo_world
-from tests.end_to_end.stage import Clock, Entry, document, moment
+from tests.end_to_end.stage import moment
+from tests.support.clock import Clock
+from tests.support.configuration import Entry, document
 
 MONTHS_END = moment("2026-03-01T00:07:30Z")
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """Show half past the seventh minute of a month: the last finished hour is February's."""
+    """Return a clock at the start of a month: the last finished hour is in the month before."""
     return Clock(MONTHS_END)
 
 
 @pytest.fixture
 def sentry(clock: Clock) -> Iterator[Simulator]:
-    """Serve the demo's organizations, without limits, on the clock of the test."""
+    """Serve the demo's organizations, without rate limits, with the clock of the test."""
     with Simulator(demo_world(clock.now, projects=2), clock=clock, rate_limit=None) as simulator:
         yield simulator
 
@@ -33,7 +35,7 @@ def configured(sentry: Simulator, tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes a configuration file for the simulated Sentry."""
 
     def write(*organizations: Entry, **defaults: object) -> Path:
-        """Write the file, and return where it is."""
+        """Write the file, and return its path."""
         path = tmp_path / "config.yaml"
         path.write_text(document(sentry.url, *organizations, **defaults), "utf-8")
         return path
@@ -42,8 +44,8 @@ def configured(sentry: Simulator, tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def logging_put_back() -> Iterator[None]:
-    """Put logging back to what it was before the test."""
+def restored_logging() -> Iterator[None]:
+    """Restore the logging configuration after the test."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield
@@ -52,11 +54,11 @@ def logging_put_back() -> Iterator[None]:
 
 
 @pytest.fixture
-def command(logging_put_back: None) -> Callable[..., Result]:
-    """Return a function that runs a command in this process, whose logging is put back."""
+def command(restored_logging: None) -> Callable[..., Result]:
+    """Return a function that runs a command in this process."""
 
     def invoke(*arguments: str | Path) -> Result:
-        """Run a command to its end."""
+        """Run a command, and return its result."""
         return CliRunner().invoke(main, [str(each) for each in arguments])
 
     return invoke

@@ -1,4 +1,4 @@
-"""Expositions, read back by prometheus_client's own parsers."""
+"""Expositions, parsed with the parsers of prometheus_client."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
@@ -13,7 +13,7 @@ Sample = tuple[str, frozenset[tuple[str, str]]]
 Samples = dict[Sample, float]
 """Values by name and labels."""
 
-# The library leaves this one without annotations.
+# prometheus_client has no annotations for this one.
 _openmetrics_families: Callable[[str], Iterator[Metric]] = (
     openmetrics.text_string_to_metric_families
 )
@@ -23,27 +23,27 @@ _OF_THE_PROCESS: Final = ("process_", "python_")
 
 
 def sample(name: str, **labels: str) -> Sample:
-    """Return what a sample is called."""
+    """Return the key of a sample."""
     return name, frozenset(labels.items())
 
 
 def data_sample(name: str, *values: str) -> Sample:
-    """Return what a sample with the six labels of data is called."""
+    """Return the key of a sample with the six labels of data."""
     return sample(name, **dict(zip(DATA_LABELS, values, strict=True)))
 
 
 def read_text(text: str) -> Samples:
-    """Return the samples of a page in the text format, those about the process left out."""
+    """Return the samples of a page in the text format, except those about the process."""
     return _samples(text_string_to_metric_families(text))
 
 
 def read_openmetrics(text: str) -> Samples:
-    """Return the samples of an OpenMetrics page, those about the process left out."""
+    """Return the samples of an OpenMetrics page, except those about the process."""
     return _samples(_openmetrics_families(text))
 
 
 def data(samples: Samples, *, prefix: str = "", query: str | None = None) -> Samples:
-    """Return the samples of data families, or those whose names begin with ``prefix``."""
+    """Return the samples of data families whose names begin with ``prefix``."""
     return {
         each: value
         for each, value in samples.items()
@@ -59,11 +59,11 @@ def nonzero(samples: Samples) -> Samples:
 
 
 def _samples(families: Iterable[Metric]) -> Samples:
-    found = [
+    pairs = [
         (sample(each.name, **each.labels), each.value)
         for family in families
         if not family.name.startswith(_OF_THE_PROCESS)
         for each in family.samples
     ]
-    assert len(found) == len(dict(found)), "a sample is there twice"
-    return dict(found)
+    assert len(pairs) == len(dict(pairs)), "duplicate sample"
+    return dict(pairs)

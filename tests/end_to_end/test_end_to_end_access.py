@@ -1,4 +1,4 @@
-"""Who may read what: every kind of token, open and closed membership, answers split or not."""
+"""Access by token: each kind of token, with and without Open Membership, in one answer or split."""
 
 from collections.abc import Iterator
 
@@ -18,11 +18,13 @@ from exporter.simulator import (
     World,
 )
 from tests.end_to_end.exposition import Samples, data, data_sample, sample
-from tests.end_to_end.stage import Clock, configuration, organization, page, polled
+from tests.end_to_end.stage import page, polled
+from tests.support.clock import Clock
+from tests.support.configuration import configuration, organization
 
 ACME = 1
 PROJECTS = {101: "web", 102: "api", 103: "shop", 104: "search", 105: "silent"}
-GONE = 199
+DELETED = 199
 TOKENS = {
     "integration": Token("integration-token", TokenKind.INTEGRATION, ACME),
     "owner": Token("owner-token", TokenKind.USER, user="owner"),
@@ -37,7 +39,7 @@ READABLE = {
     "some": {101, 102, 105},
     "none": set[int](),
 }
-"""What each token reads where membership is closed; where it is open, all read all."""
+"""What each token reads without Open Membership; with it, every token reads every project."""
 
 KINDS = [
     (category, outcome, reason)
@@ -54,7 +56,7 @@ BY_PROJECT = {
 
 @pytest.fixture
 def sentry(clock: Clock, *, is_open: bool, row_limit: int) -> Iterator[Simulator]:
-    """Serve an organization with five projects, one of them silent, and a deleted one."""
+    """Serve an organization with five projects, one without events, and a deleted one."""
     projects = [
         Project(
             number,
@@ -65,11 +67,11 @@ def sentry(clock: Clock, *, is_open: bool, row_limit: int) -> Iterator[Simulator
         )
         for number, slug in PROJECTS.items()
     ]
-    gone = Project(GONE, ACME, "gone", status=ProjectStatus.DELETED)
+    deleted = Project(DELETED, ACME, "deleted", status=ProjectStatus.DELETED)
     members = [Member(ACME, user) for user in ("all", "some", "none")]
     world = World(
         [Organization(ACME, "acme", open_membership=is_open)],
-        [*projects, gone],
+        [*projects, deleted],
         [Member(ACME, "owner", "owner"), *members],
         TOKENS.values(),
     )
@@ -77,7 +79,7 @@ def sentry(clock: Clock, *, is_open: bool, row_limit: int) -> Iterator[Simulator
         *(
             Row(ACME, project, *kind, clock.now - age, quantity=project + number)
             for number, kind in enumerate(KINDS)
-            for project in (101, 102, 103, 104, GONE)
+            for project in (101, 102, 103, 104, DELETED)
             for age in (10, 3600)
         )
     )
@@ -86,7 +88,7 @@ def sentry(clock: Clock, *, is_open: bool, row_limit: int) -> Iterator[Simulator
 
 
 def expected(sentry: Simulator, start: float, readable: set[int], prefix: str) -> Samples:
-    """Return the gauges of an hour as the store has it, what cannot be read without a project."""
+    """Return an hour's gauges from the store; unreadable projects have an empty label."""
     totals = sentry.store.totals(
         ACME,
         start,
@@ -94,14 +96,14 @@ def expected(sentry: Simulator, start: float, readable: set[int], prefix: str) -
         at=sentry.application.clock(),
         group_by=("project", "category", "outcome", "reason"),
     )
-    found: Samples = {}
+    samples: Samples = {}
     for (project, category, outcome, reason), value in totals.items():
         label = PROJECTS[int(project)] if project in readable else ""
         unit = "bytes" if category == "log_byte" else "events"
         labels = ("acme", "projects", str(category), str(outcome), str(reason), label)
         one = data_sample(f"sentry_stats_{prefix}bucket_{unit}", *labels)
-        found[one] = found.get(one, 0) + value
-    return found
+        samples[one] = samples.get(one, 0) + value
+    return samples
 
 
 @pytest.mark.parametrize("row_limit", [10_000, 16], ids=["unsplit", "split"])
@@ -110,7 +112,7 @@ def expected(sentry: Simulator, start: float, readable: set[int], prefix: str) -
 def test_values_labels_and_projects_equal_the_store(
     sentry: Simulator, clock: Clock, kind: str, *, is_open: bool
 ) -> None:
-    """Each project that the token can read has its series, and the others are under no project."""
+    """Readable projects have series of their own; the others are summed without a label."""
     entry = {**organization(BY_PROJECT), "token": TOKENS[kind].value}
     samples = polled(Exporter(configuration(sentry.url, entry), clock=clock), clock.now)
     readable = set(PROJECTS) if is_open else READABLE[kind]
@@ -138,7 +140,7 @@ def test_a_low_limit_splits(
     is_open: bool,  # noqa: FBT001 - a fixture's parameter
     is_split: bool,  # noqa: FBT001 - one of the table's columns
 ) -> None:
-    """What is called split above asks for projects one by one, what is not does not."""
+    """With the low row limit, projects are requested individually; otherwise they are not."""
     assert is_open
 
     entry = {**organization(BY_PROJECT), "token": TOKENS["integration"].value}
@@ -160,7 +162,7 @@ def test_a_token_that_loses_its_rights_fails_the_poll(
     after: int,
     is_open: bool,  # noqa: FBT001 - a fixture's parameter
 ) -> None:
-    """From whichever request on all is forbidden, no project is taken for one that is hidden."""
+    """The poll fails with ``forbidden``, instead of treating projects as hidden."""
     assert is_open
 
     for query in (BY_PROJECT, {**BY_PROJECT, "filter": {"project": ["web", "api"]}}):
@@ -170,27 +172,27 @@ def test_a_token_that_loses_its_rights_fails_the_poll(
         sentry.world.add_rows(Row(ACME, 101, "error", "accepted", None, clock.now - 3600))
         fault = Fault("status", status=403, body=FORBIDDEN, endpoint="stats_v2", after=after)
         sentry.faults.add(fault)
-        asked = len(sentry.requests)
+        requests_before = len(sentry.requests)
         report = exporter.queries[0].poll(clock.now)
         sentry.faults.clear()
 
-        # Where fewer requests were needed than were answered, nothing was forbidden.
-        assert report.up is (len(sentry.requests) - asked <= after)
+        # A poll that needs no more requests than the fault lets through must succeed.
+        assert report.up is (len(sentry.requests) - requests_before <= after)
         if not report.up:
             assert {"forbidden": 1} == report.failures
             assert before == data(page(exporter))
-        assert len(sentry.requests) - asked < 20
+        assert len(sentry.requests) - requests_before < 20
         assert exporter.queries[0].poll(clock.now).up
 
 
 @pytest.mark.parametrize("row_limit", [16], ids=["split"])
 @pytest.mark.parametrize("is_open", [True])
-def test_a_project_that_the_list_does_not_have_yet(
+def test_a_new_project_in_a_split_answer(
     sentry: Simulator,
     clock: Clock,
     is_open: bool,  # noqa: FBT001 - a fixture's parameter
 ) -> None:
-    """In a split answer too, a new project's events are its own as soon as the list has it."""
+    """A new project has series of its own once the list contains it."""
     assert is_open
 
     entry = {**organization(BY_PROJECT), "token": TOKENS["integration"].value}
@@ -212,13 +214,13 @@ def test_a_project_that_the_list_does_not_have_yet(
 
 @pytest.mark.parametrize("row_limit", [10_000, 16], ids=["unsplit", "split"])
 @pytest.mark.parametrize("is_open", [False], ids=["closed"])
-def test_a_filter_goes_on_without_what_cannot_be_read(
+def test_a_filter_with_unreadable_projects(
     sentry: Simulator, clock: Clock, *, is_open: bool
 ) -> None:
-    """Of a filter the readable projects are read; how many are missing is told."""
+    """The readable projects of a filter are read, and the number of missing ones is published."""
     assert not is_open
 
-    filtered = {**BY_PROJECT, "filter": {"project": ["web", "shop", "gone", "api"]}}
+    filtered = {**BY_PROJECT, "filter": {"project": ["web", "shop", "deleted", "api"]}}
     entry = {**organization(filtered), "token": TOKENS["some"].value}
     samples = polled(Exporter(configuration(sentry.url, entry), clock=clock), clock.now)
     names = {"organization": "acme", "query": "projects"}

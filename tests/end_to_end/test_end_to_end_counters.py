@@ -1,4 +1,4 @@
-"""Counters: where they begin, how late ones appear, and what late data does."""
+"""Counters: their start, the first value of new series, and the effect of late data."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,17 +8,9 @@ import pytest
 from exporter.app import Exporter
 from exporter.simulator import Organization, Project, Row, Simulator, Token, World, demo_world
 from tests.end_to_end.exposition import Samples, data, data_sample, sample
-from tests.end_to_end.stage import (
-    OUTCOMES,
-    PROJECTS,
-    Clock,
-    configuration,
-    moment,
-    organization,
-    page,
-    polled,
-    truths,
-)
+from tests.end_to_end.stage import moment, page, polled, truths
+from tests.support.clock import Clock
+from tests.support.configuration import OUTCOMES, PROJECTS, configuration, organization
 
 NOW = moment("2026-06-10T12:07:00Z")
 LAST_HOUR = NOW - 3600
@@ -28,7 +20,7 @@ FILTERED = ("acme", "outcomes", "error", "filtered", "web-crawlers", "")
 
 @dataclass
 class Stage:
-    """An exporter of one query that is polled every five minutes."""
+    """An exporter with one query that is polled every five minutes."""
 
     world: World
     clock: Clock
@@ -42,11 +34,11 @@ class Stage:
         """Let time pass without a poll, and return the page."""
         self.clock.now += seconds
         (query,) = self.exporter.queries
-        query.heed(self.clock.now)
+        query.refresh(self.clock.now)
         return page(self.exporter)
 
     def store(self, labels: tuple[str, ...], quantity: int, timestamp: float) -> None:
-        """Let rows arrive now that belong to another moment."""
+        """Add rows that arrive now, with another timestamp."""
         _, _, category, outcome, reason, _ = labels
         stored = None if reason == "none" else reason
         self.world.add_rows(
@@ -56,7 +48,7 @@ class Stage:
 
 @pytest.fixture
 def world() -> World:
-    """Know one organization with one project, and nothing that has happened."""
+    """Return one organization with one project and no events."""
     return World(
         [Organization(1, "acme")],
         [Project(11, 1, "web")],
@@ -66,7 +58,7 @@ def world() -> World:
 
 @pytest.fixture
 def stage(world: World) -> Iterator[Stage]:
-    """Store some errors of the last hour and of this one, and poll for the first time."""
+    """Store errors of the last hour and of the running hour, and poll for the first time."""
     clock = Clock(NOW)
     with Simulator(world, clock=clock, rate_limit=None) as sentry:
         query = {**OUTCOMES, "poll_interval": "5m"}
@@ -89,19 +81,19 @@ def last_bucket(samples: Samples) -> float:
 
 
 def revisions(samples: Samples) -> float:
-    """Return how many finished values have grown."""
+    """Return how many finished values have increased."""
     return samples[sample("sentry_stats_revisions_total", organization="acme", query="outcomes")]
 
 
-def test_counters_are_born_at_zero(stage: Stage) -> None:
-    """What was there before the first poll is shown by the gauge and is no gain."""
+def test_counters_start_at_zero(stage: Stage) -> None:
+    """Events from before the first poll are in the gauge, but not in the counter."""
     samples = page(stage.exporter)
 
     assert (0, 40) == (events(samples), last_bucket(samples))
 
 
-def test_counters_gain_what_is_new(stage: Stage) -> None:
-    """Events of the running hour count as soon as they are seen."""
+def test_counters_increase_by_new_events(stage: Stage) -> None:
+    """Events of the running hour are counted at the next poll."""
     stage.clock.now += 300
     stage.store(ACCEPTED, 5, stage.clock.now)
 
@@ -109,7 +101,7 @@ def test_counters_gain_what_is_new(stage: Stage) -> None:
 
 
 def test_nothing_is_counted_twice(stage: Stage) -> None:
-    """Polling again without anything new gains nothing."""
+    """A poll without new events does not change a counter."""
     stage.store(ACCEPTED, 5, stage.clock.now)
     stage.poll()
     stage.clock.now += 300
@@ -118,16 +110,16 @@ def test_nothing_is_counted_twice(stage: Stage) -> None:
 
 
 def test_a_later_series_shows_zero_before_its_value(stage: Stage) -> None:
-    """For two minutes a scrape finds a new series at 0, so that its first events are seen."""
+    """A new series is shown at 0 for two minutes, so that ``increase`` sees its first events."""
     stage.clock.now += 300
     stage.store(FILTERED, 7, stage.clock.now)
-    born, before, after = stage.poll(), stage.wait(119), stage.wait(1)
+    first, before, after = stage.poll(), stage.wait(119), stage.wait(1)
 
-    assert [0, 0, 7] == [events(samples, FILTERED) for samples in (born, before, after)]
+    assert [0, 0, 7] == [events(samples, FILTERED) for samples in (first, before, after)]
 
 
-def test_a_later_series_does_not_hold_up_the_others(stage: Stage) -> None:
-    """While a new series waits at 0, those that were there show their gains."""
+def test_a_later_series_does_not_delay_the_others(stage: Stage) -> None:
+    """During the grace period of a new series, the other counters increase."""
     stage.clock.now += 300
     stage.store(FILTERED, 7, stage.clock.now)
     stage.store(ACCEPTED, 3, stage.clock.now)
@@ -135,8 +127,8 @@ def test_a_later_series_does_not_hold_up_the_others(stage: Stage) -> None:
     assert 3 == events(stage.poll())
 
 
-def test_late_data_raises_gauge_and_counter(stage: Stage) -> None:
-    """Events of a finished hour that arrive afterwards are shown, counted and told."""
+def test_late_data_increases_gauge_and_counter(stage: Stage) -> None:
+    """Late events of a finished hour are shown, counted, and published as a revision."""
     stage.clock.now += 300
     stage.store(ACCEPTED, 6, LAST_HOUR)
     samples = stage.poll()
@@ -145,7 +137,7 @@ def test_late_data_raises_gauge_and_counter(stage: Stage) -> None:
 
 
 def test_the_running_bucket_is_no_revision(stage: Stage) -> None:
-    """Growth of the hour that still fills is as it should be."""
+    """The growth of the running bucket is not a revision."""
     stage.clock.now += 300
     stage.store(ACCEPTED, 5, stage.clock.now)
 
@@ -153,7 +145,7 @@ def test_the_running_bucket_is_no_revision(stage: Stage) -> None:
 
 
 def test_a_finished_hour_is_counted_once(stage: Stage) -> None:
-    """What was counted while the hour ran is not counted again when it is finished."""
+    """Events counted while the hour was running are not counted again."""
     stage.store(ACCEPTED, 5, stage.clock.now)
     stage.poll()
     stage.clock.now += 3600
@@ -162,8 +154,8 @@ def test_a_finished_hour_is_counted_once(stage: Stage) -> None:
     assert (7, 5) == (last_bucket(samples), events(samples))
 
 
-def test_counters_may_be_left_out(sentry: Simulator, clock: Clock) -> None:
-    """With counters: false a query has gauges only."""
+def test_counters_can_be_disabled(sentry: Simulator, clock: Clock) -> None:
+    """With ``counters: false``, a query has only gauges."""
     config = configuration(sentry.url, organization({**OUTCOMES, "counters": False}))
     samples = polled(Exporter(config, clock=clock), clock.now)
 
@@ -172,8 +164,8 @@ def test_counters_may_be_left_out(sentry: Simulator, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("query", [OUTCOMES, PROJECTS], ids=lambda query: str(query["name"]))
-def test_counters_gain_what_the_store_gained(query: dict[str, object]) -> None:
-    """Over hours of the demo's traffic, late rows included, every counter gains the truth."""
+def test_counters_increase_like_the_store(query: dict[str, object]) -> None:
+    """Over hours with late rows, every counter increases as much as the store."""
     clock = Clock(NOW)
     with Simulator(demo_world(NOW, projects=2), clock=clock, rate_limit=None) as sentry:
         often = {**query, "lookback": "12h", "poll_interval": "5m"}
@@ -183,7 +175,7 @@ def test_counters_gain_what_the_store_gained(query: dict[str, object]) -> None:
         for _ in range(4):
             clock.now += 3600
             polled(exporter, clock.now)
-        exporter.queries[0].heed(clock.now + 120)
+        exporter.queries[0].refresh(clock.now + 120)
         (truth,) = truths(sentry.world, config)
     began = NOW // 3600 * 3600 - 12 * 3600
     shown = data(page(exporter))

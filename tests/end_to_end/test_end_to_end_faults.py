@@ -1,4 +1,4 @@
-"""Whatever Sentry does, a poll fails with a reason, and the page keeps its data and stays valid."""
+"""Failures of Sentry: each fails the poll with its reason, and data and page stay intact."""
 
 from dataclasses import dataclass, field
 
@@ -6,7 +6,7 @@ import pytest
 
 from exporter.app import Exporter
 from exporter.config import Config
-from exporter.sentry import client
+from exporter.sentry import limits
 from exporter.simulator import (
     Fault,
     RateLimit,
@@ -16,23 +16,15 @@ from exporter.simulator import (
     store_timeout,
 )
 from tests.end_to_end.exposition import Samples, data, read_openmetrics, read_text, sample
-from tests.end_to_end.stage import (
-    OUTCOMES,
-    PROJECTS,
-    Clock,
-    configuration,
-    impatient,
-    organization,
-    page,
-    page_text,
-    polled,
-    truths,
-)
+from tests.end_to_end.stage import page, polled, truths
+from tests.support.clock import Clock
+from tests.support.configuration import OUTCOMES, PROJECTS, configuration, organization
+from tests.support.exporters import page_text, with_settings
 
-PATIENT, IMPATIENT = 30.0, 0.5
-"""Timeouts: long for what answers, short for what never does."""
+LONG_TIMEOUT, SHORT_TIMEOUT = 30.0, 0.5
+"""Timeouts: a long one for faults that answer, a short one for faults that do not."""
 
-LARGEST = 64 * 1024
+MAX_SIZE = 64 * 1024
 ELSEWHERE = "http://127.0.0.1:9/api/0/organizations/other/stats_v2/"
 
 FAULTS = {
@@ -52,7 +44,7 @@ FAULTS = {
     "another document": (Fault("garbage", body=b'{"groups": 3}'), "bad_answer"),
     "a list": (Fault("garbage", body=b"[]"), "bad_answer"),
     "no buckets": (Fault("garbage", body=b'{"groups": [], "intervals": []}'), "bad_answer"),
-    "huge": (Fault("garbage", body=b" " * (LARGEST + 1)), "too_large"),
+    "huge": (Fault("garbage", body=b" " * (MAX_SIZE + 1)), "too_large"),
     "hang": (Fault("hang"), "timeout"),
     "dripping body": (Fault("drip"), "timeout"),
     "dripping headers": (Fault("drip", part="headers"), "timeout"),
@@ -64,14 +56,14 @@ FAULTS = {
 }
 
 EVERY_FAULT = [
-    pytest.param(name, IMPATIENT if reason == "timeout" else PATIENT, id=name)
+    pytest.param(name, SHORT_TIMEOUT if reason == "timeout" else LONG_TIMEOUT, id=name)
     for name, (_, reason) in FAULTS.items()
 ]
 
 
 @dataclass
 class Stage:
-    """An exporter that has data, and the Sentry behind it."""
+    """An exporter with data, and its simulated Sentry."""
 
     sentry: Simulator
     clock: Clock
@@ -86,7 +78,7 @@ class Stage:
         return page(self.exporter)
 
     def is_right(self, samples: Samples) -> bool:
-        """Tell whether a page has the store's values of the finished bucket."""
+        """Return whether a page has the stored values of the finished bucket."""
         (truth,) = truths(self.sentry.world, self.config)
         shown = data(samples, prefix="sentry_stats_bucket_")
         return truth.bucket(self.clock.now) == shown
@@ -94,8 +86,8 @@ class Stage:
 
 @pytest.fixture
 def timeout() -> float:
-    """Give Sentry time; tests of what never answers say otherwise."""
-    return PATIENT
+    """Return the long timeout, which parametrized tests replace."""
+    return LONG_TIMEOUT
 
 
 @pytest.fixture
@@ -103,21 +95,23 @@ def stage(
     sentry: Simulator, clock: Clock, timeout: float, monkeypatch: pytest.MonkeyPatch
 ) -> Stage:
     """Poll once without a fault."""
-    monkeypatch.setattr(client, "STORE_PAUSE", 0.0)
+    monkeypatch.setattr(limits, "STORE_PAUSE", 0.0)
     query = {**OUTCOMES, "lookback": "2h", "poll_interval": "5m"}
-    config = configuration(sentry.url, organization(query), max_response_size=f"{LARGEST}B")
-    stage = Stage(sentry, clock, config, Exporter(impatient(config, timeout), clock=clock))
+    config = configuration(sentry.url, organization(query), max_response_size=f"{MAX_SIZE}B")
+    stage = Stage(
+        sentry, clock, config, Exporter(with_settings(config, timeout=timeout), clock=clock)
+    )
     stage.before = polled(stage.exporter, clock.now)
     return stage
 
 
-def told(samples: Samples, name: str, **labels: str) -> float:
-    """Return what the page says of the query."""
+def value_of(samples: Samples, name: str, **labels: str) -> float:
+    """Return the value of a sample about the query."""
     return samples[sample(name, organization="acme", query="outcomes", **labels)]
 
 
 def failures(samples: Samples) -> dict[str, float]:
-    """Return how many polls failed, by reason, reasons without any left out."""
+    """Return the number of failed polls by reason, without zeros."""
     return {
         dict(labels)["reason"]: value
         for (name, labels), value in samples.items()
@@ -127,20 +121,20 @@ def failures(samples: Samples) -> dict[str, float]:
 
 @pytest.mark.parametrize(("name", "timeout"), EVERY_FAULT)
 def test_a_fault_has_its_reason_and_changes_no_data(stage: Stage, name: str) -> None:
-    """The poll that meets a fault fails, and everything that was known is still shown."""
+    """A poll with a fault fails, and the data remain as they were."""
     fault, reason = FAULTS[name]
     stage.sentry.faults.add(fault)
     stage.clock.now += 300
     samples = stage.poll()
 
-    assert 0 == told(samples, "sentry_stats_up")
+    assert 0 == value_of(samples, "sentry_stats_up")
     assert {reason: 1} == failures(samples)
     assert data(stage.before) == data(samples)
 
 
 @pytest.mark.parametrize(("name", "timeout"), EVERY_FAULT)
 def test_after_a_fault_the_numbers_are_right_again(stage: Stage, name: str) -> None:
-    """Once Sentry is well, the next poll has the truth."""
+    """The next poll without a fault has the stored values."""
     fault, _ = FAULTS[name]
     stage.sentry.faults.add(fault)
     stage.clock.now += 300
@@ -149,13 +143,13 @@ def test_after_a_fault_the_numbers_are_right_again(stage: Stage, name: str) -> N
     stage.clock.now += 3600
     samples = stage.poll()
 
-    assert 1 == told(samples, "sentry_stats_up")
+    assert 1 == value_of(samples, "sentry_stats_up")
     assert stage.is_right(samples)
 
 
 @pytest.mark.parametrize("name", ["503", "another document", "reset"])
 def test_the_page_stays_valid(stage: Stage, name: str) -> None:
-    """Both parsers read the page after a fault, and find the same in it."""
+    """After a fault, both formats can be parsed and have the same samples."""
     stage.sentry.faults.add(FAULTS[name][0])
     stage.poll()
     text = page_text(stage.exporter)
@@ -163,10 +157,10 @@ def test_the_page_stays_valid(stage: Stage, name: str) -> None:
     assert read_text(text) == read_openmetrics(page_text(stage.exporter, openmetrics=True))
 
 
-def test_the_endpoints_own_limit_has_its_reason(stage: Stage) -> None:
-    """A 429 that is still there after waiting as told is rate_limited."""
+def test_the_endpoints_rate_limit(stage: Stage) -> None:
+    """A 429 that repeats after the required wait has the reason ``rate_limited``."""
     stage.sentry.application.rate_limit = RateLimit(limit=0)
-    # Close to the end of the window, so that waiting as told takes no time.
+    # Close to the end of the window, so that the required wait is short.
     stage.clock.now += 300.99
     samples = stage.poll()
 
@@ -174,8 +168,8 @@ def test_the_endpoints_own_limit_has_its_reason(stage: Stage) -> None:
     assert data(stage.before) == data(samples)
 
 
-def test_a_server_that_is_gone_has_its_reason(stage: Stage) -> None:
-    """Connections that are refused are trouble of the network."""
+def test_a_server_that_is_down(stage: Stage) -> None:
+    """A refused connection has the reason ``network``."""
     stage.sentry.faults.down = True
     samples = stage.poll()
 
@@ -183,8 +177,8 @@ def test_a_server_that_is_gone_has_its_reason(stage: Stage) -> None:
     assert data(stage.before) == data(samples)
 
 
-def test_a_store_that_is_busy_once_costs_no_poll(stage: Stage) -> None:
-    """A question that was too heavy is asked again in parts."""
+def test_a_store_that_is_busy_once(stage: Stage) -> None:
+    """A request that was too heavy is repeated in parts, and the poll succeeds."""
     stage.sentry.faults.add(store_rate_limited(times=1))
     stage.clock.now += 3600
     samples = stage.poll()
@@ -193,50 +187,50 @@ def test_a_store_that_is_busy_once_costs_no_poll(stage: Stage) -> None:
     assert stage.is_right(samples)
 
 
-def test_freshness_moves_on_success_only(stage: Stage) -> None:
-    """A failed poll leaves the time of the last success where it was."""
+def test_last_success_changes_only_on_success(stage: Stage) -> None:
+    """A failed poll does not change the time of the last success."""
     began = stage.clock.now
     stage.sentry.faults.add(Fault("status", status=500))
     stage.clock.now += 300
     samples = stage.poll()
 
-    assert began == told(samples, "sentry_stats_last_success_timestamp_seconds")
-    assert stage.clock.now < told(samples, "sentry_stats_next_poll_timestamp_seconds")
+    assert began == value_of(samples, "sentry_stats_last_success_timestamp_seconds")
+    assert stage.clock.now < value_of(samples, "sentry_stats_next_poll_timestamp_seconds")
 
 
 def test_data_are_withdrawn_after_max_age_and_come_back(stage: Stage) -> None:
-    """What is three hours old is no longer shown; it returns with the next success."""
+    """Data older than three hours are withdrawn until the next success."""
     (query,) = stage.exporter.queries
     stage.sentry.faults.add(Fault("status", status=500))
     stage.clock.now += 3 * 3600 - 1
-    query.heed(stage.clock.now)
-    kept = data(page(stage.exporter))
+    query.refresh(stage.clock.now)
+    before_max_age = data(page(stage.exporter))
     stage.clock.now += 1
-    query.heed(stage.clock.now)
+    query.refresh(stage.clock.now)
     withdrawn = page(stage.exporter)
     stage.sentry.faults.clear()
 
-    assert data(stage.before) == kept
+    assert data(stage.before) == before_max_age
     assert {} == data(withdrawn)
-    assert 0 == told(withdrawn, "sentry_stats_series")
+    assert 0 == value_of(withdrawn, "sentry_stats_series")
     assert stage.is_right(stage.poll())
 
 
 def test_after_withdrawal_up_stays_down(stage: Stage) -> None:
-    """Failing polls go on being told when there is nothing left to show."""
+    """Failed polls are published after the data have been withdrawn."""
     stage.sentry.faults.add(Fault("status", status=500))
     stage.clock.now += 3 * 3600
     samples = stage.poll()
 
     assert {} == data(samples)
-    assert 0 == told(samples, "sentry_stats_up")
+    assert 0 == value_of(samples, "sentry_stats_up")
 
 
 @pytest.mark.parametrize("kind", ["hang", "garbage", "reset"])
-def test_without_a_projects_list_ids_stand_in_for_slugs(
+def test_ids_replace_slugs_without_a_projects_list(
     sentry: Simulator, clock: Clock, kind: str
 ) -> None:
-    """Data by project are shown under ids, and the query is down with the list's reason."""
+    """Without a projects list, labels are ids, and the query is down."""
     reasons = {"hang": "timeout", "garbage": "bad_answer", "reset": "network"}
     sentry.faults.add(
         {
@@ -246,20 +240,20 @@ def test_without_a_projects_list_ids_stand_in_for_slugs(
         }[kind]
     )
     config = configuration(sentry.url, organization({**PROJECTS, "lookback": "1h"}))
-    exporter = Exporter(impatient(config, 2 * IMPATIENT), clock=clock)
+    exporter = Exporter(with_settings(config, timeout=2 * SHORT_TIMEOUT), clock=clock)
     (query,) = exporter.queries
     query.poll(clock.now)
     samples = page(exporter)
 
     assert {reasons[kind]: 1} == failures(samples)
-    # What the token cannot read has no id here either.
+    # The remainder, of projects that the token cannot read, has an empty label.
     shown = {dict(labels)["project"] for _, labels in data(samples)}
     assert all(project.isdecimal() for project in shown - {""})
     assert data(samples)
 
 
-def test_the_last_projects_list_serves(sentry: Simulator, clock: Clock) -> None:
-    """Without a fresh list the slugs of the last one stay."""
+def test_the_last_projects_list_is_used(sentry: Simulator, clock: Clock) -> None:
+    """If the list cannot be read again, the slugs of the last one are used."""
     config = configuration(sentry.url, organization({**PROJECTS, "lookback": "1h"}))
     exporter = Exporter(config, clock=clock)
     polled(exporter, clock.now)

@@ -1,4 +1,4 @@
-"""What is wrong with one organization is no concern of another's."""
+"""Isolation: the failure of one organization does not affect the others."""
 
 from collections.abc import Iterator
 
@@ -9,20 +9,16 @@ from exporter.app import Exporter
 from exporter.config import Config
 from exporter.simulator import Fault, Simulator
 from tests.end_to_end.exposition import Samples, data, read_text, sample
-from tests.end_to_end.stage import (
-    Clock,
-    configuration,
-    organization,
-    page,
-    serving,
-    truths_about,
-)
-from tests.programs import PATIENCE, wait_until
+from tests.end_to_end.stage import page, truths_of
+from tests.support.clock import Clock
+from tests.support.configuration import configuration, organization
+from tests.support.programs import TIMEOUT, wait_until
+from tests.support.serving import serving
 
 
 @pytest.fixture
 def timeout() -> str:
-    """Wait for the organization that hangs until the test is long over."""
+    """Return a timeout longer than the test."""
     return "5m"
 
 
@@ -36,80 +32,80 @@ def config(sentry: Simulator, timeout: str) -> Config:
 
 @pytest.fixture
 def hung(sentry: Simulator, config: Config, clock: Clock) -> Iterator[Exporter]:
-    """Return an exporter that has begun to poll, and that waits long for one organization."""
+    """Return an exporter that is polling, and that is waiting for one organization."""
     exporter = Exporter(config, clock=clock)
-    exporter.poller.tick(clock.now)
+    exporter.loop.tick(clock.now)
     wait_until(lambda: is_up(page(exporter), "acme") and hangs(sentry))
     yield exporter
     sentry.stop()
 
 
 def hangs(sentry: Simulator) -> bool:
-    """Tell whether the organization that hangs has been asked for."""
-    return any("globex" in asked.path for asked in sentry.requests)
+    """Return whether a request about the hanging organization has been received."""
+    return any("globex" in request.path for request in sentry.requests)
 
 
-def told(samples: Samples, name: str, slug: str, **labels: str) -> float:
-    """Return what the page says of an organization's query."""
+def value_of(samples: Samples, name: str, slug: str, **labels: str) -> float:
+    """Return the value of a sample about an organization's query."""
     return samples[sample(f"sentry_stats_{name}", organization=slug, query="outcomes", **labels)]
 
 
 def is_up(samples: Samples, slug: str) -> bool:
-    """Tell whether an organization's last poll succeeded."""
-    return told(samples, "up", slug) == 1
+    """Return whether an organization's last poll succeeded."""
+    return value_of(samples, "up", slug) == 1
 
 
 def is_right(sentry: Simulator, config: Config, now: float, samples: Samples) -> bool:
-    """Tell whether the healthy organization's data are those of the store."""
-    (truth,) = truths_about(sentry.world, config.organizations[-1])
+    """Return whether the healthy organization has the stored values."""
+    (truth,) = truths_of(sentry.world, config.organizations[-1])
     return truth.bucket(now) == data(samples, prefix="sentry_stats_bucket_")
 
 
 def scrape(url: str) -> Samples:
-    """Return what a scrape gets."""
-    return read_text(requests.get(f"{url}/metrics", timeout=PATIENCE).text)
+    """Return the samples of a scrape."""
+    return read_text(requests.get(f"{url}/metrics", timeout=TIMEOUT).text)
 
 
 def test_a_scrape_does_not_wait_for_a_hang(
     sentry: Simulator, config: Config, clock: Clock, hung: Exporter
 ) -> None:
-    """While one organization's poll is still out, the page has the others' right numbers."""
+    """While one organization's poll hangs, the page has the values of the others."""
     with serving(hung) as url:
         samples = scrape(url)
 
     assert is_right(sentry, config, clock.now, samples)
-    assert (0, 0) == (told(samples, "up", "globex"), told(samples, "polls_total", "globex"))
+    assert (0, 0) == (value_of(samples, "up", "globex"), value_of(samples, "polls_total", "globex"))
 
 
 def test_a_hang_delays_no_other_poll(
     sentry: Simulator, config: Config, clock: Clock, hung: Exporter
 ) -> None:
-    """An hour later the healthy organization is polled on time, though the hang is still on."""
+    """The healthy organization is polled on time, although the other poll hangs for an hour."""
     clock.now += 3600
-    hung.poller.tick(clock.now)
-    wait_until(lambda: told(page(hung), "last_success_timestamp_seconds", "acme") == clock.now)
+    hung.loop.tick(clock.now)
+    wait_until(lambda: value_of(page(hung), "last_success_timestamp_seconds", "acme") == clock.now)
 
     assert is_right(sentry, config, clock.now, page(hung))
-    assert 0 == told(page(hung), "polls_total", "globex")
+    assert 0 == value_of(page(hung), "polls_total", "globex")
 
 
 @pytest.mark.parametrize("timeout", ["1s"])
 def test_each_failure_has_its_reason(sentry: Simulator, config: Config, clock: Clock) -> None:
-    """Those that cannot be read are down with a reason, and have no data; the other is right."""
+    """Failing organizations are down with a reason and without data, the other one is up."""
     exporter = Exporter(config, clock=clock)
     for query in exporter.queries:
         query.poll(clock.now)
     samples = page(exporter)
 
-    assert [0, 0, 1] == [told(samples, "up", slug) for slug in ("initech", "globex", "acme")]
-    assert 1 == told(samples, "poll_failures_total", "initech", reason="unauthorized")
-    assert 1 == told(samples, "poll_failures_total", "globex", reason="timeout")
+    assert [0, 0, 1] == [value_of(samples, "up", slug) for slug in ("initech", "globex", "acme")]
+    assert 1 == value_of(samples, "poll_failures_total", "initech", reason="unauthorized")
+    assert 1 == value_of(samples, "poll_failures_total", "globex", reason="timeout")
     assert is_right(sentry, config, clock.now, samples)
 
 
 @pytest.mark.parametrize("timeout", ["1s"])
-def test_the_exporter_is_ready_once_every_query_was_tried(config: Config, clock: Clock) -> None:
-    """Ready means that every query has been tried, whatever came of it."""
+def test_failed_polls_count_for_readiness(config: Config, clock: Clock) -> None:
+    """The exporter is ready once each query has been polled, with or without success."""
     exporter = Exporter(config, clock=clock)
     *broken, healthy = exporter.queries
     for query in broken:

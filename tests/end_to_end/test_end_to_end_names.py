@@ -1,4 +1,4 @@
-"""Organizations of the same slug on two servers, told apart by their names."""
+"""Organizations with the same slug on two servers, distinguished by their names."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -9,23 +9,25 @@ import pytest
 from exporter.app import Exporter
 from exporter.simulator import Organization, Row, Simulator, Token, World
 from exporter.state import State
-from tests.docs.clock import poll_due
 from tests.end_to_end.exposition import Samples, data, data_sample
-from tests.end_to_end.stage import OUTCOMES, Clock, configuration, page
+from tests.end_to_end.stage import page
+from tests.support.clock import Clock
+from tests.support.configuration import OUTCOMES, configuration
+from tests.support.exporters import poll_due
 
 SIZES = {"acme": 5, "acme-eu": 700}
 
 
 @pytest.fixture
 def servers(clock: Clock) -> Iterator[dict[str, Simulator]]:
-    """Serve the organization acme twice, of very different sizes."""
+    """Serve the organization acme twice, with very different numbers."""
     with ExitStack() as stack:
-        found = {}
+        simulators = {}
         for name, size in SIZES.items():
             world = World([Organization(1, "acme")], [], [], [Token(name, organization=1)])
             world.add_rows(Row(1, 11, "error", "accepted", None, clock.now - 3600, quantity=size))
-            found[name] = stack.enter_context(Simulator(world, clock=clock, rate_limit=None))
-        yield found
+            simulators[name] = stack.enter_context(Simulator(world, clock=clock, rate_limit=None))
+        yield simulators
 
 
 def entry(servers: dict[str, Simulator], name: str) -> dict[str, object]:
@@ -36,19 +38,19 @@ def entry(servers: dict[str, Simulator], name: str) -> dict[str, object]:
 
 
 def gauge(name: str) -> object:
-    """Return what the gauge of one of the organizations is called."""
+    """Return the key of the gauge of one of the organizations."""
     labels = (name, "outcomes", "error", "accepted", "none", "")
     return data_sample("sentry_stats_bucket_events", *labels)
 
 
 def counted(samples: Samples) -> dict[str, float]:
     """Return the counters of errors by organization."""
-    found = data(samples, prefix="sentry_stats_events_total")
-    return {dict(labels)["organization"]: value for (_, labels), value in found.items()}
+    counters = data(samples, prefix="sentry_stats_events_total")
+    return {dict(labels)["organization"]: value for (_, labels), value in counters.items()}
 
 
 def test_both_are_shown(servers: dict[str, Simulator], clock: Clock) -> None:
-    """Each has its own numbers, under its name."""
+    """Each organization has its own values, with its name as the label."""
     entries = [entry(servers, name) for name in SIZES]
     exporter = Exporter(configuration("http://unused.test", *entries), clock=clock)
     poll_due(exporter, clock.now)
@@ -60,7 +62,7 @@ def test_both_are_shown(servers: dict[str, Simulator], clock: Clock) -> None:
 def test_their_order_in_the_file_does_not_matter(
     servers: dict[str, Simulator], clock: Clock, tmp_path: Path
 ) -> None:
-    """After a restart with the two in another order each counts on from its own numbers."""
+    """After a restart with the reverse order, each counter continues from its own value."""
     shown = []
     for names in (list(SIZES), list(reversed(SIZES))):
         with closing(State(tmp_path / "state")) as state:

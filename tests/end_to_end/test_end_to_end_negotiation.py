@@ -1,4 +1,4 @@
-"""Which format a scraper gets, from the live server, and that all of them say the same."""
+"""Content negotiation with a live server: formats, compression, and the same samples in all."""
 
 import gzip
 import http.client
@@ -10,16 +10,10 @@ import pytest
 from exporter.app import Exporter
 from exporter.simulator import Simulator, demo_world
 from tests.end_to_end.exposition import Samples, read_openmetrics, read_text
-from tests.end_to_end.stage import (
-    PROJECTS,
-    configuration,
-    moment,
-    organization,
-    page,
-    polled,
-    serving,
-)
-from tests.programs import PATIENCE
+from tests.end_to_end.stage import moment, page, polled
+from tests.support.configuration import PROJECTS, configuration, organization
+from tests.support.programs import TIMEOUT
+from tests.support.serving import serving
 
 NOW = moment("2026-05-04T10:12:00Z")
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -58,14 +52,14 @@ HEADERS: dict[str | None, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the server said."""
+    """An answer of the server."""
 
     status: int
     headers: http.client.HTTPMessage
     body: bytes
 
     def samples(self) -> Samples:
-        """Return the samples, read by the parser of the format that the answer claims to be."""
+        """Return the samples, parsed in the format that the answer declares."""
         raw = self.body
         if self.headers.get("Content-Encoding") == "gzip":
             raw = gzip.decompress(raw)
@@ -90,14 +84,14 @@ def exporter() -> Iterator[Exporter]:
 
 @pytest.fixture(scope="module")
 def server(exporter: Exporter) -> Iterator[str]:
-    """Serve it; gives host and port."""
+    """Serve the exporter; the value is host and port."""
     with serving(exporter) as url:
         yield url.removeprefix("http://")
 
 
-def ask(server: str, method: str = "GET", **headers: str | None) -> Answer:
-    """Send exactly ``headers``, those of None left out, and return the answer."""
-    connection = http.client.HTTPConnection(server, timeout=PATIENCE)
+def get(server: str, method: str = "GET", **headers: str | None) -> Answer:
+    """Send exactly ``headers``, without those that are None, and return the answer."""
+    connection = http.client.HTTPConnection(server, timeout=TIMEOUT)
     sent = {name.replace("_", "-"): text for name, text in headers.items() if text is not None}
     try:
         connection.request(method, "/metrics", headers=sent)
@@ -112,8 +106,8 @@ def ask(server: str, method: str = "GET", **headers: str | None) -> Answer:
 def test_a_scraper_gets_what_it_accepts(
     server: str, exporter: Exporter, accept: str | None, encoding: str | None
 ) -> None:
-    """The type is the one asked for, gzip or not, and its parser reads back the whole page."""
-    answer = ask(server, Accept=accept, Accept_Encoding=encoding)
+    """The answer has the accepted type and encoding, and all samples of the page."""
+    answer = get(server, Accept=accept, Accept_Encoding=encoding)
     compressed = encoding == "gzip"
 
     assert 200 == answer.status
@@ -122,24 +116,24 @@ def test_a_scraper_gets_what_it_accepts(
     assert page(exporter) == answer.samples()
 
 
-def test_both_formats_say_the_same(server: str) -> None:
-    """Text and OpenMetrics carry the same samples, names and values alike."""
-    text, openmetrics = (ask(server, Accept=accept) for accept in ("text/plain", PROMETHEUS_2))
+def test_both_formats_are_equal(server: str) -> None:
+    """Text and OpenMetrics have the same names and values."""
+    text, openmetrics = (get(server, Accept=accept) for accept in ("text/plain", PROMETHEUS_2))
 
     assert text.samples() == openmetrics.samples()
     assert openmetrics.body.endswith(b"# EOF\n")
 
 
-def test_head_tells_the_length_and_no_more(server: str) -> None:
-    """A HEAD request has the headers of the page, and no body."""
-    answer = ask(server, "HEAD")
+def test_head(server: str) -> None:
+    """A HEAD request gets the headers of the page, and no body."""
+    answer = get(server, "HEAD")
 
     assert (200, TEXT, b"") == (answer.status, answer.headers["Content-Type"], answer.body)
     assert int(answer.headers["Content-Length"])
 
 
 def test_reading_changes_nothing(server: str, exporter: Exporter) -> None:
-    """No metric changes by being read."""
-    before = ask(server).samples()
+    """Reading the page does not change a metric."""
+    before = get(server).samples()
 
-    assert before == ask(server).samples() == page(exporter)
+    assert before == get(server).samples() == page(exporter)

@@ -1,4 +1,4 @@
-"""Every number on the page is the number in the store."""
+"""Every value on the page equals the value in the store."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from exporter.app import Exporter
 from exporter.simulator import Simulator, demo_world
 from tests.end_to_end.exposition import Samples, data, nonzero
-from tests.end_to_end.stage import Clock, Entry, configuration, organization, polled, truths
+from tests.end_to_end.stage import polled, truths
+from tests.support.clock import Clock
+from tests.support.configuration import Entry, configuration, organization
 
 WEB, API = "4505123000000001", "4505123000000005"
 
@@ -67,8 +69,8 @@ LOOKBACKS = {"1h": "4h", "6h": "12h", "1d": "2d"}
 
 
 def shown_and_true(sentry: Simulator, now: float, query: Entry) -> tuple[Samples, Samples]:
-    """Return the data of the finished bucket on the page, and what it has to be."""
-    config = configuration(sentry.url, organization({"name": "asked", **query}))
+    """Return the data of the finished bucket on the page, and their expected values."""
+    config = configuration(sentry.url, organization({"name": "query", **query}))
     samples = polled(Exporter(config, clock=lambda: now), now)
     (truth,) = truths(sentry.world, config)
     return data(samples, prefix="sentry_stats_bucket_"), truth.bucket(now)
@@ -76,7 +78,7 @@ def shown_and_true(sentry: Simulator, now: float, query: Entry) -> tuple[Samples
 
 @st.composite
 def queries(draw: st.DrawFn) -> Entry:
-    """Draw a query of any shape that the configuration allows."""
+    """Draw any query that the configuration allows."""
     interval = draw(st.sampled_from(list(LOOKBACKS)))
     group_by = draw(st.lists(st.sampled_from(DIMENSIONS), min_size=1, unique=True))
     filters = {
@@ -97,8 +99,8 @@ def queries(draw: st.DrawFn) -> Entry:
 
 
 @pytest.fixture(scope="module")
-def lasting_sentry() -> Iterator[tuple[Simulator, Clock]]:
-    """Serve the demo's organizations on a clock for many moments."""
+def shared_sentry() -> Iterator[tuple[Simulator, Clock]]:
+    """Serve the demo's organizations with a clock that all examples share."""
     clock = Clock(0)
     with Simulator(demo_world(0, projects=2), clock=clock, rate_limit=None) as simulator:
         yield simulator, clock
@@ -106,11 +108,11 @@ def lasting_sentry() -> Iterator[tuple[Simulator, Clock]]:
 
 @settings(max_examples=25, deadline=None)
 @given(query=queries(), now=st.integers(1_770_000_000, 1_800_000_000))
-def test_any_question_at_any_moment_equals_the_store(
-    lasting_sentry: tuple[Simulator, Clock], query: Entry, now: int
+def test_any_query_at_any_time_equals_the_store(
+    shared_sentry: tuple[Simulator, Clock], query: Entry, now: int
 ) -> None:
-    """Whatever is grouped by and filtered, whenever it is asked, the page has the truth."""
-    sentry, clock = lasting_sentry
+    """Any grouping and any filter, polled at any time, has the stored values."""
+    sentry, clock = shared_sentry
     clock.now = now
     shown, true = shown_and_true(sentry, now, query)
 
@@ -122,7 +124,7 @@ def test_any_question_at_any_moment_equals_the_store(
 def test_the_finished_bucket_equals_the_store(
     sentry: Simulator, clock: Clock, name: str, interval: str
 ) -> None:
-    """Whatever is asked, the page has exactly the series and values that were stored."""
+    """The page has exactly the stored series and values, whatever the query is."""
     query = {**QUERIES[name], "interval": interval, "lookback": LOOKBACKS[interval]}
     shown, true = shown_and_true(sentry, clock.now, query)
 
@@ -131,16 +133,16 @@ def test_the_finished_bucket_equals_the_store(
 
 
 @pytest.mark.parametrize("name", ["category, outcome, reason", "both fields by project"])
-def test_what_was_seen_in_the_lookback_is_zero(sentry: Simulator, clock: Clock, name: str) -> None:
-    """A series of another hour is there at 0, so that it does not look like a gap."""
+def test_other_series_of_the_lookback_are_zero(sentry: Simulator, clock: Clock, name: str) -> None:
+    """A series that is only in another hour of the lookback has the value 0."""
     shown, true = shown_and_true(sentry, clock.now, QUERIES[name])
 
     assert true == shown
     assert nonzero(shown) != shown
 
 
-def test_units_are_kept_apart(sentry: Simulator, clock: Clock) -> None:
-    """Events, bytes and seconds each have a family of their own."""
+def test_each_unit_has_a_family(sentry: Simulator, clock: Clock) -> None:
+    """Events, bytes and seconds are published in separate families."""
     shown, _ = shown_and_true(sentry, clock.now, QUERIES["category, outcome, reason"])
     units = {(name, dict(labels)["category"]) for name, labels in shown}
 
@@ -154,7 +156,7 @@ def test_units_are_kept_apart(sentry: Simulator, clock: Clock) -> None:
 
 
 def test_the_running_bucket_equals_the_store(sentry: Simulator, clock: Clock) -> None:
-    """A query that is polled more often than its interval shows the bucket that still fills."""
+    """A query polled more often than its interval also shows the running bucket."""
     query = {"name": "often", "groupBy": ["category", "outcome"], "poll_interval": "5m"}
     config = configuration(sentry.url, organization(query))
     samples = polled(Exporter(config, clock=clock), clock.now)
@@ -163,8 +165,8 @@ def test_the_running_bucket_equals_the_store(sentry: Simulator, clock: Clock) ->
     assert truth.running(clock.now) == data(samples, prefix="sentry_stats_running_bucket_")
 
 
-def test_an_organization_can_be_named_by_its_id(sentry: Simulator, clock: Clock) -> None:
-    """The numeric id works where the slug does, and is the label then."""
+def test_an_organization_by_id(sentry: Simulator, clock: Clock) -> None:
+    """An organization can be configured by its id, which is then its label."""
     entry = {**organization(), "slug": "1"}
     config = configuration(sentry.url, entry)
     samples = polled(Exporter(config, clock=clock), clock.now)

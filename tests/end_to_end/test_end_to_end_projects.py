@@ -1,4 +1,4 @@
-"""Projects and their slugs: more than a page holds, and some that come later."""
+"""Projects and their slugs: long lists, and changes while the exporter runs."""
 
 from collections.abc import Iterator
 
@@ -7,48 +7,50 @@ import pytest
 from exporter.app import Exporter
 from exporter.simulator import Fault, Project, Row, Simulator, demo_world
 from tests.end_to_end.exposition import Samples, data, data_sample, sample
-from tests.end_to_end.stage import PROJECTS, Clock, configuration, organization, polled, truths
+from tests.end_to_end.stage import polled, truths
+from tests.support.clock import Clock
+from tests.support.configuration import PROJECTS, configuration, organization
 
 QUERY = {**PROJECTS, "lookback": "1h"}
-GLOBEX, NEWCOMER = 2, 4_505_124_999_999_999
+GLOBEX, NEW_PROJECT = 2, 4_505_124_999_999_999
 
 
 @pytest.fixture
 def sentry(clock: Clock) -> Iterator[Simulator]:
-    """Serve the demo's organizations, the larger one with 150 projects."""
+    """Serve the demo's organizations; the larger one has 150 projects."""
     with Simulator(demo_world(clock.now), clock=clock, rate_limit=None) as simulator:
         yield simulator
 
 
 @pytest.fixture
 def exporter(sentry: Simulator, clock: Clock) -> Exporter:
-    """Return an exporter of the organization that has 150 projects."""
+    """Return an exporter of the organization with 150 projects."""
     config = configuration(sentry.url, organization(QUERY, slug="globex"))
     return Exporter(config, clock=clock)
 
 
 def labels_of(samples: Samples, name: str) -> set[str]:
-    """Return every value that the label ``name`` has in data."""
+    """Return the values of the label ``name`` in the data."""
     return {dict(labels)[name] for _, labels in data(samples)}
 
 
 def listings(sentry: Simulator) -> list[dict[str, str]]:
-    """Return what each request for the projects list asked for besides its size and form."""
+    """Return the parameters of each request for the projects list that select its content."""
     return [
-        {name: value for name, value in asked.query if name in {"all_projects", "cursor"}}
-        for asked in sentry.requests
-        if asked.path.endswith("/projects/")
+        {name: value for name, value in request.query if name in {"all_projects", "cursor"}}
+        for request in sentry.requests
+        if request.path.endswith("/projects/")
     ]
 
 
-def add_newcomer(sentry: Simulator, at: float) -> None:
-    """Create a project whose first error comes at ``at``."""
-    sentry.world.add_project(Project(NEWCOMER, GLOBEX, "newcomer", "rust"))
-    sentry.world.add_rows(Row(GLOBEX, NEWCOMER, "error", "accepted", None, at, quantity=7))
+def add_new_project(sentry: Simulator, at: float) -> None:
+    """Create a project whose first error is at ``at``."""
+    sentry.world.add_project(Project(NEW_PROJECT, GLOBEX, "new", "rust"))
+    sentry.world.add_rows(Row(GLOBEX, NEW_PROJECT, "error", "accepted", None, at, quantity=7))
 
 
-def test_every_series_bears_its_slug(sentry: Simulator, clock: Clock, exporter: Exporter) -> None:
-    """All of 150 projects are known by their slugs, with one request for the list."""
+def test_every_series_has_its_slug(sentry: Simulator, clock: Clock, exporter: Exporter) -> None:
+    """The slugs of 150 projects are read with one request."""
     samples = polled(exporter, clock.now)
     slugs = {project.slug for project in sentry.world.projects(GLOBEX)}
 
@@ -57,8 +59,8 @@ def test_every_series_bears_its_slug(sentry: Simulator, clock: Clock, exporter: 
     assert [{"all_projects": "1"}] == listings(sentry)
 
 
-def test_every_series_bears_its_slug_where_the_list_has_pages(clock: Clock) -> None:
-    """150 projects are two pages of a server that gives only those, and nothing is amiss."""
+def test_every_series_has_its_slug_with_pages(clock: Clock) -> None:
+    """A server that supports only pages is read in two pages."""
     world = demo_world(clock.now)
     with Simulator(world, clock=clock, rate_limit=None, all_projects=False) as sentry:
         config = configuration(sentry.url, organization(QUERY, slug="globex"))
@@ -68,10 +70,10 @@ def test_every_series_bears_its_slug_where_the_list_has_pages(clock: Clock) -> N
     assert [{"all_projects": "1"}, {"cursor": "100:1:0"}] == listings(sentry)
 
 
-def test_a_list_that_is_too_much_at_once_is_read_by_pages(
+def test_a_list_that_fails_is_read_in_pages(
     sentry: Simulator, clock: Clock, exporter: Exporter
 ) -> None:
-    """The poll that meets this has every slug, and so has the next one."""
+    """If the complete list cannot be read, this poll and the next ones read pages."""
     sentry.faults.add(Fault("status", status=504, endpoint="projects", times=1))
     first = polled(exporter, clock.now)
     clock.now += 3600
@@ -84,7 +86,7 @@ def test_a_list_that_is_too_much_at_once_is_read_by_pages(
 
 
 def test_every_value_of_150_projects_equals_the_store(sentry: Simulator, clock: Clock) -> None:
-    """Each project has its own numbers, however many there are."""
+    """Each of 150 projects has its stored values."""
     config = configuration(sentry.url, organization(QUERY, slug="globex"))
     samples = polled(Exporter(config, clock=clock), clock.now)
     (truth,) = truths(sentry.world, config)
@@ -93,44 +95,42 @@ def test_every_value_of_150_projects_equals_the_store(sentry: Simulator, clock: 
 
 
 def test_every_project_has_its_info(sentry: Simulator, clock: Clock, exporter: Exporter) -> None:
-    """The list is published, with each project's id, platform and team."""
+    """The info metric has each project's id, platform and team."""
     samples = polled(exporter, clock.now)
 
     for project in sentry.world.projects(GLOBEX):
         (team,) = project.teams if len(project.teams) == 1 else ("",)
-        told = {"project": project.slug, "id": str(project.id), "team": team}
+        labels = {"project": project.slug, "id": str(project.id), "team": team}
         info = sample(
             "sentry_stats_project_info",
             organization="globex",
             platform=str(project.platform),
-            **told,
+            **labels,
         )
         assert 1 == samples[info]
 
 
-def test_a_later_project_gets_its_slug(sentry: Simulator, clock: Clock, exporter: Exporter) -> None:
-    """A project created while the exporter runs is known by its slug at the next poll."""
+def test_a_new_project_has_its_slug(sentry: Simulator, clock: Clock, exporter: Exporter) -> None:
+    """A project created while the exporter runs has its slug at the next poll."""
     polled(exporter, clock.now)
-    add_newcomer(sentry, at=clock.now + 60)
+    add_new_project(sentry, at=clock.now + 60)
     clock.now += 3600
     samples = polled(exporter, clock.now)
-    labels = ("globex", "projects", "error", "accepted", "none", "newcomer")
+    labels = ("globex", "projects", "error", "accepted", "none", "new")
 
     assert 7 == samples[data_sample("sentry_stats_bucket_events", *labels)]
 
 
-def test_a_later_project_is_looked_up_before_the_list_is_an_hour_old(
-    sentry: Simulator, clock: Clock
-) -> None:
-    """An id that nobody knows yet makes the exporter read the list again at once."""
+def test_an_unknown_id_reloads_the_list(sentry: Simulator, clock: Clock) -> None:
+    """An unknown id in an answer makes the exporter read the list again at once."""
     often = {**QUERY, "poll_interval": "5m"}
     config = configuration(sentry.url, organization(often, slug="globex"))
     exporter = Exporter(config, clock=clock)
     polled(exporter, clock.now)
-    add_newcomer(sentry, at=clock.now + 60)
+    add_new_project(sentry, at=clock.now + 60)
     clock.now += 300
     samples = polled(exporter, clock.now)
-    labels = ("globex", "projects", "error", "accepted", "none", "newcomer")
+    labels = ("globex", "projects", "error", "accepted", "none", "new")
 
     assert 7 == samples[data_sample("sentry_stats_running_bucket_events", *labels)]
 
@@ -138,7 +138,7 @@ def test_a_later_project_is_looked_up_before_the_list_is_an_hour_old(
 def test_a_renamed_project_is_one_series(
     sentry: Simulator, clock: Clock, exporter: Exporter
 ) -> None:
-    """After a change of slug the gauge moves to the new one; the old counter stands still."""
+    """The gauge has the new slug only, and the counter of the old slug no longer changes."""
     polled(exporter, clock.now)
     renamed = sentry.world.projects(GLOBEX)[0]
     sentry.world.add_project(Project(renamed.id, GLOBEX, "renamed", renamed.platform))
@@ -151,8 +151,8 @@ def test_a_renamed_project_is_one_series(
     assert renamed.slug in labels_of(samples, "project")
 
 
-def test_ids_may_stand_in_for_slugs(sentry: Simulator, clock: Clock) -> None:
-    """With project_label: id every series bears the id of its project."""
+def test_ids_as_labels(sentry: Simulator, clock: Clock) -> None:
+    """With ``project_label: id``, every series has the project's id as its label."""
     entry = organization(QUERY, slug="globex", project_label="id")
     samples = polled(Exporter(configuration(sentry.url, entry), clock=clock), clock.now)
 

@@ -1,4 +1,4 @@
-"""The way back: how soon data returns once the cause of a failure is gone."""
+"""Recovery: how soon data return once the cause of a failure is fixed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,9 +7,11 @@ import pytest
 
 from exporter.app import Exporter
 from exporter.simulator import DEMO_TOKENS, Fault, Simulator
-from tests.docs.clock import poll_due
 from tests.end_to_end.exposition import data
-from tests.end_to_end.stage import OUTCOMES, PROJECTS, Clock, configuration, organization, page
+from tests.end_to_end.stage import page
+from tests.support.clock import Clock
+from tests.support.configuration import OUTCOMES, PROJECTS, configuration, organization
+from tests.support.exporters import poll_due
 
 FILTERED = {**OUTCOMES, "name": "filtered", "filter": {"project": ["web", "api"]}}
 HOURS = 5
@@ -31,14 +33,14 @@ def up(exporter: Exporter) -> bool:
 
 
 def pass_time(exporter: Exporter, clock: Clock, seconds: int, step: int = 1) -> None:
-    """Let the loop look at the clock until so many seconds have passed."""
+    """Run the loop until so many seconds have passed."""
     for _ in range(0, seconds, step):
         clock.now += step
         poll_due(exporter, clock.now)
 
 
 def seconds_until_up(exporter: Exporter, clock: Clock) -> float:
-    """Return after how many seconds all is well, at the most six minutes."""
+    """Return after how many seconds all queries are up, at most six minutes."""
     began = clock.now
     while not up(exporter) and clock.now < began + 360:
         pass_time(exporter, clock, 1)
@@ -50,7 +52,7 @@ def seconds_until_up(exporter: Exporter, clock: Clock) -> float:
 def test_data_returns_within_five_minutes(
     sentry: Simulator, clock: Clock, fault: str, interval: str
 ) -> None:
-    """After five hours of failures that ended at no particular minute, five minutes are enough."""
+    """After five hours of failures, data return within five minutes."""
     queries = [{**one, "poll_interval": interval} for one in (OUTCOMES, PROJECTS, FILTERED)]
     config = configuration(sentry.url, organization(*queries))
     exporter = Exporter(config, clock=clock)
@@ -70,24 +72,22 @@ def test_data_returns_within_five_minutes(
 def test_another_token_is_tried_at_once(
     sentry: Simulator, clock: Clock, tmp_path: Path, interval: str
 ) -> None:
-    """After hours with a bad token, the right one in the file is used within the next second."""
+    """After hours with a bad token, a new token in the file is used within a second."""
     token = tmp_path / "token"
     token.write_text("no-such-token")
     queries = [{**one, "poll_interval": interval} for one in (OUTCOMES, PROJECTS, FILTERED)]
     entry = {"slug": "acme", "token_file": str(token), "queries": queries}
     exporter = Exporter(configuration(sentry.url, entry), clock=clock)
     pass_time(exporter, clock, HOURS * 3600, step=10)
-    asked = len(sentry.requests)
+    request_count = len(sentry.requests)
     token.write_text(DEMO_TOKENS["acme"])
 
     assert seconds_until_up(exporter, clock) <= 1
-    assert asked < 3 * HOURS * 12 * len(queries)
+    assert request_count < 3 * HOURS * 12 * len(queries)
 
 
-def test_a_missing_token_file_is_looked_for(
-    sentry: Simulator, clock: Clock, tmp_path: Path
-) -> None:
-    """A token file that comes only after the start is used as soon as it is there."""
+def test_a_token_file_may_be_created_later(sentry: Simulator, clock: Clock, tmp_path: Path) -> None:
+    """A token file that is created after the start is used at once."""
     token = tmp_path / "token"
     entry = {"slug": "acme", "token_file": str(token), "queries": [OUTCOMES]}
     exporter = Exporter(configuration(sentry.url, entry), clock=clock)

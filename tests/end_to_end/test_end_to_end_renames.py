@@ -1,4 +1,4 @@
-"""Projects that are renamed, swapped, taken over, deleted and made again: no event is lost."""
+"""Renamed, swapped, replaced, deleted and recreated projects: no event is lost."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -11,9 +11,11 @@ import pytest
 from exporter.app import Exporter
 from exporter.simulator import Organization, Project, Row, Simulator, Token, World
 from exporter.state import State
-from tests.docs.clock import poll_due
 from tests.end_to_end.exposition import Sample
-from tests.end_to_end.stage import Clock, Entry, configuration, page
+from tests.end_to_end.stage import page
+from tests.support.clock import Clock
+from tests.support.configuration import Entry, configuration
+from tests.support.exporters import poll_due
 
 ACME, WEB, API = 1, 11, 12
 HOUR = 3600
@@ -23,7 +25,7 @@ TOTAL = "sentry_stats_events_total"
 
 @pytest.fixture
 def sentry(clock: Clock) -> Iterator[Simulator]:
-    """Serve two projects of very different size, a day's worth of errors and some to come."""
+    """Serve two projects of very different size, with errors of a day and of the next hours."""
     world = World(
         [Organization(ACME, "acme")],
         [Project(WEB, ACME, "web"), Project(API, ACME, "Web")],
@@ -43,7 +45,7 @@ def sentry(clock: Clock) -> Iterator[Simulator]:
 
 @dataclass
 class Scraper:
-    """Scrapes as Prometheus does: adds up how much each counter grew, and sees that none fell."""
+    """Sums the increases of each counter as Prometheus does, and checks that none decreases."""
 
     seen: dict[Sample, float] = field(default_factory=dict)
     gained: Counter[str] = field(default_factory=Counter)
@@ -66,15 +68,15 @@ def entry(**settings: object) -> Entry:
 
 
 def watch(exporter: Exporter, scraper: Scraper, clock: Clock, until: float) -> None:
-    """Poll and scrape once a minute until the clock shows ``until``."""
+    """Poll and scrape once a minute until ``until``."""
     while clock.now < until:
         clock.now += 60
         poll_due(exporter, clock.now)
         scraper.scrape(exporter)
 
 
-def gained_by_the_organization(sentry: Simulator, since: float, until: float) -> int:
-    """Return what the hours that were finished by ``until`` gained since then."""
+def organization_increase(sentry: Simulator, since: float, until: float) -> int:
+    """Return the increase of the hours that are finished at ``until``."""
     start, end = since - 6 * HOUR, until // HOUR * HOUR
     now, then = (
         sentry.store.totals(ACME, start, end, at=at, group_by=("category",))
@@ -95,7 +97,7 @@ EVENTS: dict[str, Callable[[World], object]] = {
 
 @pytest.mark.parametrize("event", EVENTS)
 def test_nothing_is_lost(sentry: Simulator, clock: Clock, event: str) -> None:
-    """Polled by the hour, all labels together gain what the organization did, whatever happens."""
+    """With any change of projects, the increases of all labels add up to the organization total."""
     began = clock.now
     exporter = Exporter(configuration(sentry.url, entry()), clock=clock)
     scraper = Scraper()
@@ -105,11 +107,11 @@ def test_nothing_is_lost(sentry: Simulator, clock: Clock, event: str) -> None:
     EVENTS[event](sentry.world)
     watch(exporter, scraper, clock, began + 6 * HOUR)
 
-    assert gained_by_the_organization(sentry, began, clock.now) == scraper.gained.total()
+    assert organization_increase(sentry, began, clock.now) == scraper.gained.total()
 
 
 def test_a_new_slug_counts_from_0(sentry: Simulator, clock: Clock) -> None:
-    """What was counted under the old slug stays there, and the new one begins at 0."""
+    """The counter of the old slug stops, and the counter of the new slug starts at 0."""
     began = clock.now
     exporter = Exporter(configuration(sentry.url, entry()), clock=clock)
     scraper = Scraper()
@@ -124,8 +126,8 @@ def test_a_new_slug_counts_from_0(sentry: Simulator, clock: Clock) -> None:
     assert scraper.gained["shop"] >= 2 * 60_000
 
 
-def test_deleted_and_made_again(sentry: Simulator, clock: Clock) -> None:
-    """A project that is deleted and made again with its slug counts on under it."""
+def test_deleted_and_recreated(sentry: Simulator, clock: Clock) -> None:
+    """A project that is recreated with its slug continues the counter."""
     began = clock.now
     exporter = Exporter(configuration(sentry.url, entry()), clock=clock)
     scraper = Scraper()
@@ -137,7 +139,7 @@ def test_deleted_and_made_again(sentry: Simulator, clock: Clock) -> None:
     sentry.world.add_rows(Row(ACME, 13, "error", "accepted", None, clock.now + 60, quantity=7))
     watch(exporter, scraper, clock, began + 5.5 * HOUR)
 
-    assert gained_by_the_organization(sentry, began, clock.now) == scraper.gained.total()
+    assert organization_increase(sentry, began, clock.now) == scraper.gained.total()
 
 
 RESTARTS: dict[str, Entry] = {
@@ -149,10 +151,10 @@ RESTARTS: dict[str, Entry] = {
 
 
 @pytest.mark.parametrize("change", RESTARTS)
-def test_a_restart_under_other_names(
+def test_a_restart_with_other_labels(
     sentry: Simulator, clock: Clock, tmp_path: Path, change: str
 ) -> None:
-    """With a state file a restart loses nothing, though labels are others from then on."""
+    """With a state file, a restart with other labels loses no event."""
     began = clock.now
     scraper = Scraper()
     for configured, hours in ((entry(), 2.5), (RESTARTS[change], 6)):
@@ -163,4 +165,4 @@ def test_a_restart_under_other_names(
             scraper.scrape(exporter)
             watch(exporter, scraper, clock, began + hours * HOUR)
 
-    assert gained_by_the_organization(sentry, began, clock.now) == scraper.gained.total()
+    assert organization_increase(sentry, began, clock.now) == scraper.gained.total()

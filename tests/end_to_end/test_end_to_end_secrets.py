@@ -1,5 +1,6 @@
-"""What leaves the process: no token, and nothing that URLs have before their host."""
+"""No output of the process contains a token, or the credentials of a URL."""
 
+import zlib
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -12,9 +13,12 @@ from exporter import log
 from exporter.app import Exporter
 from exporter.simulator import DEMO_TOKENS, Simulator
 from exporter.state import State
-from tests.end_to_end.stage import Clock, configuration, document, organization, polled, serving
-from tests.programs import PATIENCE
-from tests.sentry.scripted_server import ScriptedServer, reply, serve
+from tests.end_to_end.stage import polled
+from tests.support.clock import Clock
+from tests.support.configuration import configuration, document, organization
+from tests.support.programs import TIMEOUT
+from tests.support.scripted_server import ScriptedServer, reply, serve
+from tests.support.serving import serving
 
 TOKEN = "sntryu_0123456789abcdef0123456789abcdef"
 PASSWORD = "hush-hush"
@@ -26,9 +30,9 @@ Run = Callable[..., str]
 
 @pytest.fixture
 def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., Result]) -> Run:
-    """Return a function that runs a command, and returns what it says on both its outputs."""
+    """Return a function that runs a command, and returns its output and its error output."""
 
-    def said(name: str, url: str, *flags: str, proxy: str = "") -> str:
+    def output_of(name: str, url: str, *flags: str, proxy: str = "") -> str:
         path = tmp_path / "config.yaml"
         path.write_text(document(url, {**organization(), "token": TOKEN}), "utf-8")
         monkeypatch.setenv("HTTPS_PROXY", proxy)
@@ -38,7 +42,7 @@ def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..
         assert 1 == result.exit_code
         return result.output
 
-    return said
+    return output_of
 
 
 @pytest.mark.parametrize("words", [("check", "--online"), ("once", "--log.level", "debug")])
@@ -56,12 +60,12 @@ def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..
     ],
 )
 def test_the_password_of_a_proxy(output: Run, words: tuple[str, ...], proxy: str) -> None:
-    """Whatever is wrong with a proxy and its address, nobody reads its password, at debug too."""
+    """The password is in no message about a proxy, even with debug logs."""
     name, *flags = words
-    said = output(name, OUTSIDE, *flags, proxy=proxy.format(PASSWORD))
+    printed = output(name, OUTSIDE, *flags, proxy=proxy.format(PASSWORD))
 
-    assert "proxy" in said
-    assert [] == [secret for secret in SECRETS if secret in said]
+    assert "proxy" in printed
+    assert [] == [secret for secret in SECRETS if secret in printed]
 
 
 @pytest.mark.parametrize("words", [("check", "--online"), ("once", "--log.level", "debug")])
@@ -78,53 +82,66 @@ def test_the_password_of_a_proxy(output: Run, words: tuple[str, ...], proxy: str
 def test_a_malformed_address_of_a_proxy(
     output: Run, words: tuple[str, ...], proxy: str, shown: str, secrets: list[str]
 ) -> None:
-    """Of an address that cannot be read only what is after the last @ is shown."""
+    """Of a malformed proxy address, only the part after the last @ is shown."""
     name, *flags = words
-    said = output(name, OUTSIDE, *flags, proxy=proxy)
+    printed = output(name, OUTSIDE, *flags, proxy=proxy)
 
-    assert f"the address of the proxy cannot be used: {shown}" in said
-    assert [] == [secret for secret in secrets if secret in said]
+    assert f"the address of the proxy cannot be used: {shown}" in printed
+    assert [] == [secret for secret in secrets if secret in printed]
 
 
 @pytest.mark.parametrize("words", [("check", "--online"), ("once", "--log.level", "debug")])
 @pytest.mark.parametrize("proxy", ["http://q:zqz@127.0.0.1:1", "q:zqz@127.0.0.1:1"])
 def test_short_credentials_of_a_proxy(output: Run, words: tuple[str, ...], proxy: str) -> None:
-    """A password too short to be masked wherever it occurs is not told to begin with."""
+    """A password that is too short to be masked is not shown at all."""
     name, *flags = words
-    said = output(name, OUTSIDE, *flags, proxy=proxy)
+    printed = output(name, OUTSIDE, *flags, proxy=proxy)
 
-    assert "the proxy 127.0.0.1:1" in said
-    assert "zqz" not in said
+    assert "the proxy 127.0.0.1:1" in printed
+    assert "zqz" not in printed
 
 
 @pytest.mark.parametrize("words", [("check", "--online"), ("once", "--log.level", "debug")])
 def test_the_password_in_a_redirect(output: Run, words: tuple[str, ...]) -> None:
-    """So it is with what a server sends."""
+    """The password in a redirect's location is not shown."""
     location = f"https://bob:{PASSWORD}@sentry.example.com/{TOKEN}"
     name, *flags = words
     with ScriptedServer(serve(reply(b"", "302 Found", f"Location: {location}"))) as server:
-        said = output(name, server.url, *flags)
+        printed = output(name, server.url, *flags)
 
-    assert "302 to https://sentry.example.com" in said
-    assert [] == [secret for secret in SECRETS if secret in said]
+    assert "302 to https://sentry.example.com" in printed
+    assert [] == [secret for secret in SECRETS if secret in printed]
 
 
 def test_the_password_in_the_url(output: Run) -> None:
-    """A URL of the configuration that holds one is refused without showing it."""
-    said = output("check", f"https://bob:{PASSWORD}@sentry.example.com")
+    """A configured URL with a password is refused without showing it."""
+    printed = output("check", f"https://bob:{PASSWORD}@sentry.example.com")
 
-    assert "a URL with a user name or password" in said
-    assert [] == [secret for secret in SECRETS if secret in said]
+    assert "a URL with a user name or password" in printed
+    assert [] == [secret for secret in SECRETS if secret in printed]
 
 
 def test_an_example_of_a_masked_address(output: Run) -> None:
-    """What is left of the address of a proxy says enough to mend it."""
-    said = output("check", OUTSIDE, "--online", proxy=f"http://bob:{PASSWORD}@127.0.0.1:99999")
+    """A masked proxy address still has its host."""
+    printed = output("check", OUTSIDE, "--online", proxy=f"http://bob:{PASSWORD}@127.0.0.1:99999")
 
-    assert "the address of the proxy cannot be used: http://***@127.0.0.1:99999" in said
+    assert "the address of the proxy cannot be used: http://***@127.0.0.1:99999" in printed
 
 
-@pytest.mark.usefixtures("logging_put_back")
+@pytest.mark.usefixtures("restored_logging")
+def decompressed(state: State) -> bytes:
+    """Return what is in the blobs of a state file."""
+    with state.transaction() as database:
+        tables = [
+            name
+            for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        ]
+        rows = [row for name in tables for row in database.execute(f"SELECT * FROM {name}")]  # noqa: S608
+    return b"".join(
+        zlib.decompress(value) for row in rows for value in row if isinstance(value, bytes)
+    )
+
+
 def test_a_running_exporter(
     sentry: Simulator,
     clock: Clock,
@@ -132,7 +149,7 @@ def test_a_running_exporter(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Neither pages nor the debug log nor the state file hold a token, one that opens included."""
+    """No token is in a page, in the debug log, or in the state file."""
     monkeypatch.setenv("HTTPS_PROXY", f"http://bob:{PASSWORD}@127.0.0.1:1")
     monkeypatch.delenv("NO_PROXY", raising=False)
     log.configure("debug", "logfmt")
@@ -145,24 +162,25 @@ def test_a_running_exporter(
         with serving(exporter) as url:
             shown = {path: fetched(f"{url}{path}") for path in ("/metrics", "/", "/-/ready")}
             shown["OpenMetrics"] = fetched(f"{url}/metrics", "application/openmetrics-text")
-        kept = {path.name: path.read_bytes() for path in tmp_path.glob("state*")}
+        files = {path.name: path.read_bytes() for path in tmp_path.glob("state*")}
+        blobs = decompressed(state)
     logged = capsys.readouterr().err
-    everything = {**shown, **kept, "log": logged.encode()}
+    outputs = {**shown, **files, "blobs": blobs, "log": logged.encode()}
 
-    assert {"state", "state-wal"} <= kept.keys()
-    assert b"accepted" in b"".join(kept.values())
+    assert {"state", "state-wal"} <= files.keys()
+    assert b"accepted" in blobs
     assert b'sentry_stats_up{organization="acme",query="outcomes"} 1\n' in shown["/metrics"]
     assert shown["OpenMetrics"].endswith(b"# EOF\n")
     assert "the proxy" in logged
     assert "/api/0/organizations/acme/" in logged
     assert [] == [
         (place, secret)
-        for place, content in everything.items()
+        for place, content in outputs.items()
         for secret in (*SECRETS, DEMO_TOKENS["acme"])
         if secret.encode() in content
     ]
 
 
 def fetched(url: str, accept: str = "*/*") -> bytes:
-    """Return what is served at ``url``."""
-    return requests.get(url, headers={"Accept": accept}, timeout=PATIENCE).content
+    """Return the body at ``url``."""
+    return requests.get(url, headers={"Accept": accept}, timeout=TIMEOUT).content

@@ -1,4 +1,4 @@
-"""Several exporters that share the queries of one configuration show together what one shows."""
+"""Shards: several exporters that share a configuration publish what one exporter would."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -15,18 +15,10 @@ from exporter.shard import Shard
 from exporter.simulator import Simulator
 from exporter.state import State
 from tests.end_to_end.exposition import Sample, Samples, data, read_text, sample
-from tests.end_to_end.stage import (
-    COMMAND,
-    OUTCOMES,
-    PROJECTS,
-    Clock,
-    Entry,
-    configuration,
-    organization,
-    page,
-    polled,
-)
-from tests.programs import PATIENCE, running
+from tests.end_to_end.stage import COMMAND, page, polled
+from tests.support.clock import Clock
+from tests.support.configuration import OUTCOMES, PROJECTS, Entry, configuration, organization
+from tests.support.programs import TIMEOUT, running
 
 SHARDS = tuple(Shard(ordinal, 3) for ordinal in range(3))
 QUERIES: tuple[Entry, ...] = tuple(
@@ -37,7 +29,7 @@ QUERIES: tuple[Entry, ...] = tuple(
 SLUGS = ("acme", "globex")
 
 OF_EACH_PROCESS = ("sentry_stats_clock_skew_seconds", "sentry_stats_api_", "sentry_stats_exporter_")
-"""What every exporter tells of itself and of its own requests."""
+"""The metrics of an exporter about itself and its own requests."""
 
 ANYWHERE = ("--web.listen-address", "127.0.0.1:0")
 NEXT_POLL = "sentry_stats_next_poll_timestamp_seconds"
@@ -45,7 +37,7 @@ NEXT_POLL = "sentry_stats_next_poll_timestamp_seconds"
 
 @pytest.fixture
 def config(sentry: Simulator) -> Config:
-    """Configure two organizations with queries enough for polls to be spread."""
+    """Configure two organizations with enough queries to spread polls."""
     return configuration(sentry.url, *(organization(*QUERIES, slug=slug) for slug in SLUGS))
 
 
@@ -56,7 +48,7 @@ def shards(config: Config, clock: Clock) -> list[Exporter]:
 
 
 def shared(samples: Samples) -> Samples:
-    """Return what is told of queries and projects, but for how long a poll has taken."""
+    """Return the samples about queries and projects, except the durations of polls."""
     return {
         (name, labels): value
         for (name, labels), value in samples.items()
@@ -65,25 +57,25 @@ def shared(samples: Samples) -> Samples:
 
 
 def name_on(shard: Shard) -> str:
-    """Return the name of a query of acme that falls to ``shard``."""
+    """Return the name of a query of acme that belongs to ``shard``."""
     return next(name for name in "abcdefghijklmnop" if shard.owns("acme", name))
 
 
 def listings(sentry: Simulator, exporter: Exporter, now: float) -> int:
-    """Poll, and return how often the projects list was asked for."""
+    """Poll, and return the number of requests for the projects list."""
     before = len(sentry.requests)
     polled(exporter, now)
-    return sum(asked.path.endswith("/projects/") for asked in sentry.requests[before:])
+    return sum(request.path.endswith("/projects/") for request in sentry.requests[before:])
 
 
 def last_success(slug: str, query: str) -> Sample:
-    """Return what the time of a query's last success is called."""
+    """Return the key of the time of a query's last success."""
     name = "sentry_stats_last_success_timestamp_seconds"
     return sample(name, organization=slug, query=query)
 
 
-def crowded(sentry: Simulator, clock: Clock) -> Exporter:
-    """Return an exporter of forty queries."""
+def forty_queries(sentry: Simulator, clock: Clock) -> Exporter:
+    """Return an exporter with forty queries."""
     queries = [
         {"name": f"query-{number}", "filter": {"category": "error"}, "lookback": "1h"}
         for number in range(40)
@@ -92,8 +84,8 @@ def crowded(sentry: Simulator, clock: Clock) -> Exporter:
 
 
 def seconds_past_the_slot(sentry: Simulator, clock: Clock) -> dict[Sample, float]:
-    """Poll forty queries once, and return how far past the slot each is polled next."""
-    exporter = crowded(sentry, clock)
+    """Poll forty queries once, and return the delay after the slot of each next poll."""
+    exporter = forty_queries(sentry, clock)
     slot = next_slot(clock.now, 3600, 300)
     samples = polled(exporter, clock.now)
     return {each: value - slot for each, value in samples.items() if each[0] == NEXT_POLL}
@@ -102,7 +94,7 @@ def seconds_past_the_slot(sentry: Simulator, clock: Clock) -> dict[Sample, float
 def test_the_union_equals_the_page_of_a_single_daemon(
     config: Config, clock: Clock, shards: list[Exporter]
 ) -> None:
-    """Three shards show what one daemon shows, each sample on one of them."""
+    """Each sample of a single daemon is on the page of exactly one shard."""
     entire = shared(polled(Exporter(config, clock=clock), clock.now))
     parts = [shared(polled(exporter, clock.now)) for exporter in shards]
     times = Counter(each for part in parts for each in part)
@@ -112,8 +104,8 @@ def test_the_union_equals_the_page_of_a_single_daemon(
     assert entire == {each: value for part in parts for each, value in part.items()}
 
 
-def test_each_shard_tells_which_it_is(shards: list[Exporter]) -> None:
-    """The ordinal and the number of shards are on the page."""
+def test_each_shard_publishes_its_ordinal(shards: list[Exporter]) -> None:
+    """The page has the shard's ordinal and the number of shards."""
     ordinal = sample("sentry_stats_exporter_shard_ordinal")
     total = sample("sentry_stats_exporter_total_shards")
     pages = [page(exporter) for exporter in shards]
@@ -122,7 +114,7 @@ def test_each_shard_tells_which_it_is(shards: list[Exporter]) -> None:
 
 
 def test_a_single_daemon_is_the_only_shard(config: Config, clock: Clock) -> None:
-    """Without sharding the exporter is the first of one."""
+    """Without sharding, the exporter is the first of one shard."""
     samples = page(Exporter(config, clock=clock))
 
     assert 0 == samples[sample("sentry_stats_exporter_shard_ordinal")]
@@ -130,7 +122,7 @@ def test_a_single_daemon_is_the_only_shard(config: Config, clock: Clock) -> None
 
 
 def test_the_projects_list_is_read_where_it_is_needed(sentry: Simulator, clock: Clock) -> None:
-    """Shards whose queries have nothing to do with projects do not read the list."""
+    """Only shards with queries about projects read the projects list."""
     plain = {**OUTCOMES, "name": name_on(SHARDS[0])}
     by_project = {**PROJECTS, "name": name_on(SHARDS[1]), "lookback": "1h"}
     config = configuration(sentry.url, organization(plain, by_project))
@@ -143,8 +135,8 @@ def test_the_projects_list_is_read_where_it_is_needed(sentry: Simulator, clock: 
     assert alone
 
 
-def test_a_shard_asks_about_its_own_organizations_only(sentry: Simulator, clock: Clock) -> None:
-    """Of an organization without queries on the shard there is neither a request nor a metric."""
+def test_a_shard_requests_only_its_organizations(sentry: Simulator, clock: Clock) -> None:
+    """An organization without queries on a shard has neither requests nor metrics there."""
     query = {**OUTCOMES, "name": name_on(SHARDS[1]), "lookback": "1h"}
     config = configuration(sentry.url, organization(query))
     samples = polled(Exporter(config, clock=clock, shard=SHARDS[0]), clock.now)
@@ -154,7 +146,7 @@ def test_a_shard_asks_about_its_own_organizations_only(sentry: Simulator, clock:
 
 
 def test_a_shard_without_queries_is_ready(sentry: Simulator, clock: Clock) -> None:
-    """A shard that no query falls to holds up nobody who waits for it to be ready."""
+    """A shard without queries is ready."""
     config = configuration(sentry.url, organization({**OUTCOMES, "name": name_on(SHARDS[1])}))
     idle, busy = (Exporter(config, clock=clock, shard=shard) for shard in SHARDS[:2])
 
@@ -162,10 +154,10 @@ def test_a_shard_without_queries_is_ready(sentry: Simulator, clock: Clock) -> No
     assert not busy.ready()
 
 
-def test_queries_that_ask_the_same_keep_their_counters_apart(
+def test_equal_queries_have_separate_counters(
     sentry: Simulator, clock: Clock, tmp_path: Path
 ) -> None:
-    """A state belongs to the same query of several that ask the same, whatever the shards."""
+    """Queries that differ only in their name each restore their own state on any shard."""
     names = [name_on(shard) for shard in SHARDS[:2]]
     queries = [{**OUTCOMES, "name": name, "lookback": "1h"} for name in names]
     config = configuration(sentry.url, organization(*queries))
@@ -181,13 +173,13 @@ def test_queries_that_ask_the_same_keep_their_counters_apart(
 
 
 def test_polls_are_spread_over_the_start_of_the_interval(sentry: Simulator, clock: Clock) -> None:
-    """Forty queries begin within four seconds past the slot, in each one or another."""
+    """The polls of forty queries are spread over the four seconds after the slot."""
     assert {0, 1, 2, 3} == set(seconds_past_the_slot(sentry, clock).values())
 
 
 def test_first_polls_are_spread_too(sentry: Simulator, clock: Clock) -> None:
-    """At the start queries wait as long as they do past a slot, and not longer."""
-    exporter = crowded(sentry, clock)
+    """The first polls have the same delays as the later ones."""
+    exporter = forty_queries(sentry, clock)
     waits = [query.report.next_poll - clock.now for query in exporter.queries]
 
     assert {0, 1, 2, 3} == set(waits)
@@ -195,15 +187,15 @@ def test_first_polls_are_spread_too(sentry: Simulator, clock: Clock) -> None:
     assert all(query.due(clock.now + 3) for query in exporter.queries)
 
 
-def test_a_restart_leaves_polls_where_they_were(sentry: Simulator, clock: Clock) -> None:
-    """When a query is polled follows from its name, and is the same after a restart."""
+def test_a_restart_does_not_move_polls(sentry: Simulator, clock: Clock) -> None:
+    """The delay of a query's polls depends only on its name."""
     assert seconds_past_the_slot(sentry, clock) == seconds_past_the_slot(sentry, clock)
 
 
 def test_serve_takes_its_shard_from_the_environment(
     configured: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """A daemon that is told its shard by variables, as pods are, says which it is."""
+    """A daemon reads its shard from environment variables, and publishes it."""
     environment = {
         "SENTRY_STATS_EXPORTER_SHARD": "1",
         "SENTRY_STATS_EXPORTER_TOTAL_SHARDS": "2",
@@ -212,7 +204,7 @@ def test_serve_takes_its_shard_from_the_environment(
     with running(command, tmp_path / "serve.log", environment) as program:
         url = "http://" + program.wait_for(r"event=listening .*address=(\S+)")
         program.wait_ready(f"{url}/-/ready")
-        samples = read_text(requests.get(f"{url}/metrics", timeout=PATIENCE).text)
+        samples = read_text(requests.get(f"{url}/metrics", timeout=TIMEOUT).text)
 
     assert 1 == samples[sample("sentry_stats_exporter_shard_ordinal")]
     assert 2 == samples[sample("sentry_stats_exporter_total_shards")]
@@ -230,13 +222,13 @@ def test_serve_takes_its_shard_from_the_environment(
     ],
     ids=" ".join,
 )
-def test_serve_refuses_flags_that_name_no_shard(
+def test_serve_refuses_invalid_shards(
     command: Callable[..., Result],
     configured: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
     flags: tuple[str, ...],
 ) -> None:
-    """The daemon ends with 2 and says which flag is wrong, before it polls anything."""
+    """An invalid shard ends the daemon with status 2 before it polls."""
     monkeypatch.setattr("socket.gethostname", lambda: "laptop")
     result = command("serve", "--config.file", configured(), *flags)
 

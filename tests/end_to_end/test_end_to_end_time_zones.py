@@ -1,4 +1,4 @@
-"""The host's time zone changes nothing: buckets and polls are UTC's."""
+"""The time zone of the host has no effect: buckets and schedules are in UTC."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,18 +11,9 @@ from exporter.app import Exporter
 from exporter.config import load
 from exporter.simulator import Simulator
 from tests.end_to_end.exposition import Samples, data, read_text, sample
-from tests.end_to_end.stage import (
-    OUTCOMES,
-    PROJECTS,
-    Clock,
-    clock_for_commands,
-    configuration,
-    moment,
-    organization,
-    polled,
-    run,
-    truths,
-)
+from tests.end_to_end.stage import clock_for_commands, moment, polled, run, truths
+from tests.support.clock import Clock
+from tests.support.configuration import OUTCOMES, PROJECTS, configuration, organization
 
 ZONES = ("Asia/Kathmandu", "America/St_Johns")
 MOMENTS = (
@@ -33,12 +24,12 @@ MOMENTS = (
     "2026-03-08T05:35:00Z",
     "2026-11-01T04:40:00Z",
 )
-"""Around midnights and months' ends, UTC's and local ones, and changes of summer time."""
+"""Around midnights and ends of months, UTC and local, and changes to daylight saving time."""
 
 
 @pytest.fixture(params=ZONES)
 def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Put this process into a time zone whose hours do not begin when UTC's do."""
+    """Set a time zone whose hours do not start when those of UTC do."""
     name = str(request.param)
     with monkeypatch.context() as patch:
         patch.setenv("TZ", name)
@@ -47,15 +38,15 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     time.tzset()
 
 
-def moment_told(samples: Samples, name: str, query: str = "outcomes") -> float:
-    """Return what the page says of a moment in a query's life."""
+def published_time(samples: Samples, name: str, query: str = "outcomes") -> float:
+    """Return a time that the page has about a query."""
     full = f"sentry_stats_{name}_timestamp_seconds"
     return samples[sample(full, organization="acme", query=query)]
 
 
 @pytest.mark.parametrize("text", MOMENTS)
 def test_buckets_are_those_of_utc(zone: str, sentry: Simulator, clock: Clock, text: str) -> None:
-    """Across a midnight and a month's end every value equals the store for the UTC bucket."""
+    """Across midnight and the end of a month, the values equal the store's UTC buckets."""
     clock.now = moment(text)
     queries = [
         {**query, "name": f"{query['name']}-{interval}", "interval": interval, "lookback": interval}
@@ -80,7 +71,7 @@ def test_buckets_are_those_of_utc(zone: str, sentry: Simulator, clock: Clock, te
 def test_the_schedule_is_that_of_utc(
     zone: str, sentry: Simulator, clock: Clock, interval: str, start: str, next_poll: str
 ) -> None:
-    """Polls fall on the settling time past each multiple of the interval, in UTC."""
+    """Polls are at multiples of the interval in UTC, plus the settling time."""
     query = {**OUTCOMES, "interval": interval, "lookback": "1d"}
     config = configuration(sentry.url, organization(query))
     samples = polled(Exporter(config, clock=clock), clock.now)
@@ -96,7 +87,7 @@ def test_the_schedule_is_that_of_utc(
 def test_once_in_a_time_zone(
     sentry: Simulator, clock: Clock, configured: Callable[..., Path], name: str
 ) -> None:
-    """The command prints the store's own numbers for the last hour, wherever it runs."""
+    """The command prints the stored values of the last hour in any time zone."""
     clock.now = clock_for_commands().now
     path = configured(organization(OUTCOMES, {**PROJECTS, "lookback": "2h"}))
     finished = run("once", "--config.file", path, TZ=name)
@@ -106,6 +97,6 @@ def test_once_in_a_time_zone(
     for truth in truths(sentry.world, load(path)):
         shown = data(samples, prefix="sentry_stats_bucket_", query=truth.query.name)
         assert (
-            truth.bucket(moment_told(samples, "last_success", truth.query.name), at=clock.now)
+            truth.bucket(published_time(samples, "last_success", truth.query.name), at=clock.now)
             == shown
         )

@@ -1,4 +1,4 @@
-"""What the page has to say, worked out from the simulator's store and the contract alone."""
+"""The expected values of the page, computed from the simulator's store and the documentation."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -22,42 +22,42 @@ _MILLISECONDS: Final = frozenset({"profile_duration", "profile_duration_ui"})
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """The truth about one query."""
+    """The expected values of one query."""
 
     world: World
     organization: Organization
     query: Query
 
     def bucket(self, now: float, *, at: float | None = None) -> Samples:
-        """Return the latest bucket finished at ``now``, as the store shows it at ``at``.
+        """Return the newest bucket finished at ``now``, with the rows visible at ``at``.
 
-        What was seen anywhere in the lookback and not in the bucket is 0.
+        A series that is only in another bucket of the lookback has the value 0.
         """
         interval = self.query.interval
         start = _floor(now - self.organization.settle, interval) - interval
         return self._shown("sentry_stats_bucket_", start, now, now if at is None else at)
 
     def running(self, now: float) -> Samples:
-        """Return the bucket that is filling at ``now``, zeros as in `bucket`."""
+        """Return the bucket that is running at ``now``, with zeros as in `bucket`."""
         start = _floor(now, self.query.interval)
         return self._shown("sentry_stats_running_bucket_", start, now, now)
 
     def gains(self, start: float, *, since: float, until: float) -> Samples:
-        """Return what counters gain of everything from ``start`` on, between two moments."""
-        found: Samples = {}
+        """Return the increases of the counters between two moments, for data from ``start`` on."""
+        samples: Samples = {}
         for field in self.query.fields:
             before = self._rows(field, start, until, since)
             after = self._rows(field, start, until, until)
             rows = {key: value - before.get(key, 0) for key, value in after.items()}
-            found |= self.labelled("sentry_stats_", rows, field)
-        return {(f"{name}_total", labels): value for (name, labels), value in found.items()}
+            samples |= self.labelled("sentry_stats_", rows, field)
+        return {(f"{name}_total", labels): value for (name, labels), value in samples.items()}
 
     def stored(self, prefix: str, start: float, *, at: float) -> Samples:
-        """Return the bucket that begins at ``start``, as the store shows it at ``at``."""
+        """Return the bucket that starts at ``start``, with the rows visible at ``at``."""
         return self._sums(prefix, start, start + self.query.interval, at)
 
     def labelled(self, prefix: str, rows: Rows, field: str = "sum(quantity)") -> Samples:
-        """Return ``rows`` under the labels and in the units that the query is published with."""
+        """Return ``rows`` with the labels and in the units in which they are published."""
         sums: Counter[Sample] = Counter()
         milliseconds: set[Sample] = set()
         for (project, category, outcome, reason), value in rows.items():
@@ -77,13 +77,13 @@ class Truth:
         return dict.fromkeys(seen, 0.0) | self.stored(prefix, start, at=at)
 
     def _sums(self, prefix: str, start: float, end: float, at: float) -> Samples:
-        found: Samples = {}
+        samples: Samples = {}
         for field in self.query.fields:
-            found |= self.labelled(prefix, self._rows(field, start, end, at), field)
-        return found
+            samples |= self.labelled(prefix, self._rows(field, start, end, at), field)
+        return samples
 
     def _first(self, now: float) -> int:
-        """Return where the lookback begins."""
+        """Return the start of the lookback."""
         end = _floor(now - self.organization.settle, self.query.interval)
         return end - self.query.lookback
 

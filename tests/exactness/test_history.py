@@ -1,7 +1,6 @@
-"""Whatever happens, a counter with state equals what Sentry counted in the same time."""
+"""With a state file, counters equal what Sentry counted, whatever happens."""
 
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exporter.config import Organization, loads
-from tests.collect.store import MERGED, Row
-from tests.exactness.history import Arrival, Life, Sentry
+from tests.exactness.history import Arrival, ArrivingSentry, Exporters
+from tests.support.sentry import listed
+from tests.support.store import MERGED, Row
 
 HOUR = 3600
 START = 1_790_000_000 // HOUR * HOUR + 1234
@@ -40,8 +40,8 @@ def organization() -> Organization:
 
 @st.composite
 def arrivals(draw: st.DrawFn) -> list[Arrival]:
-    """Draw rows that arrive over three days, some long after their hour; some before the start."""
-    found = []
+    """Draw rows that arrive over three days, some of them late, some before the start."""
+    drawn = []
     for _ in range(draw(st.integers(1, 25))):
         hours = draw(st.floats(-10, 72))
         at = START + hours * HOUR + (60 if hours >= 0 else -60)
@@ -54,14 +54,14 @@ def arrivals(draw: st.DrawFn) -> list[Arrival]:
             int((at - late) // HOUR * HOUR),
             draw(st.integers(1, 50)),
         )
-        found.append(Arrival(at, row))
-    return found
+        drawn.append(Arrival(at, row))
+    return drawn
 
 
 projects = st.sets(st.integers(1, 4))
 slugs = st.dictionaries(st.integers(1, 4), st.sampled_from(["web", "Web", "api", "shop"]))
 gaps = st.sampled_from([300, 300, 1800, HOUR, HOUR, 3 * HOUR, 20 * HOUR])
-events = st.sampled_from(["", "", "", "", "fail", "before", "amid", "after", "restart"])
+events = st.sampled_from(["", "", "", "", "fail", "before", "during", "after", "restart"])
 
 
 def counted(history: list[Arrival]) -> Counter[tuple[str, str]]:
@@ -74,7 +74,7 @@ def counted(history: list[Arrival]) -> Counter[tuple[str, str]]:
 
 
 def shown(counters: dict[tuple[str, str, str], int]) -> Counter[tuple[str, str]]:
-    """Return the counters by category and outcome, zeros left out."""
+    """Return the counters by category and outcome, without zeros."""
     total: Counter[tuple[str, str]] = Counter()
     for (category, outcome, _), value in counters.items():
         total[category, outcome] += value
@@ -82,7 +82,7 @@ def shown(counters: dict[tuple[str, str, str], int]) -> Counter[tuple[str, str]]
 
 
 class TestCountersEqualSentry:
-    """The promise of the ledger and the state file."""
+    """Counters equal what Sentry counted."""
 
     @pytest.mark.parametrize("query", [0, 1], ids=["series", "by project"])
     @given(data=st.data(), history=arrivals(), limit=st.sampled_from([10_000, 10_000, 12]))
@@ -92,92 +92,91 @@ class TestCountersEqualSentry:
     ) -> None:
         """Late rows, failures, restarts, kills and gaps lose nothing and count nothing twice.
 
-        Nor do projects that come, go, are called otherwise, or take over another one's slug, nor
-        values that fall and come back.
+        Neither do new, deleted and renamed projects, projects that take over another one's slug,
+        and values that decrease and return.
         """
         with TemporaryDirectory() as folder:
-            sentry = Sentry(history, limit=limit, readable=frozenset({1, 2, 3, 4}))
+            sentry = ArrivingSentry(history, 1, 2, 3, 4, limit=limit)
             org = organization()
-            life = Life(org, org.queries[query], sentry, Path(folder) / "state")
-            life.poll(START)
+            exporters = Exporters(org, org.queries[query], sentry, Path(folder) / "state")
+            exporters.poll(START)
             now = START + 60.0
             for _ in range(data.draw(st.integers(0, 12))):
                 event = data.draw(events)
                 if event == "restart":
-                    life.end()
-                sentry.readable = frozenset(data.draw(projects))
-                sentry.slugs = data.draw(slugs)
+                    exporters.end()
+                sentry.listing = listed(*data.draw(projects), slugs=data.draw(slugs))
                 sentry.lost = frozenset(data.draw(projects))
-                kill = event if event in {"before", "amid", "after"} else ""
-                life.poll(now, fails_at=2 if event == "fail" else None, kill=kill)
-                life.pass_time(now + 150)
+                kill = event if event in {"before", "during", "after"} else ""
+                exporters.poll(now, fails_at=2 if event == "fail" else None, kill=kill)
+                exporters.pass_time(now + 150)
                 now += data.draw(gaps)
             sentry.lost = frozenset()
             end = max(now, START + 73 * HOUR)
             for later in (now, end, end + 2 * HOUR):
-                life.poll(later)
-                life.pass_time(later + 150)
-            life.end()
+                exporters.poll(later)
+                exporters.pass_time(later + 150)
+            exporters.end()
 
-            assert counted(history) == shown(life.scrapes.counters)
-            assert [] == life.scrapes.falls
+            assert counted(history) == shown(exporters.scrapes.counters)
+            assert [] == exporters.scrapes.decreases
 
     def test_hours_of_an_outage_are_counted_once(self, tmp_path: Path) -> None:
-        """Two days without Sentry are read when it is back, each hour once."""
+        """After an outage of two days, each hour is read and counted once."""
         history = [
             Arrival(START + hour * HOUR + 90, Row(1, "error", "accepted", "none", bucket, 10))
             for hour in range(48)
             for bucket in [int((START + hour * HOUR + 90) // HOUR * HOUR)]
         ]
         org = organization()
-        life = Life(org, org.queries[1], Sentry(history, readable=frozenset({1})), tmp_path / "s")
+        exporters = Exporters(org, org.queries[1], ArrivingSentry(history, 1), tmp_path / "s")
 
-        life.poll(START)
+        exporters.poll(START)
         for moment in range(HOUR, 48 * HOUR, 2 * HOUR):
-            life.poll(START + moment, fails_at=1)
-        life.poll(START + 49 * HOUR)
-        life.pass_time(START + 49 * HOUR + 200)
-        life.end()
+            exporters.poll(START + moment, fails_at=1)
+        exporters.poll(START + 49 * HOUR)
+        exporters.pass_time(START + 49 * HOUR + 200)
+        exporters.end()
 
-        assert {("error", "accepted"): 480} == dict(shown(life.scrapes.counters))
+        assert {("error", "accepted"): 480} == dict(shown(exporters.scrapes.counters))
 
     def test_a_longer_lookback_counts_nothing_twice(self, tmp_path: Path) -> None:
-        """Hours that were counted and left the lookback come back as they are found."""
+        """Counted hours that a longer lookback reads again are not counted again."""
         bucket = int(START // HOUR * HOUR)
         history = [Arrival(START + 60, Row(1, "error", "accepted", "none", bucket, 10))]
         org = organization()
-        life = Life(org, org.queries[0], Sentry(history), tmp_path / "state")
+        exporters = Exporters(org, org.queries[0], ArrivingSentry(history), tmp_path / "state")
 
-        life.poll(START)
-        life.poll(START + 300)
-        life.poll(START + 20 * HOUR)
-        life.end()
-        life.query = replace(life.query, lookback=40 * HOUR)
-        life.poll(START + 21 * HOUR)
-        life.pass_time(START + 22 * HOUR)
-        life.end()
+        exporters.poll(START)
+        exporters.poll(START + 300)
+        exporters.poll(START + 20 * HOUR)
+        exporters.end()
+        exporters.query = exporters.query.model_copy(update={"lookback": 40 * HOUR})
+        exporters.poll(START + 21 * HOUR)
+        exporters.pass_time(START + 22 * HOUR)
+        exporters.end()
 
-        assert {("error", "accepted"): 10} == dict(shown(life.scrapes.counters))
+        assert {("error", "accepted"): 10} == dict(shown(exporters.scrapes.counters))
 
-    def test_without_state_a_restart_begins_anew(self) -> None:
-        """Counters begin at 0 again, and count from there."""
+    def test_without_state_counters_restart_at_zero(self) -> None:
+        """Without a state file, the counters start at 0 again."""
         history = [
             Arrival(START + hour * HOUR + 90, Row(1, "error", "accepted", "none", bucket, 10))
             for hour in range(4)
             for bucket in [int((START + hour * HOUR + 90) // HOUR * HOUR)]
         ]
         org = organization()
-        life = Life(org, org.queries[0], Sentry(history), None)
+        exporters = Exporters(org, org.queries[0], ArrivingSentry(history), None)
 
-        life.poll(START)
-        life.poll(START + 2 * HOUR)
-        life.pass_time(START + 2 * HOUR + 150)
-        before = shown(life.scrapes.counters)
-        life.end()
-        life.scrapes.counters.clear()
-        life.poll(START + 2 * HOUR)
-        life.poll(START + 5 * HOUR)
-        life.pass_time(START + 5 * HOUR + 150)
+        exporters.poll(START)
+        exporters.poll(START + 2 * HOUR)
+        exporters.pass_time(START + 2 * HOUR + 150)
+        before = shown(exporters.scrapes.counters)
+        exporters.end()
+        exporters.scrapes.counters.clear()
+        exporters.poll(START + 2 * HOUR)
+        exporters.poll(START + 5 * HOUR)
+        exporters.pass_time(START + 5 * HOUR + 150)
 
         assert {("error", "accepted"): 20} == dict(before)
-        assert {("error", "accepted"): 20} == dict(shown(life.scrapes.counters))
+        assert {("error", "accepted"): 20} == dict(shown(exporters.scrapes.counters))

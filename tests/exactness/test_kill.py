@@ -1,4 +1,4 @@
-"""``kill -9`` at any instant."""
+"""Kills at any instant, with ``SIGKILL``."""
 
 import multiprocessing
 import random
@@ -7,11 +7,14 @@ from contextlib import closing
 from pathlib import Path
 
 from exporter.app import Exporter
+from exporter.collect.series import totals
 from exporter.collect.snapshot import Report
 from exporter.config import Config
-from exporter.simulator import DEMO_TOKENS, Simulator, demo_world
+from exporter.simulator import Simulator, demo_world
 from exporter.state import State
-from tests.exactness.acceleration import FastClock, SetClock, configuration
+from tests.support.clock import Clock
+from tests.support.configuration import OUTCOMES, configuration, organization
+from tests.support.exporters import poll_all
 
 HOUR = 3600
 START = 1_790_000_000 // HOUR * HOUR + 1800.0
@@ -19,17 +22,21 @@ KILLS = 200
 SPEED = 300
 
 QUERIES = (
-    "{name: outcomes, groupBy: [category, outcome, reason], poll_interval: 5m}",
-    "{name: projects, groupBy: [project, category, outcome], poll_interval: 5m}",
+    {**OUTCOMES, "poll_interval": "5m"},
+    {
+        "name": "projects",
+        "groupBy": ["project", "category", "outcome"],
+        "poll_interval": "5m",
+    },
 )
 
 
 def acme(url: str) -> Config:
     """Return a configuration for the simulated Sentry at ``url``."""
-    return configuration(url, DEMO_TOKENS["acme"], "acme", QUERIES)
+    return configuration(url, organization(*QUERIES))
 
 
-def poll_for_ever(url: str, path: Path, clock: FastClock) -> None:
+def poll_forever(url: str, path: Path, clock: Clock) -> None:
     """Poll without a pause, until killed."""
     exporter = Exporter(acme(url), clock=clock, state=State(path))
     while True:
@@ -37,51 +44,50 @@ def poll_for_ever(url: str, path: Path, clock: FastClock) -> None:
             query.poll(clock())
 
 
-def poll_out(config: Config, path: Path, now: float) -> list[Report]:
-    """Poll until all is read, and long enough for every counter to be shown; return the reports."""
+def reports_at(config: Config, path: Path, now: float) -> list[Report]:
+    """Poll until the lookback has been read and the grace period is over; return the reports."""
     with closing(State(path)) as state:
         exporter = Exporter(config, clock=lambda: now, state=state)
+        poll_all(exporter, now)
         for query in exporter.queries:
-            while query.poll(now).next_poll <= now:
-                pass
-            query.heed(now + 200)
+            query.refresh(now + 200)
         return [query.report for query in exporter.queries]
 
 
 def counted(report: Report) -> Counter[tuple[str, ...]]:
-    """Return a query's counters by category and outcome, and by project if it has them."""
+    """Return a query's counters by category and outcome."""
     total: Counter[tuple[str, ...]] = Counter()
     assert report.view is not None
-    for series, value in (report.view.counters or {}).items():
+    for series, value in totals(report.view.counters or {}).items():
         total[series.category, series.outcome] += value
     return +total
 
 
 def test_two_hundred_kills_lose_nothing_and_count_nothing_twice(tmp_path: Path) -> None:
-    """After 200 kills at random instants the counters equal what Sentry's store gained."""
+    """After 200 kills, the counters equal the increase of Sentry's store."""
     picker = random.Random(9)
-    clock = SetClock(START)
+    clock = Clock(START)
     path = tmp_path / "state"
     world = demo_world(START, seed=3)
     with Simulator(world, clock=clock, rate_limit=None) as sentry:
-        poll_out(acme(sentry.url), path, START)
-        running = clock.run(SPEED)
+        reports_at(acme(sentry.url), path, START)
+        clock.run(SPEED)
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["exporter.app", "tests.exactness.test_kill"])
-        longest = 0.25
+        max_lifetime = 0.25
         for number in range(KILLS):
-            victim = context.Process(target=poll_for_ever, args=(sentry.url, path, running))
+            victim = context.Process(target=poll_forever, args=(sentry.url, path, clock))
             victim.start()
-            victim.join(picker.uniform(0.01, longest))
+            victim.join(picker.uniform(0.01, max_lifetime))
             victim.kill()
             victim.join()
             victim.close()
-            # On a slow machine victims need longer to get as far as a request at all.
+            # On a slow machine, processes need more time to send their first request.
             if len(sentry.requests) < 2 * number:
-                longest = min(longest * 1.1, 2.0)
+                max_lifetime = min(max_lifetime * 1.1, 2.0)
         end = clock.stop()
         assert KILLS < len(sentry.requests)
-        reports = poll_out(acme(sentry.url), path, end)
+        reports = reports_at(acme(sentry.url), path, end)
 
         truth = Counter(
             sentry.store.totals(

@@ -1,6 +1,5 @@
-"""What a real Prometheus makes of the counters, over an outage, a restart and late rows."""
+"""The counters in a real Prometheus, over an outage, a restart and late rows."""
 
-import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -14,105 +13,57 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.app import Exporter
 from exporter.categories import Unit, unit_of
 from exporter.config import Config
-from exporter.simulator import DEMO_TOKENS, Row, Simulator, demo_world
+from exporter.simulator import Row, Simulator, demo_world
 from exporter.state import State
-from exporter.web.address import Address, bind
-from exporter.web.app import make_app
-from exporter.web.landing import Landing
-from exporter.web.server import Server
-from tests.exactness.acceleration import SetClock, configuration
-from tests.programs import PATIENCE, find_program, running, wait_until
+from exporter.web.address import Address
+from tests.support.clock import Clock
+from tests.support.configuration import OUTCOMES, PROJECTS, configuration, organization
+from tests.support.exporters import poll_all
+from tests.support.programs import TIMEOUT, wait_until
+from tests.support.prometheus import Prometheus, prometheus, scraping
+from tests.support.serving import free_port, serving
 
 HOUR = 3600
 START = 1_790_000_000 // HOUR * HOUR + 2400.0
 SPEED = 90
-"""So that the two minutes at 0 of a new counter last longer than a scrape interval."""
+"""Slow enough that a new counter's grace period is longer than a scrape interval."""
 
 PROJECT = 4_505_123_000_000_002
 
 QUERIES = (
-    "{name: outcomes, groupBy: [category, outcome, reason], poll_interval: 5m}",
-    "{name: projects, groupBy: [project, category, outcome, reason], poll_interval: 5m}",
+    {**OUTCOMES, "poll_interval": "5m"},
+    {**PROJECTS, "poll_interval": "5m"},
 )
 
 COUNTERS = "sentry_stats_events_total"
 LABELS = ("query", "category", "outcome", "reason", "project")
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        return int(listener.getsockname()[1])
-
-
 @contextmanager
-def exporting(config: Config, clock: SetClock, path: Path, port: int) -> Iterator[Exporter]:
+def exporting(config: Config, clock: Clock, path: Path, port: int) -> Iterator[Exporter]:
     """Run an exporter with its loop and its page."""
     with closing(State(path)) as state:
         exporter = Exporter(config, clock=clock, state=state)
-        for query in exporter.queries:
-            while query.poll(clock()).next_poll <= clock():
-                pass
-        server = Server(
-            make_app(exporter.page, exporter, Landing("exporter", "1", "A page.")),
-            [bind(Address("127.0.0.1", port))],
-        )
-        threads = [threading.Thread(target=run) for run in (server.run, exporter.poller.run)]
-        for thread in threads:
+        poll_all(exporter, clock())
+        thread = threading.Thread(target=exporter.loop.run)
+        with serving(exporter, Address("127.0.0.1", port)):
             thread.start()
-        try:
-            yield exporter
-        finally:
-            exporter.poller.stop()
-            server.stop()
-            for thread in threads:
-                thread.join(PATIENCE)
-            wait_until(exporter.poller.idle)
+            try:
+                yield exporter
+            finally:
+                exporter.loop.stop()
+                thread.join(TIMEOUT)
+                wait_until(exporter.loop.idle)
 
 
-class Prometheus:
-    """A Prometheus that answers queries."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def query(self, expression: str) -> dict[tuple[str, ...], float]:
-        """Return the value of each series of an instant vector, by its data labels."""
-        answer = requests.get(
-            f"{self.url}/api/v1/query", params={"query": expression}, timeout=PATIENCE
-        ).json()
-        return {
-            tuple(one["metric"].get(label, "") for label in LABELS): float(one["value"][1])
-            for one in answer["data"]["result"]
-        }
-
-
-@contextmanager
-def prometheus(folder: Path, target: int) -> Iterator[Prometheus]:
-    """Run a Prometheus that scrapes ``target`` every second."""
-    program = find_program("prometheus", "prometheus")
-    port = free_port()
-    configured = folder / "prometheus.yml"
-    configured.write_text(
-        "global: {scrape_interval: 1s}\n"
-        "scrape_configs:\n"
-        "  - job_name: sentry\n"
-        f"    static_configs: [{{targets: ['127.0.0.1:{target}']}}]\n"
-    )
-    command = [
-        program,
-        f"--config.file={configured}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
-    with running(command, folder / "prometheus.log") as process:
-        process.wait_ready(f"http://127.0.0.1:{port}/-/ready")
-        yield Prometheus(f"http://127.0.0.1:{port}")
+def labels_of(metric: dict[str, str]) -> tuple[str, ...]:
+    """Return the data labels of a series."""
+    return tuple(metric.get(label, "") for label in LABELS)
 
 
 def on_page(port: int) -> dict[tuple[str, ...], float]:
-    """Return the counters as they stand on the page."""
-    text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE).text
+    """Return the counters of the page."""
+    text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=TIMEOUT).text
     return {
         tuple(sample.labels[label] for label in LABELS): sample.value
         for family in text_string_to_metric_families(text)
@@ -121,31 +72,31 @@ def on_page(port: int) -> dict[tuple[str, ...], float]:
     }
 
 
-def pass_until(clock: SetClock, moment: float) -> None:
-    """Let time pass until ``clock`` shows ``moment``."""
-    gone = threading.Event()
+def pass_until(clock: Clock, moment: float) -> None:
+    """Wait until ``clock`` shows ``moment``."""
+    never = threading.Event()
     while clock() < moment:
-        gone.wait(0.05)
+        never.wait(0.05)
 
 
-def stopped(exporter: Exporter, clock: SetClock) -> float:
-    """Stop the clock, poll once more, and let every counter rise; return when that was."""
+def stopped(exporter: Exporter, clock: Clock) -> float:
+    """Stop the clock, poll once more, end all grace periods, and return the time."""
     end = clock.stop()
-    wait_until(exporter.poller.idle)
+    wait_until(exporter.loop.idle)
     for query in exporter.queries:
         query.poll(end)
-        query.heed(end + 130)
+        query.refresh(end + 130)
     return end
 
 
 def counted(reader: Prometheus, port: int) -> dict[tuple[str, ...], float]:
-    """Return the counters as Prometheus has them, once it has scraped what is on the page."""
-    wait_until(lambda: reader.query(COUNTERS) == on_page(port))
-    return reader.query(COUNTERS)
+    """Return the counters in Prometheus once it has scraped the current page."""
+    wait_until(lambda: reader.values(COUNTERS, labels_of) == on_page(port))
+    return reader.values(COUNTERS, labels_of)
 
 
 def gained(sentry: Simulator, end: float) -> dict[tuple[str, ...], int]:
-    """Return what the store gained from the start to ``end``, in categories of events."""
+    """Return the increase of the store until ``end``, for categories counted in events."""
     hours = int(START) - 24 * HOUR, int(end) + HOUR
     labels = ("category", "outcome", "reason")
     now, then = (sentry.store.totals(1, *hours, at=at, group_by=labels) for at in (end, START))
@@ -155,7 +106,7 @@ def gained(sentry: Simulator, end: float) -> dict[tuple[str, ...], int]:
 
 
 def summed(gains: dict[tuple[str, ...], float], query: str) -> dict[tuple[str, ...], float]:
-    """Return the gains of ``query``, its projects added together."""
+    """Return the increases of ``query``, summed over projects."""
     total: Counter[tuple[str, ...]] = Counter()
     for (of, *labels, _), gain in gains.items():
         if of == query:
@@ -165,17 +116,17 @@ def summed(gains: dict[tuple[str, ...], float], query: str) -> dict[tuple[str, .
 
 @pytest.mark.programs
 def test_differences_are_exact_and_increase_agrees(tmp_path: Path) -> None:
-    """Over an outage, a restart and late rows, nothing is lost and nothing counted twice."""
-    clock = SetClock(START)
+    """An outage, a restart and late rows lose no event and count none twice."""
+    clock = Clock(START)
     port = free_port()
     world = demo_world(START, seed=5)
     with Simulator(world, clock=clock, rate_limit=None) as sentry:
-        config = configuration(sentry.url, DEMO_TOKENS["acme"], "acme", QUERIES)
+        config = configuration(sentry.url, organization(*QUERIES))
         path = tmp_path / "state"
-        with prometheus(tmp_path, port) as reader:
+        with prometheus(tmp_path, configuration=scraping(f"127.0.0.1:{port}")) as reader:
             with exporting(config, clock, path, port):
-                wait_until(lambda: bool(reader.query(COUNTERS)))
-                before = reader.query(COUNTERS)
+                wait_until(lambda: bool(reader.instant(COUNTERS)))
+                before = reader.values(COUNTERS, labels_of)
                 clock.run(SPEED)
                 pass_until(clock, START + 15 * 60)
                 late = START - 5 * HOUR
@@ -193,8 +144,8 @@ def test_differences_are_exact_and_increase_agrees(tmp_path: Path) -> None:
                 pass_until(clock, START + 65 * 60)
                 end = stopped(exporter, clock)
                 after = counted(reader, port)
-                increases = reader.query(f"increase({COUNTERS}[5m])")
-                lost = reader.query(f"resets({COUNTERS}[5m]) > 0")
+                increases = reader.values(f"increase({COUNTERS}[5m])", labels_of)
+                lost = reader.values(f"resets({COUNTERS}[5m]) > 0", labels_of)
 
         truth = gained(sentry, end)
     gains = {
@@ -211,29 +162,29 @@ def test_differences_are_exact_and_increase_agrees(tmp_path: Path) -> None:
 
 @pytest.mark.programs
 def test_a_rename_and_a_take_over(tmp_path: Path) -> None:
-    """What projects are called changes who gains, not how much; no counter is reset."""
-    clock = SetClock(START)
+    """A rename changes whose counter increases, but not the sum, and resets no counter."""
+    clock = Clock(START)
     port = free_port()
     world = demo_world(START, seed=7)
     renamed, replaced, taking_over = (project.id for project in world.active_projects(1)[:3])
     slug = next(project.slug for project in world.active_projects(1) if project.id == replaced)
     with Simulator(world, clock=clock, rate_limit=None) as sentry:
-        config = configuration(sentry.url, DEMO_TOKENS["acme"], "acme", QUERIES)
+        config = configuration(sentry.url, organization(*QUERIES))
         with (
-            prometheus(tmp_path, port) as reader,
+            prometheus(tmp_path, configuration=scraping(f"127.0.0.1:{port}")) as reader,
             exporting(config, clock, tmp_path / "state", port) as exporter,
         ):
-            wait_until(lambda: bool(reader.query(COUNTERS)))
-            before = reader.query(COUNTERS)
+            wait_until(lambda: bool(reader.instant(COUNTERS)))
+            before = reader.values(COUNTERS, labels_of)
             clock.run(SPEED)
             pass_until(clock, START + 20 * 60)
             world.rename_projects({renamed: "renamed", replaced: "replaced", taking_over: slug})
-            # The list of projects is read once an hour.
+            # The projects list is read once an hour.
             pass_until(clock, START + 80 * 60)
             end = stopped(exporter, clock)
             after = counted(reader, port)
-            increases = reader.query(f"increase({COUNTERS}[5m])")
-            lost = reader.query(f"resets({COUNTERS}[5m]) > 0")
+            increases = reader.values(f"increase({COUNTERS}[5m])", labels_of)
+            lost = reader.values(f"resets({COUNTERS}[5m]) > 0", labels_of)
 
         truth = gained(sentry, end)
     gains = {labels: value - before.get(labels, 0) for labels, value in after.items()}

@@ -1,4 +1,4 @@
-"""Organizations with more rows than one answer holds, over the socket."""
+"""Organizations with more rows than one answer can have, over HTTP."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,14 +8,15 @@ from urllib.parse import urlencode
 import pytest
 
 from exporter.app import Exporter
+from exporter.collect.series import totals
 from exporter.collect.snapshot import View
 from exporter.sentry.question import iso
 from exporter.simulator import (
     SCALE_TOKEN,
-    Asked,
     Member,
     Organization,
     Project,
+    RecordedRequest,
     Row,
     Simulator,
     Token,
@@ -23,7 +24,11 @@ from exporter.simulator import (
     World,
     scale_world,
 )
-from tests.exactness.acceleration import SetClock, configuration
+from tests.support.clock import Clock
+from tests.support.configuration import PROJECTS, configuration
+from tests.support.configuration import organization as entry
+from tests.support.exporters import poll_all
+from tests.support.rows import flat
 
 HOUR = 3600
 NOW = 1_790_000_000 // HOUR * HOUR + 0.0
@@ -31,51 +36,51 @@ LABELS = ("project", "category", "outcome", "reason")
 ROW_LIMIT = 10_000
 FIRST_ID = 4_505_123_000_000_000
 
-QUERY = (
-    "{name: projects, groupBy: [project, category, outcome, reason], lookback: 1h,"
-    " poll_interval: 5m}"
-)
+QUERY = {**PROJECTS, "lookback": "1h", "poll_interval": "5m"}
 
 
 def exporter_for(
-    sentry: Simulator, clock: SetClock, organization: str = "scale", token: str = SCALE_TOKEN
+    sentry: Simulator, clock: Clock, organization: str = "scale", token: str = SCALE_TOKEN
 ) -> Exporter:
-    """Return an exporter that has yet to poll ``sentry``."""
-    config = configuration(sentry.url, token, organization, [QUERY], settle="0s")
+    """Return an exporter that has not polled ``sentry`` yet."""
+    config = configuration(sentry.url, entry(QUERY, slug=organization, token=token, settle="0s"))
     return Exporter(config, clock=clock)
 
 
-def poll(exporter: Exporter, clock: SetClock) -> View:
-    """Poll until nothing is left to read, and return what is shown then."""
-    query = exporter.queries[0]
-    while query.poll(clock()).next_poll <= clock():
-        pass
-    assert query.report.view is not None
-    return query.report.view
+def poll(exporter: Exporter, clock: Clock) -> View:
+    """Poll until the lookback has been read, and return what is published."""
+    poll_all(exporter, clock())
+    view = exporter.queries[0].report.view
+    assert view is not None
+    return view
 
 
 def shown(view: View) -> dict[tuple[str | int, ...], int]:
-    """Return the finished bucket as the store has it."""
-    return {(s.project, s.category, s.outcome, s.reason): v for s, v in view.bucket.items() if v}
+    """Return the finished bucket in the form of the store."""
+    return {
+        (project, series.category, series.outcome, series.reason): value
+        for (series, project), value in flat(view.bucket).items()
+        if value
+    }
 
 
 def by_category_and_outcome(view: View) -> dict[tuple[str, str], int]:
     """Return the sums of the finished bucket over projects and reasons."""
     total: Counter[tuple[str, str]] = Counter()
-    for series, value in view.bucket.items():
+    for series, value in totals(view.bucket).items():
         total[series.category, series.outcome] += value
     return dict(+total)
 
 
-def stats_requests(requests: Sequence[Asked]) -> list[Asked]:
-    """Return the requests that asked for stats."""
+def stats_requests(requests: Sequence[RecordedRequest]) -> list[RecordedRequest]:
+    """Return the requests to stats_v2."""
     return [request for request in requests if request.path.endswith("/stats_v2/")]
 
 
-def questions_by_project(requests: Sequence[Asked], bucket: int) -> int:
-    """Return how many requests asked for ``bucket`` by project."""
-    asked = {("groupBy", "project"), ("start", iso(bucket))}
-    return sum(1 for request in stats_requests(requests) if asked <= set(request.query))
+def requests_by_project(requests: Sequence[RecordedRequest], bucket: int) -> int:
+    """Return the number of requests for ``bucket`` that are grouped by project."""
+    parameters = {("groupBy", "project"), ("start", iso(bucket))}
+    return sum(1 for request in stats_requests(requests) if parameters <= set(request.query))
 
 
 class TestLargeOrganizations:
@@ -83,37 +88,37 @@ class TestLargeOrganizations:
 
     @pytest.mark.parametrize("projects", [1_000, 2_000, 5_000, 20_000])
     def test_every_project_is_exact(self, projects: int) -> None:
-        """Each series equals the store, proven whole, within the bound of requests and of URLs."""
-        clock = SetClock(NOW)
+        """Each series equals the store and is complete, within limits on requests and URLs."""
+        clock = Clock(NOW)
         with Simulator(scale_world(projects), clock=clock, rate_limit=None) as sentry:
             view = poll(exporter_for(sentry, clock), clock)
             truth = sentry.store.totals(1, view.start, view.start + HOUR, at=NOW, group_by=LABELS)
-            asked = stats_requests(sentry.requests)
+            stats = stats_requests(sentry.requests)
 
         assert truth == shown(view)
         assert view.complete
-        assert len(asked) <= 2 * ceil(len(truth) / ROW_LIMIT) + 3
-        assert all(len(sentry.url + one.path + urlencode(one.query)) < 8192 for one in asked)
+        assert len(stats) <= 2 * ceil(len(truth) / ROW_LIMIT) + 3
+        assert all(len(sentry.url + one.path + urlencode(one.query)) < 8192 for one in stats)
 
     def test_a_known_split_saves_a_request(self) -> None:
-        """The hour after is not first asked for in one piece, which would be in vain."""
-        clock = SetClock(NOW)
+        """The next hour is split at once, without trying one request first."""
+        clock = Clock(NOW)
         with Simulator(scale_world(1_000), clock=clock, rate_limit=None) as sentry:
             exporter = exporter_for(sentry, clock)
             first = poll(exporter, clock).start
-            asked_first = questions_by_project(sentry.requests, first)
-            clock.set(NOW + HOUR)
+            first_requests = requests_by_project(sentry.requests, first)
+            clock.now = NOW + HOUR
             view = poll(exporter, clock)
-            asked_then = questions_by_project(sentry.requests, view.start)
+            later_requests = requests_by_project(sentry.requests, view.start)
             truth = sentry.store.totals(1, view.start, int(NOW) + HOUR, at=clock(), group_by=LABELS)
 
-        assert asked_first - 1 == asked_then
+        assert first_requests - 1 == later_requests
         assert truth == shown(view)
 
     @pytest.mark.parametrize("limit", [20, 45, 300])
-    def test_a_cut_below_what_splitting_reaches_is_told(self, limit: int) -> None:
-        """With answers cut at fewer rows than a single project has, the sums still agree."""
-        clock = SetClock(NOW)
+    def test_a_limit_below_one_project(self, limit: int) -> None:
+        """If a project has more rows than the limit, the sums are exact, but incomplete."""
+        clock = Clock(NOW)
         with Simulator(scale_world(50), clock=clock, rate_limit=None) as sentry:
             sentry.row_limit = limit
             sentry.world.add_rows(
@@ -131,43 +136,43 @@ class TestLargeOrganizations:
         assert not view.complete
 
 
-class TestNobodysEvents:
-    """What belongs to no project that can be read."""
+class TestUnreadableProjects:
+    """The events of projects that cannot be read."""
 
     @pytest.mark.parametrize("projects", [40, 1_000], ids=["in one answer", "split"])
-    def test_a_deleted_project_is_under_no_project(self, projects: int) -> None:
-        """Its events count for the organization, whether the answer was split or not."""
-        clock = SetClock(NOW)
+    def test_a_deleted_project_is_in_the_remainder(self, projects: int) -> None:
+        """The events of a deleted project are published without a project."""
+        clock = Clock(NOW)
         with Simulator(scale_world(projects), clock=clock, rate_limit=None) as sentry:
             sentry.world.delete_project(FIRST_ID)
             view = poll(exporter_for(sentry, clock), clock)
             hour = view.start, view.start + HOUR
-            gone = sentry.store.totals(1, *hour, at=NOW, group_by=LABELS, project=[FIRST_ID])
+            deleted = sentry.store.totals(1, *hour, at=NOW, group_by=LABELS, project=[FIRST_ID])
             every = sentry.store.totals(1, *hour, at=NOW, group_by=LABELS)
 
-        assert {(0, *key[1:]): value for key, value in gone.items()} == {
+        assert {(0, *key[1:]): value for key, value in deleted.items()} == {
             key: value for key, value in shown(view).items() if key[0] == 0
         }
-        assert sum(every.values()) == sum(view.bucket.values())
+        assert sum(every.values()) == sum(totals(view.bucket).values())
         assert view.complete
 
-    def test_a_project_deleted_meanwhile_does_not_fail_the_poll(self) -> None:
-        """Sentry refuses batches that name it, so the list is read again, and the poll goes on."""
-        clock = SetClock(NOW)
+    def test_a_project_deleted_during_a_poll(self) -> None:
+        """If Sentry refuses a deleted project, the list is read again and the poll succeeds."""
+        clock = Clock(NOW)
         with Simulator(scale_world(1_000), clock=clock, rate_limit=None) as sentry:
             exporter = exporter_for(sentry, clock)
             poll(exporter, clock)
             sentry.world.delete_project(FIRST_ID)
-            clock.set(NOW + HOUR / 2)
+            clock.now = NOW + HOUR / 2
             view = poll(exporter, clock)
 
         assert exporter.queries[0].report.up
         assert view.projects is not None
         assert FIRST_ID not in view.projects
 
-    def test_a_project_the_token_cannot_see_is_under_no_project(self) -> None:
-        """A user's token reads the projects of its teams; the others' events are not lost."""
-        clock = SetClock(NOW)
+    def test_an_unreadable_project_is_in_the_remainder(self) -> None:
+        """The events of projects that a user cannot read are published without a project."""
+        clock = Clock(NOW)
         world = World(
             [Organization(1, "acme", open_membership=False)],
             [

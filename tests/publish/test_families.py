@@ -1,4 +1,4 @@
-"""The table of families: the field's rules, and a page that keeps to it."""
+"""The table of families: Prometheus's rules, and a page that follows the table."""
 
 import re
 from typing import Final
@@ -10,7 +10,7 @@ from exporter.collect.snapshot import ProjectInfo
 from exporter.publish import families
 from exporter.publish.families import FAMILIES, Family, Type
 from exporter.publish.page import Page
-from exporter.publish.self_metrics import OwnMetrics
+from exporter.publish.self_metrics import SelfMetrics
 from exporter.sentry.question import TIMES_SEEN
 from tests.publish.reports import families_of, report, series, text_of, view
 
@@ -21,7 +21,7 @@ each_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: fam
 @pytest.fixture(scope="module")
 def everything() -> Page:
     """Return a page on which every family has a sample."""
-    own = OwnMetrics()
+    own = SelfMetrics()
     own.configuration_read(1_772_000_000.5)
     meter = own.meter("acme")
     meter.request("stats_v2", 200, 0.25)
@@ -39,12 +39,12 @@ def everything() -> Page:
 
 
 def parsed_name(family: Family) -> str:
-    """Return what parsers call ``family``: counters go without their ending."""
+    """Return the name of ``family`` in parsers: that of a counter lacks ``_total``."""
     return family.name.removesuffix("_total")
 
 
 class TestRules:
-    """What the field expects of names, units, labels and help."""
+    """What Prometheus's conventions require of names, units, labels and help."""
 
     def test_unique(self) -> None:
         """No two families have the same name, in either format."""
@@ -54,32 +54,32 @@ class TestRules:
 
     @each_family
     def test_name(self, family: Family) -> None:
-        """Names are snake_case and bear our prefix."""
+        """Names are snake_case and have the exporter's prefix."""
         assert re.fullmatch(r"sentry_stats(_[a-z0-9]+)+", family.name)
 
     @each_family
     def test_ending(self, family: Family) -> None:
-        """Counters, and only they, end in ``_total``; no other ending of the formats' own."""
+        """Only counters end in ``_total``; no name ends in another suffix of the formats."""
         assert (family.type is Type.COUNTER) is family.name.endswith("_total")
         assert not re.search(r"_(sum|count|bucket|created)$", parsed_name(family))
 
     @each_family
     def test_unit(self, family: Family) -> None:
-        """A unit is the end of the name, and a name that ends in one says so."""
+        """The unit is the end of the name, and a name that ends in a unit has that unit."""
         ending = parsed_name(family).rsplit("_", 1)[1]
 
         assert (ending if ending in UNITS else "") == family.unit
 
     @each_family
     def test_labels(self, family: Family) -> None:
-        """Labels are plain words, none twice, none that the formats or Prometheus use."""
+        """Labels are plain words, unique, and not reserved by the formats or Prometheus."""
         assert len(family.labels) == len(set(family.labels))
         assert all(re.fullmatch(r"[a-z][a-z_]*", label) for label in family.labels)
         assert not {"le", "quantile", "type", "job", "instance"} & set(family.labels)
 
     @each_family
     def test_help(self, family: Family) -> None:
-        """Help is a sentence on one line that needs no escaping."""
+        """Help is one line of sentences that needs no escaping."""
         assert re.fullmatch(r"[^\\\n]+\.", family.help)
 
     @pytest.mark.parametrize("family", families.DATA_FAMILIES, ids=lambda family: family.name)
@@ -98,15 +98,15 @@ class TestRules:
 
 
 class TestPage:
-    """The page keeps to the table."""
+    """The page follows the table."""
 
     @each_family
     def test_type_and_help(self, everything: Page, family: Family) -> None:
-        """Each family is there in both formats, with its type and help."""
+        """Each family is on the page in both formats, with its type and help."""
         for openmetrics in (False, True):
-            found = families_of(everything, openmetrics=openmetrics)[parsed_name(family)]
+            parsed = families_of(everything, openmetrics=openmetrics)[parsed_name(family)]
 
-            assert (family.type, family.help) == (found.type, found.documentation)
+            assert (family.type, family.help) == (parsed.type, parsed.documentation)
 
     @pytest.mark.parametrize(
         "family",
@@ -114,10 +114,10 @@ class TestPage:
         ids=lambda family: family.name,
     )
     def test_unit(self, everything: Page, family: Family) -> None:
-        """OpenMetrics tells the unit of each family."""
-        found = families_of(everything, openmetrics=True)[parsed_name(family)]
+        """OpenMetrics has the unit of each family."""
+        parsed = families_of(everything, openmetrics=True)[parsed_name(family)]
 
-        assert family.unit == found.unit
+        assert family.unit == parsed.unit
 
     @each_family
     def test_labels(self, everything: Page, family: Family) -> None:
@@ -129,16 +129,16 @@ class TestPage:
 
     @pytest.mark.parametrize("openmetrics", [False, True])
     def test_nothing_else(self, everything: Page, openmetrics: bool) -> None:  # noqa: FBT001 - the parameter is the test
-        """Nothing is on the page that is not in the table, but for the process itself."""
-        found = families_of(everything, openmetrics=openmetrics)
+        """The page has no family that is not in the table, except those of the process."""
+        parsed = families_of(everything, openmetrics=openmetrics)
 
         assert {parsed_name(family) for family in FAMILIES} == {
-            name for name in found if not name.startswith(("process_", "python_"))
+            name for name in parsed if not name.startswith(("process_", "python_"))
         }
 
     def test_no_timestamps(self, everything: Page) -> None:
-        """No sample has a time of its own, nor is there one of when a counter was created."""
-        found = families_of(everything, openmetrics=True).values()
+        """No sample has a timestamp, and no counter a sample about its creation."""
+        parsed = families_of(everything, openmetrics=True).values()
 
-        assert all(sample.timestamp is None for family in found for sample in family.samples)
+        assert all(sample.timestamp is None for family in parsed for sample in family.samples)
         assert "_created" not in text_of(everything, openmetrics=True)

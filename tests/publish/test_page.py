@@ -1,18 +1,26 @@
-"""The page: whole and in order after each report, the same in every form."""
+"""The page: complete and in order after each report, the same in every form."""
 
 import gzip
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import groupby
+from pkgutil import resolve_name
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from exporter.collect.snapshot import REASONS, ProjectInfo
+from exporter.collect.snapshot import REASONS, ProjectInfo, Report
 from exporter.publish.families import PROJECT_INFO
+from exporter.publish.gzip import Piece, joined
 from exporter.publish.page import Page
-from exporter.publish.self_metrics import OwnMetrics
+from exporter.publish.self_metrics import SelfMetrics
 from tests.publish.reports import (
     START,
     WEB,
+    Samples,
     page,
     report,
     samples_of,
@@ -44,9 +52,9 @@ def test_compressed(openmetrics: bool) -> None:  # noqa: FBT001 - the parameter 
     shown = page(report(view=FULL))
 
     packed = b"".join(shown.chunks(openmetrics=openmetrics, compressed=True))
-    kept = [gzip.decompress(packed).decode(), text_of(shown, openmetrics=openmetrics)]
+    texts = [gzip.decompress(packed).decode(), text_of(shown, openmetrics=openmetrics)]
 
-    ours = [text[: text.index("# HELP process_")] for text in kept]
+    ours = [text[: text.index("# HELP process_")] for text in texts]
     assert ours[0] == ours[1]
 
 
@@ -61,7 +69,7 @@ def test_ends() -> None:
 
 @pytest.mark.parametrize("openmetrics", [False, True])
 def test_families_stand_together(openmetrics: bool) -> None:  # noqa: FBT001 - the parameter is the test
-    """A family that several queries fill has one header, and all its samples behind it."""
+    """A family that several queries fill has one header, followed by all its samples."""
     shown = page(report("b", view=FULL), report("a", view=FULL), report("c"))
 
     lines = text_of(shown, openmetrics=openmetrics).splitlines()
@@ -73,7 +81,7 @@ def test_families_stand_together(openmetrics: bool) -> None:  # noqa: FBT001 - t
 
 
 def test_order() -> None:
-    """The page does not depend on who reported first."""
+    """The page does not depend on the order of the reports."""
     one, other = report("a", view=FULL), report("b", organization="globex")
 
     there, back = page(one, other, one), page(other, one)
@@ -81,13 +89,13 @@ def test_order() -> None:
     assert _without_clock(there) == _without_clock(back)
 
 
-def _without_clock(shown: Page) -> str:
-    text = text_of(shown)
+def _without_clock(shown: Page, *, openmetrics: bool = False) -> str:
+    text = text_of(shown, openmetrics=openmetrics)
     return text[: text.index("# HELP process_")]
 
 
 def test_values() -> None:
-    """What a report says stands on the page."""
+    """The page shows what a report says."""
     one = report(
         about=("1h", "sum(quantity)", "category,outcome"),
         missing=("gone", "77"),
@@ -136,7 +144,7 @@ def test_what_a_query_asks() -> None:
 
 
 def test_ready_for_scrapes() -> None:
-    """A report counts as shown once its data are on the page, and not before."""
+    """A report counts as shown once its data is on the page, and not before."""
     shown = page(report("a"))
     before = [one.query for one in shown.shown()]
 
@@ -158,7 +166,7 @@ def test_every_reason() -> None:
 
 
 def test_replaced() -> None:
-    """A report takes the place of the one before of the same query, and of no other."""
+    """A report replaces the earlier one of the same query, and no other."""
     shown = page(report("a"), report("b"))
 
     shown.publish(report("a", up=False, view=view(bucket={series(): 6})))
@@ -168,7 +176,7 @@ def test_replaced() -> None:
 
 
 def test_withdrawn() -> None:
-    """Data that is withdrawn leaves the page, and what is said about the query stays."""
+    """Withdrawn data leaves the page; the lines about the query stay."""
     shown = page(report(view=FULL), report("b"))
 
     shown.publish(report(up=False, view=None))
@@ -180,15 +188,15 @@ def test_withdrawn() -> None:
     assert "sentry_stats_bucket_bytes" not in text_of(shown)
 
 
-def test_not_whole() -> None:
-    """A bucket that is not proven whole is said to be incomplete."""
+def test_not_complete() -> None:
+    """A bucket that is not proven complete is shown as incomplete."""
     shown = page(report(view=replace(FULL, complete=False)))
 
     assert {"outcomes": 0} == values_of(shown, "sentry_stats_complete")
 
 
 def test_projects() -> None:
-    """Who the projects are shows with the next report, those of each organization apart."""
+    """Projects are shown with the next report, those of each organization separately."""
     shown = page(report())
     shown.publish_projects("acme", [ProjectInfo("web", WEB, "python")])
     shown.publish_projects("globex", [ProjectInfo("api", 7, "", "payments")])
@@ -209,12 +217,12 @@ def test_projects() -> None:
 
 
 def test_nothing_yet() -> None:
-    """Before any report the page says who the exporter is."""
+    """Before any report the page describes the exporter."""
     assert any(name.endswith("build_info") for name, _ in samples_of(page()))
 
 
 def test_scrape_renders_nothing() -> None:
-    """Two scrapes between reports hand out the same bytes, not equal ones."""
+    """Two scrapes between reports return the same objects, not equal ones."""
     shown = page(report(view=FULL))
 
     one, other = (shown.chunks(openmetrics=True, compressed=True) for _ in range(2))
@@ -231,7 +239,7 @@ def test_reading_changes_nothing() -> None:
 
 def test_requests_show_with_the_next_report() -> None:
     """What the client counts is on the page from the next report on."""
-    own = OwnMetrics()
+    own = SelfMetrics()
     shown = Page(own)
     meter = own.meter("acme")
     shown.publish(report())
@@ -244,3 +252,225 @@ def test_requests_show_with_the_next_report() -> None:
     labels = frozenset({"organization": "acme", "api": "stats_v2", "code": "200"}.items())
     assert 0 == before[name, labels]
     assert 1 == samples_of(shown)[name, labels]
+
+
+def test_dropped() -> None:
+    """Dropped queries leave the page and the reports; the others stay as they are."""
+    shown = page(report("a", view=FULL), report("b", view=FULL), report("a", "globex"))
+
+    shown.publish(dropped=[("acme", "a"), ("globex", "a"), ("acme", "never there")])
+
+    assert ["b"] == [one.query for one in shown.shown()]
+    assert _without_clock(page(report("b", view=FULL))) == _without_clock(shown)
+
+
+def test_replaced_in_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Queries and projects leave the page, and others come, with one rendering for each format."""
+    api = [ProjectInfo("api", 7, "go")]
+    shown = page(report("a", view=FULL), report("b", view=FULL))
+    shown.publish_projects("acme", [ProjectInfo("web", WEB, "python")])
+    shown.publish_projects("globex", api)
+    shown.publish()
+    rendered = []
+
+    def counted(pieces: Iterable[Piece]) -> Piece:
+        """Join ``pieces``, and record the result."""
+        rendered.append(joined(pieces))
+        return rendered[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr("exporter.publish.page.joined", counted)
+        shown.publish_projects("acme", ())
+        shown.publish(report("b"), report("c"), dropped=[("acme", "a"), ("acme", "never there")])
+
+    expected = page(report("b"), report("c"))
+    expected.publish_projects("globex", api)
+    expected.publish()
+    assert 2 == len(rendered)
+    assert _without_clock(expected) == _without_clock(shown)
+    assert ["b", "c"] == [one.query for one in shown.shown()]
+
+
+def test_dropped_and_back() -> None:
+    """A query that was dropped is shown again with its next report, even with the same view."""
+    one = report(view=FULL)
+    shown = page(one)
+
+    shown.publish(dropped=[("acme", "outcomes")])
+    shown.publish(one)
+
+    assert _without_clock(page(one)) == _without_clock(shown)
+
+
+def test_dropped_projects() -> None:
+    """The projects of an organization leave the page; those of others stay."""
+    shown = Page(SelfMetrics())
+    for organization in ("acme", "globex"):
+        shown.publish_projects(organization, [ProjectInfo("web", WEB, "python")])
+    shown.publish()
+
+    shown.publish_projects("acme", ())
+    shown.publish()
+
+    assert ["globex"] == [
+        dict(labels)["organization"]
+        for name, labels in samples_of(shown)
+        if name == PROJECT_INFO.name
+    ]
+
+
+Steps = list[tuple[str, str, int | None]]
+"""Organization, query, and what its bucket holds from then on; None: it is dropped."""
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["acme", "globex", "initech"]),
+        st.sampled_from("abcdefgh"),
+        st.none() | st.integers(0, 3),
+    ),
+    max_size=40,
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", [1, 700, 1 << 16])
+@settings(max_examples=25, deadline=None)
+@given(steps=steps)
+def test_history_does_not_matter(chunk: int, steps: Steps) -> None:
+    """Whatever was put and dropped before, in whatever chunks, the page is that of the last."""
+    last: dict[tuple[str, str], Report] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("exporter.publish.blocks._CHUNK", chunk)
+        shown = Page(SelfMetrics())
+        for organization, query, value in steps:
+            if value is None:
+                shown.publish(dropped=[(organization, query)])
+                last.pop((organization, query), None)
+                continue
+            rows = {series(reason=str(number)): value for number in range(value)}
+            one = report(query, organization, view=view(bucket=rows), polls=value)
+            shown.publish(one)
+            last[organization, query] = one
+
+    for openmetrics in (False, True):
+        fresh = _without_clock(page(*last.values()), openmetrics=openmetrics)
+        packed = b"".join(shown.chunks(openmetrics=openmetrics, compressed=True))
+        assert fresh == _without_clock(shown, openmetrics=openmetrics)
+        assert gzip.decompress(packed).decode().startswith(fresh)
+
+
+class Fault:
+    """Fails in the given call, counted from 1, and does what ``function`` does in the others."""
+
+    def __init__(self, function: Callable[..., Any], call: int) -> None:
+        self._function = function
+        self._left = call
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the function, or fail."""
+        self._left -= 1
+        if not self._left:
+            raise MemoryError
+        return self._function(*arguments)
+
+
+FAULTS = [
+    *(("blocks.compressed", number) for number in (1, 2, 4)),
+    *(("blocks.joined", number) for number in (1, 2, 7)),
+    *(("page.joined", number) for number in (1, 2)),
+    *(("page.query_lines", number) for number in (1, 2)),
+    *(("page.data_lines", number) for number in (1, 2)),
+]
+
+
+@pytest.mark.parametrize(("function", "call"), FAULTS)
+def test_failed_publication(function: str, call: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A publication that fails changes nothing on the page; the same one again shows it all."""
+    old = report("a", view=FULL), report("b", view=FULL)
+    new = [report(query, polls=9, view=view(counters={series(): 9})) for query in "ab"]
+    shown, own = _page_with_self_metrics(*old)
+    before = samples_of(shown)
+    _change_other_lines(shown, own)
+
+    _fail(lambda: shown.publish(*new), function, call, monkeypatch)
+
+    assert before == samples_of(shown) == samples_of(shown, openmetrics=True)
+    assert old == shown.shown()
+    shown.publish(*new)
+    assert _samples_with_other_lines(*new) == samples_of(shown)
+
+
+@pytest.mark.parametrize("call", [1, 2, 7])
+def test_failed_drop(call: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A drop that fails leaves the query on the page, and its next report is shown."""
+    one, other = report("a", view=FULL), report("b", view=FULL)
+    shown, own = _page_with_self_metrics(one, other)
+    before = samples_of(shown)
+    _change_other_lines(shown, own)
+
+    _fail(lambda: shown.publish(dropped=[("acme", "a")]), "blocks.compressed", call, monkeypatch)
+
+    assert before == samples_of(shown)
+    assert (one, other) == shown.shown()
+    shown.publish(one)
+    assert _samples_with_other_lines(one, other) == samples_of(shown)
+
+
+def _page_with_self_metrics(*reports: Report) -> tuple[Page, SelfMetrics]:
+    own = SelfMetrics()
+    shown = Page(own)
+    shown.publish(*reports)
+    return shown, own
+
+
+def _change_other_lines(shown: Page, own: SelfMetrics) -> None:
+    """Change lines that the next publication shows besides those of its reports."""
+    own.configuration_read(START)
+    shown.publish_projects("acme", [ProjectInfo("web", WEB, "python")])
+
+
+def _samples_with_other_lines(*reports: Report) -> Samples:
+    shown, own = _page_with_self_metrics()
+    _change_other_lines(shown, own)
+    shown.publish(*reports)
+    return samples_of(shown)
+
+
+def _fail(
+    publish: Callable[[], None], function: str, call: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Call ``publish`` while one call of a function of this package fails."""
+    name = f"exporter.publish.{function}"
+    with monkeypatch.context() as patch:
+        patch.setattr(name, Fault(resolve_name(name), call))
+        with pytest.raises(MemoryError):
+            publish()
+
+
+def test_publication_renders_what_has_changed() -> None:
+    """A report about one of many queries leaves almost all of the page the same objects."""
+    shown = Page(SelfMetrics())
+    shown.publish(*(report(f"{number:04d}", view=FULL) for number in range(3000)))
+    before = {id(chunk) for chunk in shown.chunks(openmetrics=False, compressed=True)}
+
+    shown.publish(report("1500", polls=4, view=view(bucket={series(): 6})))
+
+    after = shown.chunks(openmetrics=False, compressed=True)
+    assert len(after) > 100
+    assert len([chunk for chunk in after if id(chunk) not in before]) < 15
+
+
+def test_several_threads() -> None:
+    """Publications from several threads are all on the page."""
+    shown = Page(SelfMetrics())
+
+    def publish(query: str) -> None:
+        """Publish one query again and again."""
+        for polls in range(1, 51):
+            shown.publish(report(query, polls=polls, view=view(bucket={series(): polls})))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(publish, "abcdefgh"))
+
+    assert dict.fromkeys("abcdefgh", 50) == values_of(shown, "sentry_stats_bucket_events")
+    assert dict.fromkeys("abcdefgh", 50) == values_of(shown, "sentry_stats_polls_total")

@@ -1,4 +1,4 @@
-"""Lines of the exposition formats, as other programs read them."""
+"""Lines of the exposition formats, as parsers read them."""
 
 import pytest
 from hypothesis import given
@@ -18,7 +18,7 @@ PLAIN = Family("sentry_stats_x", Type.GAUGE, ("one",), "Some help.")
 
 @given(st.text(), st.text())
 def test_labels_come_back(one: str, other: str) -> None:
-    """Any text in a label is read back as it was, by both parsers; NUL alone is replaced."""
+    """Both parsers read back any text in a label unchanged, except that NUL is replaced."""
     line = sample(GAUGE, (one, other), 1)
     expected = {
         "one": one.replace("\0", "\N{REPLACEMENT CHARACTER}"),
@@ -28,8 +28,8 @@ def test_labels_come_back(one: str, other: str) -> None:
     (plain,) = parse_text(header(GAUGE, openmetrics=False) + line)
     (open_one,) = parse_openmetrics(header(GAUGE, openmetrics=True) + line + "# EOF\n")
 
-    assert [expected] == [found.labels for found in plain.samples]
-    assert [expected] == [found.labels for found in open_one.samples]
+    assert [expected] == [each.labels for each in plain.samples]
+    assert [expected] == [each.labels for each in open_one.samples]
 
 
 @given(st.text())
@@ -43,13 +43,13 @@ def test_one_line(text: str) -> None:
 
 
 def test_label_set() -> None:
-    """Labels come in the order of their names, escaped; no labels are no braces."""
+    """Labels are escaped, in the order of their names; without labels there are no braces."""
     assert r'{one="a\"b",other="c\\d\ne"}' == label_set(("one", "other"), ('a"b', "c\\d\ne"))
     assert "" == label_set((), ())
 
 
 def test_as_many_values_as_names() -> None:
-    """A label without a value, or the other way round, is a mistake."""
+    """A label without a value, or a value without a label, is an error."""
     with pytest.raises(ValueError, match="shorter"):
         label_set(("one", "other"), ("a",))
 
@@ -94,7 +94,7 @@ def test_as_many_values_as_names() -> None:
     ],
 )
 def test_header(family: Family, openmetrics: bool, expected: str) -> None:  # noqa: FBT001 - a column
-    """OpenMetrics names counters without their ending, and tells units."""
+    """OpenMetrics names counters without ``_total``, and has units."""
     assert expected == header(family, openmetrics=openmetrics)
 
 
@@ -110,11 +110,11 @@ def test_header(family: Family, openmetrics: bool, expected: str) -> None:  # no
     ],
 )
 def test_number(value: float, expected: str) -> None:
-    """Whole numbers are written in full and without a point, others as short as exact."""
+    """Integers are written in full, without a point; others as short as is exact."""
     assert expected == number(value)
 
 
 @given(st.floats(0, 1e18) | st.integers(0, 2**64 - 1))
 def test_numbers_come_back(value: float) -> None:
-    """Any value is read back as it was."""
+    """Any value is read back unchanged."""
     assert value == type(value)(number(value))

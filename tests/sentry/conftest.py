@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the proxies and certificates of the machine that runs the tests out of them."""
+    """Remove the proxies and certificates of the machine that runs the tests."""
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)

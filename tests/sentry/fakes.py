@@ -1,7 +1,6 @@
 """Stand-ins for what the upstream client is given."""
 
 import json
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,25 +12,6 @@ TOKEN = "sntryu_0123456789abcdef-opens-nothing"
 HOUR = 3600
 START = 492_222 * HOUR
 WINDOW = Window(START, START + 3 * HOUR, HOUR)
-
-
-class FakeClock:
-    """A clock that moves only when somebody sleeps or advances it."""
-
-    def __init__(self, now: float = 1000.0) -> None:
-        self.now = now
-        self.slept: list[float] = []
-        self._lock = threading.Lock()
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        """Advance by ``seconds`` at once, and remember it."""
-        with self._lock:
-            self.slept.append(seconds)
-            self.now += seconds
 
 
 class FakeToken:
@@ -56,7 +36,7 @@ class FakeToken:
 
 
 class RecordingMeter:
-    """Keeps what it is told."""
+    """Records every call."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, int]] = []
@@ -68,28 +48,28 @@ class RecordingMeter:
         self.deprecations: list[tuple[str, float | None]] = []
 
     def request(self, api: str, code: int, seconds: float) -> None:
-        """Keep a request."""
+        """Record a request."""
         self.requests.append((api, code))
         self.seconds.append(seconds)
 
     def failure(self, api: str, reason: str) -> None:
-        """Keep a failure."""
+        """Record a failure."""
         self.failures.append((api, reason))
 
     def rate_limit(self, limit: int, remaining: int) -> None:
-        """Keep what the server said."""
+        """Record the server's rate limit."""
         self.rate_limits.append((limit, remaining))
 
     def throttled(self, seconds: float) -> None:
-        """Keep a wait."""
+        """Record a wait."""
         self.waits.append(seconds)
 
     def clock_skew(self, seconds: float) -> None:
-        """Keep the server's clock."""
+        """Record the server's clock."""
         self.skews.append(seconds)
 
     def deprecation(self, api: str, moment: float | None) -> None:
-        """Keep an announcement."""
+        """Record an announcement."""
         self.deprecations.append((api, moment))
 
 

@@ -1,7 +1,9 @@
 """The client: what is asked, what is waited for, what is counted."""
 
+import gc
 import json
 import logging
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from responses.registries import OrderedRegistry
 from structlog.testing import capture_logs
 
 from exporter.sentry.answer import SeriesAnswer, parse
-from exporter.sentry.client import PAGE_LIMIT, SentryClient, Upstream
+from exporter.sentry.client import MAX_PAGES, SentryClient, Upstream
 from exporter.sentry.errors import (
     BadAnswerError,
     ForbiddenError,
@@ -33,8 +35,9 @@ from exporter.sentry.limits import Allowance, TokenLimits
 from exporter.sentry.projects import Project
 from exporter.sentry.token import Secret, TokenFile, TokenLiteral
 from exporter.sentry.transport import open_session
-from tests.sentry.fakes import TOKEN, FakeClock, FakeToken, RecordingMeter, body, group, question
-from tests.sentry.scripted_server import ScriptedServer, reply, serve
+from tests.sentry.fakes import TOKEN, FakeToken, RecordingMeter, body, group, question
+from tests.support.clock import Clock
+from tests.support.scripted_server import ScriptedServer, reply, serve
 
 URL = "https://sentry.example.com"
 STATS = f"{URL}/api/0/organizations/acme/stats_v2/"
@@ -60,7 +63,7 @@ class Bench:
         max_response_size: int = 1_000_000,
         now: Callable[[], float] = lambda: NOW,
     ) -> None:
-        self.clock = FakeClock()
+        self.clock = Clock()
         self.meter = RecordingMeter()
         self.limits = TokenLimits(Allowance(2, 1e6), clock=self.clock, sleep=self.clock.sleep)
         self.client = SentryClient(
@@ -189,7 +192,7 @@ class TestAsk:
         assert [] == bench.waited()
 
     def test_redirect(self, server: responses.RequestsMock, bench: Bench) -> None:
-        """A redirect is refused, and only scheme and host of its target are told."""
+        """A redirect is refused, and only scheme and host of its target are shown."""
         server.get(STATS, status=302, headers={"Location": "https://evil.example.com/?t=1"})
         with pytest.raises(RedirectError) as caught:
             bench.client.ask(question())
@@ -239,10 +242,72 @@ class TestAsk:
         assert TOKEN not in repr([upstream, bench.client, vars(bench.client)])
 
 
+class TestErrors:
+    """What an error leaves behind until the garbage collector runs: nothing."""
+
+    @pytest.fixture(autouse=True)
+    def _no_collector(self) -> Iterator[None]:
+        gc.disable()
+        yield
+        gc.enable()
+
+    @staticmethod
+    def is_gone(call: Callable[[], object]) -> bool:
+        """Return whether the error of ``call`` is gone as soon as nothing refers to it."""
+        try:
+            call()
+        except SentryError as error:
+            reference = weakref.ref(error)
+        return reference() is None
+
+    @pytest.mark.parametrize("sent", [GOOD[:-1], b"<html>", b"x" * 1_000_001])
+    def test_body(self, server: responses.RequestsMock, bench: Bench, sent: bytes) -> None:
+        """An error about a body is in no reference cycle with it."""
+        server.get(STATS, body=sent)
+
+        assert self.is_gone(lambda: bench.client.ask(question()))
+
+    @pytest.mark.parametrize("status", [302, 400, 403, 500, 504])
+    def test_refusal(self, server: responses.RequestsMock, bench: Bench, status: int) -> None:
+        """Nor is a refusal, even if it has made the token pause."""
+        refuse(server, status, STORE, {"Retry-After": "9"})
+
+        assert self.is_gone(lambda: bench.client.ask(question()))
+
+    def test_network(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """Nor is what a library raised."""
+        server.get(STATS, body=requests.ConnectionError("no way"))
+
+        assert self.is_gone(lambda: bench.client.ask(question()))
+
+    def test_several(self, bench: Bench) -> None:
+        """Nor is the error of one of several threads."""
+        with responses.RequestsMock() as server:
+            server.get(STATS, status=500)
+
+            assert self.is_gone(lambda: bench.client.ask_all([question()] * 5))
+
+    def test_in_place(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """An error in an answer's place has no traceback, which would hold frames."""
+        refuse(server, 504, STORE)
+        (error,) = bench.client.ask_all([question()])
+        assert isinstance(error, TooHeavyError)
+
+        assert (None, None) == (error.__traceback__, error.__context__)
+
+    @pytest.mark.parametrize("status", [400, 403])
+    def test_projects(self, server: responses.RequestsMock, bench: Bench, status: int) -> None:
+        """The same goes for the projects list, read at once or by pages."""
+        for _ in range(2 if status == 400 else 1):
+            server.get(PROJECTS, status=status)
+
+        assert self.is_gone(bench.client.projects)
+
+
 class TestLimits:
     """What the server says about how often it may be asked."""
 
-    def test_headers_are_told(self, server: responses.RequestsMock, bench: Bench) -> None:
+    def test_headers_are_counted(self, server: responses.RequestsMock, bench: Bench) -> None:
         """The meter learns the limit and what remains."""
         headers = {"X-Sentry-Rate-Limit-Limit": "20", "X-Sentry-Rate-Limit-Remaining": "7"}
         server.get(STATS, body=GOOD, headers=headers)
@@ -365,7 +430,7 @@ class TestLimits:
     def test_store(
         self, server: responses.RequestsMock, bench: Bench, status: int, detail: str
     ) -> None:
-        """The store's refusal is not repeated; the token rests for half a minute."""
+        """The store's refusal is not repeated; the token pauses for half a minute."""
         refuse(server, status, detail, {"X-Sentry-Rate-Limit-Remaining": "12"})
         server.get(STATS, body=GOOD)
         with pytest.raises(TooHeavyError) as caught:
@@ -434,8 +499,8 @@ DEPRECATED = {
 class TestDeprecation:
     """What the server announces to take away."""
 
-    def test_it_is_told(self, server: responses.RequestsMock, bench: Bench) -> None:
-        """An announcement is logged, measured and kept, with the API that it is about."""
+    def test_it_is_reported(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """An announcement is logged, measured and stored, with the API that it is about."""
         server.get(STATS, body=GOOD, headers=DEPRECATED)
         with capture_logs() as logs:
             bench.client.ask(question())
@@ -454,7 +519,7 @@ class TestDeprecation:
 
     def test_once_a_day(self, server: responses.RequestsMock) -> None:
         """It is logged once a day for each API, however often it is asked."""
-        clock = FakeClock(NOW)
+        clock = Clock(NOW)
         with open_session(2) as session, capture_logs() as logs:
             bench = Bench(session, now=clock)
             for hours in (0, 1, 22, 1):
@@ -469,7 +534,7 @@ class TestDeprecation:
 
     def test_a_clock_set_back(self, server: responses.RequestsMock) -> None:
         """A clock that was set back by years does not silence it."""
-        clock = FakeClock(NOW)
+        clock = Clock(NOW)
         with open_session(2) as session, capture_logs() as logs:
             bench = Bench(session, now=clock)
             for moment in (NOW, NOW - 1e8):
@@ -520,7 +585,7 @@ class TestDeprecation:
     def test_dates(
         self, server: responses.RequestsMock, bench: Bench, date: str, expected: float | None
     ) -> None:
-        """A date is read however it is written; one that cannot be read is told as it is."""
+        """A date is read however it is written; one that cannot be read is shown as it is."""
         server.get(STATS, body=GOOD, headers={"X-Sentry-Deprecation-Date": date})
 
         bench.client.ask(question())
@@ -555,7 +620,7 @@ class TestWaits:
         ] == logs
 
     def test_too_often(self, server: responses.RequestsMock, bench: Bench) -> None:
-        """Waits that grow are told from where they are long."""
+        """Waits that grow are logged once they are long."""
         refuse(server, 429, TOO_OFTEN, times=6)
         with capture_logs() as logs, pytest.raises(RateLimitError):
             bench.client.ask(question())
@@ -575,9 +640,9 @@ class TestAskAll:
 
         with responses.RequestsMock() as server:
             server.add_callback(responses.GET, STATS, self.respond)
-            found = bench.client.ask_all(questions)
+            replies = bench.client.ask_all(questions)
 
-        assert [SeriesAnswer, TooHeavyError, SeriesAnswer] == [type(one) for one in found]
+        assert [SeriesAnswer, TooHeavyError, SeriesAnswer] == [type(one) for one in replies]
 
     def test_error(self, bench: Bench) -> None:
         """Any other error is raised, and what has not begun is not asked."""
@@ -627,7 +692,7 @@ class TestProjects:
     """The projects list."""
 
     def test_at_once(self, server: responses.RequestsMock, bench: Bench) -> None:
-        """A list without a Link header is the whole list, however long it is."""
+        """A list without a Link header is complete, however long it is."""
         server.get(PROJECTS, json=page(*range(1, 301)))
 
         assert 300 == len(bench.client.projects().by_id)
@@ -687,14 +752,14 @@ class TestProjects:
         """Pages that lead back to one another are given up."""
         for cursor in ("a", "b", "a"):
             server.get(PROJECTS, json=page(1), headers=link(cursor))
-        with pytest.raises(BadAnswerError, match="do not come to an end"):
+        with pytest.raises(BadAnswerError, match="has no last page"):
             bench.client.projects()
 
         assert [("projects", "bad_answer")] == bench.meter.failures
 
     def test_endless(self, bench: Bench) -> None:
         """So are pages without an end."""
-        numbers = iter(range(2 * PAGE_LIMIT))
+        numbers = iter(range(2 * MAX_PAGES))
         with responses.RequestsMock() as server:
             server.add_callback(
                 responses.GET,
@@ -704,10 +769,10 @@ class TestProjects:
             with pytest.raises(BadAnswerError):
                 bench.client.projects()
 
-        assert PAGE_LIMIT == len(bench.meter.requests)
+        assert MAX_PAGES == len(bench.meter.requests)
 
     def test_full_page_without_link(self, server: responses.RequestsMock, bench: Bench) -> None:
-        """A full page must say whether there is another one, or half a list looks whole."""
+        """A full page must say whether there is another one, or half a list looks complete."""
         server.get(PROJECTS, json=page(1), headers=link("100:1:0"))
         server.get(PROJECTS, json=page(*range(2, 102)))
         with pytest.raises(BadAnswerError, match=r"^Link: is missing from a full page"):
@@ -717,9 +782,9 @@ class TestProjects:
         """A header that is none takes away those after it: the list may go on, and no more."""
         caplog.set_level(logging.WARNING)
         answer = reply(b"[]", "200 OK", "no header at all", f"Link: {link('100:1:0')['Link']}")
-        with ScriptedServer(serve(answer)) as found, open_session(2) as session:
+        with ScriptedServer(serve(answer)) as scripted, open_session(2) as session:
             limits = TokenLimits(Allowance(2, 1e6))
-            upstream = Upstream("acme", found.url, FakeToken())
+            upstream = Upstream("acme", scripted.url, FakeToken())
             client = SentryClient(upstream, session, limits, RecordingMeter())
             with pytest.raises(BadAnswerError, match=r"^Link: may be lost"):
                 client.projects()
@@ -728,7 +793,7 @@ class TestProjects:
         assert "Traceback" not in caplog.text
 
     def test_bad_page(self, server: responses.RequestsMock, bench: Bench) -> None:
-        """A page of another shape fails the whole list, with the place."""
+        """A page of another shape fails the list, with the place."""
         server.get(PROJECTS, json=[*page(1), {"id": "2"}])
         with pytest.raises(BadAnswerError) as caught:
             bench.client.projects()
@@ -737,7 +802,7 @@ class TestProjects:
         assert [("projects", "bad_answer")] == bench.meter.failures
 
     def test_renamed_organization(self, server: responses.RequestsMock, bench: Bench) -> None:
-        """An organization that is not there is told as such, even without a body."""
+        """An organization that does not exist has its own error, even without a body."""
         server.get(PROJECTS, status=404)
         with pytest.raises(NotFoundError, match=r"^404 \["):
             bench.client.projects()
@@ -808,7 +873,7 @@ class TestTooManyProjects:
         assert [("projects", "too_large")] == bench.meter.failures
 
     def test_store(self, server: responses.RequestsMock, bench: Bench) -> None:
-        """A database that is overloaded has its rest before it is asked for pages."""
+        """A database that is overloaded has its pause before it is asked for pages."""
         server.get(PROJECTS, status=429, json={"detail": STORE})
         server.get(PROJECTS, json=page(1))
 
@@ -844,7 +909,7 @@ class TestTooManyProjects:
         assert [ALL, PAGE, ALL] == queries(server)
 
     def test_outage(self, server: responses.RequestsMock, bench: Bench) -> None:
-        """A server that gives no page either tells nothing about the size of the list."""
+        """A server that gives no page either says nothing about the size of the list."""
         for _ in range(2):
             server.get(PROJECTS, status=503)
         server.get(PROJECTS, json=page(1))

@@ -9,20 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.sentry.limits import (
-    LONGEST_PAUSE,
+    MAX_PAUSE,
     Allowance,
     Notice,
     TokenLimits,
     limits_by_token,
     read_notice,
 )
-from tests.sentry.fakes import FakeClock
+from tests.support.clock import Clock
 
 NOW = 1_772_000_000.0
 DATE = "Wed, 25 Feb 2026 06:13:20 GMT"
 
 
-def limits(clock: FakeClock, concurrency: int = 4, rate: float = 10) -> TokenLimits:
+def limits(clock: Clock, concurrency: int = 4, rate: float = 10) -> TokenLimits:
     """Return limits that wait on ``clock``."""
     return TokenLimits(Allowance(concurrency, rate), clock=clock, sleep=clock.sleep)
 
@@ -32,26 +32,26 @@ class TestPace:
 
     def test_first_request(self) -> None:
         """The first request need not wait."""
-        clock = FakeClock()
+        clock = Clock()
 
-        with limits(clock).turn() as told:
-            assert 0 == told
+        with limits(clock).turn() as waited:
+            assert 0 == waited
 
         assert [] == clock.slept
 
     def test_even(self) -> None:
         """Requests that come at once begin evenly, and that is no throttling by Sentry."""
-        clock = FakeClock(0.0)
+        clock = Clock(0.0)
         token = limits(clock, rate=4)
-        begun, told = [], []
+        begun, waited = [], []
 
         for _ in range(5):
             with token.turn() as seconds:
                 begun.append(clock())
-                told.append(seconds)
+                waited.append(seconds)
 
         assert [0, 0.25, 0.5, 0.75, 1] == begun
-        assert [0] * 5 == told
+        assert [0] * 5 == waited
 
     @given(
         st.lists(st.floats(0, 2), min_size=2, max_size=60),
@@ -62,7 +62,7 @@ class TestPace:
         self, arrivals: list[float], rate: float, late: list[float]
     ) -> None:
         """In no second begin more requests than the rate, however they come and oversleep."""
-        clock = FakeClock(0.0)
+        clock = Clock(0.0)
 
         def oversleep(seconds: float) -> None:
             clock.sleep(seconds + (late.pop() if late else 0))
@@ -84,20 +84,20 @@ class TestPause:
     """Waiting because the server said so."""
 
     def test_pause(self) -> None:
-        """A request waits until the pause is over, and tells for how long."""
-        clock = FakeClock()
+        """A request waits until the pause is over, and learns how long it was."""
+        clock = Clock()
         token = limits(clock)
         token.pause(30)
         clock.now += 10
 
-        with token.turn() as told:
-            assert 20 == told
+        with token.turn() as waited:
+            assert 20 == waited
 
         assert [20] == clock.slept
 
     def test_the_first_tells(self) -> None:
-        """Of those that wait for the end of a pause, the first one is told for how long."""
-        clock = FakeClock()
+        """Of those that wait for the end of a pause, only the first one calls back."""
+        clock = Clock()
         token = limits(clock)
         heard: list[float] = []
         for seconds in (30, 20):
@@ -113,26 +113,26 @@ class TestPause:
     @pytest.mark.parametrize("seconds", [61, 1e300, math.inf])
     def test_longest(self, seconds: float) -> None:
         """No pause is longer than the longest."""
-        clock = FakeClock()
+        clock = Clock()
         token = limits(clock)
         token.pause(seconds)
 
-        with token.turn() as told:
-            assert LONGEST_PAUSE == told
+        with token.turn() as waited:
+            assert MAX_PAUSE == waited
 
     def test_shorter_later(self) -> None:
         """A shorter pause does not cut a longer one."""
-        clock = FakeClock()
+        clock = Clock()
         token = limits(clock)
         token.pause(30)
         token.pause(1)
 
-        with token.turn() as told:
-            assert 30 == told
+        with token.turn() as waited:
+            assert 30 == waited
 
     def test_longer_while_asleep(self) -> None:
         """A pause that another request brings counts for those that already wait."""
-        clock = FakeClock()
+        clock = Clock()
 
         def sleep(seconds: float) -> None:
             if not clock.slept:
@@ -142,8 +142,39 @@ class TestPause:
         token = TokenLimits(Allowance(4, 10), clock=clock, sleep=sleep)
         token.pause(5)
 
-        with token.turn() as told:
-            assert 50 == told
+        with token.turn() as waited:
+            assert 50 == waited
+
+
+class TestWithAllowance:
+    """Limits of the same token after its allowance has changed."""
+
+    def test_pause_goes_on(self) -> None:
+        """A pause that Sentry required holds for the new allowance, and is announced once."""
+        clock = Clock()
+        heard: list[float] = []
+        before = limits(clock)
+        before.pause(30)
+        with before.turn(heard.append):
+            pass
+        clock.now -= 20
+
+        after = before.with_allowance(Allowance(1, 5))
+        with after.turn(heard.append) as waited:
+            assert 20 == waited
+
+        assert [30] == heard
+        assert Allowance(1, 5) == after.allowance
+
+    def test_pace_goes_on(self) -> None:
+        """The first request begins as long after the last one as the old allowance says."""
+        clock = Clock(0.0)
+        before = limits(clock, rate=4)
+        with before.turn():
+            pass
+
+        with before.with_allowance(Allowance(1, 5)).turn():
+            assert 0.25 == clock()
 
 
 class TestRunAll:
@@ -153,16 +184,16 @@ class TestRunAll:
         """Results come in the order of the tasks."""
         tasks = [partial(str, number) for number in range(20)]
 
-        assert [str(number) for number in range(20)] == limits(FakeClock()).run_all(tasks)
+        assert [str(number) for number in range(20)] == limits(Clock()).run_all(tasks)
 
     def test_nothing(self) -> None:
         """No tasks have no results."""
-        assert [] == limits(FakeClock()).run_all(())
+        assert [] == limits(Clock()).run_all(())
 
     def test_at_once(self) -> None:
         """As many run at once as may be in flight: here two that wait for each other."""
         meeting = threading.Barrier(2, timeout=10)
-        token = limits(FakeClock(), concurrency=2)
+        token = limits(Clock(), concurrency=2)
 
         def task() -> int:
             with token.turn():
@@ -172,7 +203,7 @@ class TestRunAll:
 
     def test_never_more(self) -> None:
         """Several callers together never have more in flight than the token may."""
-        token = limits(FakeClock(), concurrency=3)
+        token = limits(Clock(), concurrency=3)
         in_flight, seen = [0], []
         lock = threading.Lock()
 
@@ -202,15 +233,15 @@ class TestRunAll:
                 raise KeyError(number)
 
         with pytest.raises(KeyError, match="3"):
-            limits(FakeClock(), concurrency=1).run_all([partial(task, n) for n in range(10)])
+            limits(Clock(), concurrency=1).run_all([partial(task, n) for n in range(10)])
 
         assert [0, 1, 2, 3] == begun
 
     def test_daemons(self) -> None:
-        """A request that hangs cannot keep the process from ending."""
-        found = limits(FakeClock()).run_all([lambda: threading.current_thread().daemon])
+        """A request that hangs does not prevent the process from ending."""
+        results = limits(Clock()).run_all([lambda: threading.current_thread().daemon])
 
-        assert [True] == found
+        assert [True] == results
 
 
 class TestSharing:
@@ -218,12 +249,12 @@ class TestSharing:
 
     def test_smallest(self) -> None:
         """They share one object, with the smaller of each of their figures."""
-        found = limits_by_token(
+        by_token = limits_by_token(
             [("a", Allowance(4, 5)), ("b", Allowance(9, 9)), ("a", Allowance(2, 10))]
         )
 
         assert {"a": Allowance(2, 5), "b": Allowance(9, 9)} == {
-            key: token.allowance for key, token in found.items()
+            key: token.allowance for key, token in by_token.items()
         }
 
 

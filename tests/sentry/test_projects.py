@@ -113,10 +113,10 @@ class TestNextCursor:
 
 
 class TestProjectList:
-    """Finding projects."""
+    """Looking projects up."""
 
     def test_by_id_and_slug(self) -> None:
-        """A project is found by its id and by its slug."""
+        """A project is listed by its id and by its slug."""
         projects = ProjectList.of([WEB])
 
         assert {1: WEB} == projects.by_id

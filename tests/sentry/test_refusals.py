@@ -56,7 +56,7 @@ STATEMENT = "Query timeout. Please try with a smaller date range or fewer condit
     ],
 )
 def test_kind(status: int, detail: str, expected: type[SentryError]) -> None:
-    """Each status is its own error, and the store's refusals are told by their words."""
+    """Each status is its own error, and the store's refusals are recognized by their words."""
     assert expected is type(refusal(status, detail))
 
 
@@ -137,7 +137,7 @@ ASKED = "http://sentry.example.com:9000/api/0/organizations/acme/stats_v2/"
     ],
 )
 def test_redirect(location: str, expected: str, cause: Cause | None) -> None:
-    """Of a redirect scheme and host are told, what kind of place it is, and nothing else."""
+    """Of a redirect's target, scheme, host and kind are shown, and nothing else."""
     error = redirect(302, ASKED, location, Secret(TOKEN))
 
     assert f"302 to {expected}" == str(error)
@@ -149,7 +149,7 @@ def test_redirect_under_a_path() -> None:
     asked = "http://example.com/sentry/api/0/organizations/acme/stats_v2/"
     error = redirect(301, asked, asked.replace("http:", "https:"), Secret(TOKEN))
 
-    assert "use https://example.com/sentry under url" == error.remedy
+    assert "set url to https://example.com/sentry" == error.remedy
 
 
 @given(st.integers(100, 999), st.binary(), st.text())

@@ -17,8 +17,9 @@ from exporter.sentry.client import SentryClient, Upstream
 from exporter.sentry.errors import SentryError
 from exporter.sentry.limits import Allowance, TokenLimits
 from exporter.sentry.transport import open_session
-from tests.sentry.fakes import TOKEN, FakeClock, FakeToken, RecordingMeter, question
-from tests.sentry.scripted_server import (
+from tests.sentry.fakes import TOKEN, FakeToken, RecordingMeter, question
+from tests.support.clock import Clock
+from tests.support.scripted_server import (
     Peer,
     Script,
     ScriptedServer,
@@ -30,28 +31,28 @@ from tests.sentry.scripted_server import (
 STATS = "/api/0/organizations/acme/stats_v2/"
 HOST = "sentry.example.com"
 INTEGRATION = "an internal integration with the permission Organization: Read"
-BETTER = f"better use the token of {INTEGRATION}, which belongs to no member"
+BETTER = f"better use the token of {INTEGRATION}, which does not depend on a member"
 NOW = datetime.now(UTC)
 
 AUTHORITY = (
-    "name the authority that signed the certificate under ca_file; a proxy that inspects TLS signs"
-    " with its own"
+    "set ca_file to the certificate of the authority that signed the server's; a"
+    " proxy that inspects TLS signs with its own"
 )
 IN_BETWEEN = (
-    "something between the exporter and Sentry answers: have it let requests to /api/0/ pass, or"
-    " name Sentry's own address under url"
+    "something between the exporter and Sentry answers: have it pass requests to"
+    " /api/0/ through, or set url to Sentry's own address"
 )
 LOGIN = (
-    "a login page answers in place of Sentry's API: let the exporter pass the login that stands"
-    " before it, or name Sentry's own address under url"
+    "a login page answers instead of Sentry's API: let the exporter bypass the"
+    " login in front of it, or set url to Sentry's own address"
 )
 NO_CLIENT_CERTIFICATES = (
-    "client certificates are not supported: allow the exporter without a client certificate,"
-    " such as by its address or on another port"
+    "client certificates are not supported: let the exporter in without one, for"
+    " example by its address or on another port"
 )
 GLITCHTIP = (
-    "GlitchTip is not supported: its stats_v2 cannot group by anything; url has to be that of a"
-    " Sentry"
+    "GlitchTip is not supported, as its stats_v2 cannot group: url must be the address of a"
+    " Sentry server"
 )
 
 Ask = Callable[..., tuple[str, str, str]]
@@ -84,7 +85,7 @@ def ask() -> Iterator[Ask]:
             timeout: float = 10,
             listed: bool = False,
         ) -> tuple[str, str, str]:
-            clock, session = FakeClock(), stack.enter_context(open_session(2))
+            clock, session = Clock(), stack.enter_context(open_session(2))
             client = SentryClient(
                 Upstream(organization, url, FakeToken(), ca_file, timeout),
                 session,
@@ -141,36 +142,35 @@ class TestCertificates:
     """Certificates that are not accepted."""
 
     def test_expired(self, ask: Ask, authority: trustme.CA, ca_file: Path) -> None:
-        """A certificate that has expired is told as such."""
+        """A certificate that has expired has its own message."""
         begun, ended = NOW - timedelta(days=9), NOW - timedelta(days=1)
         context = context_of(authority, not_before=begun, not_after=ended)
         with ScriptedServer(serve(reply()), context=context) as server:
-            told = ask(server.url, ca_file)
+            failure = ask(server.url, ca_file)
 
         assert (
             "tls",
             f"certificate verify failed: certificate has expired [{server.url}{STATS}]",
-            "renew the server's certificate; if it is not that old, set this host's clock",
-        ) == told
+            ("renew the server's certificate; if it has not expired, correct this host's clock"),
+        ) == failure
 
     def test_not_yet_valid(self, ask: Ask, authority: trustme.CA, ca_file: Path) -> None:
         """So is one from the future."""
         context = context_of(authority, not_before=NOW + timedelta(days=1))
         with ScriptedServer(serve(reply()), context=context) as server:
-            told = ask(server.url, ca_file)
+            failure = ask(server.url, ca_file)
 
         assert (
             "tls",
             f"certificate verify failed: certificate is not yet valid [{server.url}{STATS}]",
-            (
-                "correct this host's clock, which seems to be behind; otherwise replace the"
-                " server's certificate"
-            ),
-        ) == told
+            "correct this host's clock if it is slow, else replace the server's certificate",
+        ) == failure
 
     def test_another_host(self, ask: Ask, authority: trustme.CA, ca_file: Path) -> None:
         """So is one for another name, and one for another address."""
-        remedy = "name the host in url as the certificate does, or have that name put into it"
+        remedy = (
+            "use the host name of the certificate in url, or add the one in url to the certificate"
+        )
         with ScriptedServer(
             serve(reply()), context=context_of(authority, "other.example.com")
         ) as server:
@@ -198,7 +198,7 @@ class TestCertificates:
     def test_unknown_authority(self, ask: Ask, authority: trustme.CA) -> None:
         """One of an unknown authority asks for a CA file."""
         with ScriptedServer(serve(reply()), context=context_of(authority)) as server:
-            told = ask(server.url)
+            failure = ask(server.url)
 
         assert (
             "tls",
@@ -207,18 +207,18 @@ class TestCertificates:
                 f" [{server.url}{STATS}]"
             ),
             AUTHORITY,
-        ) == told
+        ) == failure
 
     def test_not_in_the_ca_file(self, ask: Ask, ca_file: Path) -> None:
-        """Where there is a CA file, that is the one to be mended."""
+        """Where there is a CA file, that is what has to be repaired."""
         context = context_of(trustme.CA())
         with ScriptedServer(serve(reply()), context=context) as server:
             reason, _, remedy = ask(server.url, ca_file)
 
         assert "tls" == reason
         assert (
-            "put the authority that signed the certificate into ca_file, with those between;"
-            " a proxy that inspects TLS signs with its own"
+            "add the authority that signed the certificate to ca_file, with any"
+            " intermediate ones; a proxy that inspects TLS signs with its own"
         ) == remedy
 
     @pytest.mark.parametrize(
@@ -237,13 +237,16 @@ class TestCertificates:
         if content is not None:
             path.write_text(content)
         with ScriptedServer(serve(reply()), context=context_of(authority)) as server:
-            told = ask(server.url, path)
+            failure = ask(server.url, path)
 
         assert (
             "tls",
             f"ca_file {path} {flaw} [{server.url}{STATS}]",
-            "put the authority's certificate there as PEM, readable for the exporter's user",
-        ) == told
+            (
+                "put the authority's certificate there in PEM format, readable by the"
+                " exporter's user"
+            ),
+        ) == failure
 
     def test_missing_bundle_of_the_environment(
         self, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -256,7 +259,7 @@ class TestCertificates:
         assert f"invalid path: {tmp_path / 'nope.pem'}" in message
 
     def test_a_path_that_cannot_be_looked_at(self, ask: Ask, tmp_path: Path) -> None:
-        """A path that the file system does not take is told, and breaks nothing."""
+        """A path that the file system rejects is reported, and breaks nothing."""
         path = tmp_path / ("x" * 300)
         reason, message, _ = ask(f"https://127.0.0.1:{refused_port()}", path)
 
@@ -264,7 +267,7 @@ class TestCertificates:
         assert message.startswith(f"ca_file {tmp_path}/xxx")
 
     def test_a_directory(self, ask: Ask, authority: trustme.CA, tmp_path: Path) -> None:
-        """A directory without the authority is the one to be mended, as a file would be."""
+        """A directory without the authority is what has to be repaired, as a file would be."""
         with ScriptedServer(serve(reply()), context=context_of(authority)) as server:
             reason, message, remedy = ask(server.url, tmp_path)
 
@@ -274,23 +277,23 @@ class TestCertificates:
 
 
 class TestHandshake:
-    """Servers that TLS does not come about with."""
+    """Servers with which a TLS handshake fails."""
 
     @pytest.mark.parametrize("sent", [reply(b"", "400 Bad Request"), b"SSH-2.0-OpenSSH_9.6\r\n"])
     def test_plain_http(self, ask: Ask, sent: bytes) -> None:
         """A port without TLS is the one case in which plain HTTP is advised."""
         with ScriptedServer(no_tls(sent)) as server:
             url = server.url.replace("http:", "https:")
-            told = ask(url)
+            failure = ask(url)
 
         assert (
             "tls",
             f"127.0.0.1:{server.port} does not speak TLS [{url}{STATS}]",
-            "name the port that speaks TLS; if that Sentry has none, begin url with http://",
-        ) == told
+            ("use the port that speaks TLS in url; if the server has none, begin url with http://"),
+        ) == failure
 
     def test_tls_version(self, ask: Ask, authority: trustme.CA, ca_file: Path) -> None:
-        """A server whose TLS is too old is told as such."""
+        """A server whose TLS is too old has its own message."""
         context = context_of(authority)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -298,13 +301,13 @@ class TestHandshake:
             context.minimum_version = ssl.TLSVersion.TLSv1
             context.maximum_version = ssl.TLSVersion.TLSv1_1
         with ScriptedServer(serve(reply()), context=context) as server:
-            told = ask(server.url, ca_file)
+            failure = ask(server.url, ca_file)
 
         assert (
             "tls",
             f"127.0.0.1:{server.port} speaks no accepted version of TLS [{server.url}{STATS}]",
-            "have the server, or what stands before it, speak TLS 1.2 or later",
-        ) == told
+            "enable TLS 1.2 or later on the server, or on the proxy in front of it",
+        ) == failure
 
     def test_client_certificate(self, ask: Ask, authority: trustme.CA, ca_file: Path) -> None:
         """With TLS 1.3 the server's demand comes when the request is already on its way."""
@@ -313,13 +316,13 @@ class TestHandshake:
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         authority.configure_trust(context)
         with ScriptedServer(serve(reply()), context=context) as server:
-            told = ask(server.url, ca_file)
+            failure = ask(server.url, ca_file)
 
         assert (
             "tls",
             f"127.0.0.1:{server.port} demands a client certificate [{server.url}{STATS}]",
             NO_CLIENT_CERTIFICATES,
-        ) == told
+        ) == failure
 
     def test_client_certificate_before(
         self, ask: Ask, authority: trustme.CA, ca_file: Path
@@ -330,31 +333,31 @@ class TestHandshake:
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         authority.configure_trust(context)
         with ScriptedServer(serve(reply()), context=context) as server:
-            told = ask(server.url, ca_file)
+            failure = ask(server.url, ca_file)
 
         assert (
             "tls",
             f"127.0.0.1:{server.port} refuses the TLS handshake [{server.url}{STATS}]",
             (
-                "have the server accept a usual cipher; if it wants a client certificate, allow"
-                " the exporter without one, as those are not supported"
+                "enable a common cipher on the server; if it requires a client certificate, let"
+                " the exporter in without one, as client certificates are not supported"
             ),
-        ) == told
+        ) == failure
 
 
 class TestConnections:
     """Servers that cannot be reached."""
 
     def test_refused(self, ask: Ask) -> None:
-        """Of a refused connection host and port are told."""
+        """Of a refused connection, host and port are shown."""
         port = refused_port()
-        told = ask(f"http://127.0.0.1:{port}")
+        failure = ask(f"http://127.0.0.1:{port}")
 
         assert (
             "network",
             f"connection refused by 127.0.0.1:{port} [http://127.0.0.1:{port}{STATS}]",
-            "see that host and port in url are right, and that the server is running",
-        ) == told
+            "check that host and port in url are right, and that the server is running",
+        ) == failure
 
     def test_unknown_name(self, ask: Ask) -> None:
         """So is the name that does not resolve."""
@@ -363,8 +366,8 @@ class TestConnections:
         assert "network" == reason
         assert message.startswith("the name sentry.invalid does not resolve: ")
         assert message.endswith(f" [https://sentry.invalid{STATS}]")
-        assert (
-            remedy == "see that the host in url is spelled right, and that this host's DNS knows it"
+        assert remedy == (
+            "check that the host name in url is spelled right, and that this host's DNS resolves it"
         )
 
     def test_reset(self, ask: Ask) -> None:
@@ -375,7 +378,7 @@ class TestConnections:
             peer.reset()
 
         with ScriptedServer(run) as server:
-            told = ask(server.url)
+            failure = ask(server.url)
 
         assert (
             "network",
@@ -383,8 +386,8 @@ class TestConnections:
                 f"127.0.0.1:{server.port}: ConnectionResetError: [Errno 104] Connection reset by"
                 f" peer [{server.url}{STATS}]"
             ),
-            "see that url is right, and that this host can reach it",
-        ) == told
+            "check that url is right, and that this host can reach it",
+        ) == failure
 
     def test_no_answer_in_time(self, ask: Ask) -> None:
         """An answer that does not come leads to the timeout."""
@@ -394,13 +397,13 @@ class TestConnections:
             peer.hang()
 
         with ScriptedServer(run) as server:
-            told = ask(server.url, timeout=0.2)
+            failure = ask(server.url, timeout=0.2)
 
         assert (
             "timeout",
-            f"no whole answer within 0.2 s [{server.url}{STATS}]",
-            "see that url is right, or allow a longer timeout",
-        ) == told
+            f"no complete answer within 0.2 s [{server.url}{STATS}]",
+            "check that url is right, or set a longer timeout",
+        ) == failure
 
     def test_no_connection_in_time(self, ask: Ask) -> None:
         """A connection that does not come about makes a firewall likely."""
@@ -414,16 +417,16 @@ class TestConnections:
                 waiting = stack.enter_context(socket.socket())
                 waiting.settimeout(0)
                 waiting.connect_ex(("127.0.0.1", port))
-            told = ask(f"http://127.0.0.1:{port}", timeout=0.4)
+            failure = ask(f"http://127.0.0.1:{port}", timeout=0.4)
 
         assert (
             "timeout",
             f"no connection to 127.0.0.1:{port} within 0.2 s [http://127.0.0.1:{port}{STATS}]",
             (
-                "see that url is right, and that no firewall stands between; where only a proxy"
-                " gets out, name it in HTTPS_PROXY"
+                "check that url is right, and that no firewall blocks the connection; if a"
+                " proxy is required, set HTTPS_PROXY"
             ),
-        ) == told
+        ) == failure
 
 
 class TestProxies:
@@ -444,7 +447,7 @@ class TestProxies:
             ScriptedServer(connect_to(server.port)) as proxy,
         ):
             self.through(proxy.url)
-            told = ask(f"https://{HOST}")
+            failure = ask(f"https://{HOST}")
 
         assert (
             "tls",
@@ -453,7 +456,7 @@ class TestProxies:
                 f" [https://{HOST}{STATS} through the proxy 127.0.0.1:{proxy.port}]"
             ),
             AUTHORITY,
-        ) == told
+        ) == failure
         assert proxy.requests[0].startswith(f"CONNECT {HOST}:443".encode())
 
     def test_client_certificate_behind_it(
@@ -468,7 +471,7 @@ class TestProxies:
             ScriptedServer(connect_to(server.port)) as proxy,
         ):
             self.through(proxy.url)
-            told = ask(f"https://{HOST}", ca_file)
+            failure = ask(f"https://{HOST}", ca_file)
 
         assert (
             "tls",
@@ -477,7 +480,7 @@ class TestProxies:
                 f" [https://{HOST}{STATS} through the proxy 127.0.0.1:{proxy.port}]"
             ),
             NO_CLIENT_CERTIFICATES,
-        ) == told
+        ) == failure
 
     def test_plain_http_behind_it(self, ask: Ask) -> None:
         """So is a server behind it that does not speak TLS."""
@@ -491,15 +494,14 @@ class TestProxies:
         assert "tls" == reason
         assert message.startswith(f"{HOST}:8443 does not speak TLS [")
         assert (
-            "name the port that speaks TLS; if that Sentry has none, begin url with http://"
-            == remedy
-        )
+            "use the port that speaks TLS in url; if the server has none, begin url with http://"
+        ) == remedy
 
     def test_login(self, ask: Ask) -> None:
-        """A proxy that wants a login is told as such."""
+        """A proxy that requires a login has its own message."""
         with ScriptedServer(connect_to(0, "407 Proxy Authentication Required")) as proxy:
             self.through(proxy.url)
-            told = ask(f"https://{HOST}")
+            failure = ask(f"https://{HOST}")
 
         assert (
             "network",
@@ -507,8 +509,8 @@ class TestProxies:
                 f"the proxy 127.0.0.1:{proxy.port} demands a user name and password (407)"
                 f" [https://{HOST}{STATS} through the proxy 127.0.0.1:{proxy.port}]"
             ),
-            "put the user name and password that the proxy wants before its host in HTTPS_PROXY",
-        ) == told
+            "put the user name and password for the proxy before its host in HTTPS_PROXY",
+        ) == failure
 
     def test_login_for_plain_http(self, ask: Ask) -> None:
         """So is one that is asked without a tunnel."""
@@ -520,15 +522,14 @@ class TestProxies:
         assert "network" == reason
         assert message.startswith(f"the proxy 127.0.0.1:{proxy.port} demands a user name and")
         assert (
-            "put the user name and password that the proxy wants before its host in HTTP_PROXY"
-            == remedy
+            "put the user name and password for the proxy before its host in HTTP_PROXY" == remedy
         )
 
     def test_refusal(self, ask: Ask) -> None:
         """A proxy that does not let the exporter through is named with what it says."""
         with ScriptedServer(connect_to(0, "403 Blocked by policy")) as proxy:
             self.through(proxy.url)
-            told = ask(f"https://{HOST}")
+            failure = ask(f"https://{HOST}")
 
         assert (
             "network",
@@ -537,16 +538,16 @@ class TestProxies:
                 f" policy [https://{HOST}{STATS} through the proxy 127.0.0.1:{proxy.port}]"
             ),
             (
-                "have the proxy let connections to that host and port pass, and see that it can"
-                " reach them; or go past it with NO_PROXY"
+                "have the proxy allow connections to that host and port, and check that it can"
+                " reach them; or bypass it with NO_PROXY"
             ),
-        ) == told
+        ) == failure
 
     def test_refused(self, ask: Ask) -> None:
         """A proxy that is not there is named, and its password is not."""
         port = refused_port()
         self.through(f"http://bob:s3cret@127.0.0.1:{port}")
-        told = ask(f"https://{HOST}")
+        failure = ask(f"https://{HOST}")
 
         assert (
             "network",
@@ -554,26 +555,26 @@ class TestProxies:
                 f"connection refused by the proxy 127.0.0.1:{port}"
                 f" [https://{HOST}{STATS} through the proxy 127.0.0.1:{port}]"
             ),
-            "see that HTTPS_PROXY has the proxy's host and port, and that the proxy is running",
-        ) == told
+            ("check that HTTPS_PROXY has the proxy's host and port, and that the proxy is running"),
+        ) == failure
 
     def test_unknown_name(self, ask: Ask) -> None:
-        """A proxy whose name does not resolve is the one that is to be mended."""
+        """A proxy whose name does not resolve is what has to be repaired."""
         self.through("http://proxy.invalid:3128")
         reason, message, remedy = ask(f"https://{HOST}")
 
         assert "network" == reason
         assert message.startswith("the proxy's name proxy.invalid does not resolve: ")
         assert (
-            "see that the host in HTTPS_PROXY is spelled right, and that this host's DNS knows it"
-            == remedy
-        )
+            "check that the host name in HTTPS_PROXY is spelled right, and that this host's"
+            " DNS resolves it"
+        ) == remedy
 
     def test_no_tls(self, ask: Ask) -> None:
-        """A proxy that is to be spoken to with TLS and speaks none is told as such."""
+        """A proxy that is addressed with TLS and does not speak it has its own message."""
         with ScriptedServer(no_tls(reply(b"", "400 Bad Request"))) as proxy:
             self.through(proxy.url.replace("http:", "https:"))
-            told = ask(f"https://{HOST}")
+            failure = ask(f"https://{HOST}")
 
         assert (
             "tls",
@@ -582,7 +583,7 @@ class TestProxies:
                 f" [https://{HOST}{STATS} through the proxy 127.0.0.1:{proxy.port}]"
             ),
             "begin the proxy's address in HTTPS_PROXY with http://",
-        ) == told
+        ) == failure
 
     @pytest.mark.parametrize(
         ("address", "shown"),
@@ -602,16 +603,16 @@ class TestProxies:
         assert message.startswith(f"the address of the proxy cannot be used: {shown} [")
         assert "s3" not in message
         assert (
-            "write scheme, host and port of the proxy into HTTPS_PROXY, and percent-encode what"
-            " is special in its user name and password"
+            "write scheme, host and port of the proxy into HTTPS_PROXY, and percent-encode"
+            " special characters in its user name and password"
         ) == remedy
 
     def test_socks(self, ask: Ask) -> None:
-        """A SOCKS proxy is not supported, and that is said."""
+        """A SOCKS proxy is not supported, and the message says so."""
         self.through("socks5://bob:s3cret@127.0.0.1:1080")
         _, message, _ = ask(f"https://{HOST}")
 
-        assert message.startswith("the proxy 127.0.0.1:1080 is one of SOCKS, which is not support")
+        assert message.startswith("the proxy 127.0.0.1:1080 is a SOCKS proxy, which is not su")
         assert "s3cret" not in message
 
 
@@ -620,21 +621,21 @@ REDIRECTS = {
         "301 Moved Permanently",
         "https://127.0.0.1/api/0/organizations/acme/stats_v2/?a=secret",
         "301 to https://127.0.0.1",
-        "use https://127.0.0.1 under url",
+        "set url to https://127.0.0.1",
     ),
     "elsewhere": (
         "302 Found",
         "https://evil.example.com/?token=secret",
         "302 to https://evil.example.com",
-        "name the organization's own address under url, and its current slug",
+        "set url to the organization's own address, and slug to its current slug",
     ),
     "to another organization": (
         "302 Found",
         "https://globex.example.com/api/0/organizations/globex/stats_v2/",
         "302 to the organization globex at https://globex.example.com",
         (
-            "the subdomain in url belongs to another organization: use https://sentry.io or the"
-            " region's address under url, or that organization's own slug"
+            "the subdomain in url belongs to another organization: set url to"
+            " https://sentry.io or the region's address, or slug to that organization's"
         ),
     ),
     "to a login": (
@@ -651,9 +652,9 @@ def test_redirect(ask: Ask, name: str) -> None:
     """A redirect says where it leads, and nothing but scheme and host of it."""
     status, location, message, remedy = REDIRECTS[name]
     with ScriptedServer(says(status, b"", f"Location: {location}")) as server:
-        told = ask(server.url)
+        failure = ask(server.url)
 
-    assert ("redirect", f"{message} [{server.url}{STATS}]", remedy) == told
+    assert ("redirect", f"{message} [{server.url}{STATS}]", remedy) == failure
 
 
 def detail(code: str, message: str) -> str:
@@ -668,7 +669,7 @@ ANSWERS = {
         says("401 Unauthorized", '{"detail": "Invalid token"}'),
         "unauthorized",
         "401: Invalid token",
-        f"Sentry does not know the token; use the one of {INTEGRATION}",
+        f"Sentry does not know the token: use the token of {INTEGRATION}",
     ),
     "expired token": (
         says("401 Unauthorized", '{"detail": "Token expired"}'),
@@ -680,7 +681,7 @@ ANSWERS = {
         says("401 Unauthorized", '{"detail": "User inactive or deleted"}'),
         "unauthorized",
         "401: User inactive or deleted",
-        f"the token's owner is no active user any more; {BETTER}",
+        f"the token's owner is no longer an active user; {BETTER}",
     ),
     "two-factor authentication": (
         says("401 Unauthorized", detail("2fa-required", "Needs 2FA")),
@@ -714,8 +715,8 @@ ANSWERS = {
         "forbidden",
         "403: You do not have permission to perform this action.",
         (
-            f"the token lacks org:read, or its owner is no member; use the one of {INTEGRATION},"
-            " and filter only by active projects that it can read"
+            "the token lacks org:read, or its owner is not a member: use the token of"
+            f" {INTEGRATION}, and filter only by active projects that it can read"
         ),
     ),
     "a CDN's refusal": (
@@ -757,23 +758,26 @@ ANSWERS = {
     "garbage": (
         says("200 OK", "nonsense"),
         "bad_answer",
-        "$: Invalid JSON: expected ident at line 1 column 2",
-        "see that url is a Sentry's, without anything in between that answers itself",
+        "$: JSON is malformed: invalid character (byte 4)",
+        (
+            "check that url is the address of a Sentry server, and that no proxy answers in its"
+            " place"
+        ),
     ),
     "gone": (
         says("410 Gone", '{"detail": "This API no longer exists."}'),
         "unexpected_status",
         "410: This API no longer exists.",
         (
-            "Sentry has deprecated this part of its API, and switches it off for a while or for"
-            " good: see whether there is a newer exporter"
+            "Sentry has deprecated this part of its API, and disables it, temporarily or"
+            " permanently: check whether there is a newer exporter"
         ),
     ),
     "unexpected": (
         says("418 I'm a teapot"),
         "unexpected_status",
         "418",
-        "see that url is a Sentry's, and not a proxy's that wants something",
+        "check that url is the address of a Sentry server, not of a proxy or a login page",
     ),
     "GlitchTip that wants a category": (
         says(
@@ -797,44 +801,50 @@ ANSWERS = {
             ' "groups": [{"series": {"sum(quantity)": [null]}}]}',
         ),
         "bad_answer",
-        "groups[0].by: Field required",
+        "groups[0].series.sum(quantity)[0]: Expected int, got null",
         GLITCHTIP,
     ),
     "unknown organization": (
         says("404 Not Found", '{"detail": "The requested resource does not exist"}'),
         "not_found",
         "404: The requested resource does not exist",
-        "see that slug is right (Settings > General), and that url is its region's",
+        (
+            "check that slug is right (Settings > General), and that url is the address of its"
+            " region"
+        ),
     ),
     "bad request": (
         says("400 Bad Request", '{"detail": "Invalid field: \\"x\\""}'),
         "bad_request",
         '400: Invalid field: "x"',
-        "Sentry does not take the query as it stands; an older server knows less",
+        "Sentry does not accept the query; an older server may not support it",
     ),
     "trouble": (
         says("502 Bad Gateway", "<html><title>502 Bad Gateway</title></html>"),
         "server_error",
         '502: a page titled "502 Bad Gateway"',
-        "Sentry has trouble of its own; try again later",
+        (
+            "Sentry failed to answer; the exporter tries again. If this lasts, check Sentry's"
+            " status page or your server's log"
+        ),
     ),
     "store": (
         says("504 Gateway Timeout", '{"detail": "Query timeout. Please try again."}'),
         "too_heavy",
         "504: Query timeout. Please try again.",
-        "Sentry's store is busy; try again later, or filter",
+        "Sentry's store is overloaded: try again later, or add a filter",
     ),
 }
 
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_answer(ask: Ask, name: str) -> None:
-    """What a server answers is told, with the address, and has its own remedy."""
+    """The message holds what the server answers and the address, and has its own remedy."""
     script, reason, message, remedy = ANSWERS[name]
     with ScriptedServer(script) as server:
-        told = ask(server.url)
+        failure = ask(server.url)
 
-    assert (reason, f"{message} [{server.url}{STATS}]", remedy) == told
+    assert (reason, f"{message} [{server.url}{STATS}]", remedy) == failure
 
 
 class TestOldServers:
@@ -847,32 +857,29 @@ class TestOldServers:
             peer.send(reply(b"[]") if b"/projects/" in head else reply(b"", "404 Not Found"))
 
     def test_no_stats(self, ask: Ask) -> None:
-        """Where the projects list answers and stats_v2 is not found, Sentry is too old."""
+        """Where the projects list answers and stats_v2 is a 404, Sentry is too old."""
         with ScriptedServer(self.old) as server:
-            told = ask(server.url, listed=True)
+            failure = ask(server.url, listed=True)
 
         assert (
             "not_found",
             f"404 [{server.url}{STATS}]",
-            (
-                "the projects list is there but stats_v2 is not: a Sentry older than 21.4 has none,"
-                " upgrade it"
-            ),
-        ) == told
+            "this server has no stats_v2, which Sentry 21.4 introduced: upgrade it",
+        ) == failure
 
     def test_numeric_id(self, ask: Ask) -> None:
-        """An id that is not found may be one that an older Sentry does not look for."""
+        """A 404 for an id may come from an older Sentry, which knows only slugs."""
         with ScriptedServer(says("404 Not Found")) as server:
-            told = ask(server.url, organization="4505123")
+            failure = ask(server.url, organization="4505123")
 
         assert (
             "not_found",
             f"404 [{server.url}/api/0/organizations/4505123/stats_v2/]",
             (
-                "see that the id is right, and that url is its region's; a Sentry before 24.5 knows"
-                " organizations by slug only, name that"
+                "check that the id is right, and that url is the address of its region; a Sentry"
+                " before 24.5 knows organizations by slug only: use that"
             ),
-        ) == told
+        ) == failure
 
 
 @pytest.mark.parametrize("name", ANSWERS)

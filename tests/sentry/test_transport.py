@@ -26,7 +26,7 @@ from exporter.sentry.errors import (
 from exporter.sentry.token import TokenFile
 from exporter.sentry.transport import Reply, Transport, open_session
 from tests.sentry.fakes import TOKEN, FakeToken
-from tests.sentry.scripted_server import PATIENCE, Peer, Script, ScriptedServer, reply, serve
+from tests.support.scripted_server import AMPLE_TIMEOUT, Peer, Script, ScriptedServer, reply, serve
 
 TIMEOUT = 0.3
 LIMIT = 100_000
@@ -69,7 +69,7 @@ class Client:
         self,
         session: requests.Session,
         *,
-        timeout: float = PATIENCE,
+        timeout: float = AMPLE_TIMEOUT,
         ca_file: Path | None = None,
     ) -> None:
         self.token = FakeToken()
@@ -341,7 +341,7 @@ class TestDeadline:
         with ScriptedServer(hangs(b"")) as server, pytest.raises(DeadlineError):
             Client(session, timeout=TIMEOUT).get(server.url.replace("http:", "https:"))
 
-    def test_slow_on_a_kept_connection(self, session: requests.Session) -> None:
+    def test_slow_on_a_reused_connection(self, session: requests.Session) -> None:
         """A connection that was good before has a deadline again."""
 
         def run(peer: Peer) -> None:
@@ -389,9 +389,9 @@ class TestDeadline:
 
 
 class TestConnections:
-    """Connections that are kept, and those that break."""
+    """Connections that are reused, and those that break."""
 
-    def test_kept(self, session: requests.Session) -> None:
+    def test_reused(self, session: requests.Session) -> None:
         """Requests share a connection, refused ones too."""
         refused = reply(b'{"detail": "no"}', "404 Not Found")
         with ScriptedServer(serve(reply(), refused, reply())) as server:
@@ -401,7 +401,7 @@ class TestConnections:
             assert [200, 404, 200] == statuses
             assert 1 == server.connections
 
-    def test_kept_over_tls(
+    def test_reused_over_tls(
         self, session: requests.Session, tls: ssl.SSLContext, ca_file: Path
     ) -> None:
         """The same over TLS, with a certificate of a private authority."""
@@ -413,7 +413,7 @@ class TestConnections:
             assert 1 == server.connections
 
     def test_closed_meanwhile(self, session: requests.Session) -> None:
-        """A kept connection that the server has closed is replaced."""
+        """An idle connection that the server has closed is replaced."""
         with ScriptedServer(serve(reply())) as server:
             client = Client(session)
             statuses = [client.get(server.url).status for _ in range(3)]
@@ -450,7 +450,7 @@ class TestConnections:
         assert [0] == client.observed
 
     def test_nobody_listens(self, session: requests.Session) -> None:
-        """A refused connection is told as such."""
+        """A refused connection has its own message."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
 
@@ -550,9 +550,9 @@ class TestGarbage:
 
     @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.sampled_from([b"", b"HTTP/1.1 ", OK, OK + b"Content-Type: "]), st.binary())
-    def test_arbitrary(self, session: requests.Session, start: bytes, rest: bytes) -> None:
+    def test_arbitrary(self, session: requests.Session, start: bytes, end: bytes) -> None:
         """Bytes at random are an answer or a `SentryError`, and never anything else."""
-        with ScriptedServer(script(start + rest)) as server:
+        with ScriptedServer(script(start + end)) as server:
             try:
                 outcome: object = Client(session, timeout=2).get(server.url)
             except SentryError as error:
@@ -587,7 +587,7 @@ class TestSecrecy:
             serve(b""),
         ],
     )
-    def test_never_told(
+    def test_never_shown(
         self, session: requests.Session, script: Script, caplog: pytest.LogCaptureFixture
     ) -> None:
         """A server that sends the token back has it in no error, no log and no repr."""
@@ -605,7 +605,7 @@ class TestSecrecy:
 
 
 def everything(error: BaseException | None) -> Iterator[object]:
-    """Return what can be found at ``error`` and at all that led to it."""
+    """Yield everything that ``error`` and its causes hold."""
     while error is not None:
         yield error
         yield error.args

@@ -1,4 +1,4 @@
-"""Tokens, limits and the projects list, beyond the conformance cases."""
+"""Tokens, rate limits and the projects list, in addition to the conformance cases."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -13,10 +13,10 @@ from exporter.simulator.messages import Answer, Request
 PROJECTS = "/api/0/organizations/acme/projects/"
 
 
-def ask(
+def get(
     world: World, path: str = PROJECTS, authorization: str = "Bearer right", **parameters: Any
 ) -> Answer:
-    """Ask once, without a rate limit."""
+    """Return the answer to one request, without a rate limit."""
     application = Application(world, lambda: 0.0, lambda _: None, rate_limit=None)
     headers = {"authorization": authorization}
     return application.reply(Request("GET", path, urlencode(parameters), headers)).answer
@@ -33,9 +33,9 @@ def ask(
         ("Bearer sntrys_wrong", "Invalid org token"),
     ],
 )
-def test_a_bad_token_is_401_in_sentrys_words(world: World, authorization: str, detail: str) -> None:
-    """What is wrong with the header is told, and the scheme wanted instead."""
-    answer = ask(world, authorization=authorization)
+def test_an_invalid_token_is_401(world: World, authorization: str, detail: str) -> None:
+    """The answer says what is wrong with the header, and which scheme is required."""
+    answer = get(world, authorization=authorization)
 
     assert answer.status == 401
     assert {"detail": detail} == answer.document()
@@ -43,30 +43,30 @@ def test_a_bad_token_is_401_in_sentrys_words(world: World, authorization: str, d
 
 
 def test_the_scope_is_checked_before_the_organization(world: World) -> None:
-    """Without the scope even an organization that does not exist is 403."""
+    """Without the scope, an organization that does not exist is a 403."""
     world.add_token(Token("scopeless", organization=1, scopes=frozenset()))
     nowhere = "/api/0/organizations/nowhere/projects/"
 
-    assert ask(world, nowhere, "Bearer scopeless").status == 403
-    assert ask(world, nowhere).status == 404
+    assert get(world, nowhere, "Bearer scopeless").status == 403
+    assert get(world, nowhere).status == 404
 
 
-def test_an_integration_reads_only_the_organization_it_is_installed_in(world: World) -> None:
-    """Another organization is 403; its own works by slug and by id."""
+def test_an_integration_reads_only_its_organization(world: World) -> None:
+    """Its organization can be read by slug and by id, another organization is a 403."""
     paths = [f"/api/0/organizations/{name}/projects/" for name in ("acme", "1", "other")]
 
-    assert [ask(world, path).status for path in paths] == [200, 200, 403]
+    assert [get(world, path).status for path in paths] == [200, 200, 403]
 
 
 def test_a_revoked_token_is_refused(world: World) -> None:
-    """Tokens come and go while the simulator serves."""
+    """A token can be revoked while the simulator serves."""
     world.revoke_token("right")
 
-    assert ask(world).status == 401
+    assert get(world).status == 401
 
 
-def test_no_token_shows_in_a_representation() -> None:
-    """A token and a request that carries one keep it to themselves."""
+def test_no_repr_contains_a_token() -> None:
+    """The representations of a token and of a request hide the token."""
     request = Request("GET", "/", headers={"authorization": "Bearer secret"})
 
     assert "secret" not in repr(Token("secret"))
@@ -74,32 +74,32 @@ def test_no_token_shows_in_a_representation() -> None:
 
 
 def test_the_list_has_active_projects_by_slug(world: World) -> None:
-    """Deleted projects are not listed, new ones at once, and a slug may change."""
+    """The list shows changes at once, sorted by slug, without deleted projects."""
     world.add_project(Project(14, 1, "beta", None))
     world.add_project(Project(11, 1, "website", "javascript"))
     world.delete_project(12)
-    document = ask(world).document()
+    document = get(world).document()
 
     assert [(each["id"], each["slug"]) for each in document] == [("14", "beta"), ("11", "website")]
 
 
-def test_the_list_says_what_a_user_is_member_of() -> None:
-    """Every active project is listed, whoever asks."""
+def test_the_list_has_projects_without_membership() -> None:
+    """Every active project is listed, with flags for the user's membership and access."""
     world = World(
         [Organization(1, "acme", open_membership=False)],
         [Project(11, 1, "mine", members=frozenset({"me"})), Project(12, 1, "theirs")],
         [Member(1, "me")],
         [Token("right", TokenKind.USER, user="me")],
     )
-    document = ask(world).document()
+    document = get(world).document()
 
     assert [each["isMember"] for each in document] == [True, False]
     assert [each["hasAccess"] for each in document] == [True, False]
 
 
-def test_pages_follow_the_cursor_and_keep_what_else_was_asked(world: World) -> None:
-    """A page of one, and links that carry the parameters along."""
-    answer = ask(world, per_page=1, cursor="1:1:0", x="a b")
+def test_links_contain_the_other_parameters(world: World) -> None:
+    """A page's links contain the cursor and all other parameters of the request."""
+    answer = get(world, per_page=1, cursor="1:1:0", x="a b")
     link = dict(answer.headers)["Link"]
 
     assert [each["slug"] for each in answer.document()] == ["web"]
@@ -107,16 +107,16 @@ def test_pages_follow_the_cursor_and_keep_what_else_was_asked(world: World) -> N
     assert 'rel="next"; results="false"' in link
 
 
-def test_all_projects_come_at_once_when_asked_for(world: World) -> None:
-    """Without pages there is no Link."""
-    answer = ask(world, all_projects=1, per_page=1)
+def test_all_projects_in_one_answer(world: World) -> None:
+    """With ``all_projects=1`` the answer has all projects and no ``Link`` header."""
+    answer = get(world, all_projects=1, per_page=1)
 
     assert len(answer.document()) == 2
     assert answer.headers == ()
 
 
-def test_a_server_may_know_only_pages(world: World) -> None:
-    """It ignores what it does not know, and gives the first of its pages."""
+def test_a_server_without_all_projects(world: World) -> None:
+    """A server without ``all_projects`` ignores the parameter and returns the first page."""
     application = Application(
         world, lambda: 0.0, lambda _: None, rate_limit=None, all_projects=False
     )
@@ -138,15 +138,15 @@ def test_a_server_may_know_only_pages(world: World) -> None:
         ({"cursor": "0:0:0"}, "Invalid cursor parameter."),
     ],
 )
-def test_bad_paging_is_refused(world: World, parameters: dict[str, str], detail: str) -> None:
-    """Each mistake is a 400 that names it."""
-    answer = ask(world, **parameters)
+def test_invalid_paging_is_400(world: World, parameters: dict[str, str], detail: str) -> None:
+    """The message of the 400 says which parameter is invalid."""
+    answer = get(world, **parameters)
 
     assert (400, {"detail": detail}) == (answer.status, answer.document())
 
 
-def test_routes_need_their_slash_and_say_so_in_the_clients_format(world: World) -> None:
-    """A client that sends JSON reads JSON."""
+def test_a_missing_slash_is_reported_as_json(world: World) -> None:
+    """A client that sends JSON gets the error as JSON."""
     application = Application(world, lambda: 0.0, lambda _: None)
     request = Request("GET", "/api/0/x", headers={"content-type": "application/json"})
     advice = "Route not found, did you forget a trailing slash? try: /api/0/x/"
@@ -163,15 +163,15 @@ def test_routes_need_their_slash_and_say_so_in_the_clients_format(world: World) 
         (None, "address 10.0.0.1"),
     ],
 )
-def test_who_shares_a_budget(token: Token | None, caller: str) -> None:
-    """A user's tokens share one, so do an installation's; everyone else goes by address."""
+def test_which_callers_share_a_limit(token: Token | None, caller: str) -> None:
+    """Limits are per user, per organization of an integration, or else per address."""
     assert caller == caller_of(token, "10.0.0.1")
 
 
-def test_windows_are_fixed_and_budgets_apart() -> None:
-    """The second of the clock decides; endpoints and callers do not share."""
+def test_limits_are_per_window_endpoint_and_caller() -> None:
+    """A new window, another endpoint and another caller each have a limit of their own."""
     limiter, limit = Limiter(), RateLimit(limit=1)
-    asked = [
+    counted = [
         ("a", "me", 0.1),
         ("a", "me", 0.9),
         ("a", "you", 0.9),
@@ -179,17 +179,17 @@ def test_windows_are_fixed_and_budgets_apart() -> None:
         ("a", "me", 1),
     ]
     refused = []
-    for endpoint, caller, now in asked:
+    for endpoint, caller, now in counted:
         with limiter.admit(limit, endpoint, caller, now) as admission:
             refused.append(admission.refused is not None)
 
     assert refused == [False, True, False, False, False]
 
 
-def test_a_refusal_tells_no_concurrency() -> None:
-    """The value is unset on a 429, which shows as the text None."""
+def test_a_429_has_no_concurrency() -> None:
+    """On a 429, the remaining concurrency is the text ``None``."""
     with Limiter().admit(RateLimit(limit=0), "a", "me", 0) as admission:
-        told = dict(admission.headers)
+        headers = dict(admission.headers)
 
-    assert told["X-Sentry-Rate-Limit-ConcurrentRemaining"] == "None"
-    assert told["X-Sentry-Rate-Limit-Remaining"] == "0"
+    assert headers["X-Sentry-Rate-Limit-ConcurrentRemaining"] == "None"
+    assert headers["X-Sentry-Rate-Limit-Remaining"] == "0"

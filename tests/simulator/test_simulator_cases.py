@@ -1,4 +1,4 @@
-"""Every request of the conformance cases is answered as Sentry answers it."""
+"""The conformance cases: every request gets the answer that Sentry gives."""
 
 import json
 import re
@@ -32,12 +32,13 @@ from exporter.simulator.application import Application
 from exporter.simulator.columns import Key, Sums
 from exporter.simulator.limits import STATS_LIMIT, Limiter
 from exporter.simulator.messages import Answer, Request
-from exporter.simulator.stats import massage, parse
+from exporter.simulator.query import parse_query
+from exporter.simulator.stats import response_body
 
 DATA = json.loads((Path(__file__).parent.parent / "data" / "stats_v2_cases.json").read_text())
 CASES: dict[str, dict[str, Any]] = {case["name"]: case for case in DATA["cases"]}
 
-LEFT_OUT = {
+NOT_SIMULATED = {
     "stats_summary_org_simple": "the stats-summary endpoint is not simulated",
     "stats_summary_two_fields_are_added_together": "the stats-summary endpoint is not simulated",
 }
@@ -48,8 +49,10 @@ NOW = "2021-03-14T12:27:28.303Z"
 
 
 def named(*kinds: str) -> list[str]:
-    """Return the names of the cases of ``kinds`` that are not left out."""
-    return [name for name, case in CASES.items() if case["kind"] in kinds and name not in LEFT_OUT]
+    """Return the names of the simulated cases of ``kinds``."""
+    return [
+        name for name, case in CASES.items() if case["kind"] in kinds and name not in NOT_SIMULATED
+    ]
 
 
 def epoch(text: str) -> float:
@@ -58,7 +61,7 @@ def epoch(text: str) -> float:
 
 
 def rows_of(stored: list[dict[str, Any]]) -> Iterator[Row]:
-    """Yield the rows a case finds in the store."""
+    """Yield the stored rows of a case."""
     for entry in stored:
         for _ in range(entry["count"]):
             yield Row(
@@ -99,22 +102,22 @@ def world_of(case: Mapping[str, Any]) -> World:
 
 
 def application_of(case: Mapping[str, Any], limit: RateLimit | None = STATS_LIMIT) -> Application:
-    """Return a simulated Sentry in the world and at the moment of a case."""
+    """Return a simulated Sentry with the world and the clock of a case."""
     now = epoch(case.get("now", NOW))
     return Application(world_of(case), lambda: now, lambda _: None, rate_limit=limit)
 
 
-def ask(
+def get(
     application: Application, query: Any = "", path: str = PATH, actor: str | None = "user"
 ) -> Answer:
-    """Ask as ``actor``; ``query`` is a query string or its parameters."""
+    """Return the answer to ``actor``; ``query`` is a query string or its parameters."""
     text = query if isinstance(query, str) else urlencode(query, doseq=True)
     headers = {"authorization": f"Bearer {actor}"} if actor else {}
     return application.reply(Request("GET", path, text, headers)).answer
 
 
 def ordered(body: Any) -> Any:
-    """Return a body with its groups, whose order means nothing, in a fixed one."""
+    """Return a body with its groups in a fixed order, since Sentry's order is arbitrary."""
     if isinstance(body, dict) and "groups" in body:
         groups = sorted(body["groups"], key=lambda group: json.dumps(group["by"], sort_keys=True))
         return {**body, "groups": groups}
@@ -122,11 +125,11 @@ def ordered(body: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", named("stats_v2"))
-def test_a_question_gets_sentrys_answer(name: str) -> None:
-    """Status and body are Sentry's, whatever the order of groups."""
+def test_a_request_gets_sentrys_answer(name: str) -> None:
+    """Status and body are Sentry's, except for the order of groups."""
     case = CASES[name]
     request = case["request"]
-    answer = ask(application_of(case), request["query_string"], request["path"], case["actor"])
+    answer = get(application_of(case), request["query_string"], request["path"], case["actor"])
 
     assert case["expect"]["status"] == answer.status
     assert ordered(case["expect"]["body"]) == ordered(answer.document())
@@ -135,8 +138,8 @@ def test_a_question_gets_sentrys_answer(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["org_multiple_fields", "group_by_project", "no_credentials", "null_reason_raw_is_null"]
 )
-def test_the_socket_carries_the_same_answers(name: str) -> None:
-    """What a client reads over HTTP is what the case expects."""
+def test_http_answers_are_the_same(name: str) -> None:
+    """A client gets the same status and body over HTTP."""
     case = CASES[name]
     now = epoch(case["now"])
     headers = {"Authorization": f"Bearer {case['actor']}"} if case["actor"] else {}
@@ -149,15 +152,15 @@ def test_the_socket_carries_the_same_answers(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", named("auth"))
-def test_tokens_that_may_not_read_are_refused_in_sentrys_words(name: str) -> None:
-    """An unknown token is 401, one without the scope 403."""
+def test_tokens_without_access_are_refused(name: str) -> None:
+    """An unknown token is a 401, a token without the scope is a 403."""
     case = CASES[name]
     application = application_of(case)
     scopes = frozenset(case["request"].get("token_scopes", ["org:ci"]))
     application.world.add_token(Token("limited", TokenKind.USER, user="user", scopes=scopes))
     application.world.add_token(Token("sntrys_<valid>", TokenKind.ORGANIZATION, 1, scopes=scopes))
     sent = case["request"].get("headers", {}).get("Authorization", "Bearer limited")
-    answer = ask(application, case["request"]["params"], actor=sent.removeprefix("Bearer "))
+    answer = get(application, case["request"]["params"], actor=sent.removeprefix("Bearer "))
 
     assert case["expect"]["status"] == answer.status
     assert case["expect"]["body"] == answer.document()
@@ -165,14 +168,14 @@ def test_tokens_that_may_not_read_are_refused_in_sentrys_words(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", named("projects"))
-def test_the_projects_list_is_paged_as_sentry_pages_it(name: str) -> None:
-    """Pages, Link headers and refusals are Sentry's; ids are strings."""
+def test_the_projects_list_has_sentrys_pages(name: str) -> None:
+    """Pages, ``Link`` headers and errors are Sentry's, and ids are strings."""
     case = CASES[name]
     application = application_of(case)
     count = case["request"].get("projects_in_org", 0) - len(application.world.active_projects(1))
     for number in range(count):
         application.world.add_project(Project(1000 + number, 1, f"project-{number}"))
-    answer = ask(application, case["request"]["params"], "/api/0/organizations/baz/projects/")
+    answer = get(application, case["request"]["params"], "/api/0/organizations/baz/projects/")
     document = answer.document()
 
     assert case["expect"]["status"] == answer.status
@@ -186,8 +189,8 @@ def test_the_projects_list_is_paged_as_sentry_pages_it(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["rate_limit_headers_count_down", "stats_v2_429"])
-def test_the_window_counts_down_and_then_refuses(name: str) -> None:
-    """Each answer tells what is left; the one too many is a 429 without Retry-After."""
+def test_rate_limit_headers_count_down(name: str) -> None:
+    """Each answer says how many requests remain, and then a 429 without ``Retry-After`` follows."""
     case = CASES[name]
     request = case["request"]
     limit = RateLimit(request.get("limit", 20), request.get("window_s", 1))
@@ -197,22 +200,22 @@ def test_the_window_counts_down_and_then_refuses(name: str) -> None:
         "category": "error",
         "statsPeriod": "1d",
     }
-    answers = [ask(application, params) for _ in range(request["sequence"])]
+    answers = [get(application, params) for _ in range(request["sequence"])]
     expected = case["expect"].get("responses", [case["expect"]])
 
-    for wanted, answer in zip(expected, answers[-len(expected) :], strict=True):
-        told = {**dict(answer.headers), "Content-Type": answer.content_type}
-        reset = {"X-Sentry-Rate-Limit-Reset": told["X-Sentry-Rate-Limit-Reset"]}
-        assert wanted["status"] == answer.status
-        assert ({**wanted["headers"], **reset}).items() <= told.items()
-        assert "Retry-After" not in told
-        if "body" in wanted:
-            assert wanted["body"] == answer.document()
+    for expected_answer, answer in zip(expected, answers[-len(expected) :], strict=True):
+        headers = {**dict(answer.headers), "Content-Type": answer.content_type}
+        reset = {"X-Sentry-Rate-Limit-Reset": headers["X-Sentry-Rate-Limit-Reset"]}
+        assert expected_answer["status"] == answer.status
+        assert ({**expected_answer["headers"], **reset}).items() <= headers.items()
+        assert "Retry-After" not in headers
+        if "body" in expected_answer:
+            assert expected_answer["body"] == answer.document()
     assert int(epoch(NOW)) // limit.window * limit.window + limit.window == int(*reset.values())
 
 
 def test_concurrency_429() -> None:
-    """A request beyond the concurrency is refused while the others still run."""
+    """A request beyond the concurrency limit is refused while the others are still running."""
     case = CASES["concurrency_429"]
     limit = RateLimit(concurrent=case["request"]["concurrent_limit"], enforce_concurrent=True)
     limiter = Limiter()
@@ -234,12 +237,12 @@ def test_concurrency_429() -> None:
         ("snuba_failure_500", store_failure()),
     ],
 )
-def test_a_failing_store_speaks_sentrys_words(name: str, fault: Fault) -> None:
-    """The store's own refusals can be scripted, word for word."""
+def test_store_faults_have_sentrys_answers(name: str, fault: Fault) -> None:
+    """The prepared faults of the store have the status and the text of Sentry."""
     case = CASES[name]
     application = application_of(case)
     application.faults.add(fault)
-    answer = ask(application, case["request"]["params"])
+    answer = get(application, case["request"]["params"])
     bodies = case["expect"].get("body_any_of", [case["expect"].get("body")])
 
     assert case["expect"]["status"] == answer.status
@@ -248,12 +251,12 @@ def test_a_failing_store_speaks_sentrys_words(name: str, fault: Fault) -> None:
 
 
 def test_uncaught_500() -> None:
-    """A stored category the server's release does not know is an uncaught error."""
+    """A stored category that the release does not know is an internal error."""
     case = CASES["uncaught_500"]
     application = application_of(case)
     moment = epoch(NOW) - 60
     application.world.add_rows(Row(1, 101, "brand_new", "accepted", None, moment))
-    answer = ask(
+    answer = get(
         application, {"field": "sum(quantity)", "groupBy": "category", "statsPeriod": "1h"}
     )
     document = answer.document()
@@ -264,9 +267,9 @@ def test_uncaught_500() -> None:
 
 
 def test_missing_trailing_slash() -> None:
-    """Without the trailing slash there is no route, and no redirect."""
+    """A path without its trailing slash is an unknown route, not a redirect."""
     case = CASES["missing_trailing_slash"]
-    answer = ask(application_of(case), case["request"]["params"], case["request"]["path"])
+    answer = get(application_of(case), case["request"]["params"], case["request"]["path"])
 
     assert case["expect"]["status"] == answer.status
     assert case["expect"]["headers"]["Content-Type"] == answer.content_type
@@ -274,8 +277,8 @@ def test_missing_trailing_slash() -> None:
 
 
 @pytest.mark.parametrize("name", named("row_level"))
-def test_the_body_follows_from_what_both_store_queries_found(name: str) -> None:
-    """A group known to one store query only appears, with zeros where the other was silent."""
+def test_the_body_has_the_groups_of_both_store_queries(name: str) -> None:
+    """A group of only one store query has zeros for the other."""
     case = CASES[name]
     application = application_of(case)
     world, now = application.world, application.clock()
@@ -283,26 +286,28 @@ def test_the_body_follows_from_what_both_store_queries_found(name: str) -> None:
     assert organization is not None
     assert token is not None
     text = urlencode(case["request"]["params"], doseq=True)
-    query = parse(Request("GET", PATH, text).parameters(), token, organization, world, now=now)
-    found = case["store_rows"]
+    query = parse_query(
+        Request("GET", PATH, text).parameters(), token, organization, world, now=now
+    )
+    store_rows = case["store_rows"]
     totals: dict[Key, Sums] = {
-        (row["reason"],): Sums(row["quantity"], 1) for row in found["totals"]
+        (row["reason"],): Sums(row["quantity"], 1) for row in store_rows["totals"]
     }
     points: dict[tuple[Key, int], Sums] = {
         ((row["reason"],), int(epoch(row["time"]))): Sums(row["quantity"], 1)
-        for row in found["timeseries"]
+        for row in store_rows["timeseries"]
     }
 
-    body = massage(query, totals, points, Random("any order"))
+    body = response_body(query, totals, points, Random("any order"))
 
     assert case["expect"]["body"] == body
 
 
-def test_nothing_but_the_neighbouring_endpoint_is_left_out() -> None:
-    """Every case has a test here or a reason why not."""
+def test_every_case_is_tested() -> None:
+    """Only the cases of the stats-summary endpoint have no test here."""
     tested = named(
         "stats_v2", "auth", "projects", "rate_limit", "store_error", "routing", "row_level"
     )
 
-    assert CASES.keys() == {*tested, *LEFT_OUT}
-    assert {"stats_summary"} == {CASES[name]["kind"] for name in LEFT_OUT}
+    assert CASES.keys() == {*tested, *NOT_SIMULATED}
+    assert {"stats_summary"} == {CASES[name]["kind"] for name in NOT_SIMULATED}

@@ -1,4 +1,4 @@
-"""Who may read what: the two tables of Sentry, one of its projects list and one of stats_v2."""
+"""Which projects a token may read, in the projects list and in stats_v2."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -23,29 +23,29 @@ from exporter.simulator.release import CURRENT
 HOUR = 3600
 NOW = 1_790_000_000 // HOUR * HOUR + 600.0
 
-MINE, THEIRS, GONE, NOWHERE = 11, 12, 13, 99
-QUANTITIES = {MINE: 1, THEIRS: 10, GONE: 100}
-WHOLE = sum(QUANTITIES.values())
-LISTED = QUANTITIES[MINE] + QUANTITIES[THEIRS]
+MINE, OTHER, DELETED, UNKNOWN = 11, 12, 13, 99
+QUANTITIES = {MINE: 1, OTHER: 10, DELETED: 100}
+ORGANIZATION_TOTAL = sum(QUANTITIES.values())
+LISTED = QUANTITIES[MINE] + QUANTITIES[OTHER]
 
 OPEN, CLOSED = "open", "closed"
-INTEGRATION, OWNER, MEMBER, LONER = "integration", "owner", "member", "loner"
+INTEGRATION, OWNER, MEMBER, NO_TEAM = "integration", "owner", "member", "no-team"
 
 
 def make_world(membership: str, *, active: bool = True) -> World:
-    """Return an organization with a project of the member's, another one, and a deleted one."""
+    """Return an organization with a project of the member, one of others, and a deleted one."""
     status = ProjectStatus.ACTIVE if active else ProjectStatus.DELETED
     world = World(
         [Organization(1, "acme", open_membership=membership == OPEN)],
         [
             Project(MINE, 1, "mine", status=status, members=frozenset({MEMBER})),
-            Project(THEIRS, 1, "theirs", status=status),
-            Project(GONE, 1, "gone", status=ProjectStatus.DELETED, members=frozenset({MEMBER})),
+            Project(OTHER, 1, "other", status=status),
+            Project(DELETED, 1, "old", status=ProjectStatus.DELETED, members=frozenset({MEMBER})),
         ],
-        [Member(1, OWNER, "owner"), Member(1, MEMBER), Member(1, LONER)],
+        [Member(1, OWNER, "owner"), Member(1, MEMBER), Member(1, NO_TEAM)],
         [
             Token(INTEGRATION, TokenKind.INTEGRATION, 1),
-            *(Token(user, TokenKind.USER, user=user) for user in (OWNER, MEMBER, LONER)),
+            *(Token(user, TokenKind.USER, user=user) for user in (OWNER, MEMBER, NO_TEAM)),
         ],
     )
     for project, quantity in QUANTITIES.items():
@@ -64,14 +64,14 @@ def request(
     return application.reply(Request("GET", path, query, headers)).answer
 
 
-def ask_stats(world: World, token: str, release: Release = CURRENT, **parameters: Any) -> Answer:
-    """Return the answer to a question about the running hour's errors."""
-    asked = {"field": "sum(quantity)", "category": "error", "statsPeriod": "1h", "interval": "1h"}
-    return request(world, token, "stats_v2", release, **{**asked, **parameters})
+def get_stats(world: World, token: str, release: Release = CURRENT, **parameters: Any) -> Answer:
+    """Return the stats_v2 answer with the errors of the running hour."""
+    query = {"field": "sum(quantity)", "category": "error", "statsPeriod": "1h", "interval": "1h"}
+    return request(world, token, "stats_v2", release, **{**query, **parameters})
 
 
 def counted(answer: Answer) -> int | str:
-    """Return the sum of an answer's totals, or why it was refused."""
+    """Return the sum of an answer's totals, or its error."""
     document = answer.document()
     if answer.status != 200:
         return f"{answer.status} {document['detail']}"
@@ -79,58 +79,63 @@ def counted(answer: Answer) -> int | str:
 
 
 FORBIDDEN = "403 You do not have permission to perform this action."
-NOBODY = "400 No projects available"
+NO_PROJECTS = "400 No projects available"
 
 
 @pytest.mark.parametrize(
     ("token", "membership", "flags"),
     [
-        (INTEGRATION, OPEN, {"mine": (False, True), "theirs": (False, True)}),
-        (INTEGRATION, CLOSED, {"mine": (False, False), "theirs": (False, False)}),
-        (MEMBER, OPEN, {"mine": (True, True), "theirs": (False, True)}),
-        (MEMBER, CLOSED, {"mine": (True, True), "theirs": (False, False)}),
-        (OWNER, CLOSED, {"mine": (False, True), "theirs": (False, True)}),
-        (LONER, CLOSED, {"mine": (False, False), "theirs": (False, False)}),
+        (INTEGRATION, OPEN, {"mine": (False, True), "other": (False, True)}),
+        (INTEGRATION, CLOSED, {"mine": (False, False), "other": (False, False)}),
+        (MEMBER, OPEN, {"mine": (True, True), "other": (False, True)}),
+        (MEMBER, CLOSED, {"mine": (True, True), "other": (False, False)}),
+        (OWNER, CLOSED, {"mine": (False, True), "other": (False, True)}),
+        (NO_TEAM, CLOSED, {"mine": (False, False), "other": (False, False)}),
     ],
 )
 def test_the_flags_of_the_list(
     token: str, membership: str, flags: dict[str, tuple[bool, bool]]
 ) -> None:
-    """They follow from teams, role and Open Membership; an integration has neither of the first."""
+    """The list's flags follow from the user's teams, the role, and Open Membership."""
     document = request(make_world(membership), token, "projects").document()
 
     assert flags == {each["slug"]: (each["isMember"], each["hasAccess"]) for each in document}
 
 
 class TestStats:
-    """What stats_v2 counts."""
+    """The projects that stats_v2 counts."""
 
     @pytest.mark.parametrize("membership", [OPEN, CLOSED])
-    @pytest.mark.parametrize("token", [INTEGRATION, OWNER, MEMBER, LONER])
+    @pytest.mark.parametrize("token", [INTEGRATION, OWNER, MEMBER, NO_TEAM])
     @pytest.mark.parametrize(
         "parameters",
         [{}, {"project": -1}, {"groupBy": ["project", "outcome"]}, {"groupBy": "outcome"}],
     )
-    def test_the_whole_organization(
+    def test_the_organization_total(
         self, token: str, membership: str, parameters: dict[str, Any]
     ) -> None:
-        """Without an id and without project as the last groupBy, everything counts for anyone."""
-        answer = ask_stats(make_world(membership), token, **parameters)
+        """Without ids, and unless project is the last groupBy, everything is counted."""
+        answer = get_stats(make_world(membership), token, **parameters)
 
-        assert WHOLE == counted(answer)
+        assert ORGANIZATION_TOTAL == counted(answer)
 
     @pytest.mark.parametrize(
         ("token", "expected"),
-        [(INTEGRATION, LISTED), (MEMBER, QUANTITIES[MINE]), (OWNER, NOBODY), (LONER, NOBODY)],
+        [
+            (INTEGRATION, LISTED),
+            (MEMBER, QUANTITIES[MINE]),
+            (OWNER, NO_PROJECTS),
+            (NO_TEAM, NO_PROJECTS),
+        ],
     )
     @pytest.mark.parametrize("membership", [OPEN, CLOSED])
-    def test_project_last_counts_what_the_token_is_a_member_of(
+    def test_project_last_counts_member_projects(
         self, token: str, membership: str, expected: int | str
     ) -> None:
-        """Open Membership and roles do not make a member."""
+        """With project as the last groupBy, only projects on the user's teams are counted."""
         world = make_world(membership)
 
-        assert expected == counted(ask_stats(world, token, groupBy=["outcome", "project"]))
+        assert expected == counted(get_stats(world, token, groupBy=["outcome", "project"]))
 
     @pytest.mark.parametrize(
         ("token", "membership", "expected"),
@@ -138,9 +143,9 @@ class TestStats:
             (INTEGRATION, CLOSED, LISTED),
             (OWNER, CLOSED, LISTED),
             (MEMBER, CLOSED, QUANTITIES[MINE]),
-            (LONER, CLOSED, NOBODY),
+            (NO_TEAM, CLOSED, NO_PROJECTS),
             (MEMBER, OPEN, LISTED),
-            (LONER, OPEN, LISTED),
+            (NO_TEAM, OPEN, LISTED),
         ],
     )
     @pytest.mark.parametrize(
@@ -149,33 +154,33 @@ class TestStats:
             {"project": -1, "groupBy": ["outcome", "project"]},
             {"project": [-1, 0]},
             {"project": [MINE, -1]},
-            {"project": [-1, NOWHERE, GONE], "groupBy": "project"},
+            {"project": [-1, UNKNOWN, DELETED], "groupBy": "project"},
         ],
     )
     def test_all_projects_are_those_that_may_be_read(
         self, token: str, membership: str, parameters: dict[str, Any], expected: int | str
     ) -> None:
-        """``-1`` is everything accessible, and ids beside it are not checked."""
+        """``-1`` stands for every readable project, and ids given with it are not checked."""
         world = make_world(membership)
 
-        assert expected == counted(ask_stats(world, token, **parameters))
+        assert expected == counted(get_stats(world, token, **parameters))
 
     @pytest.mark.parametrize(
         ("token", "membership", "projects", "expected"),
         [
-            (INTEGRATION, CLOSED, [MINE, THEIRS], LISTED),
-            (INTEGRATION, CLOSED, [MINE, GONE], FORBIDDEN),
+            (INTEGRATION, CLOSED, [MINE, OTHER], LISTED),
+            (INTEGRATION, CLOSED, [MINE, DELETED], FORBIDDEN),
             (INTEGRATION, CLOSED, [0], FORBIDDEN),
             (MEMBER, CLOSED, [MINE], QUANTITIES[MINE]),
-            (MEMBER, CLOSED, [MINE, THEIRS], FORBIDDEN),
-            (MEMBER, OPEN, [MINE, THEIRS], LISTED),
-            (OWNER, CLOSED, [THEIRS], QUANTITIES[THEIRS]),
-            (LONER, CLOSED, [MINE], FORBIDDEN),
-            (LONER, OPEN, [NOWHERE], FORBIDDEN),
+            (MEMBER, CLOSED, [MINE, OTHER], FORBIDDEN),
+            (MEMBER, OPEN, [MINE, OTHER], LISTED),
+            (OWNER, CLOSED, [OTHER], QUANTITIES[OTHER]),
+            (NO_TEAM, CLOSED, [MINE], FORBIDDEN),
+            (NO_TEAM, OPEN, [UNKNOWN], FORBIDDEN),
         ],
     )
     @pytest.mark.parametrize("group_by", ["project", "outcome"])
-    def test_ids_are_all_read_or_none(
+    def test_one_unreadable_id_refuses_the_request(
         self,
         token: str,
         membership: str,
@@ -183,42 +188,42 @@ class TestStats:
         group_by: str,
         expected: int | str,
     ) -> None:
-        """One that may not be read, is deleted or unknown refuses the whole request."""
+        """An id that is unreadable, deleted or unknown is a 403 for the complete request."""
         world = make_world(membership)
-        answer = ask_stats(world, token, project=projects, groupBy=group_by)
+        answer = get_stats(world, token, project=projects, groupBy=group_by)
 
         assert expected == counted(answer)
 
-    def test_all_projects_without_grouping_have_a_series(self) -> None:
-        """``project=-1&project=0`` tells bucket by bucket what may be asked for by id."""
+    def test_all_projects_have_a_series_without_grouping(self) -> None:
+        """``project=-1&project=0`` returns the hourly sums of the readable projects."""
         world = make_world(CLOSED)
-        answer = ask_stats(world, INTEGRATION, project=[-1, 0], statsPeriod="2h").document()
+        answer = get_stats(world, INTEGRATION, project=[-1, 0], statsPeriod="2h").document()
 
         assert [0, 0, LISTED] == answer["groups"][0]["series"]["sum(quantity)"]
 
     @pytest.mark.parametrize("parameters", [{"project": [-1, 0]}, {"groupBy": "project"}])
-    def test_nobody_to_count(self, parameters: dict[str, Any]) -> None:
+    def test_no_projects_available(self, parameters: dict[str, Any]) -> None:
         """An organization without an active project is a 400, even for an integration."""
         world = make_world(OPEN, active=False)
 
-        assert NOBODY == counted(ask_stats(world, INTEGRATION, **parameters))
+        assert NO_PROJECTS == counted(get_stats(world, INTEGRATION, **parameters))
 
 
 class TestOldServers:
-    """What releases of before 2023 make of ``-1`` beside ids."""
+    """Releases before 2023, which refuse ``-1`` given with ids."""
 
     OLD = Release(22, 12)
 
     @pytest.mark.parametrize("project", [[-1, 0], [0, -1], [-1, MINE]])
-    def test_all_projects_beside_ids_are_refused(self, project: list[int]) -> None:
-        """No project has the id -1, so the request is a 403."""
+    def test_all_projects_with_ids_are_refused(self, project: list[int]) -> None:
+        """The id -1 is looked up like any other, so that the request is a 403."""
         world = make_world(OPEN)
 
-        assert FORBIDDEN == counted(ask_stats(world, INTEGRATION, self.OLD, project=project))
+        assert FORBIDDEN == counted(get_stats(world, INTEGRATION, self.OLD, project=project))
 
-    def test_all_projects_alone_are_not(self) -> None:
-        """``-1`` alone means what it always meant."""
+    def test_all_projects_alone_are_accepted(self) -> None:
+        """``-1`` alone stands for every readable project, as in newer releases."""
         world = make_world(OPEN)
-        answer = ask_stats(world, INTEGRATION, self.OLD, project=-1, groupBy="project")
+        answer = get_stats(world, INTEGRATION, self.OLD, project=-1, groupBy="project")
 
         assert LISTED == counted(answer)

@@ -1,4 +1,4 @@
-"""The ready-made worlds hold what they promise."""
+"""The prepared worlds: the demo with its scenarios, and organizations of any size."""
 
 from collections import Counter
 from urllib.parse import urlencode
@@ -35,7 +35,7 @@ def per_hour(
     outcome: str,
     reason: str | None = None,
 ) -> list[int]:
-    """Return the errors of a project for the hours around ``NOW``, seen long after."""
+    """Return a project's final errors in each of the hours around ``NOW``."""
     return [
         sum(
             world.store.totals(
@@ -59,7 +59,7 @@ def acme_project(world: World, slug: str) -> int:
 
 
 def test_the_demo_has_two_organizations_of_different_size() -> None:
-    """A dozen projects, and two pages of them, with ids of sixteen digits and unique slugs."""
+    """The projects of both have ids of 16 digits and unique slugs."""
     world = demo_world(NOW)
     counts = {each.slug: len(world.active_projects(each.id)) for each in world.organizations()}
     projects = [*world.projects(ACME), *world.projects(GLOBEX)]
@@ -70,8 +70,8 @@ def test_the_demo_has_two_organizations_of_different_size() -> None:
 
 
 @pytest.mark.parametrize("organization", [ACME, GLOBEX])
-def test_projects_have_a_team_or_two_or_none(organization: int) -> None:
-    """Each kind is there, and far fewer teams than projects."""
+def test_projects_have_up_to_two_teams(organization: int) -> None:
+    """There are projects with none, one and two teams, and fewer teams than projects."""
     projects = demo_world(NOW).active_projects(organization)
     teams = {team for project in projects for team in project.teams}
 
@@ -80,8 +80,8 @@ def test_projects_have_a_team_or_two_or_none(organization: int) -> None:
 
 
 @pytest.mark.parametrize("projects", [0, 1, 400])
-def test_the_second_organization_has_as_many_projects_as_asked_for(projects: int) -> None:
-    """None at all, or more than there are names for."""
+def test_the_number_of_globex_projects(projects: int) -> None:
+    """The second organization may have no projects, or more than there are names."""
     world = demo_world(NOW, projects=projects)
     slugs = {each.slug for each in world.active_projects(GLOBEX)}
     world.store.totals(GLOBEX, NOW - HOUR, NOW, at=NOW)
@@ -89,8 +89,8 @@ def test_the_second_organization_has_as_many_projects_as_asked_for(projects: int
     assert projects == len(slugs)
 
 
-def test_the_past_uses_sentrys_vocabulary() -> None:
-    """A day holds every kind of outcome worth showing, all of them by Sentry's names."""
+def test_the_history_uses_sentrys_names() -> None:
+    """A day has every category and outcome of interest, with Sentry's names."""
     totals = demo_world(NOW).store.totals(ACME, NOW - DAY, NOW, at=NOW)
     categories, outcomes = {key[1] for key in totals}, {key[2] for key in totals}
 
@@ -102,18 +102,18 @@ def test_the_past_uses_sentrys_vocabulary() -> None:
     assert {"accepted", "filtered", "rate_limited", "invalid", "client_discard"} == outcomes
 
 
-def test_a_deleted_project_goes_on_counting() -> None:
-    """Its events are in the organization's total under an id that no list has."""
+def test_a_deleted_project_is_still_counted() -> None:
+    """The organization total includes the events of a project that is not listed."""
     world = demo_world(NOW)
-    gone = next(each for each in world.projects(ACME) if each.status is ProjectStatus.DELETED)
+    deleted = next(each for each in world.projects(ACME) if each.status is ProjectStatus.DELETED)
     totals = world.store.totals(ACME, NOW - DAY, NOW, at=NOW, group_by=["project"])
 
-    assert totals[gone.id,] > 0
-    assert gone.id not in {each.id for each in world.active_projects(ACME)}
+    assert totals[deleted.id,] > 0
+    assert deleted.id not in {each.id for each in world.active_projects(ACME)}
 
 
 def test_every_day_has_an_hour_of_rate_limiting() -> None:
-    """Errors are limited by a quota in about one hour of a day, not in all."""
+    """Errors are rate limited in about one hour of a day."""
     store = demo_world(NOW).store
     limited = [
         hour
@@ -126,8 +126,8 @@ def test_every_day_has_an_hour_of_rate_limiting() -> None:
     assert 1 <= len(limited) <= 3
 
 
-def test_an_incident_breaks_limits_and_silences() -> None:
-    """Checkout breaks and is then rate limited; ios falls silent."""
+def test_incident_scenario() -> None:
+    """In the incident, checkout has more errors and is then rate limited, and ios stops."""
     calm, incident = demo_world(NOW), demo_world(NOW, scenario="incident")
     checkout, ios = acme_project(calm, "checkout"), acme_project(calm, "ios")
     usual = per_hour(calm, project=checkout, outcome="accepted")
@@ -141,8 +141,8 @@ def test_an_incident_breaks_limits_and_silences() -> None:
     assert silent[0] > silent[1] > silent[2] == 0
 
 
-def test_a_spent_quota_limits_every_project() -> None:
-    """Nearly all errors turn from accepted into rate limited."""
+def test_quota_scenario() -> None:
+    """In the quota scenario, nearly all errors are rate limited."""
     calm, quota = demo_world(NOW), demo_world(NOW, scenario="quota")
     web = acme_project(calm, "web")
     usual = per_hour(calm, project=web, outcome="accepted")
@@ -156,24 +156,24 @@ def test_a_spent_quota_limits_every_project() -> None:
     ("scenario", "slug"),
     [("incident", "checkout"), ("quota", "web"), ("quota", "api"), ("quota", "android")],
 )
-def test_clients_hold_back_while_they_are_rate_limited(scenario: Scenario, slug: str) -> None:
-    """What a quota drops is more than what it rejects, and ends with it."""
+def test_sdks_discard_events_while_rate_limited(scenario: Scenario, slug: str) -> None:
+    """A scenario with rate limiting has more events discarded with ``ratelimit_backoff``."""
     calm, limited = demo_world(NOW), demo_world(NOW, scenario=scenario)
     project = acme_project(calm, slug)
 
-    def held_back(world: World) -> list[int]:
+    def backoff(world: World) -> list[int]:
         return per_hour(
             world, project=project, outcome="client_discard", reason="ratelimit_backoff"
         )
 
-    usual, more = held_back(calm), held_back(limited)
+    usual, more = backoff(calm), backoff(limited)
 
     assert usual[0] == more[0]
     assert usual[1] < more[1]
 
 
-def test_clients_hold_back_in_no_other_hour() -> None:
-    """The day's hour of rate limiting has held back errors of that project, and no other hour."""
+def test_sdks_discard_events_in_no_other_hour() -> None:
+    """Events are discarded with ``ratelimit_backoff`` only while their project is limited."""
     store = demo_world(NOW).store
     mobile = {acme_project(demo_world(NOW), slug) for slug in ("ios", "android")}
 
@@ -194,14 +194,14 @@ def test_clients_hold_back_in_no_other_hour() -> None:
             if key[0] not in mobile
         }
 
-    held_back = present("client_discard", "ratelimit_backoff")
+    backoff = present("client_discard", "ratelimit_backoff")
 
-    assert held_back
-    assert held_back <= present("rate_limited")
+    assert backoff
+    assert backoff <= present("rate_limited")
 
 
-def test_silence_is_silent() -> None:
-    """Checkout sends nothing any more, whatever the outcome."""
+def test_silence_scenario() -> None:
+    """In the silence scenario, checkout sends nothing."""
     world = demo_world(NOW, scenario="silence")
     checkout = acme_project(world, "checkout")
 
@@ -209,8 +209,8 @@ def test_silence_is_silent() -> None:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_the_past_is_the_same_in_every_scenario(scenario: Scenario) -> None:
-    """What comes does not change what was."""
+def test_scenarios_do_not_change_the_past(scenario: Scenario) -> None:
+    """The sums of the past are the same in every scenario."""
     day = (ACME, NOW - DAY, NOW)
 
     assert demo_world(NOW).store.totals(*day, at=NOW) == (
@@ -230,10 +230,8 @@ def test_the_past_is_the_same_in_every_scenario(scenario: Scenario) -> None:
         (SCALE_TOKEN, "acme", 401),
     ],
 )
-def test_the_documented_tokens_open_what_they_say(
-    token: str, organization: str, status: int
-) -> None:
-    """One for each organization, one for both, one for neither."""
+def test_demo_tokens(token: str, organization: str, status: int) -> None:
+    """There is a token for each organization, one for both, and one for neither."""
     application = Application(demo_world(NOW), lambda: float(NOW), lambda _: None)
     path = f"/api/0/organizations/{organization}/stats_v2/"
     query = urlencode({"field": "sum(quantity)", "category": "error", "statsPeriod": "1d"})
@@ -243,16 +241,16 @@ def test_the_documented_tokens_open_what_they_say(
 
 
 @pytest.mark.parametrize("rows", [1, 20, 40])
-def test_a_world_of_any_size_has_its_rows_in_every_hour(rows: int) -> None:
-    """Projects times rows, in a finished hour and in the one before."""
+def test_the_rows_per_hour(rows: int) -> None:
+    """Every hour has the given number of rows per project."""
     store = scale_world(30, rows).store
 
     for hour in (NOW - HOUR, NOW - 2 * HOUR):
         assert 30 * rows == len(store.totals(1, hour, hour + HOUR, at=LATER))
 
 
-def ask_scale(world: World, endpoint: str, token: str, **parameters: str) -> Answer:
-    """Return the answer of an endpoint about the organization of any size."""
+def get_scale(world: World, endpoint: str, token: str, **parameters: str) -> Answer:
+    """Return an endpoint's answer about the organization ``scale``."""
     application = Application(world, lambda: float(NOW), lambda _: None, rate_limit=None)
     path = f"/api/0/organizations/scale/{endpoint}/"
     headers = {"authorization": f"Bearer {token}"}
@@ -261,18 +259,18 @@ def ask_scale(world: World, endpoint: str, token: str, **parameters: str) -> Ans
 
 
 def readable(world: World, token: str) -> set[int]:
-    """Return the projects that a token gets groups of in the finished hour."""
+    """Return the projects for which a token gets groups in the last finished hour."""
     hour = {"start": str(NOW - HOUR), "end": str(NOW), "interval": "1h"}
-    asked = {"field": "sum(quantity)", "category": "error", "groupBy": "project", **hour}
-    groups = ask_scale(world, "stats_v2", token, **asked).document()["groups"]
+    query = {"field": "sum(quantity)", "category": "error", "groupBy": "project", **hour}
+    groups = get_scale(world, "stats_v2", token, **query).document()["groups"]
     return {group["by"]["project"] for group in groups}
 
 
 def test_a_share_of_the_projects_is_deleted() -> None:
-    """They are not listed, and their rows still count."""
+    """Deleted projects are not listed, but their rows are counted."""
     world = scale_world(200, 2, deleted=0.05)
     counted = world.store.totals(1, NOW - HOUR, NOW, at=LATER, group_by=["project"])
-    listed = ask_scale(world, "projects", SCALE_TOKEN, all_projects="1").document()
+    listed = get_scale(world, "projects", SCALE_TOKEN, all_projects="1").document()
 
     assert 190 == len(listed)
     assert 200 == len(counted)
@@ -280,9 +278,9 @@ def test_a_share_of_the_projects_is_deleted() -> None:
 
 
 def test_a_share_of_the_projects_is_hidden_from_a_user() -> None:
-    """An integration reads them, the user does not, and the list says so to the user."""
+    """Hidden projects are readable for an integration, but not for the user."""
     world = scale_world(200, 2, deleted=0.05, hidden=0.1)
-    listed = ask_scale(world, "projects", SCALE_USER_TOKEN, all_projects="1").document()
+    listed = get_scale(world, "projects", SCALE_USER_TOKEN, all_projects="1").document()
     accessible = {int(each["id"]) for each in listed if each["hasAccess"]}
 
     assert (190, 170) == (len(listed), len(accessible))
@@ -290,11 +288,11 @@ def test_a_share_of_the_projects_is_hidden_from_a_user() -> None:
     assert 190 == len(readable(world, SCALE_TOKEN))
 
 
-def test_membership_may_be_closed_though_nothing_is_hidden() -> None:
-    """The list then says to an integration that nothing is accessible."""
+def test_membership_can_be_closed_without_hidden_projects() -> None:
+    """Without Open Membership, the list marks nothing as accessible for an integration."""
     worlds = scale_world(5, 2), scale_world(5, 2, open_membership=False)
     flags = [
-        {each["hasAccess"] for each in ask_scale(world, "projects", SCALE_TOKEN).document()}
+        {each["hasAccess"] for each in get_scale(world, "projects", SCALE_TOKEN).document()}
         for world in worlds
     ]
 
@@ -302,21 +300,21 @@ def test_membership_may_be_closed_though_nothing_is_hidden() -> None:
     assert readable(worlds[1], SCALE_USER_TOKEN) == readable(worlds[1], SCALE_TOKEN)
 
 
-def test_what_is_apart_does_not_change_the_numbers() -> None:
-    """Deleted and hidden projects send what they send elsewhere."""
+def test_shares_do_not_change_the_numbers() -> None:
+    """The sums are the same with and without deleted and hidden projects."""
     hour = (1, NOW - HOUR, NOW)
     plain, other = scale_world(50, 3), scale_world(50, 3, deleted=0.1, hidden=0.1)
 
     assert plain.store.totals(*hour, at=NOW) == other.store.totals(*hour, at=NOW)
 
 
-def test_there_are_not_more_projects_than_all() -> None:
-    """Deleted and hidden projects are different ones."""
+def test_shares_above_one_are_refused() -> None:
+    """No project is both deleted and hidden, so that the shares cannot exceed 1."""
     with pytest.raises(ValueError, match="larger than population"):
         scale_world(10, deleted=0.6, hidden=0.6)
 
 
-def test_there_are_not_that_many_kinds_of_rows() -> None:
-    """More rows than there are combinations cannot be had."""
+def test_too_many_rows_are_refused() -> None:
+    """There are at most 40 combinations of labels per project."""
     with pytest.raises(ValueError, match="at most 40 rows"):
         scale_world(1, 41)

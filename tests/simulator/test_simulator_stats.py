@@ -1,4 +1,4 @@
-"""What the conformance cases leave open about stats_v2: the cut, retention, and the arithmetic."""
+"""Properties of stats_v2 that the conformance cases do not cover: row limit, retention, sums."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -43,7 +43,7 @@ def an_application(world: World, now: float = NOW, row_limit: int = 10_000) -> A
 
 
 def a_world(rows: Iterable[Row] = (), seed: int = 7) -> World:
-    """Return three projects with the given rows and some generated traffic besides."""
+    """Return three projects with the given rows and some generated traffic."""
     series = [
         Series(project, category, outcome, reason, usual, batch=4)
         for project in (11, 12, 13)
@@ -61,17 +61,17 @@ def a_world(rows: Iterable[Row] = (), seed: int = 7) -> World:
     return world
 
 
-def ask(application: Application, parameters: dict[str, Any] | None = None, **more: Any) -> Answer:
-    """Ask stats_v2, six hours of quantities by the hour unless told otherwise."""
-    asked = {"field": "sum(quantity)", "start": START, "end": START + 6 * HOUR, "interval": "1h"}
-    query = urlencode({**asked, **(parameters or {}), **more}, doseq=True)
+def get(application: Application, parameters: dict[str, Any] | None = None, **more: Any) -> Answer:
+    """Return the stats_v2 answer with hourly quantities of six hours by default."""
+    defaults = {"field": "sum(quantity)", "start": START, "end": START + 6 * HOUR, "interval": "1h"}
+    query = urlencode({**defaults, **(parameters or {}), **more}, doseq=True)
     headers = {"authorization": "Bearer right"}
     path = "/api/0/organizations/acme/stats_v2/"
     return application.reply(Request("GET", path, query, headers)).answer
 
 
 def totals_of(answer: Answer, *names: str, field: str = "sum(quantity)") -> dict[Any, int]:
-    """Return the totals of an answer by the labels of ``names``, in that order."""
+    """Return the totals of an answer by their labels, in the order of ``names``."""
     groups = answer.document()["groups"]
     return {tuple(group["by"][name] for name in names): group["totals"][field] for group in groups}
 
@@ -83,12 +83,12 @@ def totals_of(answer: Answer, *names: str, field: str = "sum(quantity)") -> dict
     field=st.sampled_from(["quantity", "times_seen"]),
     at=st.integers(START + HOUR, START + 2 * DAY),
 )
-def test_answers_equal_the_truth(rows: list[Row], names: set[str], field: Any, at: int) -> None:
-    """Where nothing is cut, an answer's totals are what adding up the rows gives."""
+def test_totals_equal_the_true_sums(rows: list[Row], names: set[str], field: Any, at: int) -> None:
+    """Below the row limit, an answer's totals are the true sums of the rows."""
     world = a_world(rows)
     order = ["project", *sorted({*names, "category"} - {"project"})]
     grouped = order if "project" in names else order[1:]
-    answer = ask(an_application(world, at), field=f"sum({field})", groupBy=grouped)
+    answer = get(an_application(world, at), field=f"sum({field})", groupBy=grouped)
     truth = world.store.totals(1, START, START + 6 * HOUR, at=at, group_by=grouped, field=field)
 
     assert truth == totals_of(answer, *grouped, field=f"sum({field})")
@@ -106,51 +106,51 @@ def test_answers_equal_the_truth(rows: list[Row], names: set[str], field: Any, a
         ]
     ),
 )
-def test_the_parts_of_a_question_add_up_to_the_whole(
-    rows: list[Row], split: tuple[str, list[str]]
-) -> None:
-    """Asking for each value of a filter alone gives the number that asking for all gives."""
+def test_the_values_of_a_filter_add_up(rows: list[Row], split: tuple[str, list[str]]) -> None:
+    """The sums of all values of a filter add up to the sum without it."""
     name, values = split
     application = an_application(a_world(rows))
-    everything = {"category": ["error", "span", "transaction"]}
-    whole = totals_of(ask(application, everything))
-    parts = [totals_of(ask(application, {**everything, name: value})) for value in values]
+    categories = {"category": ["error", "span", "transaction"]}
+    total = totals_of(get(application, categories))
+    parts = [totals_of(get(application, {**categories, name: value})) for value in values]
 
-    assert whole[()] == sum(part[()] for part in parts)
+    assert total[()] == sum(part[()] for part in parts)
 
 
 @given(rows=st.lists(ROWS, max_size=30), cut=st.integers(1, 5))
 @settings(max_examples=30, deadline=None)
-def test_the_parts_of_a_range_add_up_to_the_whole(rows: list[Row], cut: int) -> None:
-    """Two adjoining ranges give what the range across both gives, and series equal totals."""
+def test_adjacent_ranges_add_up(rows: list[Row], cut: int) -> None:
+    """Two adjacent ranges add up to the complete range, and a series to its total."""
     application = an_application(a_world(rows))
     middle, by = START + cut * HOUR, {"category": ["error", "span"]}
-    whole = ask(application, by)
-    first = totals_of(ask(application, by, end=middle))[()]
-    second = totals_of(ask(application, by, start=middle))[()]
+    complete = get(application, by)
+    first = totals_of(get(application, by, end=middle))[()]
+    second = totals_of(get(application, by, start=middle))[()]
 
-    assert totals_of(whole)[()] == first + second
-    assert totals_of(whole)[()] == sum(whole.document()["groups"][0]["series"]["sum(quantity)"])
+    assert totals_of(complete)[()] == first + second
+    assert totals_of(complete)[()] == sum(
+        complete.document()["groups"][0]["series"]["sum(quantity)"]
+    )
 
 
 def test_minutes_of_generated_traffic_add_up_to_their_hours() -> None:
-    """The raw table holds what the hourly one holds."""
+    """The raw table has the same sums as the hourly table."""
     application = an_application(a_world())
-    by_hour = totals_of(ask(application, groupBy="category"), "category")
-    by_minute = totals_of(ask(application, groupBy="category", interval="36m"), "category")
+    by_hour = totals_of(get(application, groupBy="category"), "category")
+    by_minute = totals_of(get(application, groupBy="category", interval="36m"), "category")
 
     assert by_hour == by_minute
 
 
 @pytest.mark.parametrize("limit", [0, 1, 5])
-def test_totals_and_series_are_cut_each_by_itself(limit: int) -> None:
-    """Beyond the row limit rows are missing without a word, and not the same ones in both."""
+def test_totals_and_series_are_cut_separately(limit: int) -> None:
+    """Beyond the row limit, rows are missing from totals and series independently."""
     rows = [
         Row(1, 11, "error", "filtered", f"reason-{number}", START + number * 600)
         for number in range(36)
     ]
     application = an_application(a_world(rows), row_limit=limit)
-    groups = ask(application, groupBy="reason", category="error").document()["groups"]
+    groups = get(application, groupBy="reason", category="error").document()["groups"]
     with_totals = [each for each in groups if each["totals"]["sum(quantity)"]]
     points = [point for each in groups for point in each["series"]["sum(quantity)"] if point]
 
@@ -158,21 +158,21 @@ def test_totals_and_series_are_cut_each_by_itself(limit: int) -> None:
     assert limit == len(points)
 
 
-def test_default_error_and_security_are_three_rows_to_the_cut() -> None:
-    """The limit counts stored rows; the error categories become one only afterwards."""
+def test_error_categories_are_merged_after_the_cut() -> None:
+    """The row limit counts default, error and security separately."""
     rows = [Row(1, 11, name, "abuse", None, START) for name in ("default", "error", "security")]
     application = an_application(a_world(rows), row_limit=2)
-    answer = ask(application, groupBy=["category", "project"], outcome="abuse")
+    answer = get(application, groupBy=["category", "project"], outcome="abuse")
 
     assert totals_of(answer, "category") == {("error",): 2}
 
 
-def test_the_cut_is_the_same_each_time_and_depends_on_the_seed() -> None:
-    """The same seed and question lose the same rows; another seed loses others."""
+def test_the_cut_depends_on_the_seed() -> None:
+    """The same seed and request lose the same rows, another seed loses others."""
     rows = [Row(1, 11, "error", "filtered", f"reason-{n}", START) for n in range(200)]
     by = {"groupBy": ["reason"], "category": "error"}
     answers = [
-        ask(an_application(a_world(rows, seed), row_limit=20), by).body for seed in (1, 1, 2)
+        get(an_application(a_world(rows, seed), row_limit=20), by).body for seed in (1, 1, 2)
     ]
 
     assert answers[0] == answers[1]
@@ -180,10 +180,10 @@ def test_the_cut_is_the_same_each_time_and_depends_on_the_seed() -> None:
 
 
 def test_a_row_appears_when_it_is_written() -> None:
-    """A late row counts in the hour it belongs to, from the moment it is there."""
+    """A late row is counted in its own hour once it is written."""
     row = Row(1, 11, "span", "accepted", None, START + 60, 5, written_at=START + 5 * HOUR)
     before, after = (
-        totals_of(ask(an_application(a_world([row]), START + 5 * HOUR - ago), category="span"))
+        totals_of(get(an_application(a_world([row]), START + 5 * HOUR - ago), category="span"))
         for ago in (1, 0)
     )
 
@@ -192,28 +192,28 @@ def test_a_row_appears_when_it_is_written() -> None:
 
 
 def test_project_not_last_in_group_by_counts_deleted_projects_too() -> None:
-    """Only the last groupBy decides whether the projects are filtered."""
+    """Projects are filtered only if project is the last groupBy."""
     world = a_world([Row(1, 13, "span", "accepted", None, START)])
     world.delete_project(13)
     application = an_application(world)
     of_span = {"category": "span"}
 
-    assert {13} == _projects(ask(application, of_span, groupBy=["project", "outcome"]))
-    assert set() == _projects(ask(application, of_span, groupBy=["outcome", "project"]))
+    assert {13} == _projects(get(application, of_span, groupBy=["project", "outcome"]))
+    assert set() == _projects(get(application, of_span, groupBy=["outcome", "project"]))
 
 
-def test_an_old_range_is_answered_by_the_day() -> None:
-    """A start older than 90 days puts a day's values into the bucket at midnight."""
+def test_old_ranges_are_read_from_the_daily_table() -> None:
+    """If the start is older than 90 days, the values of a day are in its first bucket."""
     old = START - 100 * DAY
     world = a_world([Row(1, 11, "span", "accepted", None, old + 5 * HOUR)])
     times = {"start": old, "end": old + DAY, "interval": "6h"}
-    answer = ask(an_application(world), times, category="span")
+    answer = get(an_application(world), times, category="span")
 
     assert answer.document()["groups"][0]["series"]["sum(quantity)"] == [1, 0, 0, 0]
 
 
-def test_what_is_kept_ends_with_retention() -> None:
-    """The raw table forgets after 30 days, the daily one after 13 months."""
+def test_retention() -> None:
+    """The raw table has the last 30 days, the daily table the last 13 months."""
     window = Window(START - 400 * DAY, START, DAY)
     first = next(pieces(window, Table.DAILY, START))
 
@@ -221,8 +221,8 @@ def test_what_is_kept_ends_with_retention() -> None:
     assert list(pieces(Window(0, HOUR, 60), Table.RAW, 31 * DAY)) == []
 
 
-def test_rows_of_an_hour_fall_whole_into_buckets_that_are_no_hours() -> None:
-    """An hour counts where it starts, however buckets cross it."""
+def test_hours_are_not_split_between_buckets() -> None:
+    """An hour is counted in the bucket in which it starts."""
     window = Window(START, START + 3 * HOUR, 90 * 60)
     read = list(pieces(window, Table.HOURLY, START))
     second = START + 90 * 60
@@ -256,34 +256,32 @@ def test_rows_of_an_hour_fall_whole_into_buckets_that_are_no_hours() -> None:
         ),
     ],
 )
-def test_bad_parameters_are_refused_in_sentrys_words(
-    parameters: dict[str, Any], detail: str
-) -> None:
-    """Each mistake is a 400 that names it."""
-    answer = ask(an_application(a_world()), {"category": "error", **parameters})
+def test_invalid_parameters_are_400(parameters: dict[str, Any], detail: str) -> None:
+    """The message of the 400 is Sentry's."""
+    answer = get(an_application(a_world()), {"category": "error", **parameters})
 
     assert answer.status == 400
     assert {"detail": detail} == answer.document()
 
 
-def test_nobody_to_count_is_refused() -> None:
+def test_no_projects_available() -> None:
     """Grouped by project, an organization without active projects is a 400."""
     world = a_world()
     for project in (11, 12, 13):
         world.delete_project(project)
-    answer = ask(an_application(world), groupBy=["category", "project"])
+    answer = get(an_application(world), groupBy=["category", "project"])
 
     assert answer.document() == {"detail": "No projects available"}
 
 
 def test_feedback_has_a_second_name_in_filters() -> None:
-    """``user_report_v2`` asks for what is shown as ``feedback``."""
+    """The filter ``user_report_v2`` selects the category ``feedback``."""
     world = a_world([Row(1, 11, "feedback", "accepted", None, START)])
-    answer = ask(an_application(world), category="user_report_v2", groupBy="category")
+    answer = get(an_application(world), category="user_report_v2", groupBy="category")
 
     assert totals_of(answer, "category") == {("feedback",): 1}
 
 
 def _projects(answer: Answer) -> set[int]:
-    """Return the projects an answer has groups for."""
+    """Return the projects of an answer's groups."""
     return {group["by"]["project"] for group in answer.document()["groups"]}

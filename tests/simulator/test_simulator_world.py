@@ -1,4 +1,4 @@
-"""A world that changes while it is served."""
+"""Changes of a world while it is served."""
 
 import threading
 from collections.abc import Callable
@@ -18,10 +18,10 @@ from exporter.simulator import (
 from exporter.simulator.application import Application
 from exporter.simulator.messages import Answer, Request
 
-WEB, API, GONE = 11, 12, 13
+WEB, API, DELETED = 11, 12, 13
 
 
-def ask(world: World, caller: str = "right", organization: str = "acme") -> Answer:
+def get(world: World, caller: str = "right", organization: str = "acme") -> Answer:
     """Return the answer of the projects list."""
     application = Application(world, lambda: 0.0, lambda _: None, rate_limit=None)
     path = f"/api/0/organizations/{organization}/projects/"
@@ -30,31 +30,31 @@ def ask(world: World, caller: str = "right", organization: str = "acme") -> Answ
 
 
 def items(world: World, caller: str = "right") -> dict[int, Any]:
-    """Return the items of the projects list by their ids."""
-    return {int(item["id"]): item for item in ask(world, caller).document()}
+    """Return the items of the projects list by id."""
+    return {int(item["id"]): item for item in get(world, caller).document()}
 
 
 def slugs(world: World) -> dict[int, str]:
-    """Return the slugs that the projects list shows."""
+    """Return the slugs in the projects list by id."""
     return {project: item["slug"] for project, item in items(world).items()}
 
 
-def test_a_project_gets_another_slug(world: World) -> None:
-    """Its id stays."""
+def test_rename_a_project(world: World) -> None:
+    """A renamed project has its old id."""
     world.rename_project(WEB, "site")
 
     assert {WEB: "site", API: "api"} == slugs(world)
 
 
 def test_a_project_takes_over_the_slug_of_another(world: World) -> None:
-    """Both change in one step."""
+    """Two projects are renamed in one step."""
     world.rename_projects({WEB: "web-old", API: "web"})
 
     assert {WEB: "web-old", API: "web"} == slugs(world)
 
 
 def test_two_projects_swap_their_slugs(world: World) -> None:
-    """Each has the other's, whoever looks."""
+    """No reader sees a state in which only one slug has changed."""
     seen = set()
 
     def swap() -> None:
@@ -71,18 +71,18 @@ def test_two_projects_swap_their_slugs(world: World) -> None:
     assert {WEB: "api", API: "web"} == slugs(world)
 
 
-def test_a_deleted_project_comes_back(world: World) -> None:
-    """It is listed again under the slug that it had."""
-    world.restore_project(GONE)
+def test_a_deleted_project_is_restored(world: World) -> None:
+    """A restored project is listed with its old slug."""
+    world.restore_project(DELETED)
     restored = slugs(world)
-    world.delete_project(GONE, ProjectStatus.PENDING_DELETION)
+    world.delete_project(DELETED, ProjectStatus.PENDING_DELETION)
 
-    assert {WEB: "web", API: "api", GONE: "gone"} == restored
+    assert {WEB: "web", API: "api", DELETED: "deleted"} == restored
     assert {WEB: "web", API: "api"} == slugs(world)
 
 
-def test_teams_come_with_id_slug_and_name(world: World) -> None:
-    """The first is the project's team; a team has one id on all its projects."""
+def test_teams_have_id_slug_and_name(world: World) -> None:
+    """The first team is the project's team, and a team has the same id in all projects."""
     world.set_teams(WEB, ["front-end", "growth"])
     world.set_teams(API, ["growth"])
     web, api = items(world)[WEB], items(world)[API]
@@ -96,23 +96,23 @@ def test_teams_come_with_id_slug_and_name(world: World) -> None:
 
 
 def test_a_project_without_teams_has_no_team(world: World) -> None:
-    """The list says so with null."""
+    """A project without teams has a team of null and no teams."""
     item = items(world)[WEB]
 
     assert (None, []) == (item["team"], item["teams"])
 
 
 def test_members_and_open_membership_change() -> None:
-    """What a user sees follows at once."""
+    """A user's flags follow a change of members and of Open Membership at once."""
     world = World(
         [Organization(1, "acme", open_membership=False)],
         [Project(WEB, 1, "web")],
         [Member(1, "me")],
-        [Token("mine", TokenKind.USER, user="me")],
+        [Token("token", TokenKind.USER, user="me")],
     )
 
     def flags() -> tuple[bool, bool]:
-        item = items(world, "mine")[WEB]
+        item = items(world, "token")[WEB]
         return item["isMember"], item["hasAccess"]
 
     seen = [flags()]
@@ -127,12 +127,12 @@ def test_members_and_open_membership_change() -> None:
     assert [(False, False), (False, True), (True, True), (False, False)] == seen
 
 
-def test_an_organization_gets_another_slug(world: World) -> None:
-    """The old one is unknown, the id still works."""
+def test_rename_an_organization(world: World) -> None:
+    """A renamed organization is available by its new slug and its id only."""
     world.rename_organization(1, "acme-inc")
 
     assert [404, 200, 200] == [
-        ask(world, organization=name).status for name in ("acme", "acme-inc", "1")
+        get(world, organization=name).status for name in ("acme", "acme-inc", "1")
     ]
 
 
@@ -147,8 +147,8 @@ def test_an_organization_gets_another_slug(world: World) -> None:
         lambda world: world.rename_organization(99, "nobody"),
     ],
 )
-def test_what_is_not_there_cannot_change(world: World, change: Callable[[World], None]) -> None:
-    """An unknown id is a KeyError, and nothing else has changed."""
+def test_an_unknown_id_is_refused(world: World, change: Callable[[World], None]) -> None:
+    """An unknown id is a KeyError, and nothing changes."""
     before = slugs(world)
     with pytest.raises(KeyError):
         change(world)

@@ -28,7 +28,7 @@ HOSTS = st.one_of(
     ],
 )
 def test_parse(text: str, expected: Address) -> None:
-    """Every usual way to write a listen address is understood."""
+    """Every usual form of a listen address is accepted."""
     assert expected == parse_address(text)
 
 
@@ -57,21 +57,21 @@ def test_parse(text: str, expected: Address) -> None:
     ],
 )
 def test_parse_refuses(text: str) -> None:
-    """Anything else is refused with the forms that are allowed."""
-    with pytest.raises(ValueError, match=r"no listen address: write it like ':10790'"):
+    """Anything else is refused, with the forms that are allowed."""
+    with pytest.raises(ValueError, match=r"not a listen address: use ':10790'"):
         parse_address(text)
 
 
 @given(HOSTS, st.integers(min_value=0, max_value=65535))
 def test_written_and_read_again(host: str, port: int) -> None:
-    """An address is written in the form it is read from."""
+    """An address is written in the form in which it is parsed."""
     address = Address(host, port)
 
     assert address == parse_address(str(address))
 
 
 def test_bind_picks_a_port() -> None:
-    """Port 0 becomes a port of the system's choice on the host that was asked for."""
+    """Port 0 becomes a free port, on the requested host."""
     with closing(bind(parse_address("127.0.0.1:0"))) as listener:
         address = bound_address(listener)
 
@@ -80,13 +80,13 @@ def test_bind_picks_a_port() -> None:
 
 
 def test_bind_prefers_version_4() -> None:
-    """A name that stands for several addresses is bound where most clients look."""
+    """Of a name with several addresses, the one that most clients use is bound."""
     with closing(bind(parse_address("localhost:0"))) as listener:
         assert "127.0.0.1" == bound_address(listener).host
 
 
 def test_bind_every_interface() -> None:
-    """An empty host takes connections over IPv4, and over IPv6 where there is IPv6."""
+    """An empty host accepts connections over IPv4, and over IPv6 if the system has it."""
     hosts = ["127.0.0.1"] + ["::1"] * socket.has_dualstack_ipv6()
     with closing(bind(parse_address(":0"))) as listener:
         port = bound_address(listener).port
@@ -95,14 +95,14 @@ def test_bind_every_interface() -> None:
 
 
 def test_bind_every_interface_without_version_6(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where IPv6 is switched off, an empty host means all of IPv4."""
+    """Without IPv6, an empty host means every IPv4 interface."""
     monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
     with closing(bind(parse_address(":0"))) as listener:
         assert socket.AF_INET == listener.family
 
 
 def test_bind_taken() -> None:
-    """An address that is taken is an error that names it."""
+    """An address that is in use is an error that names it."""
     with closing(bind(parse_address("127.0.0.1:0"))) as listener:
         address = bound_address(listener)
         with pytest.raises(OSError, match=str(address.port)):

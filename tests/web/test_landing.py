@@ -14,10 +14,10 @@ LANDING = Landing("stats exporter", "1.2.3", "Counts what is counted.")
 
 
 class Outline(HTMLParser):
-    """Collects the links, the text, and the tags that are open."""
+    """Collects the links, the text and the open tags."""
 
     def __init__(self, document: str) -> None:
-        """Read the document."""
+        """Parse the document."""
         super().__init__()
         self.links: list[str | None] = []
         self.text = ""
@@ -26,13 +26,13 @@ class Outline(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note a link, and every tag that wants an end."""
+        """Record a link, and every tag that needs a closing tag."""
         if tag != "meta":
             self.open.append(tag)
         self.links += [value for name, value in attrs if name in {"href", "src"}]
 
     def handle_endtag(self, tag: str) -> None:
-        """Close the innermost tag, which must be this one."""
+        """Close the innermost open tag, which must be this one."""
         assert tag == self.open.pop()
 
     def handle_data(self, data: str) -> None:
@@ -56,7 +56,7 @@ def test_links() -> None:
 
 @pytest.mark.parametrize("base", ["http://host:10790/", "https://host/tools/sentry/"])
 def test_links_work_below_a_prefix(base: str) -> None:
-    """Wherever a proxy puts the page, the links stay below that place."""
+    """Links stay below the prefix that a proxy adds."""
     links = [urljoin(base, link or "") for link in Outline(LANDING.html()).links]
 
     assert [f"{base}metrics", f"{base}-/healthy", f"{base}-/ready"] == links
@@ -68,7 +68,7 @@ def test_is_well_formed() -> None:
 
 
 def test_is_for_phones_and_the_dark() -> None:
-    """The page fits a phone's width and follows the reader's colours."""
+    """The page fits the width of a phone and follows the colour scheme."""
     html = LANDING.html()
 
     assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in html
@@ -76,7 +76,7 @@ def test_is_for_phones_and_the_dark() -> None:
 
 
 def test_escapes() -> None:
-    """Text with a meaning in HTML stays text."""
+    """Text with characters special to HTML stays text."""
     hostile = '</p><script>alert("$name")</script>'
     html = Landing(hostile, hostile, hostile).html()
 
@@ -85,7 +85,7 @@ def test_escapes() -> None:
 
 
 def test_policy_allows_the_page_its_own_style_only() -> None:
-    """The policy names the hash of the style on the page, so that no other is applied."""
+    """The policy has the hash of the page's style, so that no other style is applied."""
     style = re.search("<style>(.*)</style>", LANDING.html(), re.DOTALL)
     assert style is not None
     digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()

@@ -1,12 +1,10 @@
-"""Malformed requests: refused one by one, logged burst by burst."""
+"""Malformed requests: each is refused, each burst is logged."""
 
 import logging
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import MutableMapping
 from typing import Any
 
 import h11
@@ -16,44 +14,34 @@ from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from exporter.web.malformed import BURST, MAX_PEERS, MalformedRequests, problem_of
-from exporter.web.server import Address, Server, bind
+from exporter.web.server import Server
+from tests.support.clock import Clock
+from tests.support.serving import serving_app
 
 HANG = 5.0
-"""Seconds after which a test calls it a hang."""
+"""Seconds after which a test fails because something hangs."""
 
 TLS_PROBLEM = "TLS handshake, but this port serves plain HTTP"
 
 Records = list[MutableMapping[str, Any]]
 
 
-@dataclass
-class SetClock:
-    """A clock that stands where it is put."""
-
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        """Return the moment that was set."""
-        return self.now
-
-
-class WatchedClock(SetClock):
-    """A clock that knows when it is read."""
+class WatchedClock(Clock):
+    """A clock that records that it was read."""
 
     def __init__(self) -> None:
-        """Start as any."""
         super().__init__()
         self.read = threading.Event()
 
     def __call__(self) -> float:
-        """Return the moment that was set."""
+        """Return the time."""
         self.read.set()
         return self.now
 
     def wait_until_read_again(self) -> None:
-        """Wait until a reader of the moment now set has come back for another.
+        """Wait until something that has read the present time reads the clock again.
 
-        The first of three reads may have begun before, and the last may not have ended.
+        Of three reads, the first may have begun earlier, and the last may not have ended.
         """
         for _ in range(3):
             self.read.clear()
@@ -61,12 +49,12 @@ class WatchedClock(SetClock):
 
 
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer anything."""
+    """Answer any request."""
     await PlainTextResponse("hello")(scope, receive, send)
 
 
 async def echo_length(scope: Scope, receive: Receive, send: Send) -> None:
-    """Begin to answer, and only then read the request's body."""
+    """Begin to answer before the request's body is read."""
     headers = [(b"content-length", b"5")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"he", "more_body": True})
@@ -84,23 +72,8 @@ def client_hello() -> bytes:
     return outgoing.read()
 
 
-@contextmanager
-def running(app: Any = hello, host: str = "127.0.0.1", **options: Any) -> Iterator[Server]:
-    """Serve while the block runs; at its end every burst has been logged."""
-    ready = threading.Event()
-    server = Server(app, [bind(Address(host, 0))], started=ready.set, **options)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    assert ready.wait(HANG)
-    try:
-        yield server
-    finally:
-        server.stop()
-        thread.join(HANG)
-
-
 def exchange(server: Server, *pieces: bytes) -> bytes:
-    """Send ``pieces``, each once the one before was answered; return what comes until the end."""
+    """Send ``pieces``, each after the answer to the last; return everything received."""
     port = server.addresses[0].port
     received = b""
     with socket.create_connection(("127.0.0.1", port), timeout=HANG) as client:
@@ -117,27 +90,27 @@ def exchange(server: Server, *pieces: bytes) -> bytes:
 
 
 def logged(records: Records) -> list[tuple[str, str, int]]:
-    """Return peer, problem and count of every line, and check that there is no other line."""
+    """Return peer, problem and count of every line; fail if there is any other line."""
     assert {"malformed requests"} >= {record["event"] for record in records}
     assert {"warning"} >= {record["log_level"] for record in records}
     return [(record["peer"], record["problem"], record["count"]) for record in records]
 
 
 class TestBursts:
-    """When something is logged, by a clock that is set."""
+    """When bursts are logged, by a clock that is set by hand."""
 
     @pytest.fixture
-    def clock(self) -> SetClock:
+    def clock(self) -> Clock:
         """Return a clock."""
-        return SetClock()
+        return Clock()
 
     @pytest.fixture
-    def malformed(self, clock: SetClock) -> MalformedRequests:
-        """Return what counts by that clock."""
+    def malformed(self, clock: Clock) -> MalformedRequests:
+        """Return a counter that uses the clock."""
         return MalformedRequests(clock)
 
-    def test_a_burst_is_one_line(self, malformed: MalformedRequests, clock: SetClock) -> None:
-        """Nothing is logged while it lasts, and then everything together."""
+    def test_a_burst_is_one_line(self, malformed: MalformedRequests, clock: Clock) -> None:
+        """Nothing is logged during a burst; then one line counts all of it."""
         with capture_logs() as records:
             for _ in range(100):
                 malformed.add("10.0.0.1", "no request line received")
@@ -151,9 +124,9 @@ class TestBursts:
         assert [("10.0.0.1", "no request line received", 100)] == logged(records)
 
     def test_the_next_burst_is_the_next_line(
-        self, malformed: MalformedRequests, clock: SetClock
+        self, malformed: MalformedRequests, clock: Clock
     ) -> None:
-        """A peer that goes on is logged once for each minute."""
+        """A peer that goes on is logged once a minute."""
         with capture_logs() as records:
             for _ in range(8):
                 malformed.add("10.0.0.1", "no request line received")
@@ -162,8 +135,8 @@ class TestBursts:
 
         assert [4, 4] == [count for _, _, count in logged(records)]
 
-    def test_silence_logs_nothing(self, malformed: MalformedRequests, clock: SetClock) -> None:
-        """What was logged is over."""
+    def test_silence_logs_nothing(self, malformed: MalformedRequests, clock: Clock) -> None:
+        """A burst that was logged is not logged again."""
         malformed.add("10.0.0.1", "no request line received")
         clock.now += BURST
         malformed.log_ended()
@@ -174,10 +147,8 @@ class TestBursts:
 
         assert [] == records
 
-    def test_each_peer_has_its_own_line(
-        self, malformed: MalformedRequests, clock: SetClock
-    ) -> None:
-        """Who began later is logged later."""
+    def test_each_peer_has_its_own_line(self, malformed: MalformedRequests, clock: Clock) -> None:
+        """A peer that began later is logged later."""
         with capture_logs() as records:
             malformed.add("10.0.0.1", "no request line received")
             clock.now += 1
@@ -192,7 +163,7 @@ class TestBursts:
         assert ("10.0.0.2", TLS_PROBLEM, 1) == logged(records)[1]
 
     def test_problems_of_a_peer_are_listed_once_each(self, malformed: MalformedRequests) -> None:
-        """In the order in which they came."""
+        """Each problem is named once, in the order of occurrence."""
         with capture_logs() as records:
             for problem in ("b", "a", "b"):
                 malformed.add("10.0.0.1", problem)
@@ -201,7 +172,7 @@ class TestBursts:
         assert [("10.0.0.1", "b; a", 3)] == logged(records)
 
     def test_too_many_peers_are_counted_together(self, malformed: MalformedRequests) -> None:
-        """A crowd of addresses takes no more memory and no more lines."""
+        """Many addresses do not take more memory or more lines."""
         with capture_logs() as records:
             for number in range(MAX_PEERS + 50):
                 malformed.add(f"10.0.0.{number}", "no request line received")
@@ -221,7 +192,7 @@ class TestBursts:
     def test_addresses_are_written_as_people_know_them(
         self, malformed: MalformedRequests, host: str | None, peer: str
     ) -> None:
-        """An IPv4 client of a socket for both families is an IPv4 client."""
+        """An IPv4 client of a dual-stack socket is logged with its IPv4 address."""
         with capture_logs() as records:
             malformed.add(host, "no request line received")
             malformed.log_all()
@@ -230,7 +201,7 @@ class TestBursts:
 
 
 class TestProblems:
-    """What is said to be wrong."""
+    """The problem that is logged."""
 
     @pytest.mark.parametrize(
         ("request_bytes", "problem"),
@@ -246,7 +217,7 @@ class TestProblems:
         ],
     )
     def test_the_parser_says_what(self, request_bytes: bytes, problem: str) -> None:
-        """Its own words, without what the client sent."""
+        """The problem is the parser's message, without what the client sent."""
         parser = h11.Connection(h11.SERVER)
         parser.receive_data(request_bytes)
         with pytest.raises(h11.RemoteProtocolError) as caught:
@@ -255,22 +226,22 @@ class TestProblems:
         assert problem == problem_of(caught.value, request_bytes)
 
     def test_an_error_without_words(self) -> None:
-        """There is always something to log."""
+        """An error without a message is still logged as something."""
         assert "invalid HTTP" == problem_of(None, b"GET")
 
     @pytest.mark.parametrize("length", [1, 5, 517])
     def test_a_tls_handshake_is_recognised(self, length: int) -> None:
-        """However little of it has come."""
+        """A TLS handshake is recognised by its first byte."""
         assert TLS_PROBLEM == problem_of(None, client_hello()[:length])
 
 
 class TestSockets:
-    """What clients and the log get."""
+    """What clients and the log receive."""
 
     def test_a_hundred_tls_handshakes_are_one_line(self, caplog: pytest.LogCaptureFixture) -> None:
-        """With the peer, the problem and the count; uvicorn adds nothing."""
+        """The line has peer, problem and count; uvicorn adds none."""
         greeting = client_hello()
-        with capture_logs() as records, running() as server:
+        with capture_logs() as records, serving_app(hello) as server:
             answers = [exchange(server, greeting) for _ in range(100)]
 
         assert {b"HTTP/1.1 400"} == {answer[:12] for answer in answers}
@@ -278,9 +249,9 @@ class TestSockets:
         assert [] == [it for it in caplog.records if it.levelno >= logging.WARNING]
 
     def test_a_burst_is_logged_while_the_server_runs(self) -> None:
-        """Its time is up by the server's clock."""
+        """A burst ends by the server's clock."""
         clock = WatchedClock()
-        with capture_logs() as records, running(clock=clock) as server:
+        with capture_logs() as records, serving_app(hello, clock=clock) as server:
             exchange(server, b"\x00")
             clock.now += BURST
             clock.wait_until_read_again()
@@ -289,20 +260,20 @@ class TestSockets:
         assert [("127.0.0.1", "illegal request line", 1)] == while_running
 
     def test_good_requests_are_not_logged(self) -> None:
-        """Neither is an upgrade that nobody supports, as curl asks for one to HTTP/2."""
+        """A request to upgrade to HTTP/2, as curl sends, is not malformed either."""
         request = (
             b"GET / HTTP/1.1\r\nHost: here\r\nConnection: Upgrade, close\r\nUpgrade: h2c\r\n\r\n"
         )
-        with capture_logs() as records, running() as server:
+        with capture_logs() as records, serving_app(hello) as server:
             answer = exchange(server, request)
 
         assert answer.endswith(b"hello")
         assert [] == records
 
     def test_a_malformed_body_is_one_line_too(self, caplog: pytest.LogCaptureFixture) -> None:
-        """It is refused before the answer has begun, and cut off afterwards; never a traceback."""
+        """It is refused before the answer begins, and cut off afterwards, without a traceback."""
         head = b"POST / HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n"
-        with capture_logs() as records, running(echo_length) as server:
+        with capture_logs() as records, serving_app(echo_length) as server:
             before = exchange(server, head + b"no chunk\r\n")
             during = exchange(server, head, b"no chunk\r\n")
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.web.negotiate import LONGEST, Exposition, choose, gzip_accepted
+from exporter.web.negotiate import MAX_LENGTH, Exposition, choose, gzip_accepted
 
 TEXT = Exposition.TEXT
 OPENMETRICS = Exposition.OPENMETRICS
@@ -35,7 +35,7 @@ ANY_TEXT = st.one_of(st.text(), st.text(alphabet='atpqxv*/+-;,=."\\ 019', max_si
 
 
 class TestChoose:
-    """Which exposition an ``Accept`` header gets."""
+    """Which format an ``Accept`` header gets."""
 
     @pytest.mark.parametrize(
         ("accept", "expected"),
@@ -50,7 +50,7 @@ class TestChoose:
         ],
     )
     def test_real_clients(self, accept: str, expected: Exposition) -> None:
-        """Clients that exist get the best format they name."""
+        """Known clients get the best format they name."""
         assert expected is choose(accept)
 
     @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ class TestChoose:
         [None, "", "*/*", "*", "text/*", "nonsense", "/", ",;,", ";q=1", PROTOBUF, "*/plain"],
     )
     def test_last_resort(self, accept: str | None) -> None:
-        """No wish, or none that we can grant, gets the text format."""
+        """A client that names no format, or none of ours, gets the text format."""
         assert TEXT is choose(accept)
 
     @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ class TestChoose:
         ["text/plain;q=0", "*/*;q=0", "text/html", "application/openmetrics-text;version=2.0.0"],
     )
     def test_refusing_everything_gets_text(self, accept: str) -> None:
-        """A client that refuses what we have still gets the text format."""
+        """A client that refuses every format still gets the text format."""
         assert TEXT is choose(accept)
 
     @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ class TestChoose:
 
     @pytest.mark.parametrize("quality", ["2", "-1", "nan", "inf", "", "high", "1e-3", "1.1"])
     def test_bad_quality_is_ignored(self, quality: str) -> None:
-        """A quality that is no number from 0 to 1 counts as not given."""
+        """A quality that is not a number from 0 to 1 is ignored."""
         assert OPENMETRICS is choose(f"text/plain;q=0.9, application/openmetrics-text;q={quality}")
 
     @pytest.mark.parametrize(
@@ -133,25 +133,25 @@ class TestChoose:
         ],
     )
     def test_spelling(self, accept: str) -> None:
-        """Case, blanks, quoted strings and empty parts are read as the RFC has them."""
+        """Case, blanks, quoted strings and empty parts are read according to the RFC."""
         assert OPENMETRICS is choose(accept)
 
     @pytest.mark.parametrize("piece", ['"', '"\\', "a,", ";", "*/*,", '";"', "text/plain;q=1;"])
     def test_long_headers_are_cheap(self, piece: str) -> None:
-        """Neither a header as long as we read, nor an absurd one, takes noticeable work."""
-        longest = (piece * LONGEST)[:LONGEST]
+        """Neither the longest header that is read nor an even longer one takes noticeable time."""
+        longest = (piece * MAX_LENGTH)[:MAX_LENGTH]
 
         assert TEXT is choose(longest)
         assert TEXT is choose(piece * 1_000_000)
 
     @given(ANY_TEXT)
     def test_any_header_has_an_answer(self, accept: str) -> None:
-        """Whatever a client sends, it gets one of our formats."""
+        """Any header gets one of the formats."""
         assert choose(accept) in Exposition
 
     @given(st.permutations(list(Exposition)), st.data())
     def test_highest_quality_wins(self, order: list[Exposition], data: st.DataObject) -> None:
-        """Of formats that are all named, the one with the highest quality is sent, in any order."""
+        """If all formats are named, the one with the highest quality is sent, in any order."""
         thousandths = st.integers(min_value=0, max_value=1000)
         qualities = data.draw(st.lists(thousandths, min_size=3, max_size=3, unique=True))
         accept = ", ".join(
@@ -166,7 +166,7 @@ class TestExposition:
     """The formats themselves."""
 
     def test_content_types(self) -> None:
-        """The content types are those that Prometheus knows."""
+        """The content types are those that Prometheus expects."""
         expected = [
             "text/plain; version=0.0.4; charset=utf-8",
             "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -210,9 +210,9 @@ class TestGzipAccepted:
 
     @given(ANY_TEXT)
     def test_any_header_has_an_answer(self, accept_encoding: str) -> None:
-        """Whatever a client sends, the answer is yes or no."""
+        """No header raises an error."""
         assert gzip_accepted(accept_encoding) in {True, False}
 
     def test_long_header_is_not_read(self) -> None:
-        """An absurdly long header allows nothing."""
-        assert not gzip_accepted("gzip," * LONGEST)
+        """A header that is too long allows nothing."""
+        assert not gzip_accepted("gzip," * MAX_LENGTH)

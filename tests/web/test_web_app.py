@@ -1,4 +1,4 @@
-"""The paths and what they answer, over real sockets."""
+"""The paths and their answers, over real sockets."""
 
 import asyncio
 import gzip
@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 import requests
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import exposition, parser
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporter.web.app import Health, Pages, make_app
-from exporter.web.connection import SEND_BODY
+from exporter.web.app import SLICE, Health, Pages, make_app
 from exporter.web.landing import Landing
 from exporter.web.server import Server
 
@@ -52,20 +53,20 @@ class FakePages:
 class BrokenPages:
     """A publisher with a bug."""
 
-    def chunks(self, **_wishes: bool) -> Sequence[bytes]:
-        """Fail with a message that is nobody's business."""
+    def chunks(self, **_format: bool) -> Sequence[bytes]:
+        """Fail with a message that must not be sent to clients."""
         raise RuntimeError("internal detail")
 
 
 class TornPages(list[bytes]):
     """A body that breaks off after its first chunk."""
 
-    def chunks(self, **_wishes: bool) -> Sequence[bytes]:
+    def chunks(self, **_format: bool) -> Sequence[bytes]:
         """Return itself."""
         return self
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield all chunks to whoever adds up lengths, and one to whoever comes after."""
+        """Yield all chunks the first time, when lengths are added up; fail the second time."""
         yield self.pop(0)
         if not self:
             raise RuntimeError("internal detail")
@@ -133,7 +134,7 @@ class TestMetrics:
     """``/metrics``."""
 
     def test_text(self, ask: Ask) -> None:
-        """Without a wish the client gets the text format, whole and typed."""
+        """Without an ``Accept`` header the client gets the text format."""
         response = ask("/metrics")
         families = {family.name: family for family in parse_text(response.text)}
 
@@ -144,7 +145,7 @@ class TestMetrics:
 
     @pytest.mark.parametrize("version", ["1.0.0", "0.0.1"])
     def test_openmetrics(self, ask: Ask, version: str) -> None:
-        """A client that asks for OpenMetrics gets it in the version it asks for."""
+        """A client that asks for OpenMetrics gets the requested version."""
         wanted = f"application/openmetrics-text;version={version}"
         response = ask("/metrics", headers={"Accept": wanted})
         families = {family.name: family for family in parse_openmetrics(response.text)}
@@ -154,7 +155,7 @@ class TestMetrics:
         assert 42 == families["answer"].samples[0].value
 
     def test_gzip(self, ask: Ask) -> None:
-        """A client that takes gzip gets it, and unpacks the same bytes."""
+        """A client that accepts gzip gets it, and unpacks the same bytes."""
         response = ask("/metrics", headers={"Accept-Encoding": "gzip"})
 
         assert "gzip" == response.headers["Content-Encoding"]
@@ -170,7 +171,7 @@ class TestMetrics:
 
     @pytest.mark.parametrize("accept_encoding", ["gzip", "identity"])
     def test_varies(self, ask: Ask, accept_encoding: str) -> None:
-        """Caches are told which headers the answer depends on."""
+        """``Vary`` names the headers that the answer depends on."""
         response = ask("/metrics", headers={"Accept-Encoding": accept_encoding})
 
         assert "Accept, Accept-Encoding" == response.headers["Vary"]
@@ -184,66 +185,78 @@ class TestMetrics:
         assert b"" == head.content
 
     def test_empty_page(self, ask: Ask) -> None:
-        """A page without a byte is a valid answer."""
+        """An empty page is a valid answer."""
         response = ask("/metrics", pages=FakePages(text=b""))
 
         assert 200 == response.status_code
         assert b"" == response.content
 
-    def test_sends_the_page_itself(self) -> None:
-        """What is sent is the page's own memory, never copied or joined."""
-        page = bytes(1_000_000)
-        _, (body,) = asyncio.run(answered(OnePage(page)))
+    def test_large_chunks_are_not_copied(self) -> None:
+        """A large chunk is sent in slices that are views of the page's own memory."""
+        page = bytes(3 * SLICE + 5)
+        _, body = asyncio.run(answered(ChunkedPage([page])))
 
-        assert body is page
+        assert [SLICE, SLICE, SLICE, 5] == [len(each) for each in body]
+        assert all(isinstance(each, memoryview) and each.obj is page for each in body)
+
+    def test_small_chunks_are_joined(self) -> None:
+        """Small chunks are sent together, as many as a slice holds."""
+        page = [bytes([number]) * (SLICE // 4) for number in range(10)]
+        _, body = asyncio.run(answered(ChunkedPage(page)))
+
+        assert [SLICE, SLICE, SLICE // 2] == [len(each) for each in body]
+        assert b"".join(page) == b"".join(body)
+
+    @given(st.lists(st.integers(0, 3 * 10), max_size=12))
+    def test_slices(self, sizes: list[int]) -> None:
+        """Whatever the chunks, their bytes are sent in order, in slices that are not too large."""
+        page = [bytes([number]) * size for number, size in enumerate(sizes)]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("exporter.web.app.SLICE", 10)
+            _, body = asyncio.run(answered(ChunkedPage(page)))
+
+        assert b"".join(page) == b"".join(body)
+        assert all(0 < len(each) <= 10 for each in body)
 
     def test_repeated_accept_headers_are_one_list(self) -> None:
-        """A client may spread its wishes over several headers."""
+        """Repeated ``Accept`` headers count as one list."""
         accept = [(b"accept", b"text/plain;q=0.1"), (b"accept", b"application/openmetrics-text")]
-        (start, _), _ = asyncio.run(answered(OnePage(b""), accept))
+        start, _ = asyncio.run(answered(ChunkedPage([]), accept))
 
         assert dict(start["headers"])[b"content-type"].startswith(b"application/openmetrics-text")
 
 
 @dataclass(frozen=True)
-class OnePage:
-    """The same page for everyone, in one chunk."""
+class ChunkedPage:
+    """The same page for everyone."""
 
-    page: bytes
+    page: Sequence[bytes]
 
-    def chunks(self, **_wishes: bool) -> Sequence[bytes]:
+    def chunks(self, **_format: bool) -> Sequence[bytes]:
         """Return the page."""
-        return [self.page]
+        return self.page
 
 
 async def answered(
     pages: Pages, headers: Sequence[tuple[bytes, bytes]] = ()
-) -> tuple[list[Any], Sequence[bytes]]:
-    """Return what the application tells its server on ``GET /metrics``, and the body it sends."""
+) -> tuple[Any, Sequence[bytes | memoryview]]:
+    """Return the messages on ``GET /metrics``: the start of the answer, and the body's parts."""
     sent: list[Any] = []
-    body: list[bytes] = []
 
     async def receive() -> dict[str, str]:
-        """Have nothing to say."""
+        """Return that there is nothing more."""
         return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
-        """Keep the message."""
+        """Collect the message."""
         sent.append(message)
 
-    async def send_body(chunks: Sequence[bytes]) -> None:
-        """Keep the body."""
-        body.extend(chunks)
-
-    scope = {
-        "type": "http",
-        "method": "GET",
-        "path": "/metrics",
-        "headers": list(headers),
-        "state": {SEND_BODY: send_body},
-    }
+    scope = {"type": "http", "method": "GET", "path": "/metrics", "headers": list(headers)}
     await make_app(pages, FakeHealth(), LANDING)(scope, receive, send)
-    return sent, body
+    start, *parts, last = sent
+    assert {"type": "http.response.body"} == last
+    assert all(part["more_body"] for part in parts)
+    return start, [part["body"] for part in parts]
 
 
 class TestProbes:
@@ -271,7 +284,7 @@ class TestHome:
     """``/``."""
 
     def test_page(self, ask: Ask) -> None:
-        """The landing page comes as HTML that a browser may not do much with."""
+        """The landing page is HTML with a strict content security policy."""
         response = ask("/")
 
         assert 200 == response.status_code
@@ -282,7 +295,7 @@ class TestHome:
 
 
 class TestRefusals:
-    """What is not there, not allowed, or broken."""
+    """What does not exist, is not allowed, or is broken."""
 
     @pytest.mark.parametrize(
         "path", ["/metrics/", "/metric", "//", "/-/healthy/", "/favicon.ico", "/Metrics", "/-/"]
@@ -296,7 +309,7 @@ class TestRefusals:
     @pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/-/ready"])
     @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "BREW"])
     def test_wrong_method(self, ask: Ask, path: str, method: str) -> None:
-        """A wrong method is 405 and told what is right."""
+        """A wrong method is 405, with the methods that are allowed."""
         response = ask(path, method)
 
         assert (405, "Method Not Allowed\n") == (response.status_code, response.text)
@@ -310,13 +323,13 @@ class TestRefusals:
     def test_absolute_form(
         self, ask_raw: Callable[[str], bytes], authority: str, path: str, status: int
     ) -> None:
-        """A target with scheme and authority is answered as one without."""
+        """A target with scheme and authority is answered like one without."""
         answer = ask_raw(f"GET {authority}{path}")
 
         assert f"HTTP/1.1 {status} ".encode() == answer[:13]
 
-    def test_absolute_form_is_looked_at_no_further(self, ask_raw: Callable[[str], bytes]) -> None:
-        """A path that does not exist and a wrong method are refused as ever."""
+    def test_absolute_form_is_refused_alike(self, ask_raw: Callable[[str], bytes]) -> None:
+        """In this form, too, unknown paths and wrong methods are refused."""
         missing, wrong = ask_raw("GET http://host/nowhere"), ask_raw("POST http://host/metrics")
 
         assert missing.startswith(b"HTTP/1.1 404 ")
@@ -324,7 +337,7 @@ class TestRefusals:
         assert b"\r\nallow: get, head\r\n" in wrong.lower()
 
     def test_options_of_the_server(self, ask_raw: Callable[[str], bytes]) -> None:
-        """``OPTIONS *`` is told what methods there are."""
+        """``OPTIONS *`` is answered with the methods that are allowed."""
         answer = ask_raw("OPTIONS *")
 
         assert answer.startswith(b"HTTP/1.1 405 ")
@@ -332,7 +345,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("target", ["*", "host:80", "metrics", "ftp://host/metrics"])
     def test_other_targets_do_not_exist(self, ask_raw: Callable[[str], bytes], target: str) -> None:
-        """Whatever else a request line holds is 404."""
+        """Any other target is 404."""
         assert ask_raw(f"GET {target}").startswith(b"HTTP/1.1 404 ")
 
     @pytest.mark.parametrize(
@@ -347,7 +360,7 @@ class TestRefusals:
         assert int(response.headers["Content-Length"]) > 0
 
     def test_failure_is_one_line(self, ask: Ask) -> None:
-        """A bug costs the client a 500 without details, and the log gets the rest once."""
+        """A bug is a 500 without details; the details are logged once."""
         with structlog.testing.capture_logs() as records:
             response = ask("/metrics", pages=BrokenPages())
 
@@ -356,7 +369,7 @@ class TestRefusals:
         assert records[0]["exc_info"]
 
     def test_failure_after_the_headers(self, ask: Ask, caplog: pytest.LogCaptureFixture) -> None:
-        """An answer that breaks off is seen to be cut, and nothing is sent after it."""
+        """A client can see that an answer breaks off; nothing is sent after it."""
         with (
             structlog.testing.capture_logs() as records,
             pytest.raises(requests.exceptions.ChunkedEncodingError),
@@ -367,5 +380,5 @@ class TestRefusals:
         assert [] == [record for record in caplog.records if record.exc_info]
 
     def test_server_does_not_name_itself(self, ask: Ask) -> None:
-        """No header tells what serves."""
+        """No header names the server's software."""
         assert "Server" not in ask("/").headers

@@ -1,4 +1,4 @@
-"""The server: crowds, slow clients, and coming to an end."""
+"""The server: many clients, slow clients, and stopping."""
 
 import http.client
 import signal
@@ -10,8 +10,9 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+import h11
 import pytest
 import requests
 from starlette.responses import PlainTextResponse
@@ -19,15 +20,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.testing import capture_logs
 
 import exporter
-from exporter.web.app import make_app
-from exporter.web.connection import Connection
+from exporter.web.address import Address, bind
+from exporter.web.app import SLICE, make_app
+from exporter.web.connection import Connection, _Parser
 from exporter.web.landing import Landing
-from exporter.web.server import Address, Server, bind
+from exporter.web.server import Server
 
 Serve = Callable[..., Server]
 
 HANG = 5.0
-"""Seconds after which a test calls it a hang."""
+"""Seconds after which a test fails because something hangs."""
+
+HIGH_WATER = 1 << 16
+"""Bytes above which a transport asks its writer to wait: asyncio's default."""
 
 REQUEST = b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n"
 
@@ -35,13 +40,13 @@ REQUEST = b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n"
 class BigPages:
     """A page of 32 MiB that takes the memory of one chunk."""
 
-    def chunks(self, **_wishes: bool) -> Sequence[bytes]:
+    def chunks(self, **_format: bool) -> Sequence[bytes]:
         """Return the page."""
         return [bytes(1 << 19)] * 64
 
 
 class Alive:
-    """An exporter that is well."""
+    """An exporter that is healthy and ready."""
 
     def healthy(self) -> bool:
         """Return true."""
@@ -53,12 +58,12 @@ class Alive:
 
 
 def big_app(pages: BigPages) -> ASGIApp:
-    """Return the application with a page that no socket's buffer holds."""
+    """Return the application with a page that is larger than any socket buffer."""
     return make_app(pages, Alive(), Landing("", "", ""))
 
 
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer anything."""
+    """Answer any request."""
     await PlainTextResponse("hello")(scope, receive, send)
 
 
@@ -69,7 +74,7 @@ def connect(server: Server) -> socket.socket:
 
 
 def slow_reader(server: Server) -> socket.socket:
-    """Return a connection that has asked, read the beginning of the answer, and stopped."""
+    """Return a connection that has sent a request, and read only the beginning of the answer."""
     client = connect(server)
     client.sendall(REQUEST)
     assert client.recv(12) == b"HTTP/1.1 200"
@@ -84,12 +89,12 @@ def dribbler(server: Server) -> socket.socket:
 
 
 def scrape(server: Server, path: str = "/") -> str:
-    """Return what a client gets while others do what they do."""
+    """Return the answer that one more client gets."""
     return requests.get(f"http://{server.addresses[0]}{path}", timeout=HANG).text
 
 
 def read_page(client: socket.socket) -> None:
-    """Read as much as the big page has; a page that breaks off raises AssertionError."""
+    """Read the big page; raise AssertionError if it breaks off."""
     received = 0
     while received < 32 << 20:
         piece = client.recv(1 << 20)
@@ -98,17 +103,17 @@ def read_page(client: socket.socket) -> None:
 
 
 def wait_until_closed(client: socket.socket) -> None:
-    """Read until the other side hangs up; a hang raises TimeoutError."""
+    """Read until the connection is closed; raise TimeoutError if it is not."""
     with client, suppress(ConnectionResetError, BrokenPipeError):
         while client.recv(1 << 20):
             pass
 
 
 class TestServing:
-    """Answering, whoever else is connected."""
+    """Answers, whatever other clients do."""
 
     def test_addresses_are_known_before_running(self) -> None:
-        """A port that the system picked is known at once."""
+        """A port that the system chose is known before the server runs."""
         with bind(Address("127.0.0.1", 0)) as listener:
             server = Server(hello, [listener])
 
@@ -122,7 +127,7 @@ class TestServing:
         assert ["hello"] * 3 == answers
 
     def test_keep_alive(self, serve: Serve) -> None:
-        """A client may ask again over the same connection."""
+        """A client can send another request over the same connection."""
         address = serve(hello).addresses[0]
         client = http.client.HTTPConnection(address.host, address.port, timeout=HANG)
         client.request("GET", "/")
@@ -134,7 +139,7 @@ class TestServing:
         client.close()
 
     def test_crowd(self, serve: Serve) -> None:
-        """A crowd of idle and dribbling connections does not keep a scrape waiting."""
+        """Many idle and dribbling connections do not delay a scrape."""
         server = serve(hello)
         with ExitStack() as crowd:
             for _ in range(200):
@@ -144,7 +149,7 @@ class TestServing:
             assert "hello" == scrape(server)
 
     def test_slow_readers(self, serve: Serve) -> None:
-        """Clients that do not read hold nobody up."""
+        """Clients that do not read do not delay others."""
         server = serve(big_app(BigPages()))
         with ExitStack() as crowd:
             for _ in range(20):
@@ -153,12 +158,12 @@ class TestServing:
             assert "healthy\n" == scrape(server, "/-/healthy")
 
     def test_slow_reader_gets_everything(self, serve: Serve) -> None:
-        """Whoever reads on gets the page whole."""
+        """A slow reader that goes on reading gets the complete page."""
         with slow_reader(serve(big_app(BigPages()))) as reader:
             read_page(reader)
 
     def test_huge_header_is_refused(self, serve: Serve) -> None:
-        """A request that does not end is refused before it costs memory."""
+        """A request that does not end is refused before it takes much memory."""
         with connect(serve(hello)) as client:
             client.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000)
 
@@ -166,27 +171,27 @@ class TestServing:
 
 
 class TestConnectionLimits:
-    """What happens to clients that take too long, or are too many."""
+    """What happens to clients that are too slow or too many."""
 
     class Hasty(Connection):
-        """A connection with next to no patience."""
+        """A connection with a short timeout."""
 
-        patience = 0.2
+        timeout = 0.2
 
     class Few(Connection):
-        """Connections of which there may be ten."""
+        """At most ten connections."""
 
-        most = 10
+        max_connections = 10
 
     @pytest.mark.parametrize("client", [connect, dribbler, slow_reader])
-    def test_patience(self, serve: Serve, client: Callable[[Server], socket.socket]) -> None:
-        """A client that asks for nothing, half asks, or half reads is given up."""
+    def test_timeout(self, serve: Serve, client: Callable[[Server], socket.socket]) -> None:
+        """A client that sends nothing, sends half a request, or reads half an answer is closed."""
         server = serve(big_app(BigPages()), connection=self.Hasty)
 
         wait_until_closed(client(server))
 
     def test_dribbling_after_an_answer(self, serve: Serve) -> None:
-        """Patience begins anew with each answer, and ends again."""
+        """The timeout begins again with each answer."""
         server = serve(hello, connection=self.Hasty)
         client = connect(server)
         client.sendall(REQUEST)
@@ -196,7 +201,7 @@ class TestConnectionLimits:
         wait_until_closed(client)
 
     def test_oldest_gives_way(self, serve: Serve) -> None:
-        """Of too many connections the ones that have waited longest are closed."""
+        """Of too many connections, those that have been idle longest are closed."""
         server = serve(hello, connection=self.Few)
         crowd = [connect(server) for _ in range(12)]
         answer = scrape(server)
@@ -211,7 +216,7 @@ class TestConnectionLimits:
             client.close()
 
     def test_answers_in_progress_give_way_last(self, serve: Serve) -> None:
-        """A client that is being served outlives those that only wait."""
+        """A client that is reading an answer outlives idle ones."""
         server = serve(big_app(BigPages()), connection=self.Few)
         reader = slow_reader(server)
         crowd = [connect(server) for _ in range(20)]
@@ -221,17 +226,17 @@ class TestConnectionLimits:
             client.close()
 
     def test_newcomer_never_gives_way(self, serve: Serve) -> None:
-        """A connection that is one too many is served, even when no other can give way."""
+        """A connection beyond the limit is served, even if no other can be closed."""
 
         class Hermit(Connection):
-            """Connections of which there may be none."""
+            """At most zero connections."""
 
-            most = 0
+            max_connections = 0
 
         assert "hello" == scrape(serve(hello, connection=Hermit))
 
     def test_slow_readers_give_way(self, serve: Serve) -> None:
-        """Readers that do not read cannot lock a scrape out, however many they are."""
+        """Clients that do not read cannot block a scrape, however many they are."""
         server = serve(big_app(BigPages()), connection=self.Few)
         with ExitStack() as crowd:
             for _ in range(15):
@@ -241,37 +246,53 @@ class TestConnectionLimits:
 
 
 class TestMemory:
-    """What readers cost that do not read."""
+    """What clients that do not read cost."""
 
-    def test_nothing_is_kept_for_a_slow_reader(self, serve: Serve) -> None:
-        """What a reader has not taken yet is kept by nobody but the page."""
-        kept: list[int] = []
+    def test_slow_readers_hold_a_slice(self, serve: Serve) -> None:
+        """Of what a client has not read yet, little more than a slice is held for it."""
+        held: list[int] = []
 
-        class Told(Connection):
-            """Connections that tell what they keep, once the kernel takes no more."""
+        class Watched(Connection):
+            """Connections that record what they hold once one more is opened."""
 
-            def _give_up_oldest(self) -> None:
-                kept.extend(
+            max_connections = 5
+
+            def _close_oldest(self) -> None:
+                held.extend(
                     cast("Connection", other).transport.get_write_buffer_size()
                     for other in self.connections - {self}
                 )
 
-            most = 5
-
-        server = serve(big_app(BigPages()), connection=Told)
+        server = serve(big_app(BigPages()), connection=Watched)
         readers = [slow_reader(server) for _ in range(5)]
         scrape(server, "/-/healthy")
         for reader in readers:
             reader.close()
 
-        assert [0] * 5 == kept
+        assert 5 == len(held)
+        assert max(held) <= SLICE + HIGH_WATER
+
+    def test_slices_reach_the_transport_uncopied(self) -> None:
+        """h11 passes a slice on as it is; the head of an answer is still joined."""
+        parser = _Parser(h11.SERVER)
+        parser.receive_data(REQUEST)
+        parser.next_event()
+        part: Any = memoryview(bytes(10))
+
+        head = parser.send(h11.Response(status_code=200, headers=[("Content-Length", "10")]))
+        body = parser.send(h11.Data(data=part))
+
+        assert (head or b"").startswith(b"HTTP/1.1 200 ")
+        assert part is body
+        assert b"" == parser.send(h11.EndOfMessage())
+        assert parser.send(h11.ConnectionClosed()) is None
 
 
 class TestEnd:
-    """Coming to an end."""
+    """Stopping."""
 
     def test_stop_with_clients_of_all_kinds(self) -> None:
-        """A stop is quick, whatever clients are doing or not doing."""
+        """A stop is quick, whatever the clients do."""
         ready = threading.Event()
         listener = bind(Address("127.0.0.1", 0))
         server = Server(big_app(BigPages()), [listener], started=ready.set)
@@ -287,14 +308,14 @@ class TestEnd:
             wait_until_closed(client)
 
     def test_stop_lets_an_answer_finish(self, serve: Serve) -> None:
-        """A client that keeps reading gets its answer whole, even while the server stops."""
+        """A client that goes on reading gets its complete answer while the server stops."""
         server = serve(big_app(BigPages()))
         with slow_reader(server) as reader:
             server.stop()
             read_page(reader)
 
     def test_stop_before_run(self) -> None:
-        """A server that was stopped before it ran returns at once."""
+        """A server that was stopped before it runs returns immediately."""
         server = Server(hello, [bind(Address("127.0.0.1", 0))])
         server.stop()
         server.run()
@@ -303,7 +324,7 @@ class TestEnd:
             connect(server)
 
     def test_quiet_about_cut_clients(self, serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
-        """Cutting off a slow reader at the end is no error and leaves no traceback."""
+        """Closing a slow reader at the end is not logged as an error."""
         server = serve(big_app(BigPages()))
         with slow_reader(server) as reader:
             server.stop()
@@ -312,7 +333,7 @@ class TestEnd:
         assert [] == [record for record in caplog.records if record.levelname == "ERROR"]
 
     def test_quiet_about_clients_that_break_off(self, serve: Serve) -> None:
-        """Clients that ask and are gone are no error, however many they are."""
+        """Clients that disconnect after a request are not logged, however many they are."""
         server = serve(big_app(BigPages()))
         with capture_logs() as logs:
             for _ in range(20):
@@ -329,7 +350,7 @@ class TestEnd:
     def test_signals_end_the_process_cleanly(self, number: signal.Signals) -> None:
         """SIGTERM and SIGINT make ``run`` return, so that the process can exit with 0."""
         program = (
-            "from exporter.web.server import Address, Server, bind\n"
+            "from exporter.web import Address, Server, bind\n"
             "server = Server(None, [bind(Address('127.0.0.1', 0))], "
             "started=lambda: print('started', flush=True))\n"
             "server.run(); print('returned')"
@@ -348,7 +369,7 @@ class TestEnd:
         assert (0, b"returned\n", b"") == (process.returncode, out, err)
 
     def test_signal_handlers_are_put_back(self) -> None:
-        """After a run, signals mean again what they meant before."""
+        """After a run, the earlier signal handlers are installed again."""
         before = signal.getsignal(signal.SIGTERM)
         server = Server(hello, [bind(Address("127.0.0.1", 0))])
         server.stop()

@@ -1,4 +1,4 @@
-"""What is written under each panel's title: what it shows, from which metrics, and how fresh."""
+"""Descriptions of panels: what each shows, from which metrics, and how fresh it is."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -9,8 +9,8 @@ from exporter.publish.families import Family
 
 _METRIC: Final = re.compile(r"\b(?:sentry_stats_\w+|process_\w+|python_\w+|up|ALERTS)\b(?=[{ )])")
 
-_POLL: Final = "As of each query's last poll."
-_SCRAPE: Final = "As of the last scrape."
+_POLL: Final = "Updated at each poll."
+_SCRAPE: Final = "Updated at each scrape."
 
 
 def _names(*groups: Iterable[Family]) -> frozenset[str]:
@@ -21,18 +21,18 @@ _FRESHNESS: Final = (
     (
         _names(families.COUNTED.values()),
         (
-            "Counted at every poll (`poll_interval`, an hour unless configured), late data "
-            "included; nothing before the exporter's first poll."
+            "Counted at every poll (`poll_interval`, one hour by default), including late data. "
+            "Counters begin at the exporter's first poll."
         ),
     ),
     (
         _names(families.BUCKET.values()),
-        "The latest finished bucket: new once per `interval`, `settle` after the bucket's end.",
+        "The latest finished bucket changes once per `interval`, `settle` after the bucket's end.",
     ),
     (
         _names(families.RUNNING.values()),
         (
-            "The bucket that still fills, as of the last poll; shown for queries whose "
+            "The bucket that is still filling, as of the last poll. Queries publish it if their "
             "`poll_interval` is shorter than their `interval`."
         ),
     ),
@@ -41,12 +41,12 @@ _FRESHNESS: Final = (
 
 
 def metrics(expression: str) -> Sequence[str]:
-    """Return the names of the metrics in ``expression``, in their order."""
+    """Return the names of the metrics in ``expression``, in order of appearance."""
     return list(dict.fromkeys(_METRIC.findall(expression)))
 
 
 def described(what: str, expressions: Sequence[str]) -> str:
-    """Return ``what`` with the metrics it comes from and how fresh they are."""
+    """Return ``what``, followed by the metrics that it comes from and how fresh they are."""
     names = metrics(" ".join(expressions))
     sources = ", ".join(f"`{name}`" for name in names)
     freshness = " ".join(dict.fromkeys(_freshness(name) for name in names))

@@ -1,4 +1,4 @@
-"""What all dashboards have in common: identity, layout, links, and the alerts as annotations."""
+"""The parts that all dashboards share: identity, layout, links, and alerts as annotations."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ _REFRESH: Final = "5m"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A title and the panels below it, in reading order."""
+    """A row title and the panels of the row, in reading order."""
 
     title: str
     panels: Sequence[Panel]
@@ -37,17 +37,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a dashboard is called; ``uid`` is part of its address and never changes."""
+    """A dashboard's names; ``uid`` is part of its address and never changes."""
 
     uid: str
     title: str
     description: str
 
 
-def framed(
+def assembled(
     identity: Identity, variables: Sequence[VariableModel], rows: Sequence[Row], period: str
 ) -> Dashboard:
-    """Return a dashboard of ``rows`` that shows the last ``period`` at first."""
+    """Return a dashboard of ``rows``; its default time range is the last ``period``."""
     builder = builders.Dashboard(identity.title).uid(identity.uid)
     builder.description(identity.description).tags([TAG]).refresh(_REFRESH)
     builder.time(f"now-{period}", "now").tooltip(DashboardCursorSync.CROSSHAIR).link(_links())
@@ -64,10 +64,10 @@ def _links() -> builders.DashboardLink:
 
 
 class _Alerts(AnnotationQuery):
-    """Firing alerts, with what Grafana's Prometheus writes on their marks."""
+    """Firing alerts, with the texts that Grafana shows on their annotations."""
 
     def to_json(self) -> dict[str, object]:
-        """Return the annotation with the words that the kit has no names for."""
+        """Return the annotation with the fields that the SDK does not have."""
         return {
             **super().to_json(),
             "step": "60s",
@@ -82,7 +82,7 @@ def _alerts() -> AnnotationQuery:
 
 
 def _placed(rows: Sequence[Row]) -> Iterator[Panel | RowPanel]:
-    """Yield rows and panels with their places and with numbers that follow the reading order."""
+    """Yield rows and panels with their grid positions, numbered in reading order."""
     number = top = 0
     for row in rows:
         number += 1
@@ -100,7 +100,7 @@ def _placed(rows: Sequence[Row]) -> Iterator[Panel | RowPanel]:
 
 
 def _lines(panels: Sequence[Panel]) -> Iterator[Sequence[Panel]]:
-    """Yield the panels that fit beside each other."""
+    """Yield the panels of each line of the grid."""
     line: list[Panel] = []
     for panel in panels:
         if sum(_size(one).w for one in line) + _size(panel).w > _COLUMNS:

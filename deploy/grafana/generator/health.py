@@ -1,4 +1,4 @@
-"""The dashboard of the exporter itself: is what the others show fresh, whole and cheap."""
+"""The dashboard of the exporter itself: whether its data is fresh and complete, and its cost."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -6,8 +6,17 @@ from typing import Final
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from deploy.grafana.generator.expressions import chosen, each_step, known, series
-from deploy.grafana.generator.frame import Identity, Row, framed
-from deploy.grafana.generator.panels import YES, Figure, Target, bars, lines, sheet, state, states
+from deploy.grafana.generator.frame import Identity, Row, assembled
+from deploy.grafana.generator.panels import (
+    YES,
+    Figure,
+    Target,
+    bars,
+    data_table,
+    lines,
+    state,
+    states,
+)
 from deploy.grafana.generator.variables import choice, choices, datasource
 from exporter.publish import families
 from exporter.publish.families import Family
@@ -15,7 +24,7 @@ from exporter.publish.families import Family
 _IDENTITY: Final = Identity(
     "sentry-stats-health",
     "Sentry stats: exporter health",
-    "Whether the exporter runs, its data is fresh and whole, and what it costs.",
+    "Whether the exporter runs, whether its data is fresh and complete, and what it costs.",
 )
 _ORGANIZATIONS: Final = 'organization=~"$organizations"'
 _JOB: Final = 'job="$job"'
@@ -33,34 +42,34 @@ def built() -> Dashboard:
         choices("organizations", "Organization", series(families.UP, _JOB), "organization"),
     )
     rows = (
-        Row("Queries", [_queries(), _up(), _whole(), _age(), _failures()]),
+        Row("Queries", [_queries(), _up(), _complete(), _age(), _failures()]),
         Row("Polls", [_duration(), _requests(), _series(), _corrections()]),
-        Row("Sentry's API", [_answers(), _refusals(), _latency(), _limit(), _throttled()]),
-        Row("Process", [_process_up(), _builds(), _processor(), _memory(), _files(), _objects()]),
+        Row("Sentry's API", [_answers(), _failed_requests(), _latency(), _limit(), _throttled()]),
+        Row("Process", [_process_up(), _builds(), _cpu(), _memory(), _files(), _objects()]),
     )
-    return framed(_IDENTITY, variables, rows, "24h")
+    return assembled(_IDENTITY, variables, rows, "24h")
 
 
 def _each(family: Family, function: str = "max", by: Sequence[str] = _QUERY) -> str:
     return f"{function} by ({', '.join(by)}) ({series(family, _ORGANIZATIONS)})"
 
 
-def _gained(family: Family, *by: str) -> str:
+def _increase(family: Family, *by: str) -> str:
     return each_step(chosen(family, _ORGANIZATIONS), *by)
 
 
 def _queries() -> Panel:
-    return sheet(
+    return data_table(
         Figure(
             "Queries",
-            "How each query fares: whether its last poll succeeded, when one last did, when the "
-            "bucket ended that its gauges show, whether that bucket is proven whole, when it is "
-            "polled next, and what the last poll took.",
+            "State of each query: whether the last poll succeeded, the time of the last success, "
+            "the end of the bucket that its gauges show, whether that bucket is proven complete, "
+            "the time of the next poll, and the cost of the last one.",
             (
                 Target(_each(families.UP, "min"), "Up", "none", (YES,)),
                 Target(known(_each(families.LAST_SUCCESS)), "Last success", "dateTimeFromNow"),
                 Target(known(_each(families.BUCKET_END)), "Bucket ended", "dateTimeFromNow"),
-                Target(_each(families.COMPLETE, "min"), "Whole", "none", (YES,)),
+                Target(_each(families.COMPLETE, "min"), "Complete", "none", (YES,)),
                 Target(known(_each(families.NEXT_POLL)), "Next poll", "dateTimeFromNow"),
                 Target(_each(families.SERIES), "Series"),
                 Target(_each(families.POLL_REQUESTS), "Requests"),
@@ -76,35 +85,37 @@ def _up() -> Panel:
     return states(Figure("Queries up", "Whether each query's last poll succeeded.", (up,)), _UP)
 
 
-def _whole() -> Panel:
-    whole = Target(_each(families.COMPLETE, "min"), _NAME)
-    what = "Whether the bucket that the gauges show is proven whole and fully attributed."
-    return states(Figure("Buckets whole", what, (whole,)), YES)
+def _complete() -> Panel:
+    complete = Target(_each(families.COMPLETE, "min"), _NAME)
+    what = "Whether the bucket that the gauges show is proven complete and fully attributed."
+    return states(Figure("Buckets complete", what, (complete,)), YES)
 
 
 def _age() -> Panel:
     age = f"time() - ({_each(families.LAST_SUCCESS)} > 0)"
     what = (
-        "Time since the last poll that succeeded; normally a saw that ends at `poll_interval`. "
-        "Data is withdrawn at `max_age`."
+        "Time since the last successful poll. Normally it grows to `poll_interval` and returns to "
+        "0. Data older than `max_age` is withdrawn."
     )
     return lines(Figure("Age of the data", what, (Target(age, _NAME),), "s"))
 
 
 def _failures() -> Panel:
-    failed = Target(_gained(families.POLL_FAILURES, *_QUERY, "reason"), f"{_NAME}: {{{{reason}}}}")
-    what = "Polls that failed, hour by hour and by reason; all zero when all is well."
+    failed = Target(
+        _increase(families.POLL_FAILURES, *_QUERY, "reason"), f"{_NAME}: {{{{reason}}}}"
+    )
+    what = "Failed polls per hour, by reason. Normally 0."
     return bars(Figure("Failed polls", what, (failed,)))
 
 
 def _duration() -> Panel:
     took = Target(_each(families.POLL_DURATION), _NAME)
-    return lines(Figure("Duration of polls", "How long the last poll took.", (took,), "s"))
+    return lines(Figure("Duration of polls", "Duration of the last poll.", (took,), "s"))
 
 
 def _requests() -> Panel:
     asked = Target(_each(families.POLL_REQUESTS), _NAME)
-    return lines(Figure("Requests of a poll", "Questions that the last poll needed.", (asked,)))
+    return lines(Figure("Requests per poll", "Requests to stats_v2 in the last poll.", (asked,)))
 
 
 def _series() -> Panel:
@@ -116,11 +127,11 @@ def _corrections() -> Panel:
     return bars(
         Figure(
             "Late data",
-            "Values of finished buckets that later grew or shrank, hour by hour. Growth is late "
-            "data; counters do not follow what shrinks.",
+            "Values of finished buckets that grew or shrank afterwards, per hour. Growth is late "
+            "data. Counters do not decrease when a value shrinks.",
             (
-                Target(_gained(families.REVISIONS, *_QUERY), f"{_NAME} grew"),
-                Target(_gained(families.REGRESSIONS, *_QUERY), f"{_NAME} shrank"),
+                Target(_increase(families.REVISIONS, *_QUERY), f"{_NAME} grew"),
+                Target(_increase(families.REGRESSIONS, *_QUERY), f"{_NAME} shrank"),
             ),
         )
     )
@@ -128,20 +139,24 @@ def _corrections() -> Panel:
 
 def _answers() -> Panel:
     labels = ("organization", "api", "code")
-    answered = Target(_gained(families.API_REQUESTS, *labels), "{{organization}} {{api}} {{code}}")
+    answered = Target(
+        _increase(families.API_REQUESTS, *labels), "{{organization}} {{api}} {{code}}"
+    )
     return bars(
         Figure(
             "Answers",
-            "Requests that Sentry answered, hour by hour and by HTTP status.",
+            "Requests that Sentry answered, per hour and HTTP status.",
             (answered,),
         )
     )
 
 
-def _refusals() -> Panel:
+def _failed_requests() -> Panel:
     labels = ("organization", "api", "reason")
-    failed = Target(_gained(families.API_FAILURES, *labels), "{{organization}} {{api}} {{reason}}")
-    what = "Requests without a usable answer, hour by hour; all zero when all is well."
+    failed = Target(
+        _increase(families.API_FAILURES, *labels), "{{organization}} {{api}} {{reason}}"
+    )
+    what = "Requests without a usable answer, per hour, by reason. Normally 0."
     return bars(Figure("Failed requests", what, (failed,)))
 
 
@@ -152,7 +167,7 @@ def _latency() -> Panel:
         Target(f"histogram_quantile({quantile}, {rates})", f"{quantile:.0%}")
         for quantile in _QUANTILES
     ]
-    what = "How long requests took, body included; gaps where no request was made."
+    what = "Duration of requests, including the body. Gaps mean that no request was made."
     return lines(Figure("Duration of requests", what, quantiles, "s"))
 
 
@@ -161,8 +176,8 @@ def _limit() -> Panel:
     return lines(
         Figure(
             "Sentry's rate limit",
-            "What the last answer said of the limit and of what was left; self-hosted servers "
-            "say nothing.",
+            "Limit and remaining requests according to the last answer. Self-hosted servers do not "
+            "send these headers.",
             (
                 Target(_each(families.API_RATE_LIMIT, by=by), "{{organization}} limit"),
                 Target(
@@ -175,8 +190,8 @@ def _limit() -> Panel:
 
 
 def _throttled() -> Panel:
-    waited = Target(_gained(families.API_THROTTLED, "organization"), "{{organization}}")
-    what = "Time spent waiting because Sentry said so, hour by hour; should stay at zero."
+    waited = Target(_increase(families.API_THROTTLED, "organization"), "{{organization}}")
+    what = "Time spent waiting because Sentry's rate limit required it, per hour. Normally 0."
     return bars(Figure("Throttled", what, (waited,), "s", 24))
 
 
@@ -188,26 +203,26 @@ def _process_up() -> Panel:
 def _builds() -> Panel:
     by = ("instance", "version", "python")
     read = known(f"max by (instance) ({series(families.RELOAD_TIME, _JOB)})")
-    good = f"min by (instance) ({series(families.RELOAD_SUCCESSFUL, _JOB)})"
-    return sheet(
+    valid = f"min by (instance) ({series(families.RELOAD_SUCCESSFUL, _JOB)})"
+    return data_table(
         Figure(
             "Versions and configuration",
-            "What runs, when a good configuration was last read, and whether the last one read "
-            "was good.",
+            "The running versions, when a valid configuration was last read, and whether the last "
+            "one read was valid.",
             (
                 Target(
                     f"max by ({', '.join(by)}) ({series(families.BUILD_INFO, _JOB)})", "Running"
                 ),
                 Target(read, "Configuration read", "dateTimeFromNow"),
-                Target(good, "Configuration good", "none", (YES,)),
+                Target(valid, "Configuration valid", "none", (YES,)),
             ),
         )
     )
 
 
-def _processor() -> Panel:
+def _cpu() -> Panel:
     used = Target(f"rate(process_cpu_seconds_total{{{_JOB}}}[$__rate_interval])", "{{instance}}")
-    return lines(Figure("Processor", "Share of one processor in use.", (used,), "percentunit"))
+    return lines(Figure("CPU", "Share of one CPU in use.", (used,), "percentunit"))
 
 
 def _memory() -> Panel:
@@ -219,10 +234,10 @@ def _files() -> Panel:
     return lines(
         Figure(
             "Open files",
-            "File descriptors in use, connections included, and how many there may be.",
+            "File descriptors in use, including connections, and their limit.",
             (
                 Target(f"process_open_fds{{{_JOB}}}", "{{instance}} open"),
-                Target(f"process_max_fds{{{_JOB}}}", "{{instance}} at most"),
+                Target(f"process_max_fds{{{_JOB}}}", "{{instance}} limit"),
             ),
         )
     )
@@ -231,5 +246,5 @@ def _files() -> Panel:
 def _objects() -> Panel:
     rates = f"rate(python_gc_objects_collected_total{{{_JOB}}}[$__rate_interval])"
     freed = Target(f"sum by (instance, generation) ({rates})", "{{instance}} {{generation}}")
-    what = "Objects that Python's garbage collector frees each second, by generation."
+    what = "Objects that Python's garbage collector frees per second, by generation."
     return lines(Figure("Garbage collection", what, (freed,)))

@@ -8,20 +8,20 @@ from deploy.grafana.generator.expressions import (
     ACCEPTED,
     SUBMITTED,
     chosen,
-    greatest,
     known,
     named,
     series,
+    top,
     total,
 )
-from deploy.grafana.generator.frame import Identity, Row, framed
+from deploy.grafana.generator.frame import Identity, Row, assembled
 from deploy.grafana.generator.panels import (
     YES,
     Figure,
     Target,
     bars,
+    data_table,
     ranking,
-    sheet,
     steps,
 )
 from deploy.grafana.generator.project import NO_PROJECT
@@ -40,7 +40,7 @@ from exporter.publish.families import BUCKET, BUCKET_END, COMPLETE, RUNNING
 _IDENTITY: Final = Identity(
     "sentry-stats-organization",
     "Sentry stats: organization",
-    "What one organization sent to Sentry, what of it was dropped, why, and by which projects.",
+    "What one organization sent to Sentry, what was dropped, why, and from which projects.",
 )
 _ORGANIZATION: Final = 'organization="$organization"'
 _QUERY: Final = f'{_ORGANIZATION},query="$query"'
@@ -70,10 +70,10 @@ def built() -> Dashboard:
             [*numbers(_SCOPE), by_outcome(_SCOPE), by_reason(_SCOPE), discarded_by_reason(_SCOPE)],
         ),
         Row("Latest and running bucket", [_finished(), _running(), _queries(), _week()]),
-        Row("$category, by project", [_greatest(), _projects()]),
+        Row("$category, by project", [_top(), _projects()]),
         Row("All categories of $organization", by_category(_QUERY)),
     )
-    return framed(_IDENTITY, variables, rows, "24h")
+    return assembled(_IDENTITY, variables, rows, "24h")
 
 
 def _finished() -> Panel:
@@ -85,22 +85,22 @@ def _finished() -> Panel:
 
 def _running() -> Panel:
     running = total(series(RUNNING["events"], _SCOPE), "outcome")
-    what = "By outcome, so far: these values still rise."
+    what = "By outcome, so far: these values still grow."
     return ranking(Figure("Running bucket", what, (Target(running, "{{outcome}}"),), width=8))
 
 
 def _queries() -> Panel:
     by = "query"
     ended = known(f"max by ({by}) ({series(BUCKET_END, _ORGANIZATION)})")
-    whole = f"min by ({by}) ({series(COMPLETE, _ORGANIZATION)})"
-    return sheet(
+    complete = f"min by ({by}) ({series(COMPLETE, _ORGANIZATION)})"
+    return data_table(
         Figure(
             "Queries",
-            "When the bucket ended that each query's gauges show, and whether it is proven whole: "
-            "nothing of it can have been cut off.",
+            "The end of the bucket that each query's gauges show, and whether the bucket is proven "
+            "complete: Sentry has not cut off any of its rows.",
             (
                 Target(ended, "Latest bucket ended", "dateTimeFromNow"),
-                Target(whole, "Whole", "none", (YES,)),
+                Target(complete, "Complete", "none", (YES,)),
             ),
             width=8,
         )
@@ -111,38 +111,38 @@ def _week() -> Panel:
     (accepted,) = chosen(BUCKET["events"], _SCOPE, ACCEPTED)
     return steps(
         Figure(
-            "Accepted, against the week before",
-            "The latest finished bucket as the hours went by, and the same hours a week earlier; "
-            "an hour stands where it was first known, so after its end.",
+            "Accepted, compared with the week before",
+            "The latest finished bucket over time, and the same hours a week earlier. Each hour is "
+            "drawn when it was first published, which is after its end.",
             (
                 Target(total(accepted), "accepted"),
-                Target(total(f"{accepted} offset 1w"), "a week before"),
+                Target(total(f"{accepted} offset 1w"), "a week earlier"),
             ),
             width=24,
         )
     )
 
 
-def _greatest() -> Panel:
-    course = named(greatest(chosen(EVENTS, _PROJECTS, SUBMITTED), "project"), "project", NO_PROJECT)
+def _top() -> Panel:
+    increases = named(top(chosen(EVENTS, _PROJECTS, SUBMITTED), "project"), "project", NO_PROJECT)
     return bars(
         Figure(
             "The ten projects that submitted most",
-            "What clients had for Sentry, of the projects with the most over the whole range; "
-            f"{NO_PROJECT} stands for those deleted or not readable.",
-            (Target(course, "{{project}}"),),
+            "Submitted events of the ten projects with the most over the time range. "
+            f"'{NO_PROJECT}' stands for deleted and unreadable projects.",
+            (Target(increases, "{{project}}"),),
             width=24,
         )
     )
 
 
 def _projects() -> Panel:
-    return sheet(
+    return data_table(
         Figure(
             "Projects",
-            "All projects over the range; the row without a name stands for those deleted or not "
-            "readable, and makes the rows add up to the organization's own number. A name leads "
-            "to the project.",
+            "All projects over the time range. The row without a name stands for deleted and "
+            "unreadable projects, so the rows add up to the organization total. Click a name to "
+            "open the project.",
             columns(_PROJECTS, "project"),
             width=24,
             height=10,

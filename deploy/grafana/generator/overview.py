@@ -5,8 +5,8 @@ from typing import Final
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from deploy.grafana.generator.expressions import SUBMITTED, chosen, each_step, known, series
-from deploy.grafana.generator.frame import Identity, Row, framed
-from deploy.grafana.generator.panels import YES, Figure, Target, bars, sheet
+from deploy.grafana.generator.frame import Identity, Row, assembled
+from deploy.grafana.generator.panels import YES, Figure, Target, bars, data_table
 from deploy.grafana.generator.variables import choice, datasource
 from deploy.grafana.generator.volumes import (
     EVENTS,
@@ -22,7 +22,7 @@ from exporter.publish.families import BUCKET, BUCKET_END, COMPLETE
 _IDENTITY: Final = Identity(
     "sentry-stats-overview",
     "Sentry stats: overview",
-    "What all organizations sent to Sentry, what of it was dropped, and why.",
+    "What all organizations sent to Sentry, what was dropped, and why.",
 )
 _BY: Final = "organization"
 _QUERY: Final = 'query="$query"'
@@ -48,21 +48,21 @@ def built() -> Dashboard:
         Row("$category, by organization", [_organizations(), _submitted()]),
         Row("All categories", by_category(_QUERY)),
     )
-    return framed(_IDENTITY, variables, rows, "24h")
+    return assembled(_IDENTITY, variables, rows, "24h")
 
 
 def _organizations() -> Panel:
     ended = known(f"max by ({_BY}) ({series(BUCKET_END, _QUERY)})")
-    whole = f"min by ({_BY}) ({series(COMPLETE, _QUERY)})"
-    return sheet(
+    complete = f"min by ({_BY}) ({series(COMPLETE, _QUERY)})"
+    return data_table(
         Figure(
             "Organizations",
-            "The numbers above for each organization, when the bucket ended that its gauges show, "
-            "and whether that bucket is proven whole. A name leads to its dashboard.",
+            "The numbers above for each organization, the end of the bucket that its gauges show, "
+            "and whether that bucket is proven complete. Click a name to open its dashboard.",
             (
                 *columns(_SCOPE, _BY),
                 Target(ended, "Latest bucket ended", "dateTimeFromNow"),
-                Target(whole, "Whole", "none", (YES,)),
+                Target(complete, "Complete", "none", (YES,)),
             ),
             width=24,
             height=7,
@@ -72,12 +72,12 @@ def _organizations() -> Panel:
 
 
 def _submitted() -> Panel:
-    course = each_step(chosen(EVENTS, _SCOPE, SUBMITTED), _BY)
+    increases = each_step(chosen(EVENTS, _SCOPE, SUBMITTED), _BY)
     return bars(
         Figure(
             "Submitted, by organization",
-            "What the clients of each organization had for Sentry, hour by hour.",
-            (Target(course, "{{organization}}"),),
+            "Submitted events of each organization, per hour.",
+            (Target(increases, "{{organization}}"),),
             width=24,
         )
     )

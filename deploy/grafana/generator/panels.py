@@ -1,4 +1,4 @@
-"""The kinds of panels, each with what makes its numbers readable. All return built panels."""
+"""The kinds of panels, each with its display options. All functions return built panels."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -51,7 +51,7 @@ _COLORS: Final = {
 class Target:
     """An expression, and the legend of its series or the title of its column.
 
-    ``unit`` and ``mappings`` are heeded in tables only, where columns differ in them.
+    ``unit`` and ``mappings`` apply to tables only, where they can differ by column.
     """
 
     expression: str
@@ -62,7 +62,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What a panel shows. ``what`` begins its description; sizes are in cells of the grid."""
+    """The content of a panel. ``what`` begins its description; sizes are in grid cells."""
 
     title: str
     what: str
@@ -74,7 +74,7 @@ class Figure:
 
 
 def state(one: tuple[str, str], zero: tuple[str, str]) -> ValueMapping:
-    """Return how 1 and 0 are shown, each as text and color."""
+    """Return the mapping of the values 1 and 0, each to a text and a color."""
     return ValueMap(
         {
             value: ValueMappingResult(text=text, color=color)
@@ -87,20 +87,20 @@ YES: Final = state(("yes", "green"), ("no", "red"))
 
 
 def number(figure: Figure) -> Panel:
-    """Return one number for each series, as of the end of the range."""
+    """Return one number for each series, as of the end of the time range."""
     panel = stat.Panel().unit(figure.unit).graph_mode(common_models.BigValueGraphMode.NONE)
     panel.color_mode(common_models.BigValueColorMode.NONE).reduce_options(_last())
-    return _dressed(panel.build(), figure, PromQueryFormat.TIME_SERIES, instant=True)
+    return _completed(panel.build(), figure, PromQueryFormat.TIME_SERIES, instant=True)
 
 
 def ranking(figure: Figure) -> Panel:
-    """Return a horizontal bar for each series, as of the end of the range."""
+    """Return a horizontal bar for each series, as of the end of the time range."""
     panel = bargauge.Panel().unit(figure.unit).min(0).reduce_options(_last())
     panel.orientation(common_models.VizOrientation.HORIZONTAL)
     panel.display_mode(common_models.BarGaugeDisplayMode.BASIC)
     built = panel.overrides([]).build()
     built.field_config.overrides = _outcome_colors()
-    return _dressed(built, figure, PromQueryFormat.TIME_SERIES, instant=True)
+    return _completed(built, figure, PromQueryFormat.TIME_SERIES, instant=True)
 
 
 def bars(figure: Figure) -> Panel:
@@ -117,19 +117,19 @@ def lines(figure: Figure) -> Panel:
 
 
 def steps(figure: Figure) -> Panel:
-    """Return a line for each series that keeps its level from one hour to the next."""
+    """Return a step line for each series: constant between two points."""
     panel = _chart(figure).line_interpolation(common_models.LineInterpolation.STEP_AFTER)
     return _charted(panel.line_width(1).interval(HOUR), figure)
 
 
 def states(figure: Figure, mapping: ValueMapping) -> Panel:
-    """Return a band for each series whose color tells its state."""
+    """Return a band for each series, colored by state."""
     panel = statetimeline.Panel().mappings([mapping]).unit(figure.unit)
     panel.show_value(common_models.VisibilityMode.NEVER).row_height(0.8)
-    return _dressed(panel.build(), figure, PromQueryFormat.TIME_SERIES, instant=False)
+    return _completed(panel.build(), figure, PromQueryFormat.TIME_SERIES, instant=False)
 
 
-def sheet(figure: Figure) -> Panel:
+def data_table(figure: Figure) -> Panel:
     """Return a table with a column for each target; ``links`` has addresses by column."""
     panel = table.Panel().unit(figure.unit).with_transformation(DataTransformerConfig("merge"))
     panel.with_transformation(_named_columns(figure.targets))
@@ -138,7 +138,7 @@ def sheet(figure: Figure) -> Panel:
         *(_column(target) for target in figure.targets),
         *(_linked(column, url) for column, url in figure.links.items()),
     ]
-    return _dressed(built, figure, PromQueryFormat.TABLE, instant=True)
+    return _completed(built, figure, PromQueryFormat.TABLE, instant=True)
 
 
 def _chart(figure: Figure) -> timeseries.Panel:
@@ -154,30 +154,30 @@ def _chart(figure: Figure) -> timeseries.Panel:
 def _charted(panel: timeseries.Panel, figure: Figure) -> Panel:
     built = panel.overrides([]).build()
     built.field_config.overrides = _outcome_colors()
-    return _dressed(built, figure, PromQueryFormat.TIME_SERIES, instant=False)
+    return _completed(built, figure, PromQueryFormat.TIME_SERIES, instant=False)
 
 
-def _dressed(
+def _completed(
     panel: Panel, figure: Figure, result_format: PromQueryFormat, *, instant: bool
 ) -> Panel:
-    """Return ``panel`` with what is common to all kinds."""
+    """Return ``panel`` with the fields that all kinds have."""
     panel.title = figure.title
     panel.description = described(figure.what, [target.expression for target in figure.targets])
     panel.datasource = DATASOURCE
     panel.grid_pos = GridPos(h=figure.height, w=figure.width)
     panel.targets = [
-        _asked(target, result_format, instant=instant).ref_id(letter).build()
+        _dataquery(target, result_format, instant=instant).ref_id(letter).build()
         for letter, target in _lettered(figure.targets)
     ]
     return panel
 
 
-def _asked(
+def _dataquery(
     target: Target, result_format: PromQueryFormat, *, instant: bool
 ) -> prometheus.Dataquery:
-    asked = prometheus.Dataquery().expr(target.expression).legend_format(target.legend)
-    asked.datasource(DATASOURCE).format(result_format)
-    return asked.instant() if instant else asked.range()
+    query = prometheus.Dataquery().expr(target.expression).legend_format(target.legend)
+    query.datasource(DATASOURCE).format(result_format)
+    return query.instant() if instant else query.range()
 
 
 def _last() -> common.ReduceDataOptions:
@@ -210,7 +210,7 @@ def _override(column: str, **properties: object) -> DashboardFieldConfigSourceOv
 
 
 def _named_columns(targets: Sequence[Target]) -> DataTransformerConfig:
-    """Return the step that names the columns; Grafana numbers them if there are several."""
+    """Return the transformation that names the columns; Grafana numbers several columns."""
     if len(targets) == 1:
         names = {"Value": targets[0].legend}
     else:

@@ -1,4 +1,4 @@
-"""The dashboard of projects: one, some, or all of an organization's."""
+"""The dashboard of projects: one, some, or all projects of an organization."""
 
 from typing import Final
 
@@ -9,13 +9,13 @@ from deploy.grafana.generator.expressions import (
     SUBMITTED,
     Choice,
     chosen,
-    greatest,
     named,
     series,
+    top,
     total,
 )
-from deploy.grafana.generator.frame import Identity, Row, framed
-from deploy.grafana.generator.panels import YES, Figure, Target, bars, ranking, sheet
+from deploy.grafana.generator.frame import Identity, Row, assembled
+from deploy.grafana.generator.panels import YES, Figure, Target, bars, data_table, ranking
 from deploy.grafana.generator.variables import choice, choices, datasource
 from deploy.grafana.generator.volumes import (
     EVENTS,
@@ -29,12 +29,12 @@ from deploy.grafana.generator.volumes import (
 from exporter.publish.families import BUCKET, PROJECT_INFO
 
 NO_PROJECT: Final = "no project"
-"""Stands for projects that are deleted or that the token cannot read."""
+"""The legend of deleted projects and of those that the token cannot read."""
 
 _IDENTITY: Final = Identity(
     "sentry-stats-project",
     "Sentry stats: project",
-    "What projects sent to Sentry, what of it was dropped, and why.",
+    "What projects sent to Sentry, what was dropped, and why.",
 )
 _ORGANIZATION: Final = 'organization="$organization"'
 _PROJECT: Final = 'project=~"$project"'
@@ -59,46 +59,47 @@ def built() -> Dashboard:
             "$category in $project",
             [*numbers(_SCOPE), by_outcome(_SCOPE), by_reason(_SCOPE), discarded_by_reason(_SCOPE)],
         ),
-        Row("By project", [_greatest(), _dropping(), _projects(), _latest()]),
+        Row("By project", [_top_submitted(), _top_dropped(), _projects(), _latest()]),
         Row("All categories of $project", by_category(f"{_QUERY},{_PROJECT}")),
         Row("About", [_about()]),
     )
-    return framed(_IDENTITY, variables, rows, "7d")
+    return assembled(_IDENTITY, variables, rows, "7d")
 
 
-def _course(choice: Choice) -> Target:
-    course = greatest(chosen(EVENTS, _SCOPE, choice), "project")
-    return Target(named(course, "project", NO_PROJECT), "{{project}}")
+def _top(choice: Choice) -> Target:
+    increases = top(chosen(EVENTS, _SCOPE, choice), "project")
+    return Target(named(increases, "project", NO_PROJECT), "{{project}}")
 
 
-def _greatest() -> Panel:
+def _top_submitted() -> Panel:
     return bars(
         Figure(
             "The ten that submitted most",
-            "What clients had for Sentry, of those chosen projects with the most over the range; "
-            f"{NO_PROJECT} stands for those deleted or not readable.",
-            (_course(SUBMITTED),),
+            "Submitted events of the ten chosen projects with the most over the time range. "
+            f"'{NO_PROJECT}' stands for deleted and unreadable projects.",
+            (_top(SUBMITTED),),
         )
     )
 
 
-def _dropping() -> Panel:
+def _top_dropped() -> Panel:
     return bars(
         Figure(
             "The ten that lost most",
-            "What was dropped of the chosen projects with the most dropped over the whole range; "
-            f"{NO_PROJECT} stands for those deleted or not readable.",
-            (_course(DROPPED),),
+            "Dropped events of the ten chosen projects with the most over the time range. "
+            f"'{NO_PROJECT}' stands for deleted and unreadable projects.",
+            (_top(DROPPED),),
         )
     )
 
 
 def _projects() -> Panel:
-    return sheet(
+    return data_table(
         Figure(
             "Projects",
-            "The chosen projects over the range; the row without a name stands for those deleted "
-            "or not readable. With all chosen, the rows add up to the organization's own number.",
+            "The chosen projects over the time range. The row without a name stands for deleted "
+            "and unreadable projects. With all projects chosen, the rows add up to the "
+            "organization total.",
             columns(_SCOPE, "project"),
             width=16,
             height=10,
@@ -113,7 +114,7 @@ def _latest() -> Panel:
     return ranking(
         Figure(
             "Latest finished bucket",
-            "By project and outcome, the ten largest.",
+            "The ten largest values by project and outcome.",
             (Target(f"topk(10, {latest})", "{{project}}: {{outcome}}"),),
             width=8,
             height=10,
@@ -124,11 +125,11 @@ def _latest() -> Panel:
 def _about() -> Panel:
     selector = series(PROJECT_INFO, f"{_ORGANIZATION},{_PROJECT}")
     info = f"max by (project, id, platform, team) ({selector})"
-    return sheet(
+    return data_table(
         Figure(
             "Projects list",
-            "Who the chosen projects are, those that send nothing too. Projects missing here are "
-            "deleted or not readable.",
+            "Id, platform and team of the chosen projects, including those without events. Deleted "
+            "and unreadable projects are not listed.",
             (Target(info, "Listed", "none", (YES,)),),
             width=24,
         )

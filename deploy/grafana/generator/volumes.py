@@ -1,7 +1,7 @@
-"""Panels that the overview, the organization and the project have in common, for a scope each.
+"""Panels that the dashboards overview, organization and project share, each for a scope.
 
-A scope is what stands between the braces of a selector; it names a query, and nothing is ever
-added up across queries, categories or units.
+A scope is the label matchers of a selector. It names one query. Nothing is added across queries,
+categories or units.
 """
 
 from collections.abc import Sequence
@@ -27,43 +27,43 @@ from exporter.publish.families import COUNTED
 
 EVENTS: Final = COUNTED["events"]
 
-_APART: Final = "Categories are never added up: some describe the same items."
+_APART: Final = "Categories are not added up, because some describe the same items."
 _COLUMNS: Final = (
     (
         "Submitted",
-        "What clients had for Sentry, taken or not, or held back after a 429.",
+        "Everything that clients had to send, including what SDKs held back after a 429.",
         SUBMITTED,
     ),
-    ("Accepted", "What Sentry took.", ACCEPTED),
-    ("Filtered", "What inbound filters and sampling rules, set by users, caught.", FILTERED),
+    ("Accepted", "Events that Sentry accepted.", ACCEPTED),
+    ("Filtered", "Events dropped by inbound filters and sampling rules of your own.", FILTERED),
     (
         "Dropped",
-        "What Sentry refused: rate limited, invalid, abuse, or held back by SDKs after a 429.",
+        "Events that Sentry refused, or that SDKs held back after a 429.",
         DROPPED,
     ),
     (
         "Discarded by clients",
-        "What SDKs dropped for reasons of their own; not part of submitted.",
+        "Events that SDKs dropped for other reasons. They are not part of submitted.",
         DISCARDED,
     ),
 )
 
 
-def gained(scope: str, choice: Choice, *by: str) -> str:
-    """Return the events of ``choice`` over the range."""
+def events(scope: str, choice: Choice, *by: str) -> str:
+    """Return the events of ``choice`` over the time range."""
     return over_range(chosen(EVENTS, scope, choice), *by)
 
 
 def columns(scope: str, by: str) -> tuple[Target, ...]:
     """Return the columns of a table of volumes, with a row for each value of ``by``."""
-    volumes = (Target(gained(scope, choice, by), title) for title, _, choice in _COLUMNS)
+    volumes = (Target(events(scope, choice, by), title) for title, _, choice in _COLUMNS)
     return (*volumes, Target(_share_dropped(scope, by), "Share dropped", "percentunit"))
 
 
 def numbers(scope: str) -> Sequence[Panel]:
-    """Return the volumes of ``scope`` over the range, a number each."""
+    """Return the volumes of ``scope`` over the time range, one number per panel."""
     volumes = [
-        number(Figure(title, what, (Target(gained(scope, choice)),), width=4, height=4))
+        number(Figure(title, what, (Target(events(scope, choice)),), width=4, height=4))
         for title, what, choice in _COLUMNS
     ]
     dropped = Figure(
@@ -78,42 +78,41 @@ def numbers(scope: str) -> Sequence[Panel]:
 
 
 def by_outcome(scope: str) -> Panel:
-    """Return what became of the events of ``scope``."""
-    course = each_step(chosen(EVENTS, scope), "outcome")
-    what = "What became of the events, hour by hour; the outcomes as Sentry has them."
-    return bars(Figure("By outcome", what, (Target(course, "{{outcome}}"),)))
+    """Return the events of ``scope`` by outcome."""
+    increases = each_step(chosen(EVENTS, scope), "outcome")
+    what = "Events per hour, by Sentry's outcome."
+    return bars(Figure("By outcome", what, (Target(increases, "{{outcome}}"),)))
 
 
 def by_reason(scope: str) -> Panel:
-    """Return why events of ``scope`` were not taken."""
-    course = each_step(chosen(EVENTS, scope, NOT_ACCEPTED), "outcome", "reason")
+    """Return the events of ``scope`` that were not accepted, by reason."""
+    increases = each_step(chosen(EVENTS, scope, NOT_ACCEPTED), "outcome", "reason")
     what = (
-        "Why events were not taken, hour by hour; Sentry's own words. `ratelimit_backoff` is what "
+        "Events that were not accepted, per hour, by Sentry's reason. `ratelimit_backoff` is what "
         "SDKs held back after a 429."
     )
     return bars(
-        Figure("Not accepted, by reason", what, (Target(course, "{{outcome}}: {{reason}}"),))
+        Figure("Not accepted, by reason", what, (Target(increases, "{{outcome}}: {{reason}}"),))
     )
 
 
 def discarded_by_reason(scope: str) -> Panel:
-    """Return why clients discarded events of ``scope``."""
-    course = each_step(chosen(EVENTS, scope, DISCARDED), "reason")
+    """Return the events of ``scope`` that clients discarded, by reason."""
+    increases = each_step(chosen(EVENTS, scope, DISCARDED), "reason")
     what = (
-        "Why SDKs dropped events, hour by hour; their own words. What they held back after a 429 "
-        "is not here but among the events not accepted."
+        "Events that SDKs dropped, per hour, by the SDK's reason. What they held back after a 429 "
+        "is in 'Not accepted, by reason'."
     )
-    return bars(
-        Figure("Discarded by clients, by reason", what, (Target(course, "{{reason}}"),), width=24)
-    )
+    title = "Discarded by clients, by reason"
+    return bars(Figure(title, what, (Target(increases, "{{reason}}"),), width=24))
 
 
 def by_category(scope: str) -> Sequence[Panel]:
-    """Return what each category of ``scope`` submitted, a panel for each unit."""
+    """Return the volume that each category of ``scope`` submitted, one panel per unit."""
     kinds = (
-        ("events", "short", "Submitted events, by category", "What clients had for Sentry."),
-        ("bytes", "bytes", "Submitted bytes, by category", "What Sentry counts in bytes."),
-        ("seconds", "s", "Profiled time, by category", "What Sentry counts in time."),
+        ("events", "short", "Submitted events, by category", "Categories counted in items."),
+        ("bytes", "bytes", "Submitted bytes, by category", "Categories counted in bytes."),
+        ("seconds", "s", "Profiled time, by category", "Categories counted in time."),
     )
     return [
         ranking(
@@ -129,4 +128,4 @@ def _submitted_by_category(scope: str, measure: str) -> Target:
 
 
 def _share_dropped(scope: str, *by: str) -> str:
-    return share(gained(scope, DROPPED, *by), gained(scope, SUBMITTED, *by))
+    return share(events(scope, DROPPED, *by), events(scope, SUBMITTED, *by))

@@ -1,148 +1,181 @@
-"""Rows of very many series, a few bytes each.
+"""Rows of very many series at a few bytes each. Immutable.
 
-Every series has a place in its ledger's `SeriesTable`; a `Column` holds a value for some of them
-in an array. To whoever reads it, a column is rows, in the order of the table, which is the same
-for every column; what comes later stands behind its like.
+Every series and project has a place in a `SeriesTable`; a `Column` holds the values of one bucket
+in an array, by place. A table only grows: what was placed keeps its place, so that columns of the
+same origin can be compared and written cell by cell.
 """
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
-from exporter.collect.series import Parts, ProjectRows, Rows, Series, parts_of
+from exporter.collect.series import Rows, Series, Values
 
 _ABSENT: Final = {code: (1 << array(code).itemsize * 8) - 1 for code in "IQ"}
-"""What stands for no value, by the type of the array: the largest number that it can hold."""
+"""The cell that stands for no value, by the type of the array: its largest number."""
 
 
+class Run(NamedTuple):
+    """Projects of one series whose places follow each other, the first one at ``start``."""
+
+    start: int
+    projects: "array[int]"
+
+    @property
+    def end(self) -> int:
+        """The place after the last one."""
+        return self.start + len(self.projects)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class SeriesTable:
-    """Gives each series a place, for good.
+    """The places of the series and projects of a ledger.
 
-    ``places`` has the places of the projects of each series of the whole organization.
+    ``origin`` is the same object for a table and all that were made from it by `extended`.
     """
 
-    def __init__(self) -> None:
-        self.places: dict[Series, dict[int, int]] = {}
-        self._length = 0
-        self._projects: dict[int, int] = {}
+    runs: Mapping[Series, tuple[Run, ...]] = field(default_factory=dict)
+    length: int = 0
+    origin: object = field(default_factory=object)
 
-    def __len__(self) -> int:
-        return self._length
+    def extended(self, rows: Rows) -> "SeriesTable":
+        """Return a table that has a place for all of ``rows``, new ones in sorted order."""
+        runs = dict(self.runs)
+        length = self.length
+        for series in sorted(rows):
+            values, before = rows[series], runs.get(series, ())
+            # Counted first: where nothing is missing, no set of all projects is built.
+            placed = sum(sum(map(values.__contains__, run.projects)) for run in before)
+            if placed < len(values):
+                missing = values.keys() - {one for run in before for one in run.projects}
+                run = Run(length, array("Q", sorted(missing)))
+                runs[series] = (*before, run)
+                length = run.end
+        return self if length == self.length else SeriesTable(runs, length, self.origin)
 
-    def place(self, parts: Parts) -> None:
-        """Give the series of ``parts`` that have none a place, in sorted order."""
-        for whole in sorted(parts):
-            places = self.places.setdefault(whole, {})
-            for project in sorted(project for project in parts[whole] if project not in places):
-                # Of the numbers that are equal, one is kept.
-                places[self._projects.setdefault(project, project)] = self._length
-                self._length += 1
 
+class Column(Mapping[Series, Values]):
+    """Values, which are not negative, of some of the series in a table.
 
-class Column(ProjectRows):
-    """Values, which are not negative, of some of the series in a table. Immutable."""
+    It has a cell for each place up to its last value: most buckets of a quiet night are empty, and
+    take no memory. Read as rows, it has every series of the table, some of them perhaps without a
+    value.
+    """
 
     __slots__ = ("cells", "table")
 
-    def __init__(self, table: SeriesTable, values: "array[int]") -> None:
+    def __init__(self, table: SeriesTable, cells: "array[int]") -> None:
         self.table = table
-        self.cells = values
+        self.cells = cells
 
     @classmethod
     def of(cls, table: SeriesTable, rows: Rows) -> "Column":
-        """Return ``rows`` as a column of ``table``, which gets the series that it lacks."""
-        return cls(table, array("I")).updated(rows)
+        """Return ``rows`` as a column of ``table``, which has a place for all of them.
 
-    def updated(self, rows: Rows) -> "Column":
-        """Return this column with the values of ``rows`` in place of those that it has."""
-        if not rows:
-            return self
-        table, parts = self.table, parts_of(rows)
-        table.place(parts)
-        largest = max((max(values.values(), default=0) for values in parts.values()), default=0)
-        cells = self._widened(largest)
-        for whole, values in parts.items():
-            places = table.places[whole]
-            for project, value in values.items():
-                cells[places[project]] = value
+        Raises OverflowError for a value from 2**64 - 1 on.
+        """
+        return cls(table, array("I")).updated(table, rows)
+
+    def updated(self, table: SeriesTable, rows: Rows) -> "Column":
+        """Return this column in ``table``, an extension of its own, with the values of ``rows``.
+
+        Raises OverflowError as `of` does.
+        """
+        filled = {series: values for series, values in rows.items() if values}
+        largest = max((max(values.values()) for values in filled.values()), default=0)
+        if largest >= _ABSENT["Q"]:
+            raise OverflowError(f"{largest} is too large for a column")
+        end = max((table.runs[series][-1].end for series in filled), default=0)
+        cells = self._resized(end, largest)
+        for series, values in filled.items():
+            for run in table.runs[series]:
+                _write(cells, run, values)
         return Column(table, cells)
 
-    def filled(self, present: Iterable[bool]) -> "Column":
-        """Return a column of the series of which ``present`` is true, zero where there is none.
+    def filled(self, table: SeriesTable, present: Iterable[bool]) -> "Column":
+        """Return this column in ``table`` with zeros where there is no value though it is present.
 
-        ``present`` has a truth for each series of the table.
+        ``present`` has a truth for each place of the table.
         """
         absent = self.absent
+        cells = self._resized(table.length)
+        if absent not in cells:
+            return Column(table, cells)
         shown = [
-            absent if not here else 0 if value == absent else value
-            for value, here in zip(self._widened(), present, strict=True)
+            0 if here and value == absent else value
+            for value, here in zip(cells, present, strict=True)
         ]
-        return Column(self.table, array(self.cells.typecode, shown))
-
-    @property
-    def parts(self) -> Parts:
-        """Return the parts, each of which is made when it is looked at."""
-        return _Parts(self)
+        return Column(table, array(cells.typecode, shown))
 
     @property
     def absent(self) -> int:
-        """What stands among the cells for no value."""
+        """The cell that stands for no value."""
         return _ABSENT[self.cells.typecode]
 
-    def __getitem__(self, series: Series) -> int:
-        place = self.table.places[series.without_project()][series.project]
-        if place >= len(self.cells) or self.cells[place] == self.absent:
-            raise KeyError(series)
-        return self.cells[place]
+    def __getitem__(self, series: Series) -> dict[int, int]:
+        absent = self.absent
+        values: dict[int, int] = {}
+        for run in self.table.runs[series]:
+            cells = self.cells[run.start : run.end]
+            # The cells may end before the run does: places after the last value have no cell.
+            pairs = zip(run.projects, cells, strict=False)
+            if absent in cells:
+                values.update([pair for pair in pairs if pair[1] != absent])
+            else:
+                values.update(pairs)
+        return values
+
+    def __iter__(self) -> Iterator[Series]:
+        return iter(self.table.runs)
 
     def __len__(self) -> int:
-        return len(self.cells) - self.cells.count(self.absent)
+        return len(self.table.runs)
 
     def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mapping):
+            return NotImplemented
         if isinstance(other, Column) and self._alike(other):
             return self.cells == other.cells
-        return super().__eq__(other)
+        return _filled(self) == _filled(other)
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Column({_filled(self)!r})"
 
     def _alike(self, other: "Column") -> bool:
-        """Tell whether the arrays of both mean the same, place by place."""
+        """Return whether equal cells mean equal values."""
         mine, others = self.cells, other.cells
         same_type = mine.typecode == others.typecode and len(mine) == len(others)
-        return self.table is other.table and same_type
+        return self.table.origin is other.table.origin and same_type
 
-    def _widened(self, largest: int = 0) -> "array[int]":
-        """Return a copy of the cells for the whole table, wide enough for ``largest``."""
+    def _resized(self, length: int, largest: int = 0) -> "array[int]":
+        """Return a copy of the cells, at least so many, wide enough for ``largest``."""
         wide = self.cells.typecode == "Q" or largest >= _ABSENT["I"]
         absent, code = (_ABSENT["Q"], "Q") if wide else (_ABSENT["I"], "I")
         if code == self.cells.typecode:
             cells = self.cells[:]
         else:
             cells = array(code, [absent if v == self.absent else v for v in self.cells])
-        cells.extend(array(code, [absent]) * (len(self.table) - len(cells)))
+        cells.extend(array(code, [absent]) * (length - len(cells)))
         return cells
 
 
-class _Parts(Parts):
-    """The parts of a column."""
+def size_of(rows: Rows) -> int:
+    """Return how many values ``rows`` have."""
+    if isinstance(rows, Column):
+        return len(rows.cells) - rows.cells.count(rows.absent)
+    return sum(map(len, rows.values()))
 
-    __slots__ = ("_column",)
 
-    def __init__(self, column: Column) -> None:
-        self._column = column
+def _write(cells: "array[int]", run: Run, values: Values) -> None:
+    """Put those of ``values`` that belong to the projects of ``run`` into ``cells``."""
+    before = cells[run.start : run.end]
+    # `get(project, cell)`: a project without a new value stays as it is.
+    new = list(map(values.get, run.projects, before))
+    cells[run.start : run.end] = array("Q" if cells.typecode == "Q" else "I", new)
 
-    def __getitem__(self, whole: Series) -> Mapping[int, int]:
-        cells, absent = self._column.cells, self._column.absent
-        # The table's last entries may have come after the column.
-        end = len(cells)
-        return {
-            project: value
-            for project, place in self._column.table.places[whole].items()
-            if place < end and (value := cells[place]) != absent
-        }
 
-    def __iter__(self) -> Iterator[Series]:
-        return iter(self._column.table.places)
-
-    def __len__(self) -> int:
-        return len(self._column.table.places)
+def _filled(rows: Rows) -> dict[Series, Values]:
+    return {series: values for series, values in rows.items() if values}

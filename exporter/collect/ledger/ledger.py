@@ -1,253 +1,184 @@
-"""The ledger: what one query has seen, bucket by bucket, and what it has counted of it.
+"""The ledger: what one query has read, bucket by bucket, and what it has counted of it.
 
-For each bucket of the lookback it keeps, by project id, the value last read of each series and how
-much of it was counted. Counters belong to the labels that users see, not to the ids behind them:
-what a project gains is added to the counter of the label that the project is shown under at that
-time. `exporter.collect.ledger.posting` works out what readings change, without changing anything;
-`Ledger.apply` takes that change over. Between the two the change is written down, where the ledger
-shall outlive the process.
+For each bucket of the lookback it has, by project id, the value last read of each series and how
+much of that was counted. Counters belong to the labels that users see, not to the ids behind them:
+what a project gains is added to the counter of the label that the project has at that time.
+`exporter.collect.ledger.posting` works out what readings change; `Ledger.apply` changes it. Between
+the two, the change is persisted.
 """
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
 
 from exporter.collect.ledger.columns import Column, SeriesTable
-from exporter.collect.series import PartedRows, Rows, Series, parts_of
+from exporter.collect.series import ProjectSeries, Rows, Series, Totals
 
-RISE_AFTER: Final = 120
-"""Seconds for which a counter born later is shown at 0, so that a scrape sees it there."""
+GRACE_PERIOD: Final = 120
+"""Seconds in which a new counter is shown at 0, so that a scrape sees it there."""
 
 NO_LABEL: Final = 0
 """The number of the empty label, under which the remainder is counted."""
 
 
-class KeepError(Exception):
-    """A change could not be written down, and so must not be shown either."""
-
-
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a poll read of one bucket, by project id; 0 stands for the remainder.
+class Bucket:
+    """One bucket of the ledger: what was last read of it, and what has been counted of that.
 
-    ``told`` is the same bucket without project, for queries by project. ``finished`` tells whether
-    the bucket was finished when it was read, ``whole`` whether it is proven.
+    ``rows`` are by project id. ``total`` is the organization total, for queries by project.
+    ``finished`` says that the bucket was finished when it was read, ``proven`` that the reading was
+    not cut. ``counted`` has, for each value that differs from the amount counted, that amount: more
+    (overcounted) or less. ``asked`` are the projects that a filter asked for when it was read,
+    ``None`` where all are asked for.
     """
 
-    rows: Rows
-    told: Rows = field(default_factory=dict)
+    rows: Column
+    total: Totals = field(default_factory=dict)
     finished: bool = False
-    whole: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Book(Found):
-    """One bucket of the ledger: what was last found, and what has been counted of it.
-
-    ``counted`` has the series of which another amount was counted than the value now shows, which
-    may be more or less.
-    """
-
+    proven: bool = True
     counted: Rows = field(default_factory=dict)
-
-
-class Labels:
-    """Gives each project label a number, for the counters' columns; the empty label has 0."""
-
-    def __init__(self, names: Iterable[str] = ()) -> None:
-        self.names: list[str] = [""]
-        self._numbers = {"": NO_LABEL}
-        for name in names:
-            self.number(name)
-
-    def number(self, name: str) -> int:
-        """Return the number of a label, a new one if it has none."""
-        number = self._numbers.setdefault(name, len(self.names))
-        if number == len(self.names):
-            self.names.append(name)
-        return number
+    asked: frozenset[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a poll does to a ledger: new books and counter values, and what was noticed.
+    """What a poll changes in a ledger, and what was noticed on the way.
 
-    Counters are `Series` whose project is a label's number. ``born`` names those that were not
-    there before, ``unseen`` since when those that are no longer seen have not been, ``seen`` those
-    that are back, ``forgotten`` those that are let go; ``dropped`` names the books that leave.
-    ``revisions`` counts the finished values that grew, ``regressions`` those that fell. To
-    ``compact`` a ledger is to let go of the series that no book has any more.
+    ``buckets`` are columns of ``series``. If the origin of ``series`` or of the counters' table is
+    not the ledger's, the new table takes the place of the old one, and has all that there is.
+    ``labels`` are the new ones, numbered on from those of the ledger. ``in_grace`` has the counters
+    that are new, and when they are first shown. ``unseen`` says since when counters that are no
+    longer seen have not been seen, ``seen`` which are seen again, ``forgotten`` which are let go.
+    ``dropped`` are the buckets that leave. ``revisions`` counts the finished values that grew,
+    ``regressions`` those that shrank.
     """
 
-    books: Mapping[int, Book]
-    dropped: frozenset[int]
-    counters: Rows
-    born: Mapping[Series, float]
-    counts_from: int
-    asked: frozenset[int] | None
-    revisions: int
-    regressions: int
+    series: SeriesTable
+    counters: Column
+    buckets: Mapping[int, Bucket] = field(default_factory=dict)
+    dropped: frozenset[int] = frozenset()
+    labels: tuple[str, ...] = ()
+    in_grace: Mapping[ProjectSeries, float] = field(default_factory=dict)
+    counts_from: int = 0
+    asked: frozenset[int] | None = None
+    revisions: int = 0
+    regressions: int = 0
     clock_skew: float | None = None
-    unseen: Mapping[Series, float] = field(default_factory=dict)
-    seen: frozenset[Series] = frozenset()
-    forgotten: frozenset[Series] = frozenset()
-    compact: bool = False
+    unseen: Mapping[ProjectSeries, float] = field(default_factory=dict)
+    seen: frozenset[ProjectSeries] = frozenset()
+    forgotten: frozenset[ProjectSeries] = frozenset()
     checked_at: float | None = None
+
+
+def _no_rows() -> Column:
+    return Column.of(SeriesTable(), {})
 
 
 @dataclass(slots=True)
 class Ledger:
-    """What one query has seen and counted.
+    """What one query has read and counted.
 
     A bucket that is read for the first time is counted if it starts at ``counts_from`` or later:
-    what was there before the first poll, or has left the lookback, is taken as it is found.
-    ``born`` holds when the counters that came after the first poll were first shown, ``unseen``
-    since when those are not seen whose labels are not. ``asked`` are the projects that the last
-    poll asked for by a filter, ``None`` where all are asked for. ``clock_skew`` is the server's
-    clock minus ours at the last poll, in seconds.
+    what was there before the first poll, or has left the lookback, is not counted. The projects of
+    ``counters`` are numbers of ``labels``. ``in_grace`` says when the counters in their grace
+    period were first shown, ``unseen`` since when the label of a counter has not been seen.
+    ``asked`` are the projects that the last poll asked for by a filter, ``None`` where all are
+    asked for. ``clock_skew`` is the server's clock minus ours at the last poll, ``checked_at`` when
+    counters that are no longer seen were last looked for, both in seconds.
     """
 
-    books: dict[int, Book] = field(default_factory=dict)
-    counters: Rows = field(default_factory=dict)
-    born: dict[Series, float] = field(default_factory=dict)
+    buckets: dict[int, Bucket] = field(default_factory=dict)
+    counters: Column = field(default_factory=_no_rows)
+    labels: list[str] = field(default_factory=lambda: [""])
+    in_grace: dict[ProjectSeries, float] = field(default_factory=dict)
     counts_from: int | None = None
     asked: frozenset[int] | None = None
-    labels: Labels = field(default_factory=Labels, compare=False)
-    unseen: dict[Series, float] = field(default_factory=dict)
+    unseen: dict[ProjectSeries, float] = field(default_factory=dict)
     clock_skew: float | None = None
+    series: SeriesTable = field(default_factory=SeriesTable, compare=False, repr=False)
     checked_at: float | None = field(default=None, compare=False)
-    _table: SeriesTable = field(default_factory=SeriesTable, compare=False, repr=False)
-    _counted: SeriesTable = field(default_factory=SeriesTable, compare=False, repr=False)
-    _seen: "array[int]" = field(default_factory=lambda: array("q"), compare=False, repr=False)
-    """For each place of the table the start of the newest bucket that the series was seen in."""
+    _last_seen: "array[int]" = field(default_factory=lambda: array("q"), compare=False, repr=False)
+    """By place, the start of the newest bucket that the series was in, 0 for none."""
 
     def __post_init__(self) -> None:
-        self.counters = Column.of(self._counted, self.counters)
-        self._keep(self._columns(self.books))
+        self._see(self.buckets)
 
     def apply(self, change: Change) -> None:
-        """Take ``change`` over."""
-        # What cannot be held in a column raises here, before anything is taken over.
-        counters = self._counters().updated(change.counters)
-        books = self._columns(change.books)
-        self.counters = counters
-        self._keep(books)
+        """Take ``change`` over, which was worked out for this ledger as it is."""
+        # In another table, places mean other series; `_see` fills it from all buckets.
+        if change.series.origin is not self.series.origin:
+            self._last_seen = array("q")
+        self.series, self.counters = change.series, change.counters
+        self.buckets |= change.buckets
         for start in change.dropped:
-            self.books.pop(start, None)
-        self.born.update(change.born)
+            self.buckets.pop(start, None)
+        self._see(change.buckets)
+        self.labels.extend(change.labels)
+        # A new mapping: the loop's thread may be looking for the next end of a grace period.
+        self.in_grace = {
+            one: at
+            for one, at in {**self.in_grace, **change.in_grace}.items()
+            if one not in change.forgotten
+        }
+        self.unseen.update(change.unseen)
+        for one in (*change.seen, *change.forgotten):
+            self.unseen.pop(one, None)
         self.counts_from = change.counts_from
         self.asked = change.asked
         self.clock_skew = change.clock_skew
-        self.unseen.update(change.unseen)
         self.checked_at = change.checked_at or self.checked_at
-        for series in (*change.seen, *change.forgotten):
-            self.unseen.pop(series, None)
-        if change.forgotten:
-            self._forget(change.forgotten)
-        if change.compact:
-            self._compact()
 
-    def bucket(self, start: int) -> Rows:
-        """Return the bucket at ``start``, with a zero for what was seen in another one only."""
-        oldest = min(self.books)
-        # A change that could not be taken over may have left places behind.
-        self._lengthen()
-        column = self._column(self.books[start].rows)
-        if len(column) == len(self._table):
-            return column
-        return column.filled(seen >= oldest for seen in self._seen)
+    def shown_bucket(self, start: int) -> Column:
+        """Return the bucket at ``start``, with a zero for what is in another bucket only."""
+        oldest = min(self.buckets)
+        present = (newest >= oldest for newest in self._last_seen)
+        return self.buckets[start].rows.filled(self.series, present)
 
-    def last_seen(self, whole: Series) -> Iterator[tuple[int, int]]:
-        """Yield the projects of a series, each with the newest bucket that it was seen in.
+    def last_seen(self, series: Series) -> Iterator[tuple[int, int]]:
+        """Yield the projects of a series, each with the newest bucket that it was in.
 
-        Those that no book has any more are among them.
+        Those that are in no bucket of the ledger any more are among them.
         """
-        seen = self._seen
-        for project, place in self._table.places.get(whole, {}).items():
-            if place < len(seen) and seen[place]:
-                yield project, seen[place]
+        for run in self.series.runs.get(series, ()):
+            newest = self._last_seen[run.start : run.end]
+            yield from (pair for pair in zip(run.projects, newest, strict=True) if pair[1])
 
     def unused(self) -> float:
-        """Return which share of the series that the ledger has a place for is in no book."""
-        oldest = min(self.books, default=0)
-        return sum(seen < oldest for seen in self._seen) / max(len(self._seen), 1)
+        """Return the share of the places that no bucket of the ledger has a value for."""
+        oldest = min(self.buckets, default=0)
+        places = self._last_seen
+        return sum(newest < oldest for newest in places) / max(len(places), 1)
 
-    def rise(self, now: float) -> None:
-        """Let the counters rise that have been shown at 0 for long enough, for good."""
-        self.born = {s: at for s, at in self.born.items() if abs(now - at) < RISE_AFTER}
+    def follow_clock(self, now: float) -> None:
+        """Begin the grace periods at ``now`` that begin later: the clock was set back since."""
+        self.in_grace = {one: min(at, now) for one, at in self.in_grace.items()}
 
-    def next_rise(self) -> float | None:
-        """Return when the next counter leaves 0, ``None`` if none waits."""
-        return min((at + RISE_AFTER for at in self.born.values()), default=None)
+    def end_grace(self, now: float) -> None:
+        """Show the counters from now on whose grace period has ended, for good."""
+        self.in_grace = {one: at for one, at in self.in_grace.items() if now - at < GRACE_PERIOD}
 
-    def shown_counters(self) -> Rows:
-        """Return the counters as they are to be shown, the newest ones still at 0."""
-        return self._counters().updated(dict.fromkeys(self.born, 0))
+    def grace_ends_at(self) -> float | None:
+        """Return when the next grace period ends, ``None`` if there is none."""
+        return min((at + GRACE_PERIOD for at in self.in_grace.values()), default=None)
 
-    def _forget(self, series: frozenset[Series]) -> None:
-        gone: dict[Series, set[int]] = {}
-        for one in series:
-            gone.setdefault(one.without_project(), set()).add(one.project)
-        self.born = {one: at for one, at in self.born.items() if one not in series}
-        kept = {
-            whole: {label: value for label, value in values.items() if label not in gone[whole]}
-            if whole in gone
-            else values
-            for whole, values in parts_of(self.counters).items()
-        }
-        self._counted = SeriesTable()
-        self.counters = Column.of(self._counted, PartedRows(kept))
+    def shown_counters(self) -> Column:
+        """Return the counters as they are to be shown, at 0 in their grace period."""
+        zeros: dict[Series, dict[int, int]] = {}
+        for one in self.in_grace:
+            zeros.setdefault(one.series, {})[one.project] = 0
+        return self.counters.updated(self.counters.table, zeros) if zeros else self.counters
 
-    def _compact(self) -> None:
-        # In parts: a `Series` for each value of a large ledger would take a gigabyte for a moment.
-        books = {
-            start: replace(book, rows=PartedRows(dict(parts_of(book.rows))))
-            for start, book in sorted(self.books.items())
-        }
-        self._table, self._seen = SeriesTable(), array("q")
-        self._keep(self._columns(books))
-
-    def _columns(self, books: Mapping[int, Book]) -> dict[int, Book]:
-        return {
-            start: replace(book, rows=Column.of(self._table, book.rows))
-            for start, book in sorted(books.items())
-        }
-
-    def _keep(self, books: Mapping[int, Book]) -> None:
-        self.books |= books
-        self._lengthen()
-        for start, book in books.items():
-            column = self._column(book.rows)
-            cells, absent = column.cells, column.absent
-            # Of what the column is too short for, zip says nothing: it was not seen in it.
-            pairs = zip(cells, self._seen, strict=False)
-            newest = [start if cell != absent and start > seen else seen for cell, seen in pairs]
-            self._seen[: len(cells)] = array("q", newest)
-
-    def _lengthen(self) -> None:
-        self._seen.extend([0] * (len(self._table) - len(self._seen)))
-
-    def _column(self, rows: Rows) -> Column:
-        return rows if isinstance(rows, Column) else Column.of(self._table, rows)
-
-    def _counters(self) -> Column:
-        counters = self.counters
-        return counters if isinstance(counters, Column) else Column.of(self._counted, counters)
-
-
-class Keeper(Protocol):
-    """What keeps a ledger beyond the life of the process."""
-
-    def save(self, change: Change, succeeded: float | None) -> None:
-        """Write ``change``, and when the poll began if it succeeded, or raise `KeepError`."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A ledger, when the last poll in it began, and what keeps it if anything does."""
-
-    ledger: Ledger
-    last_success: float = 0
-    keeper: Keeper | None = None
+    def _see(self, buckets: Mapping[int, Bucket]) -> None:
+        """Note in which buckets the series are, of ``buckets`` that are new or changed."""
+        newest = self._last_seen
+        newest.extend([0] * (self.series.length - len(newest)))
+        places: Sequence[int] = range(len(newest))
+        # The newest bucket first: after it, hardly a place is left to look at.
+        for start, bucket in sorted(buckets.items(), reverse=True):
+            cells, absent = bucket.rows.cells, bucket.rows.absent
+            end = len(cells)
+            places = [place for place in places if newest[place] < start]
+            for place in places:
+                if place < end and cells[place] != absent:
+                    newest[place] = start

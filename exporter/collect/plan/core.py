@@ -1,65 +1,63 @@
-"""The planner: which questions to ask until an answer is proven whole.
+"""Plans: which questions to ask until an answer is proven complete. Pure.
 
-Pure. A plan is a generator: it yields the questions of a round, is sent their answers in the same
-order, and at the end returns what it read. An answer is proven whole
+A plan is a generator: it yields the questions of a round, is sent their replies in the same order,
+and at the end returns what it read. An answer is proven complete
 
-- when its sums equal those of the same question asked in a way that was not cut, or
+- when its sums equal those of a proven answer to the same question asked in another way, or
 - when the store rows behind it must be fewer than the store's limit, and nothing contradicts it.
 
 What is not proven is asked again in smaller parts: fewer buckets, fewer projects, single outcomes,
-single categories. Where the store itself refuses a question as too heavy, its parts are asked too,
-and where Sentry refuses one because of a project in its filter, until that project is found.
+single categories. Where the store refuses a question as too heavy, its parts are asked too, and
+where Sentry refuses one because of a project in its filter, until that project is identified.
 """
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from exporter.collect.series import Rows
 from exporter.sentry.answer import By, ProjectsAnswer, SeriesAnswer
-from exporter.sentry.errors import ForbiddenError, TooHeavyError
+from exporter.sentry.errors import Refusal
 from exporter.sentry.question import ROW_LIMIT, Question
-
-Refusal = TooHeavyError | ForbiddenError
-"""What comes in place of an answer: ask for less, or not about one of these projects."""
 
 SeriesReply = SeriesAnswer | Refusal
 ProjectsReply = ProjectsAnswer | Refusal
 Reply = SeriesReply | ProjectsReply
 
 T = TypeVar("T")
-# Of which kind a reply is depends on its question: whoever asks says so.
+# The question determines the reply's type, which a generator cannot express: annotate at the call.
 Plan = Generator[list[Question], list[Any], T]
 
-ROWS_PER_ERROR_GROUP = 3
+ROWS_PER_ERROR_GROUP: Final = 3
 """Sentry merges default, error and security rows into one ``error`` group after its query."""
 
-FILL = 0.9
+FILL: Final = 0.9
 """How much of the row limit a batch is sized to, since the number of rows is an estimate."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What one bucket holds; ``whole`` if that is proven.
-
-    ``refused`` are projects that a filter named and that Sentry does not let the token read.
-    """
-
-    rows: Rows
-    whole: bool
-    refused: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
     """How many rows a bucket has that had to be split, and at how many the store cuts.
 
-    A limit below the usual one is what an answer speaks of that lost rows though it was small:
-    then only sums that agree prove anything.
+    A limit below the usual one is inferred from a small answer that had lost rows. With such a
+    limit, only sums that agree prove anything.
     """
 
     rows: int
     limit: int = ROW_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What a plan learns for the ones after it.
+
+    ``cut`` is set where a bucket had to be split. ``tells_attributable`` says that the server
+    answers what the token's projects hold together, ``unlisted`` that the token can read projects
+    that the projects list did not have.
+    """
+
+    cut: Cut | None = None
+    tells_attributable: bool = True
+    unlisted: bool = False
 
 
 def together(plans: Sequence[Plan[T]]) -> Plan[list[T]]:
@@ -93,6 +91,7 @@ def drive(plan: Plan[T], ask_all: Callable[[list[Question]], Sequence[Reply]]) -
 
 
 def weight(question: Question, by: By) -> int:
-    """Return how many rows of the store, at the most, one value of a group stands for."""
+    """Return how many rows of the store one value of a group stands for at most."""
+    # Without a grouping by category the three are one row: then the store adds them up itself.
     merged = "category" in question.group_by and by.category == "error"
     return ROWS_PER_ERROR_GROUP if merged else 1

@@ -1,281 +1,231 @@
-"""Reading one bucket by project, reconciled with the same without project. Pure, a plan.
+"""Reading one bucket by project, reconciled with the same question without project. Pure, a plan.
 
-Two numbers are at hand to hold the projects against. The organization's own number counts every
-project, deleted and inaccessible ones too. What is attributable counts just those that the token
-can read, so that their sum must equal it; the difference of the two is the remainder, which is
-published as project 0.
+The projects have two references. The organization total counts every project, deleted and
+inaccessible ones too. What is attributable counts just those that the token can read, so that their
+sum must equal it; the difference of the two is the remainder, which is published without project.
 """
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
-from exporter.collect.plan.core import FILL, Cut, Plan, ProjectsReply, Reading, together, weight
-from exporter.collect.plan.resolved import Subject
+from exporter.collect.plan.core import (
+    FILL,
+    Cut,
+    Hints,
+    Plan,
+    ProjectsReply,
+    together,
+)
+from exporter.collect.plan.proof import References, agrees, projects_bound, sampled_share
+from exporter.collect.plan.resolved import ResolvedQuery
 from exporter.collect.plan.series import confirm_access, read_attributable
 from exporter.collect.plan.split import smaller
-from exporter.collect.series import (
-    PartedRows,
-    Rows,
-    Series,
-    added,
-    difference,
-    joined,
-    lesser,
-    nonzero,
-    sums,
-    without_reason,
-)
+from exporter.collect.series import Reading, Rows, Series, added, joined, refused_projects, totals
 from exporter.sentry.answer import ProjectsAnswer
 from exporter.sentry.errors import ForbiddenError
 from exporter.sentry.question import ROW_LIMIT, Question
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectReading(Reading):
-    """A bucket by project, the remainder under 0; ``cut`` is set if it had to be split.
-
-    ``lacking`` says that there are projects to be read that nobody has told of.
-    """
-
-    cut: Cut | None = None
-    lacking: bool = False
-    is_told: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class References:
-    """What the sums of a bucket's projects are held against.
-
-    ``told`` is the organization's own number, read before any project. ``attributable`` is what
-    the token's projects hold of it, ``None`` where that has not been read, or cannot be:
-    ``is_told`` says whether the server tells it.
-    """
-
-    told: Reading
-    attributable: Reading | None = None
-    is_told: bool = True
-
-    @property
-    def expected(self) -> Reading:
-        """What the projects have to add up to, as far as is known."""
-        return self.attributable or self.told
-
-    def remainder(self, rows: Rows) -> Rows:
-        """Return what of the organization's number belongs to no project of ``rows``.
-
-        By reason only if the reasons are known.
-        """
-        found = sums(rows)
-        if self.attributable is not None and self.attributable.whole:
-            # What came in while the projects were read is theirs, and nothing of the remainder.
-            found = lesser(found, self.attributable.rows)
-        if self.told.whole:
-            return difference(self.told.rows, found)
-        return difference(without_reason(self.told.rows), without_reason(found))
-
-
 def read_projects(
-    subject: Subject,
+    query: ResolvedQuery,
     bucket: int,
     references: References,
     projects: tuple[int, ...],
     cut: Cut | None = None,
-) -> Plan[ProjectReading]:
-    """Read one bucket by project and reconcile it with ``references``.
+) -> Plan[tuple[Reading, Hints]]:
+    """Read one bucket by project, the remainder under `NO_PROJECT`.
 
     ``projects`` are those that may be asked for in batches. ``cut`` is what the last reading
-    remembered.
+    learned of splitting.
     """
     sampled: frozenset[int] = frozenset()
-    question = subject.project_question(bucket)
-    if len(subject.batches(question)) > 1:
+    question = query.project_question(bucket)
+    if len(query.batches(question)) > 1:
         cut = cut or Cut(0)
+    # A bucket that did not fit the last time is split at once, which saves the question for all.
     elif cut is None or cut.rows < cut.limit * FILL:
-        reply: ProjectsReply
-        (reply,) = yield [question]
-        if isinstance(reply, ForbiddenError) and not subject.project:
-            # Nobody is refused all that he can read: the token has lost its rights.
-            raise reply
-        # A large answer takes long to turn into rows: once for each answer.
-        rows = subject.totals(reply) if isinstance(reply, ProjectsAnswer) else PartedRows({})
-        if isinstance(reply, ProjectsAnswer) and _equal(rows, references.told):
+        reply, rows, references = yield from _read_at_once(query, question, references)
+        if rows is not None:
             return _reading(rows, references)
-        if isinstance(reply, ProjectsAnswer) and references.attributable is None:
-            references = yield from _with_attributable(subject, bucket, references)
-            if _projects_bound(reply) < ROW_LIMIT and not _suffices(reply, rows, references):
-                # More may have come in between the two questions.
-                (reply,) = yield [question]
-                rows = subject.totals(reply) if isinstance(reply, ProjectsAnswer) else rows
-        if isinstance(reply, ProjectsAnswer):
-            if _suffices(reply, rows, references):
-                return _reading(rows, references)
-            sampled = reply.projects()
         if not projects:
-            part = yield from _prove(subject, question, reply, references, ROW_LIMIT)
-            return _unattributed(part, references)
-        cut = _estimate(subject, reply, references.expected)
+            part = yield from _prove(query, question, reply, references, ROW_LIMIT)
+            return _without_projects(part, references)
+        if isinstance(reply, ProjectsAnswer):
+            sampled = reply.projects()
+        cut = _estimate(query, reply, references.expected)
     everyone = tuple(sorted(sampled.union(projects)))
-    return (yield from _split(subject, bucket, references, everyone, cut))
+    return (yield from _split(query, bucket, references, everyone, cut))
 
 
-def _with_attributable(subject: Subject, bucket: int, references: References) -> Plan[References]:
-    if not references.is_told:
+def _read_at_once(
+    query: ResolvedQuery, question: Question, references: References
+) -> Plan[tuple[ProjectsReply, Rows | None, References]]:
+    """Ask about all projects in one question.
+
+    Returns the reply, its rows if there is nothing to prove about them any more, and the
+    references.
+    """
+    reply: ProjectsReply
+    (reply,) = yield [question]
+    if isinstance(reply, ForbiddenError) and not query.project:
+        # Nobody is refused all that he can read: the token has lost its rights.
+        raise reply
+    if not isinstance(reply, ProjectsAnswer):
+        return reply, None, references
+    # A large answer takes long to turn into rows and sums: once for each answer.
+    rows = query.rows(reply)
+    sums = totals(rows)
+    # No remainder, so nothing to attribute; whether it is proven depends on the total alone.
+    if sums == totals(references.total.rows):
+        return reply, rows, references
+    if references.attributable is None:
+        references = yield from _with_attributable(query, question.window.start, references)
+        if projects_bound(reply) < ROW_LIMIT and not references.prove(reply, sums):
+            # Events may have come in between the two questions.
+            (reply,) = yield [question]
+            if not isinstance(reply, ProjectsAnswer):
+                return reply, None, references
+            rows = query.rows(reply)
+            sums = totals(rows)
+    return reply, rows if references.prove(reply, sums) else None, references
+
+
+def _with_attributable(
+    query: ResolvedQuery, bucket: int, references: References
+) -> Plan[References]:
+    if not references.tells_attributable:
         return references
-    found = yield from read_attributable(subject, subject.bucket(bucket))
-    return replace(references, attributable=found[bucket] if found else None, is_told=bool(found))
-
-
-def _reading(rows: Rows, references: References) -> ProjectReading:
-    return ProjectReading(
-        joined(rows, references.remainder(rows)),
-        references.told.whole,
-        is_told=references.is_told,
+    read = yield from read_attributable(query, query.bucket(bucket))
+    return replace(
+        references, attributable=read[bucket] if read else None, tells_attributable=bool(read)
     )
 
 
-def _unattributed(part: "_Part", references: References) -> ProjectReading:
+def _reading(rows: Rows, references: References) -> tuple[Reading, Hints]:
+    return (
+        Reading(joined(rows, references.remainder(totals(rows))), references.total.proven),
+        Hints(tells_attributable=references.tells_attributable),
+    )
+
+
+def _without_projects(part: Reading, references: References) -> tuple[Reading, Hints]:
     """Return a bucket whose projects could not be asked for one by one."""
-    rest = references.remainder(part.rows)
-    whole = part.whole and references.told.whole and (references.attributable or not rest)
-    return ProjectReading(joined(part.rows, rest), bool(whole), part.refused)
+    sums = totals(part.rows)
+    proven = part.proven and references.total.proven and references.allows(sums)
+    return (
+        Reading(joined(part.rows, references.remainder(sums)), proven, refused=part.refused),
+        Hints(tells_attributable=references.tells_attributable),
+    )
 
 
 def _split(
-    subject: Subject,
+    query: ResolvedQuery,
     bucket: int,
     references: References,
     projects: tuple[int, ...],
     cut: Cut,
-) -> Plan[ProjectReading]:
-    most = max(1, math.floor(len(projects) * FILL * cut.limit / max(cut.rows, 1)))
-    batches = subject.batches(subject.project_question(bucket, projects), most)
+) -> Plan[tuple[Reading, Hints]]:
+    # As many projects as have a limit's worth of rows, if all have as many as the average.
+    size = max(1, math.floor(len(projects) * FILL * cut.limit / max(cut.rows, 1)))
+    batches = query.batches(query.project_question(bucket, projects), size)
     replies: list[ProjectsReply] = yield batches
     if any(isinstance(reply, ForbiddenError) for reply in replies):
-        yield from confirm_access(subject, subject.bucket(bucket))
-    parts = [_taken(subject, reply, cut.limit) for reply in replies]
-    if references.attributable is None and not _agree(references.told, parts):
-        references = yield from _with_attributable(subject, bucket, references)
-    if not _agree(references.expected, parts):
+        yield from confirm_access(query, query.bucket(bucket))
+    parts = [_part(query, reply, cut.limit) for reply in replies]
+    sums = _sums(parts)
+    if references.attributable is None and not agrees(references.total, sums):
+        references = yield from _with_attributable(query, bucket, references)
+    # Only where the sums disagree: equal sums prove all parts at once, however many rows they have.
+    if not agrees(references.expected, sums):
         parts = yield from together(
             [
-                _prove(subject, question, reply, references, cut.limit)
+                _prove(query, question, reply, references, cut.limit)
                 for question, reply in zip(batches, replies, strict=True)
             ]
         )
-    rows = joined(*(part.rows for part in parts))
+    return _together(parts, references, cut)
+
+
+def _together(parts: Sequence[Reading], references: References, cut: Cut) -> tuple[Reading, Hints]:
+    """Return the reading that ``parts`` make, and how many rows to expect the next time."""
+    rows, sums = joined(*(part.rows for part in parts)), _sums(parts)
     usual = cut.limit == ROW_LIMIT
-    # Parts may be whole, and there be projects that none of them was about.
-    lacking = _lacks(references, rows)
-    proven = _agree(references.expected, parts) or (
-        usual and not lacking and all(part.whole for part in parts)
+    # Each part may be complete, and there be projects that none of them was about.
+    proven = agrees(references.expected, sums) or (
+        usual and references.allows(sums) and all(part.proven for part in parts)
     )
-    size = min(sum(part.bound for part in parts), max(cut.rows, len(rows)))
-    return ProjectReading(
-        joined(rows, references.remainder(rows)),
-        proven and references.told.whole,
-        frozenset[int]().union(*(part.refused for part in parts)),
-        replace(cut, rows=size) if usual else None,
-        lacking,
-        references.is_told,
+    # The bound counts an error group three times: no fewer than arrived, no more than was expected.
+    arrived = sum(map(len, rows.values()))
+    expected = min(sum(part.bound for part in parts), max(cut.rows, arrived))
+    return (
+        Reading(
+            joined(rows, references.remainder(sums)),
+            proven and references.total.proven,
+            refused=refused_projects(parts),
+        ),
+        Hints(
+            replace(cut, rows=expected) if usual else None,
+            references.tells_attributable,
+            references.lacks(sums),
+        ),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Part(Reading):
-    """One part of a split bucket, and how many rows of the store it can stand for."""
-
-    bound: int = 0
-
-
-def _taken(subject: Subject, reply: ProjectsReply, limit: int) -> _Part:
+def _part(query: ResolvedQuery, reply: ProjectsReply, limit: int) -> Reading:
+    """Return what a reply about some projects holds, and how many rows stand behind it at most."""
     if not isinstance(reply, ProjectsAnswer):
-        return _Part({}, whole=False)
-    bound = _projects_bound(reply)
-    return _Part(subject.totals(reply), bound < limit, bound=bound)
+        return Reading({}, proven=False)
+    bound = projects_bound(reply)
+    return Reading(query.rows(reply), bound < limit, bound=bound)
 
 
 def _prove(
-    subject: Subject, question: Question, reply: ProjectsReply, references: References, limit: int
-) -> Plan[_Part]:
+    query: ResolvedQuery,
+    question: Question,
+    reply: ProjectsReply,
+    references: References,
+    limit: int,
+) -> Plan[Reading]:
     """Return the part that ``question`` asks for, of which ``reply`` is the first answer."""
-    part = _taken(subject, reply, limit)
-    questions = [] if part.whole else smaller(question, reply, references.expected)
+    part = _part(query, reply, limit)
+    questions = [] if part.proven else smaller(question, reply, references.expected)
     if questions:
         replies: list[ProjectsReply] = yield questions
         parts = yield from together(
             [
-                _prove(subject, one, answer, references, limit)
+                _prove(query, one, answer, references, limit)
                 for one, answer in zip(questions, replies, strict=True)
             ]
         )
-        return _Part(
+        return Reading(
             joined(*(part.rows for part in parts)),
-            all(part.whole for part in parts),
-            frozenset[int]().union(*(part.refused for part in parts)),
-            sum(part.bound for part in parts),
+            all(part.proven for part in parts),
+            refused=refused_projects(parts),
+            bound=sum(part.bound for part in parts),
         )
     if isinstance(reply, ForbiddenError) and len(question.project) == 1:
-        return _Part({}, whole=True, refused=frozenset(question.project))
+        return Reading({}, refused=frozenset(question.project))
     if not isinstance(reply, ProjectsAnswer):
         raise reply
     return part
 
 
-def _lacks(references: References, rows: Rows) -> bool:
-    """Tell whether the token's projects are known to hold more than ``rows``."""
-    attributable = references.attributable
-    if attributable is None or not attributable.whole:
-        return False
-    return bool(difference(attributable.rows, sums(rows)))
+def _sums(parts: Sequence[Reading]) -> dict[Series, int]:
+    return added(*(totals(part.rows) for part in parts))
 
 
-def _equal(rows: Rows, expected: Reading) -> bool:
-    return sums(rows) == nonzero(expected.rows)
+def _estimate(query: ResolvedQuery, reply: ProjectsReply, expected: Reading) -> Cut:
+    """Return how many rows there are, estimated from an answer that is not complete.
 
-
-def _agree(expected: Reading, parts: Iterable[Reading]) -> bool:
-    """Tell whether the sums of ``parts`` equal what is ``expected``: then nothing was lost."""
-    return added(*(sums(part.rows) for part in parts)) == nonzero(expected.rows)
-
-
-def _suffices(answer: ProjectsAnswer, rows: Rows, references: References) -> bool:
-    """Tell whether an answer about every project, which adds up to ``rows``, is proven whole.
-
-    Where what is attributable is not known, what a small answer lacks may be the remainder.
-    """
-    found, attributable = sums(rows), references.attributable
-    if attributable is None:
-        return _projects_bound(answer) < ROW_LIMIT
-    if found == nonzero(attributable.rows):
-        return True
-    return _projects_bound(answer) < ROW_LIMIT and not difference(attributable.rows, found)
-
-
-def _projects_bound(answer: ProjectsAnswer) -> int:
-    groups = answer.totals[answer.question.fields[0]]
-    return sum(weight(answer.question, by) * len(values) for by, values in groups.items())
-
-
-def _estimate(subject: Subject, reply: ProjectsReply, expected: Reading) -> Cut:
-    """Tell from an answer that is not whole how many rows there are.
-
-    It is a sample: what its groups hold of the expected numbers is its share. Rows that went
-    missing from an answer too small for the usual limit speak of a lower one, which cannot be
-    below the number of groups that did come.
+    The answer is a sample: what its groups hold of the expected numbers is its share. Rows that are
+    missing from an answer too small for the usual limit mean a lower limit, which cannot be below
+    the number of groups that did arrive.
     """
     if not isinstance(reply, ProjectsAnswer):
+        # Refused as too heavy, its size is unknown: as many rows make `_split` divide it.
         return Cut(ROW_LIMIT)
-    rows = subject.totals(reply)
-    groups = {whole: len(values) for whole, values in rows.parts.items()}
-    share = _share(sums(rows), expected.rows, groups)
-    bound = _projects_bound(reply)
+    share = sampled_share(query.rows(reply), totals(expected.rows))
+    bound = projects_bound(reply)
     limit = ROW_LIMIT if bound >= ROW_LIMIT else max(1, len(reply))
     return Cut(math.ceil(min(ROW_LIMIT, bound) / share), limit)
-
-
-def _share(sampled: Rows, expected: Rows, weights: Mapping[Series, int]) -> float:
-    """Return which part of what is ``expected`` a sample holds, each series weighted by rows."""
-    shares = {s: min(1.0, value / expected[s]) for s, value in sampled.items() if expected.get(s)}
-    weighed = sum(weights[series] for series in shares)
-    return sum(weights[series] * of for series, of in shares.items()) / weighed if weighed else 1.0

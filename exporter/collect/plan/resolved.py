@@ -1,19 +1,17 @@
-"""What a query is about, in terms of questions and series.
+"""The resolved query: a configured query with ids for the slugs of its filter. Pure.
 
-A `Subject` is a configured query with its project slugs resolved to ids. It makes the questions
-that read a window, and turns the groups of an answer into series.
+It makes the questions that read a window, and turns the groups of an answer into rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 from urllib.parse import quote_plus, urlencode
 
 from exporter.buckets import Window
-from exporter.categories import TAKEN_IN_BY
-from exporter.collect.series import PartedRows, Series, joined
-from exporter.config import Query
-from exporter.config.problems import near
+from exporter.categories import ALSO_SELECTED_BY
+from exporter.collect.series import NO_PROJECT, Rows, Series, joined
+from exporter.config import Query, near
 from exporter.sentry.answer import By, ProjectsAnswer, SeriesAnswer
 from exporter.sentry.projects import ProjectList
 from exporter.sentry.question import ALL_READABLE, ATTRIBUTABLE, Question
@@ -26,10 +24,10 @@ _ADDRESS_ALLOWANCE: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """What a query asks about; ``project`` holds the ids that its filter names, if it names any.
+class ResolvedQuery:
+    """What a query asks; ``project`` has the ids that its filter names, if it names any.
 
-    ``one_project`` tells that the filter names a single project, which then is a label. A query
+    ``one_project`` says that the filter names a single project, which then is a label. A query
     string may have ``room`` bytes.
     """
 
@@ -59,9 +57,11 @@ class Subject:
     def project_question(self, bucket: int, projects: tuple[int, ...] = ()) -> Question:
         """Return the question that reads one bucket by project, of ``projects`` only if given.
 
-        Without them it is about all that the token can read. What comes back is therefore what
-        the token can read, whatever the projects list says of it.
+        Without them it is about all that the token can read: the answer shows what that is,
+        whatever the projects list says.
         """
+        # Last: Sentry looks only at the last groupBy to decide which projects it counts
+        # (`_is_org_total_query` in its src/sentry/api/endpoints/organization_stats_v2.py).
         groups = (*self._groups(), "project")
         return self._ask(groups, self.bucket(bucket), projects or self.project or ALL_READABLE)
 
@@ -69,59 +69,76 @@ class Subject:
         """Return the window of one bucket."""
         return Window(start, start + self.interval, self.interval)
 
-    def batches(self, question: Question, most: int | None = None) -> list[Question]:
-        """Return questions that ask the same together, each of ``most`` projects or fewer.
+    def batches(self, question: Question, size: int | None = None) -> list[Question]:
+        """Return questions that ask the same together, each of ``size`` projects or fewer.
 
         Their query strings fit into ``room``. One that cannot be divided any more is left long.
         """
+        # Both lists may be long: categories get half of the room, projects what is left.
         room = self.room // 2 if question.project else self.room
         parts = _packed(replace(question, project=()), "category", question.category, room)
         return [
             batch
             for part in parts
-            for batch in _packed(part, "project", question.project, self.room, most)
+            for batch in _packed(part, "project", question.project, self.room, size)
         ]
 
-    def totals(self, answer: ProjectsAnswer) -> PartedRows:
+    @property
+    def pinned_project(self) -> int:
+        """The only project of a query that is not grouped by project, `NO_PROJECT` for several."""
+        pinned = self.one_project and not self.by_project and self.project
+        return self.project[0] if pinned else NO_PROJECT
+
+    def rows(self, answer: ProjectsAnswer) -> Rows:
         """Return ``answer`` as rows."""
         return joined(
             *(
-                PartedRows({self.series(field, by): values})
+                {self.series(field, by): values}
                 for field, groups in answer.totals.items()
                 for by, values in groups.items()
             )
         )
 
-    def buckets(self, answer: SeriesAnswer) -> dict[int, dict[Series, int]]:
+    def buckets(self, answer: SeriesAnswer) -> Mapping[int, Rows]:
         """Return ``answer`` as rows by bucket.
 
-        Zeros are left out, but for a group that has nothing else: Sentry says it is there.
+        Zeros are left out, except of a group that has nothing else: Sentry says that it exists.
         """
         starts = answer.question.window.buckets()
-        found: dict[int, dict[Series, int]] = {start: {} for start in starts}
+        project = self.pinned_project
+        buckets: dict[int, dict[Series, dict[int, int]]] = {start: {} for start in starts}
         for group in answer.groups:
             for field, values in zip(answer.question.fields, group.series, strict=True):
                 series = self.series(field, group.by)
-                silent = not any(values)
+                empty = not any(values)
                 for start, value in zip(starts, values, strict=True):
-                    if value or silent:
-                        rows = found[start]
-                        rows[series] = rows.get(series, 0) + value
-        return found
+                    if value or empty:
+                        values_of = buckets[start].setdefault(series, {project: 0})
+                        values_of[project] += value
+        return buckets
+
+    def missing(self, answer: SeriesAnswer, by: By, rows: Rows) -> Rows:
+        """Return what the totals of ``answer``, about ``by`` only, have more than ``rows``."""
+        missing = {}
+        for number, field in enumerate(answer.question.fields):
+            seen = sum(
+                sum(values.values()) for series, values in rows.items() if series.field == field
+            )
+            total = sum(group.totals[number] for group in answer.groups)
+            missing[self.series(field, by)] = {self.pinned_project: max(total - seen, 0)}
+        return missing
 
     def series(self, field: str, by: By) -> Series:
-        """Return the series that a group belongs to, without project if the query is by project.
+        """Return the series that a group belongs to.
 
         What is not grouped by may be pinned by the filter.
         """
         grouped = self.group_by
-        pinned = self.one_project and not self.by_project and self.project
         return Series(
             field,
             by.category if "category" in grouped else _pinned(self.category),
             by.outcome if "outcome" in grouped else _pinned(self.outcome),
             by.reason if "reason" in grouped else self.reason or "",
-            self.project[0] if pinned else 0,
         )
 
     def _groups(self) -> tuple[str, ...]:
@@ -134,19 +151,19 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
+class ChosenProjects:
     """The ids of a filter's projects, and the names of those that cannot be read."""
 
     ids: tuple[int, ...] = ()
     missing: tuple[str, ...] = ()
 
 
-def resolved(
+def choose_projects(
     names: Sequence[str], projects: ProjectList | None, refused: frozenset[int] = frozenset()
-) -> Resolved:
+) -> ChosenProjects:
     """Return the ids of what a filter names; ``refused`` are those that Sentry does not let read.
 
-    Without a list an id is taken for what it is, and a slug cannot be told.
+    Without a list an id stands for itself, and a slug stands for nothing.
     """
     ids: dict[int, None] = {}
     missing = []
@@ -156,7 +173,7 @@ def resolved(
             missing.append(name)
         else:
             ids[project] = None
-    return Resolved(tuple(ids), tuple(missing))
+    return ChosenProjects(tuple(ids), tuple(missing))
 
 
 def missing_project(name: str, projects: ProjectList | None) -> str:
@@ -168,11 +185,14 @@ def missing_project(name: str, projects: ProjectList | None) -> str:
     return f"filter.project names {name!r}, which is no {what} of the organization{hint}"
 
 
-def subject_of(
+def resolve(
     query: Query, projects: tuple[int, ...] = (), *, address: int | None = None
-) -> Subject:
-    """Return what ``query`` is about; ``address`` is how long a URL is before its query string."""
-    return Subject(
+) -> ResolvedQuery:
+    """Return ``query`` with the ids of the ``projects`` that its filter names.
+
+    ``address`` is how many bytes a URL has before its query string.
+    """
+    return ResolvedQuery(
         fields=query.fields,
         group_by=query.group_by,
         interval=query.interval,
@@ -190,7 +210,7 @@ def _packed(
     key: Literal["category", "project"],
     values: Sequence[Any],
     room: int,
-    most: int | None = None,
+    size: int | None = None,
 ) -> list[Question]:
     """Return questions with as many of ``values`` under ``key`` as fit each, in order."""
     bare = _with(question, key, ())
@@ -199,7 +219,7 @@ def _packed(
     length = without
     for value in values:
         cost = len(key) + len(quote_plus(str(value))) + len("&=")
-        if batches[-1] and (len(batches[-1]) == most or length + cost > room):
+        if batches[-1] and (len(batches[-1]) == size or length + cost > room):
             batches.append([])
             length = without
         batches[-1].append(value)
@@ -215,8 +235,10 @@ def _with(question: Question, key: str, values: Sequence[Any]) -> Question:
 
 
 def _apart(categories: tuple[str, ...]) -> tuple[str, ...]:
-    """Leave out the categories that another one of the filter takes in already."""
-    return tuple(one for one in categories if TAKEN_IN_BY.get(one) not in categories)
+    """Leave out the categories that another one of the filter includes."""
+    # `error` selects `default` and `security` too (Sentry's src/sentry/snuba/outcomes.py): in parts
+    # by category, their events would be counted twice.
+    return tuple(one for one in categories if ALSO_SELECTED_BY.get(one) not in categories)
 
 
 def _project_id(name: str, projects: ProjectList | None) -> int | None:

@@ -1,47 +1,37 @@
-"""The projects of one organization, as last heard."""
+"""The projects of one organization, as they were last read."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final, Literal, Protocol
 
 import structlog
 
-from exporter.collect.ledger.ledger import KeepError
-from exporter.collect.snapshot import ProjectInfo, ProjectsPublisher
+from exporter.collect.persistence import ListPersistence, PersistError
+from exporter.collect.publisher import ProjectsPublisher
+from exporter.collect.snapshot import ProjectInfo
 from exporter.sentry.errors import SentryError
 from exporter.sentry.projects import Project, ProjectList
 
 FRESH_FOR: Final = 3600
 """Seconds after which the projects list is read again."""
 
-REST_AFTER_FAILURE: Final = 10
+PAUSE_AFTER_FAILURE: Final = 10
 """Seconds for which a list that could not be read is not asked for again."""
 
 _log = structlog.get_logger(__name__)
 
 
-class ListsProjects(Protocol):
+class ProjectsClient(Protocol):
     """What can be asked for an organization's projects."""
 
     def projects(self) -> ProjectList:
         """Return all projects of the organization."""
         ...
 
-    def credentials(self) -> object:
+    def credentials(self) -> Hashable:
         """Return what changes when the token or the CA file does."""
-        ...
-
-
-class KeepsList(Protocol):
-    """What keeps the projects list beyond the life of the process."""
-
-    def load(self) -> ProjectList | None:
-        """Return the list that was kept last."""
-        ...
-
-    def save(self, projects: ProjectList) -> None:
-        """Keep ``projects``, or raise `KeepError`."""
         ...
 
 
@@ -50,158 +40,120 @@ def only_team(project: Project) -> str:
     return project.teams[0] if len(project.teams) == 1 else ""
 
 
+@dataclass(slots=True, eq=False)
+class DirectoryState:
+    """What a directory knows; a reload hands it to a successor for the same organization.
+
+    ``unlisted`` are names and ids that the list lacks even after it was read for them.
+    ``flags_hold`` is False once the list was seen to be wrong about what the token can read.
+    ``failure`` is when and why the list could not be read last, and with which credentials. The
+    ``lock`` is held while the list is being read.
+    """
+
+    projects: ProjectList | None = None
+    read_at: float | None = None
+    read_with: Hashable = None
+    unlisted: frozenset[object] = frozenset()
+    flags_hold: bool = True
+    failure: tuple[float, SentryError, Hashable] | None = None
+    lock: Lock = field(default_factory=Lock)
+
+
 class ProjectDirectory:
     """The projects list of an organization, read hourly and when an unknown id appears.
 
-    If it cannot be read, the last one serves, that of the process before included if ``keeper``
-    has it. ``team`` tells who owns a project.
+    If it cannot be read, the last one is used, be it from the state file. ``team`` returns who owns
+    a project.
     """
 
     def __init__(
         self,
         organization: str,
-        client: ListsProjects,
+        client: ProjectsClient,
         publisher: ProjectsPublisher,
         label_by: Literal["slug", "id"] = "slug",
         team: Callable[[Project], str] = only_team,
-        keeper: KeepsList | None = None,
+        persistence: ListPersistence | None = None,
+        state: DirectoryState | None = None,
     ) -> None:
         self._organization = organization
         self._client = client
         self._publisher = publisher
         self._label_by = label_by
         self._team = team
-        self._lock = Lock()
-        self._list: ProjectList | None = None
-        self._read_at: float | None = None
-        self._nowhere: frozenset[object] = frozenset()
-        self._flags_hold = True
-        self._read_with: object = None
-        self._labels: tuple[ProjectList, dict[int, str]] | None = None
-        self._failed_at = 0.0
-        self._failure: tuple[SentryError, object] | None = None
-        self._keeper = keeper
-        kept = keeper.load() if keeper else None
-        if kept is not None:
-            self._show(kept)
+        self._persistence = persistence
+        self._state = state or DirectoryState(persistence.restore() if persistence else None)
+        self._labelled: tuple[ProjectList | None, dict[int, str]] = None, {}
+        self._published: ProjectList | None = None
+
+    @property
+    def state(self) -> DirectoryState:
+        """What a successor needs to go on."""
+        return self._state
 
     def projects(self, now: float) -> ProjectList:
-        """Return the list, at most an hour old where Sentry gives it.
+        """Return the list, at most an hour old if Sentry gives it.
 
         Raises what the client raises if there is no list at all.
         """
-        with self._lock:
-            if self._read_at is None or not 0 <= now - self._read_at < FRESH_FOR:
+        # Held during the request: other queries wait for its answer instead of asking too.
+        with self._state.lock:
+            read_at = self._state.read_at
+            if read_at is None or not 0 <= now - read_at < FRESH_FOR:
                 self._read(now)
-            return self._known()
+            return self._publish_known()
 
-    def refreshed(self, now: float) -> ProjectList:
-        """Return the list, read anew where Sentry gives it; there has to be one already."""
-        with self._lock:
+    def refresh(self, now: float) -> ProjectList:
+        """Return the list, read again if Sentry gives it; there has to be one already."""
+        with self._state.lock:
             self._read(now)
-            return self._known()
+            return self._publish_known()
 
     def find(self, names: Iterable[str], now: float) -> ProjectList:
-        """Return the list after one more look at Sentry if it lacks a slug or id of ``names``.
+        """Return the list, read again if it lacks a slug or id of ``names``.
 
         Each name is looked for once. There has to be a list already.
         """
-        with self._lock:
+        with self._state.lock:
             known = self._known()
-            numbers = {int(name) for name in names if name.isdigit()} - known.by_id.keys()
+            ids = {int(name) for name in names if name.isdigit()} - known.by_id.keys()
             slugs = {name for name in names if not name.isdigit()} - known.by_slug.keys()
-            missing = frozenset[object](numbers | slugs) - self._nowhere
+            missing = frozenset[object](ids | slugs) - self._state.unlisted
             if missing and self._read(now):
-                self._nowhere |= missing
-            return self._known()
+                self._state.unlisted |= missing
+            return self._publish_known()
 
     def learn(self, readable: frozenset[int], now: float) -> ProjectList:
         """Return the list after Sentry has let the token read the projects ``readable``.
 
-        Of one that the list lacks, or says that it cannot be read, the list is read once more. If
-        it still says so, it speaks of somebody else than this token, and all projects are taken
-        for readable, until there is another token. There has to be a list already.
+        If the list lacks one of them, or says that it cannot be read, the list is read once more.
+        If it still says so, it is about somebody else than this token, and all projects are taken
+        for readable until there is another token. There has to be a list already.
         """
-        with self._lock:
+        with self._state.lock:
             unknown = readable - self._known().accessible
-            if unknown - self._nowhere and self._read(now):
+            if unknown - self._state.unlisted and self._read(now):
                 known = self._known()
                 if unknown & known.by_id.keys() - known.accessible:
-                    self._flags_hold = False
-                    self._show(known.all_readable())
-                self._nowhere |= unknown - self._known().accessible
-            return self._known()
+                    # An integration has no teams, and so no `hasAccess` (`get_access_by_project` in
+                    # Sentry's src/sentry/api/serializers/models/project.py), yet it can read all.
+                    self._state.flags_hold = False
+                    self._state.projects = known.all_readable()
+                self._state.unlisted |= unknown - self._known().accessible
+            return self._publish_known()
 
     def labels(self, projects: ProjectList) -> Mapping[int, str]:
         """Return the labels of the projects that the token can read, each a different one."""
-        known = self._labels
-        if known is None or known[0] is not projects:
-            known = self._labels = projects, self._label(projects)
-        return known[1]
+        labelled, labels = self._labelled
+        return labels if labelled is projects else self._label(projects)
 
-    def _label(self, projects: ProjectList) -> dict[int, str]:
-        readable = [projects.by_id[project] for project in sorted(projects.accessible)]
-        slugs = Counter(project.slug for project in readable)
-        return {
-            project.id: project.slug
-            if self._label_by == "slug" and slugs[project.slug] == 1 and not project.slug.isdigit()
-            else str(project.id)
-            for project in readable
-        }
-
-    def _known(self) -> ProjectList:
-        if self._list is None:
-            raise LookupError
-        return self._list
-
-    def _read(self, now: float) -> bool:
-        credentials = self._client.credentials()
-        if self._failure is not None and 0 <= now - self._failed_at < REST_AFTER_FAILURE:
-            error, tried_with = self._failure
-            # With another token, or another CA file, it may be had at once.
-            if tried_with == credentials:
-                if self._list is None:
-                    # A traceback would grow each time that the same error is raised.
-                    raise error.with_traceback(None)
-                return False
-        try:
-            projects = self._client.projects()
-        except SentryError as error:
-            self._failed_at, self._failure = now, (error, credentials)
-            if self._list is None:
-                raise
-            _log.warning(
-                "cannot read the projects list, using the last one",
-                organization=self._organization,
-                reason=error.reason,
-                error=str(error),
-            )
-            return False
-        self._failure = None
-        self._read_at = now
-        self._flags_hold = self._flags_hold or credentials != self._read_with
-        self._read_with = credentials
-        before = self._list
-        self._show(projects if self._flags_hold else projects.all_readable())
-        if self._list != before:
-            self._keep()
-        return True
-
-    def _keep(self) -> None:
-        if self._keeper is None or self._list is None:
+    def publish(self) -> None:
+        """Publish the list, if there is one that this directory has not published yet."""
+        projects = self._state.projects
+        if projects is None or projects is self._published:
             return
-        try:
-            self._keeper.save(self._list)
-        except KeepError as error:
-            _log.warning(
-                "cannot write the projects list to the state file",
-                organization=self._organization,
-                error=str(error),
-            )
-
-    def _show(self, projects: ProjectList) -> None:
-        self._list = projects
-        labels = self.labels(projects)
+        labels = self._label(projects)
+        self._labelled = projects, labels
         self._publisher.publish_projects(
             self._organization,
             [
@@ -211,3 +163,81 @@ class ProjectDirectory:
                 )
             ],
         )
+        self._published = projects
+
+    def _label(self, projects: ProjectList) -> dict[int, str]:
+        readable = [projects.by_id[project] for project in sorted(projects.accessible)]
+        slugs = Counter(project.slug for project in readable)
+        # A slug of digits could be the id of another project.
+        return {
+            project.id: project.slug
+            if self._label_by == "slug" and slugs[project.slug] == 1 and not project.slug.isdigit()
+            else str(project.id)
+            for project in readable
+        }
+
+    def _known(self) -> ProjectList:
+        if self._state.projects is None:
+            raise LookupError
+        return self._state.projects
+
+    def _publish_known(self) -> ProjectList:
+        """Publish the list if need be, and return it.
+
+        A predecessor may have read it after it was replaced, and could not publish it any more.
+        """
+        self.publish()
+        return self._known()
+
+    def _read(self, now: float) -> bool:
+        state, credentials = self._state, (self._client, self._client.credentials())
+        if state.failure is not None:
+            failed_at, failure, tried_with = state.failure
+            # With another token, or another CA file, the list may be readable at once.
+            if 0 <= now - failed_at < PAUSE_AFTER_FAILURE and tried_with == credentials:
+                if state.projects is None:
+                    raise _without_frames(failure)
+                return False
+        try:
+            projects = self._client.projects()
+        except SentryError as error:
+            state.failure = now, _without_frames(error), credentials
+            if state.projects is None:
+                raise
+            _log.warning(
+                "cannot read the projects list, using the last one",
+                organization=self._organization,
+                reason=error.reason,
+                error=str(error),
+            )
+            return False
+        state.failure = None
+        state.read_at = now
+        # What was seen of one token says nothing about another one.
+        state.flags_hold = state.flags_hold or credentials != state.read_with
+        state.read_with = credentials
+        before = state.projects
+        state.projects = projects if state.flags_hold else projects.all_readable()
+        if state.projects != before:
+            self._persist()
+        return True
+
+    def _persist(self) -> None:
+        if self._persistence is None or self._state.projects is None:
+            return
+        try:
+            self._persistence.persist(self._state.projects)
+        except PersistError as error:
+            _log.warning(
+                "cannot write the projects list to the state file",
+                organization=self._organization,
+                error=str(error),
+            )
+
+
+def _without_frames(error: SentryError) -> SentryError:
+    """Return the same error without a traceback, whose frames hold the answers of Sentry."""
+    # Not by calling the class: the parameters of `__init__` differ among the errors.
+    copy = type(error).__new__(type(error), *error.args)
+    copy.__dict__.update(error.__dict__)
+    return copy

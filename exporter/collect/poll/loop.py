@@ -1,11 +1,11 @@
-"""The loop: looks at the clock every second and starts the polls that are due.
+"""The poll loop: checks every second which polls are due, and starts them.
 
-Each poll runs in a thread of its own, so that an organization that hangs holds up nobody else.
-The threads are daemons: the process can end while a request is still out.
+Each poll runs in a thread of its own, so that an organization that hangs delays no other one. The
+threads are daemons: the process can end while a request is still out.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from threading import Event, Lock, Thread
@@ -15,12 +15,13 @@ import schedule
 import structlog
 
 TICK: Final = 1
-"""Seconds between two looks at the clock."""
+"""Seconds between two checks."""
 
-ALIVE_WITHIN: Final = 10
-"""Seconds without a look at the clock after which the loop counts as dead."""
+MAX_SILENCE: Final = 10
+"""Seconds without a check after which the loop counts as dead."""
 
-_GLANCE: Final = 0.02
+_IDLE_CHECK: Final = 0.02
+"""Seconds between two checks of whether the polls have ended, while stopping."""
 
 _log = structlog.get_logger(__name__)
 
@@ -28,16 +29,21 @@ _log = structlog.get_logger(__name__)
 class Pollable(Protocol):
     """What the loop polls."""
 
+    @property
+    def about(self) -> Mapping[str, str]:
+        """What the log says about it: its organization and query."""
+        ...
+
     def due(self, now: float) -> bool:
-        """Tell whether it is time to poll."""
+        """Return whether it is time to poll."""
         ...
 
-    def changes(self, now: float) -> bool:
-        """Tell whether time alone has brought something about that is to be heeded."""
+    def must_refresh(self, now: float) -> bool:
+        """Return whether what is shown must change because time has passed."""
         ...
 
-    def heed(self, now: float) -> None:
-        """Do what time alone brings about."""
+    def refresh(self, now: float) -> None:
+        """Publish what must change because time has passed."""
         ...
 
     def poll(self, now: float) -> object:
@@ -50,12 +56,15 @@ def in_thread(work: Callable[[], None]) -> None:
     Thread(target=work, daemon=True).start()
 
 
-class Poller:
-    """Polls what is due, each query by at most one thread at a time."""
+class PollLoop:
+    """Polls what is due, each query by at most one thread at a time.
+
+    ``queries`` returns those to poll; it is called at each tick, since a reload replaces them.
+    """
 
     def __init__(
         self,
-        queries: Sequence[Pollable],
+        queries: Callable[[], Iterable[Pollable]],
         *,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -68,15 +77,17 @@ class Poller:
         self._lock = Lock()
         self._busy: set[Pollable] = set()
         self._stopped = Event()
-        self._looked_at = monotonic()
+        self._checked_at = monotonic()
 
     def tick(self, now: float) -> None:
-        """Look at the clock, which shows ``now``."""
-        self._looked_at = self._monotonic()
-        for query in self._queries:
+        """Start what is due at ``now``."""
+        # Monotonic: a clock that is set must not make a loop look dead, or a dead one alive.
+        self._checked_at = self._monotonic()
+        for query in self._queries():
             with self._lock:
                 if query in self._busy:
                     continue
+                # Before its thread exists: the next tick could come before the thread begins.
                 self._busy.add(query)
             try:
                 work = _work_for(query, now)
@@ -84,7 +95,7 @@ class Poller:
                     self._start(partial(self._work, query, work))
                     continue
             except Exception:  # noqa: BLE001 - the others must go on
-                _log.exception("a query could not be looked after")
+                _log.exception("cannot start a poll", **query.about)
             self._release(query)
 
     def run(self) -> None:
@@ -93,22 +104,22 @@ class Poller:
         jobs.every(TICK).seconds.do(lambda: self.tick(self._clock()))
         jobs.run_all()
         while not self._stopped.wait(TICK):
-            _heed_clock(jobs)
+            _follow_clock(jobs)
             jobs.run_pending()
 
-    def stop(self, patience: float = 0) -> None:
-        """Let `run` return; polls that are out get ``patience`` seconds to end."""
+    def stop(self, timeout: float = 0) -> None:
+        """Let `run` return; polls that are out get ``timeout`` seconds to end."""
         self._stopped.set()
-        end = self._monotonic() + patience
+        end = self._monotonic() + timeout
         while not self.idle() and self._monotonic() < end:
-            time.sleep(_GLANCE)
+            time.sleep(_IDLE_CHECK)
 
     def alive(self) -> bool:
-        """Tell whether the loop still looks at the clock."""
-        return self._monotonic() - self._looked_at < ALIVE_WITHIN
+        """Return whether the loop is still running."""
+        return self._monotonic() - self._checked_at < MAX_SILENCE
 
     def idle(self) -> bool:
-        """Tell whether no poll is out."""
+        """Return whether no poll is out."""
         with self._lock:
             return not self._busy
 
@@ -126,13 +137,13 @@ class Poller:
 def _work_for(query: Pollable, now: float) -> Callable[[], object] | None:
     if query.due(now):
         return partial(query.poll, now)
-    if query.changes(now):
-        return partial(query.heed, now)
+    if query.must_refresh(now):
+        return partial(query.refresh, now)
     return None
 
 
-def _heed_clock(jobs: schedule.Scheduler) -> None:
-    """Bring jobs back within reach: `schedule` plans in local time, which can be set back."""
+def _follow_clock(jobs: schedule.Scheduler) -> None:
+    """Run jobs within a tick: `schedule` plans in local time, which can be set back by hours."""
     latest = datetime.now() + timedelta(seconds=TICK)  # noqa: DTZ005 - as schedule has it
     for job in jobs.get_jobs():
         if job.next_run is not None and job.next_run > latest:

@@ -1,435 +1,227 @@
-"""One query: when it is polled, what a poll does, and what it reports."""
+"""The poller of one query: polls it when it is due, and publishes what changes."""
 
+import math
 import time
-from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Final, Protocol
-from urllib.parse import quote
+from typing import Final
 
 import structlog
 
-from exporter import buckets
-from exporter.buckets import Window
-from exporter.categories import Unit, unit_of
-from exporter.collect.ledger.ledger import Change, KeepError, Kept, Ledger
-from exporter.collect.ledger.posting import reckon
-from exporter.collect.plan.core import Cut, Reply, drive
-from exporter.collect.plan.resolved import (
-    Resolved,
-    Subject,
-    missing_project,
-    resolved,
-    subject_of,
-)
-from exporter.collect.plan.window import Harvest, read_window
-from exporter.collect.poll.directory import FRESH_FOR, ProjectDirectory
-from exporter.collect.snapshot import Publisher, Report, View
+from exporter.collect.persistence import PersistError
+from exporter.collect.poll.attempt import Attempt, Client, Failure, Outcome, QuerySource
+from exporter.collect.poll.directory import ProjectDirectory
+from exporter.collect.poll.poller_state import ClosedError, PollerState
+from exporter.collect.poll.schedule import MAX_PAUSE, Slots
+from exporter.collect.poll.view import view_of
+from exporter.collect.publisher import Publisher
+from exporter.collect.snapshot import Poll, Report, View
 from exporter.config import Organization, Query
-from exporter.config.kinds import in_units
-from exporter.sentry.errors import SentryError, UnknownProjectError
-from exporter.sentry.projects import ProjectList
-from exporter.sentry.question import Question
+from exporter.sentry.errors import SentryError
+from exporter.sentry.token import redact
 
-FIRST_PAUSE: Final = 10
-LONGEST_PAUSE: Final = 300
-"""Seconds before a failed poll is tried again: the first pause, which doubles, and the longest,
-which is also the first one where somebody has to mend something."""
-
-LONGEST_CATCH_UP: Final = 30 * 86400
+_MAX_ERROR: Final = 500
+"""Characters of an unforeseen error's text, which may hold anything."""
 
 _log = structlog.get_logger(__name__)
 
 
-class Asks(Protocol):
-    """What answers questions."""
-
-    @property
-    def clock_skew(self) -> float | None:
-        """The server's clock minus ours, in seconds, as far as it has told."""
-        ...
-
-    def ask_all(self, questions: Sequence[Question]) -> list[Reply]:
-        """Return the replies in the order of the questions."""
-        ...
-
-    def credentials(self) -> Hashable:
-        """Return what changes when the token or the CA file does."""
-        ...
-
-
 class QueryPoller:
-    """Polls one query, keeps its ledger, and reports after everything that changes it.
+    """Polls one query and publishes a report after everything that changes it.
 
-    Time comes in as ``now``, seconds since the epoch; ``offset`` is how many seconds past its slots
-    a poll begins, ``first_poll`` when the first one does. At most one thread may be inside at a
-    time.
+    Times are seconds since the epoch; polls begin ``offset`` seconds past the query's slots. With
+    the ``state`` of a predecessor that has the same query, this one goes on where that one was.
+    Both may be called meanwhile: ``working`` lets one of them work at a time.
     """
 
     def __init__(
         self,
         organization: Organization,
         query: Query,
-        client: Asks,
+        client: Client,
         directory: ProjectDirectory,
         publisher: Publisher,
         *,
-        kept: Kept | None = None,
+        state: PollerState | None = None,
         offset: int = 0,
-        first_poll: float = 0,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._organization = organization
-        self._query = query
-        self._client = client
-        self._directory = directory
+        self._source = QuerySource(organization, query, client, directory)
         self._publisher = publisher
-        kept = kept or Kept(Ledger())
-        self._keeper = kept.keeper
-        self._ledger = kept.ledger
-        self._offset = offset
+        self._state = state or PollerState.begin(organization, query)
+        self._slots = Slots(query.poll_interval, organization.settle, offset)
+        # Otherwise data of rare polls would be withdrawn before the next one, or by one failure.
+        self._max_age = max(organization.max_age, 2 * query.poll_interval)
         self._timer = timer
-        self._cut: Cut | None = None
-        self._tells_attributable = True
-        self._refused: dict[int, float] = {}
-        self._tried_with: Hashable = None
-        self._failures = 0
-        self._reasons: Counter[str] = Counter()
-        self._requests = 0
-        self._labels: Mapping[int, str] | None = None
-        self._shown_at: float | None = None
-        self._fresh_at = 0.0
-        self._next_change: float | None = None
-        self._report = Report(
-            organization.name,
-            query.name,
-            about_query(query),
-            last_success=kept.last_success,
-            next_poll=first_poll,
-        )
-        self._log = _log.bind(organization=organization.name, query=query.name)
+        self._published = self._state.report
+        self._log = _log.bind(**self.about)
+
+    @property
+    def about(self) -> Mapping[str, str]:
+        """What the log says about it: its organization and query."""
+        return {"organization": self._source.organization.name, "query": self._source.query.name}
 
     @property
     def report(self) -> Report:
         """What was last published."""
-        return self._report
+        return self._state.report
+
+    @property
+    def state(self) -> PollerState:
+        """What a successor needs to go on."""
+        return self._state
 
     def due(self, now: float) -> bool:
-        """Tell whether it is time to poll.
+        """Return whether it is time to poll."""
+        return self._is_free() and self._state.schedule.is_due(now, self._source.credentials)
 
-        A clock that was set back by more than two intervals makes the next poll a matter of the
-        new time; by less, it makes no slot come twice. What failed is tried again as soon as it
-        can be tried with another token or another CA file.
+    def must_refresh(self, now: float) -> bool:
+        """Return whether what is shown must change because time has passed.
+
+        A counter's grace period ends, data get too old, or the clock was set back. A report that a
+        predecessor could not publish any more has to be published too.
         """
-        if self._report.next_poll - now > 2 * self._query.poll_interval:
-            self._report = replace(self._report, next_poll=self._next_slot(now))
-        changed = self._failures > 0 and self._client.credentials() != self._tried_with
-        return changed or now >= self._report.next_poll
+        state = self._state
+        if not self._is_free():
+            return False
+        if self._is_clock_set_back(now):
+            return True
+        if state.retry_at is not None:
+            return now >= state.retry_at
+        return state.report is not self._published or now >= self._next_change()
 
-    def changes(self, now: float) -> bool:
-        """Tell whether time alone changes what is to be shown."""
-        # Of data from a later time than now, all that is known is that they are not older.
-        self._fresh_at = min(self._fresh_at, now)
-        return self._next_change is not None and now >= self._next_change
-
-    def heed(self, now: float) -> None:
-        """Publish anew if time alone changes what is to be shown."""
-        if self.changes(now):
-            self._publish(self._report, now)
+    def refresh(self, now: float) -> None:
+        """Publish again if what is shown must change because time has passed."""
+        if self.must_refresh(now):
+            with self._state.working:
+                if not self._state.closed:
+                    self._follow_clock(now)
+                    self._publish(now)
 
     def poll(self, now: float) -> Report:
         """Poll once; whatever goes wrong is in the report, and changes no data."""
-        began = self._timer()
-        self._requests = 0
-        self._renew_credentials()
+        with self._state.working:
+            if not self._state.closed:
+                self._follow_clock(now)
+                self._poll(now)
+        return self._state.report
+
+    def _is_free(self) -> bool:
+        return not (self._state.closed or self._state.working.locked())
+
+    def _is_clock_set_back(self, now: float) -> bool:
+        state = self._state
+        age_is_negative = state.shown is not None and now < state.shown.fresh_at
+        return age_is_negative or state.schedule.is_too_late(self._slots, now)
+
+    def _next_change(self) -> float:
+        """Return when time changes what is shown."""
+        state = self._state
+        too_old = math.inf
+        if state.shown is not None and state.report.view is not None:
+            too_old = state.shown.fresh_at + self._max_age
+        grace_ends = state.ledger.grace_ends_at()
+        return too_old if grace_ends is None else min(too_old, grace_ends)
+
+    def _follow_clock(self, now: float) -> None:
+        """Bring moments that lie ahead back to ``now``: the clock has been set back since.
+
+        The real age of data from a later time is unknown: it counts as new. A counter in its grace
+        period is shown at 0 for all of that period by the new clock.
+        """
+        state = self._state
+        if state.schedule.is_too_late(self._slots, now):
+            state.schedule = state.schedule.moved_to(self._slots.after(now))
+        if state.shown is not None:
+            state.shown = replace(state.shown, fresh_at=min(state.shown.fresh_at, now))
+        state.ledger.follow_clock(now)
+
+    def _poll(self, now: float) -> None:
+        state, began = self._state, self._timer()
+        self._start_with_credentials()
+        attempt = Attempt(self._source, state, now, lambda: self._timer() - began, self._log)
         try:
-            backlog = self._poll(now, began)
-        except SentryError as error:
-            report = self._failed(error.reason, now, began, lasting=error.lasting)
-            self._log.warning("poll failed", **_why(error))
-        except KeepError as error:
-            report = self._failed("state", now, began)
-            self._log.error("poll failed", reason="state", error=str(error))
-        except Exception:  # noqa: BLE001 - a fault of ours must not end the process either
-            report = self._failed("internal", now, began, lasting=True)
-            self._log.exception("poll failed", reason="internal")
+            outcome = self._outcome(attempt)
+        except ClosedError:
+            return
+        duration = self._timer() - began
+        failure = outcome.failure
+        if failure is None:
+            self._note_success(attempt.requests)
+            state.record(Poll(now, duration, attempt.requests))
+            state.schedule = state.schedule.succeeded(self._slots, now, backlog=outcome.backlog)
         else:
-            if self._failures:
-                self._log.info("poll succeeds again")
-            self._log.debug("polled", requests=self._requests)
-            self._failures = 0
-            next_poll = now if backlog else self._next_slot(now)
-            report = replace(self._report, up=True, last_success=now, next_poll=next_poll)
-        report = replace(
-            report,
-            polls=report.polls + 1,
-            duration=self._timer() - began,
-            requests=self._requests,
-            failures=dict(self._reasons),
-        )
-        self._publish(report, now)
-        return self._report
+            reasons = failure.reason, failure.error, failure.remedy
+            state.record(Poll(now, duration, attempt.requests, *reasons))
+            end = now + duration
+            state.schedule = state.schedule.failed(self._slots, end, lasting=failure.lasting)
+        self._publish(now)
 
-    def _renew_credentials(self) -> None:
+    def _start_with_credentials(self) -> None:
         """Note what the poll tries with; another token may read what the last one could not."""
-        before, self._tried_with = self._tried_with, self._client.credentials()
-        if self._tried_with != before:
-            self._refused.clear()
+        state, credentials = self._state, self._source.credentials()
+        if state.schedule.tried_with != credentials:
+            state.filter = state.filter.retrying()
+        state.schedule = state.schedule.started(credentials)
 
-    def _poll(self, now: float, began: float) -> bool:
-        """Read, count and keep; return whether there is more to be read at once."""
-        projects, trouble = self._projects(now)
-        chosen = self._chosen(projects, now)
-        before = self._ledger.asked
-        if "project" not in self._query.group_by and before and before < set(chosen.ids):
-            # A sum over more projects than before is taken as it is found: what has come in of
-            # those that it was over is counted first.
-            self._take(tuple(sorted(before)), projects, now, began)
-        succeeded = None if trouble else now
-        harvest, labels = self._take(chosen.ids, projects, now, began, succeeded)
-        if harvest.refused:
-            chosen = self._chosen(projects, now)
-        self._labels = labels
-        self._tell_missing(chosen.missing)
-        self._shown_at = self._fresh_at = now
-        if trouble is not None:
-            raise trouble
-        return harvest.backlog
-
-    def _take(
-        self,
-        ids: tuple[int, ...],
-        projects: ProjectList | None,
-        now: float,
-        began: float,
-        succeeded: float | None = None,
-    ) -> tuple[Harvest, Mapping[int, str] | None]:
-        """Read and count what the projects of the filter hold; return what came, and labels."""
-        query, settle = self._query, self._organization.settle
-        lookback = buckets.lookback_window(now, query.interval, settle, query.lookback)
-        window = self._window(lookback)
-        subject = subject_of(query, ids, address=self._address_length())
-        finished = buckets.latest_finished(now, query.interval, settle)
-        harvest = self._read(subject, projects, window, finished)
-        projects = self._learnt(subject, projects, harvest, now)
-        # Raises where nothing is left of the filter: no project is no zero.
-        self._chosen(projects, now)
-        labels = self._project_labels(subject, projects)
-        skew, asked = self._client.clock_skew, frozenset(ids)
-        change = reckon(
-            self._ledger,
-            harvest.found,
-            now=now + int(self._timer() - began),
-            running_end=window.end,
-            keep_from=window.start if harvest.backlog else lookback.start,
-            interval=query.interval,
-            labels=labels,
-            asked=asked - harvest.refused if query.filter.project else None,
-            by_project=subject.by_project,
-            clock_skew=skew,
-            jumped=self._jumped(skew, now),
-        )
-        self._enter(change, succeeded)
-        return harvest, labels
-
-    def _learnt(
-        self, subject: Subject, projects: ProjectList | None, harvest: Harvest, now: float
-    ) -> ProjectList | None:
-        """Return the projects list after what a reading told of what the token can read."""
-        if harvest.lacking:
-            # One that was refused may be readable again, or the list is too old.
-            self._refused.clear()
-        self._refused |= dict.fromkeys(harvest.refused, now)
-        if projects is None:
-            return None
-        if harvest.refused or harvest.lacking:
-            projects = self._directory.refreshed(now)
-        return self._directory.learn(harvest.readable, now) if subject.by_project else projects
-
-    def _read(
-        self, subject: Subject, projects: ProjectList | None, window: Window, finished: int
-    ) -> Harvest:
-        readable = projects.accessible - self._refused.keys() if projects else frozenset()
-        first = self._ledger.counts_from is None
-        plan = read_window(
-            subject,
-            window,
-            finished,
-            self._ledger.books,
-            subject.project or tuple(sorted(readable)),
-            self._cut,
-            unfinished=first or self._query.poll_interval < self._query.interval,
-            tells_attributable=self._tells_attributable,
-        )
-        harvest = drive(plan, self._ask_all)
-        self._cut = harvest.cut or self._cut
-        self._tells_attributable = harvest.tells_attributable
-        return harvest
-
-    def _jumped(self, skew: float | None, now: float) -> bool:
-        """Tell whether our clock has jumped since the last poll, by more than the lookback.
-
-        The server's clock tells it from a long pause, in which both go on. Where ours has gone on
-        as usual, it is the server's, or that of something in between, that is wrong.
-        """
-        before, polled_at = self._ledger.clock_skew, self._shown_at or self._report.last_success
-        lookback = self._query.lookback
-        if skew is None or before is None or 0 <= now - polled_at <= lookback:
-            return False
-        jumped = abs(skew - before) > lookback
-        if jumped:
-            self._log.warning(
-                "this host's clock has jumped, hours that were not seen are not counted",
-                seconds=round(before - skew),
-            )
-        return jumped
-
-    def _chosen(self, projects: ProjectList | None, now: float) -> Resolved:
-        """Return what the filter's projects are; raises if none of them can be read.
-
-        One that Sentry refused is tried again once in an hour, and at once where none is left.
-        """
-        names = self._query.filter.project
-        self._refused = {p: at for p, at in self._refused.items() if 0 <= now - at < FRESH_FOR}
-        chosen = resolved(names, projects, frozenset(self._refused))
-        if names and not chosen.ids:
-            self._refused.clear()
-            self._tell_missing(chosen.missing)
-            raise UnknownProjectError("; ".join(missing_project(name, projects) for name in names))
-        return chosen
-
-    def _tell_missing(self, missing: tuple[str, ...]) -> None:
-        """Report which projects of the filter cannot be read, and log when that changes."""
-        if missing and missing != self._report.missing:
-            self._log.warning(
-                "skipping projects of the filter that cannot be read",
-                projects=", ".join(missing),
-            )
-        elif self._report.missing and not missing:
-            self._log.info("every project that the filter names can be read again")
-        self._report = replace(self._report, missing=missing)
-
-    def _address_length(self) -> int:
-        """Return how long a request's URL is before its query string."""
-        organization = self._organization
-        path = f"/api/0/organizations/{quote(organization.slug, safe='')}/stats_v2/?"
-        return len(organization.url) + len(path)
-
-    def _enter(self, change: Change, succeeded: float | None) -> None:
-        """Write ``change`` down, and only then take it over."""
-        if self._keeper is not None:
-            self._keeper.save(change, succeeded)
-        self._ledger.apply(change)
-        self._report = replace(
-            self._report,
-            revisions=self._report.revisions + change.revisions,
-            regressions=self._report.regressions + change.regressions,
-        )
-
-    def _ask_all(self, questions: Sequence[Question]) -> list[Reply]:
-        self._requests += len(questions)
-        return self._client.ask_all(questions)
-
-    def _window(self, lookback: Window) -> Window:
-        """Return the lookback, and before it what a gap in the ledger has left to catch up with."""
-        oldest = min(self._ledger.books, default=lookback.start)
-        limit = buckets.floor(lookback.end - LONGEST_CATCH_UP, lookback.interval)
-        return replace(lookback, start=min(lookback.start, max(oldest, limit)))
-
-    def _projects(self, now: float) -> tuple[ProjectList | None, SentryError | None]:
-        """Return the projects if the query has to do with them, or why there are none."""
-        names = self._query.filter.project
-        if "project" not in self._query.group_by and not names:
-            return None, None
+    def _outcome(self, attempt: Attempt) -> Outcome:
+        """Make the attempt, and log why if it fails."""
         try:
-            self._directory.projects(now)
-            return self._directory.find(names, now), None
+            outcome = attempt.run()
         except SentryError as error:
-            if all(name.isdigit() for name in names):
-                return None, error
+            outcome = Outcome(failure=Failure.of(error))
+        except PersistError as error:
+            self._log.error("poll failed", reason="state", error=str(error))
+            return Outcome(failure=Failure("state", redact(str(error))))
+        except ClosedError:
             raise
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not end the process either
+            self._log.exception("poll failed", reason="internal")
+            return Outcome(failure=_unforeseen(error))
+        if outcome.failure is not None:
+            failure = outcome.failure
+            remedy = {"remedy": failure.remedy} if failure.remedy else {}
+            self._log.warning("poll failed", reason=failure.reason, error=failure.error, **remedy)
+        return outcome
 
-    def _project_labels(
-        self, subject: Subject, projects: ProjectList | None
-    ) -> Mapping[int, str] | None:
-        """Return the labels of the projects; those filtered by have one even if not listed."""
-        if projects is None:
-            return None
-        asked = {project: str(project) for project in subject.project}
-        return {**asked, **self._directory.labels(projects)}
+    def _note_success(self, requests: int) -> None:
+        if self._state.schedule.failures:
+            self._log.info("poll succeeds again")
+        self._log.debug("polled", requests=requests)
 
-    def _next_slot(self, now: float) -> float:
-        settle = self._organization.settle
-        return buckets.next_slot(now, self._query.poll_interval, settle, self._offset)
-
-    def _failed(self, reason: str, now: float, began: float, *, lasting: bool = False) -> Report:
-        self._reasons[reason] += 1
-        pause = LONGEST_PAUSE if lasting else FIRST_PAUSE * 2 ** min(self._failures, 16)
-        self._failures += 1
-        end = now + self._timer() - began
-        again = min(end + min(pause, LONGEST_PAUSE), self._next_slot(end))
-        return replace(self._report, up=False, next_poll=again)
-
-    def _publish(self, report: Report, now: float) -> None:
-        """Show ``report``; where that fails, show that, and rest: it would fail again at once."""
-        before = self._report.view
+    def _publish(self, now: float) -> None:
+        """Publish the state; if that fails, publish the failure, and the data as they were."""
+        state = self._state
+        before = state.report.view
         try:
-            self._show(report, now)
+            state.ledger.end_grace(now)
+            view = self._view(now)
+            # Publishers know a view that has been rendered already by identity.
+            self._show(before if view == before else view)
+            state.retry_at = None
         except Exception:  # noqa: BLE001 - a fault of ours must not end the process either
             self._log.exception("publishing failed", reason="internal")
-            self._reasons["internal"] += 1
-            again = max(report.next_poll, now + LONGEST_PAUSE)
-            self._next_change = again
-            failures = dict(self._reasons)
-            self._report = replace(
-                report, up=False, next_poll=again, failures=failures, view=before
-            )
-            self._publisher.publish(self._report)
-
-    def _show(self, report: Report, now: float) -> None:
-        view = self._view(now)
-        changes = [] if view is None else [self._fresh_at + self._max_age]
-        rise = self._ledger.next_rise()
-        self._next_change = min([*changes, *([] if rise is None else [rise])], default=None)
-        # The same view need not be rendered again: whoever publishes it knows it by identity.
-        before = self._report.view
-        self._report = replace(report, view=before if view == before else view)
-        self._publisher.publish(self._report)
-
-    @property
-    def _max_age(self) -> float:
-        return max(self._organization.max_age, 2 * self._query.poll_interval)
+            state.count_failure("internal")
+            # It would fail again at once, and every second.
+            again = max(state.schedule.next_poll, now + MAX_PAUSE)
+            state.schedule = state.schedule.moved_to(again)
+            state.retry_at = again
+            self._show(before)
 
     def _view(self, now: float) -> View | None:
-        self._ledger.rise(now)
-        if self._shown_at is None or now - self._fresh_at >= self._max_age:
+        state = self._state
+        if state.shown is None or now - state.shown.fresh_at >= self._max_age:
             return None
-        query, ledger = self._query, self._ledger
-        start = buckets.latest_finished(self._shown_at, query.interval, self._organization.settle)
-        running = buckets.floor(self._shown_at, query.interval)
-        return View(
-            start=start,
-            interval=query.interval,
-            complete=ledger.books[start].whole,
-            bucket=ledger.bucket(start),
-            running=ledger.bucket(running) if query.poll_interval < query.interval else None,
-            counters=ledger.shown_counters() if query.counters else None,
-            projects=self._labels,
-            counter_labels=tuple(ledger.labels.names),
-            unit=unit_of(query.filter.category[0]) if query.filter.category else Unit.EVENTS,
-        )
+        return view_of(self._source.query, state.ledger, state.shown)
+
+    def _show(self, view: View | None) -> None:
+        state = self._state
+        state.report = replace(state.report, view=view, next_poll=state.schedule.next_poll)
+        # A revoked publisher drops it: a successor has another `_published`, and publishes it.
+        self._published = state.report
+        self._publisher.publish(state.report)
 
 
-def about_query(query: Query) -> tuple[str, str, str]:
-    """Return a query's interval as it is written, its fields, and its dimensions, sorted."""
-    return (
-        in_units(query.interval),
-        ",".join(sorted(query.fields)),
-        ",".join(sorted(query.group_by)),
-    )
-
-
-def _why(error: SentryError) -> dict[str, str]:
-    """Return what the log says of a failed poll: what happened, and what to do about it."""
-    told = {"reason": error.reason, "error": str(error)}
-    return told | ({"remedy": error.remedy} if error.remedy else {})
+def _unforeseen(error: Exception) -> Failure:
+    text = redact(f"{type(error).__name__}: {error}")
+    return Failure("internal", text[:_MAX_ERROR], lasting=True)

@@ -1,0 +1,206 @@
+"""One organization's API: requests within the token's limits, counted, and retried after a 429."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Final, Protocol, TypeVar
+
+import structlog
+
+from exporter.sentry.deprecation import Deprecation, Deprecations
+from exporter.sentry.errors import (
+    NoProjectsError,
+    NotFoundError,
+    RateLimitError,
+    SentryError,
+    TokenError,
+)
+from exporter.sentry.limits import (
+    RATE_LIMIT_RETRIES,
+    TokenLimits,
+    max_wait,
+    pause_after,
+    read_date,
+    read_notice,
+)
+from exporter.sentry.remedies import Cause
+from exporter.sentry.transport import Reply, Transport
+
+STATS: Final = "stats_v2"
+PROJECTS: Final = "projects"
+APIS: Final = (STATS, PROJECTS)
+"""The parts of Sentry's API that are used, as the label ``api`` names them."""
+
+WAITS: Final = "exporter.sentry.waits"
+"""The name of the logger for waits that Sentry requires."""
+
+_MIN_LOGGED_WAIT: Final = 5.0
+"""In seconds; a wait that is at least as long is logged when it begins."""
+
+Result = TypeVar("Result")
+
+_waits = structlog.get_logger(WAITS)
+
+
+class Meter(Protocol):
+    """Where requests are counted; ``api`` is one of `APIS`."""
+
+    def request(self, api: str, code: int, seconds: float) -> None:
+        """Count one request that was sent; ``code`` is 0 where no status came."""
+
+    def failure(self, api: str, reason: str) -> None:
+        """Count one request without a usable answer, by the reason of its `SentryError`."""
+
+    def rate_limit(self, limit: int, remaining: int) -> None:
+        """Set what the server's last answer says of its current rate limit window."""
+
+    def throttled(self, seconds: float) -> None:
+        """Add time waited because Sentry's rate limit required it."""
+
+    def clock_skew(self, seconds: float) -> None:
+        """Set by how much the server's clock is ahead of this host's."""
+
+    def deprecation(self, api: str, moment: float | None) -> None:
+        """Set when ``api`` is to be removed, in seconds since the epoch; None if it is not."""
+
+
+class OrganizationApi:
+    """The API of one organization at ``base``; any number of threads may read from it.
+
+    ``name`` is what the log calls the organization, ``now`` the wall clock in seconds since the
+    epoch.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base: str,
+        transport: Transport,
+        limits: TokenLimits,
+        meter: Meter,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._name = name
+        self._base = base
+        self._transport = transport
+        self._limits = limits
+        self._meter = meter
+        self._now = now
+        self._deprecations = Deprecations(name, meter, now)
+        self._clock_skew: float | None = None
+        self._last_refusal: tuple[str, float] = "rate_limited", max_wait(None)
+        self._answered: set[str] = set()
+
+    @property
+    def clock_skew(self) -> float | None:
+        """By how many seconds the server's clock was ahead at the last answer with a date."""
+        return self._clock_skew
+
+    @property
+    def deprecations(self) -> Mapping[str, Deprecation]:
+        """What the server has announced to remove, by API."""
+        return self._deprecations.announced
+
+    def read(
+        self,
+        api: str,
+        parameters: Sequence[tuple[str, str]],
+        parse: Callable[[Reply], Result],
+    ) -> Result:
+        """Return what ``parse`` makes of the 200 that answers; raise `SentryError`.
+
+        A 429 of the endpoint is retried after the wait that it requires.
+        """
+        reply = self._get(api, parameters)
+        with self._failures(api):
+            # After the turn: decoding a large answer does not occupy one of the token's places.
+            result = parse(reply)
+        self._answered.add(api)
+        return result
+
+    def _get(self, api: str, parameters: Sequence[tuple[str, str]]) -> Reply:
+        for attempt in range(RATE_LIMIT_RETRIES):
+            with suppress(RateLimitError):
+                return self._get_once(api, parameters, 2.0**attempt)
+        return self._get_once(api, parameters, 2.0**RATE_LIMIT_RETRIES)
+
+    def _get_once(
+        self, api: str, parameters: Sequence[tuple[str, str]], fallback_pause: float
+    ) -> Reply:
+        log_wait = partial(self._log_wait, api)
+        with self._limits.turn(log_wait) as throttled, self._failures(api):
+            if throttled:
+                self._meter.throttled(throttled)
+            observe = partial(self._meter.request, api)
+            # The server wrote its date some time between the two readings of our clock.
+            sent = self._now()
+            reply = self._transport.get(self._url(api), parameters, observe)
+            self._compare_clocks(reply, (sent + self._now()) / 2)
+            self._deprecations.note(api, reply.status, reply.headers)
+            # Before the turn ends: the thread that gets this place next already meets the pause.
+            self._pause(reply, fallback_pause)
+            if reply.error is None:
+                return reply
+            try:
+                raise reply.error
+            finally:
+                del reply  # the error's traceback holds this frame, and so its own reply
+
+    def _compare_clocks(self, reply: Reply, now: float) -> None:
+        """Compare the answer's date with our clock, which showed ``now`` halfway."""
+        date = read_date(reply.headers)
+        if date is not None:
+            self._clock_skew = date - now
+            self._meter.clock_skew(self._clock_skew)
+
+    def _pause(self, reply: Reply, fallback_pause: float) -> None:
+        """Let the token pause for as long as an answer requires."""
+        notice = read_notice(reply.headers, self._now())
+        # On every answer, a 200 too (Sentry's src/sentry/middleware/ratelimit.py).
+        if notice.limit is not None and notice.remaining is not None:
+            self._meter.rate_limit(notice.limit, notice.remaining)
+        seconds = pause_after(notice, reply.error, fallback_pause)
+        if seconds > 0:
+            self._limits.pause(seconds)
+            reason = reply.error.reason if reply.error else "rate_limited"
+            # One tuple, because threads share it: the log never combines two refusals.
+            self._last_refusal = reason, max_wait(reply.error)
+
+    def _log_wait(self, api: str, seconds: float) -> None:
+        if seconds >= _MIN_LOGGED_WAIT:
+            reason, at_most = self._last_refusal
+            _waits.info(
+                "waiting before the next request, as Sentry requires",
+                organization=self._name,
+                api=api,
+                reason=reason,
+                seconds=round(seconds),
+                at_most=round(at_most),
+            )
+
+    @contextmanager
+    def _failures(self, api: str) -> Iterator[None]:
+        """Count a `SentryError`, and add to it what is known here: its address and its cause."""
+        try:
+            yield
+        except NoProjectsError:
+            # An answer like any other, to a question about what the token can read.
+            raise
+        except SentryError as error:
+            self._meter.failure(api, error.reason)
+            if isinstance(error, NotFoundError):
+                error.cause = error.cause or self._why_not_found(api)
+            if not isinstance(error, TokenError):
+                error.asked = str(self._transport.route(self._url(api)))
+            raise
+
+    def _why_not_found(self, api: str) -> Cause | None:
+        # A wrong slug is a 404 for both APIs. Once stats have been answered, the endpoint exists.
+        if api == STATS and PROJECTS in self._answered and STATS not in self._answered:
+            return Cause.NO_STATS
+        return Cause.NUMERIC_ID if self._base.rpartition("/")[2].isdigit() else None
+
+    def _url(self, api: str) -> str:
+        return f"{self._base}/{api}/"

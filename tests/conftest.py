@@ -1,0 +1,22 @@
+"""What ``make test-quick`` leaves out: slow folders, and most examples of properties."""
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+from hypothesis import settings
+
+SLOW: Final = ("bench", "end_to_end", "exactness")
+
+# No deadline: how long an example takes depends on what else the machine is doing.
+settings.register_profile("default", deadline=None)
+settings.register_profile("quick", max_examples=20, deadline=None)
+settings.load_profile("default")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of the folders in `SLOW`."""
+    tests = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(tests).parts[0] in SLOW:
+            item.add_marker(pytest.mark.slow)

@@ -1,0 +1,22 @@
+"""Fixtures for state files."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from exporter.state import State
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return where the state file is to be."""
+    return tmp_path / "state.db"
+
+
+@pytest.fixture
+def state(path: Path) -> Iterator[State]:
+    """Return a new state file, open."""
+    with closing(State(path)) as opened:
+        yield opened

@@ -1,0 +1,110 @@
+"""Files that cannot be used, and are left as they are."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from exporter.collect.ledger import Ledger
+from exporter.state import State, StateError
+from tests.state.polls import ACME, OUTCOMES, files, polled
+from tests.support.settings import NOW
+
+
+def _of_version(version: int) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        State(path).close()
+        with closing(sqlite3.connect(path)) as database:
+            database.execute(f"PRAGMA user_version = {version}")
+
+    return make
+
+
+def _foreign(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE recipe (name TEXT)")
+
+
+def _garbage(path: Path) -> None:
+    path.write_text("dear diary, " * 500)
+
+
+def _damaged(path: Path) -> None:
+    with closing(State(path)) as state:
+        polled(state)
+        with state.transaction() as database:
+            (size,) = database.execute("PRAGMA page_size").fetchone()
+    content = path.read_bytes()
+    path.write_bytes(content[: 2 * size] + b"\xff" * (len(content) - 2 * size))
+
+
+def _cut(path: Path) -> None:
+    State(path).close()
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+DAMAGED = (
+    "(?s)damaged or not a state file .* restore it from a backup, or delete it or move it;"
+    " counters then start at 0"
+)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (_of_version(4), "newer version .* run that version, or use another --state.path"),
+        (_of_version(1), "a version that was never released; delete it or move it"),
+        (_of_version(2), "a version that was never released; delete it or move it"),
+        (_foreign, "another program; use another --state.path"),
+        (_garbage, DAMAGED),
+        (_damaged, DAMAGED),
+        (_cut, DAMAGED),
+    ],
+)
+def test_left_alone(path: Path, make: Callable[[Path], None], words: str) -> None:
+    """The error names the file and says what to do, and the file stays as it is."""
+    make(path)
+    before = files(path)
+
+    with pytest.raises(StateError, match=words) as refusal:
+        State(path)
+
+    assert str(refusal.value).startswith(str(path))
+    assert before == files(path)
+
+
+def test_two_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is open is refused to a second one, and the first goes on."""
+    monkeypatch.setattr("exporter.state.schema._WAIT", 0.01)
+    with closing(State(path)) as state:
+        with pytest.raises(StateError, match="in use by another process"):
+            State(path)
+        polled(state)
+
+    with closing(State(path)) as state:
+        assert NOW + 60 == state.restore(ACME, OUTCOMES).last_success
+
+
+def test_two_at_once_before_any_poll(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That holds from the moment a file is opened that has been there before."""
+    monkeypatch.setattr("exporter.state.schema._WAIT", 0.01)
+    State(path).close()
+
+    with closing(State(path)), pytest.raises(StateError, match="in use by another process"):
+        State(path)
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    """A folder that is not there is said to be the trouble."""
+    with pytest.raises(StateError, match=r"its folder .* does not exist"):
+        State(tmp_path / "nowhere" / "state.db")
+
+
+def test_empty(path: Path) -> None:
+    """An empty file is as good as none."""
+    path.touch()
+
+    with closing(State(path)) as state:
+        assert Ledger() == state.restore(ACME, OUTCOMES).ledger
