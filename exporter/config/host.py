@@ -87,7 +87,11 @@ def _is_only_for_its_unit(path: Path) -> bool:
 
 
 def _exposure(path: Path) -> str | None:
-    mode = path.stat().st_mode
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        # It was removed since it was read; the next `check` says so.
+        return None
     if not mode & S_IROTH:
         return None
     return (
