@@ -34,7 +34,7 @@ test-quick: $(VENV)/.dev ## all tests but the slow ones, about a minute
 bench: $(VENV)/.dev ## every figure against what it is measured by, some minutes; BASE=<rev> measures that too
 	$(BIN)/python -m bench $(if $(BASE),--base $(BASE))
 
-bench-quick: $(VENV)/.dev ## the same at small sizes, under a minute
+bench-quick: $(VENV)/.dev ## the same at small sizes, about a minute
 	$(BIN)/python -m bench --quick $(if $(BASE),--base $(BASE))
 
 generate: $(VENV)/.dev ## what is made from other files: reference, schema, dashboards, rules for Kubernetes
