@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from exporter import buckets
 from exporter.config import Config, Organization, Query
 from exporter.shard import stable_hash
+from exporter.state import question_of
 
 QueryName = tuple[str, str]
 """The name of a query: its organization's, and its own."""
@@ -46,23 +47,13 @@ def twins(config: Config) -> Mapping[QueryName, frozenset[QueryName]]:
 
     The queries of all shards are looked at, so that it does not depend on the shard.
     """
-    asking: dict[object, set[QueryName]] = {}
+    asking: dict[tuple[str, str], set[QueryName]] = {}
     for organization, query in queries_of(config):
-        asking.setdefault(_question(organization, query), set()).add(
-            (organization.name, query.name)
-        )
+        # What the state file is searched for: with another notion of it, two queries would share
+        # their buckets there.
+        question = question_of(organization, query), organization.url
+        asking.setdefault(question, set()).add((organization.name, query.name))
     return {name: frozenset(names - {name}) for names in asking.values() for name in names}
-
-
-def _question(organization: Organization, query: Query) -> object:
-    """Return what is the same for queries with the same buckets in the state file.
-
-    The order of values makes no difference there.
-    """
-    chosen = query.filter
-    several = query.fields, query.group_by, chosen.category, chosen.outcome, chosen.project
-    server = organization.slug, organization.url
-    return server, *map(frozenset, several), chosen.reason, query.interval
 
 
 def offsets(config: Config) -> Mapping[QueryName, int]:

@@ -6,7 +6,7 @@ that asks something else starts anew. Counters belong to the name that they are 
 query that is renamed counts from 0 under its new name, and loses nothing.
 """
 
-from exporter.state.file import State
+from exporter.state.file import State, question_of
 from exporter.state.schema import StateError
 
-__all__ = ["State", "StateError"]
+__all__ = ["State", "StateError", "question_of"]

@@ -94,8 +94,11 @@ class State:
             self._connection.close()
 
 
-def _question(organization: Organization, query: Query) -> str:
-    """Return what a query asks, whatever it is called and wherever its organization is."""
+def question_of(organization: Organization, query: Query) -> str:
+    """Return what a query asks, whatever it is called and wherever its organization is.
+
+    The order of values makes no difference.
+    """
     chosen = query.filter
     # The file is searched for this text: a change of its form would lose every query's buckets.
     return json.dumps(
@@ -124,7 +127,7 @@ def _ensured_query(
 
     A row with another name or address is taken over as `State.restore` says.
     """
-    question, url = _question(organization, query), organization.url
+    question, url = question_of(organization, query), organization.url
     mine = organization.name, query.name
     # The row of the same name and address comes first: one that is taken over must not hide it.
     candidates = database.execute(
