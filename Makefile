@@ -28,7 +28,7 @@ lint: $(VENV)/.dev ## ruff and mypy strict
 test: $(VENV)/.dev ## all tests
 	$(BIN)/pytest
 
-test-quick: $(VENV)/.dev ## all tests but the slow ones, about a minute
+test-quick: $(VENV)/.dev ## all tests but the slow ones, one to two minutes
 	$(BIN)/pytest -m 'not slow' --hypothesis-profile quick
 
 bench: $(VENV)/.dev ## every figure against what it is measured by, some minutes; BASE=<rev> measures that too

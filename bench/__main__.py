@@ -42,7 +42,7 @@ ALONE: Final[Mapping[str, Callable[[Sizes], Iterable[Row]]]] = {
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Small sizes, for a look in under a minute.")
+@click.option("--quick", is_flag=True, help="Small sizes, for a look in about a minute.")
 @click.option("--base", metavar="REV", help="Measure this revision too, in turns with this tree.")
 @click.argument("sections", nargs=-1, type=click.Choice((*COMPARED, *ALONE)))
 def main(sections: Sequence[str], *, quick: bool, base: str | None) -> None:
