@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# By file, because a file's tests share what they set up, such as a Prometheus with history.
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: demo lint test test-quick bench bench-quick generate format clean
 
@@ -26,10 +28,10 @@ lint: $(VENV)/.dev ## ruff and mypy strict
 	$(BIN)/interrogate --quiet tests
 
 test: $(VENV)/.dev ## all tests
-	$(BIN)/pytest
+	$(BIN)/pytest $(PARALLEL)
 
 test-quick: $(VENV)/.dev ## all tests but the slow ones, one to two minutes
-	$(BIN)/pytest -m 'not slow' --hypothesis-profile quick
+	$(BIN)/pytest $(PARALLEL) -m 'not slow' --hypothesis-profile quick
 
 bench: $(VENV)/.dev ## every figure against what it is measured by, some minutes; BASE=<rev> measures that too
 	$(BIN)/python -m bench $(if $(BASE),--base $(BASE))
