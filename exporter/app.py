@@ -1,11 +1,14 @@
 """The parts of a running exporter, wired together for a configuration that can be replaced."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event, Lock
+from typing import Final
+
+import structlog
 
 from exporter.clients import Clients, clients_for
 from exporter.collect.ledger import FORGOTTEN_AFTER
@@ -23,6 +26,7 @@ from exporter.publish.page import Page
 from exporter.publish.self_metrics import SelfMetrics
 from exporter.queries import (
     QueryName,
+    enumeration,
     first_project_queries,
     identities,
     offsets,
@@ -32,7 +36,12 @@ from exporter.queries import (
 )
 from exporter.sentry.projects import Project
 from exporter.shard import UNSHARDED, Shard
-from exporter.state import State
+from exporter.state import State, StateError
+
+_MAX_NAMED: Final = 5
+"""How many queries a probe names."""
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +51,7 @@ class _Wiring:
     ``identities`` say which queries of the next configuration are the same as these.
     """
 
+    config: Config
     publisher: RevocablePublisher
     clients: Clients = field(default_factory=Clients)
     directories: Mapping[str, ProjectDirectory] = field(default_factory=dict)
@@ -71,7 +81,8 @@ class Exporter:
         self.page = Page(self._own)
         self._tried = Event()
         self._applying = Lock()
-        self._wiring = _Wiring(RevocablePublisher(self.page, frozenset()))
+        nothing = Config((), ())
+        self._wiring = _Wiring(nothing, RevocablePublisher(self.page, frozenset()))
         self.apply(config)
         self.loop = PollLoop(lambda: self.queries, clock=clock)
 
@@ -80,12 +91,18 @@ class Exporter:
         """The pollers of the present configuration, in its order."""
         return tuple(self._wiring.pollers.values())
 
+    @property
+    def config(self) -> Config:
+        """The present configuration."""
+        return self._wiring.config
+
     def apply(self, config: Config) -> None:
         """Put ``config`` in the place of the present configuration.
 
         Unchanged queries go on with their data, counters and next poll. A changed one begins as
         after a restart, with what the state file has of it. Everything is built before anything is
-        replaced: raises `StateError` and goes on as before if that fails.
+        replaced. Raises `StateError` if the state file cannot be read; after this or any other
+        exception, the present configuration goes on.
         """
         with self._applying, ExitStack() as held:
             before = self._wiring
@@ -99,22 +116,49 @@ class Exporter:
             # it is read for their successors, and not at all once their states are closed.
             for state in ending:
                 held.enter_context(state.changing)
-            # Only the state file can fail. Nothing that is built here has an effect before it is
-            # enabled.
-            after = self._wired(config, same)
-            self._forget(after)
-            before.publisher.revoke()
-            for state in ending:
-                state.closed = True
+            with ExitStack() as undo:
+                undo.callback(self._own.restorer())
+                after = self._wired(config, same)
+                undo.callback(_resume, before, ending)
+                before.publisher.revoke()
+                for state in ending:
+                    state.closed = True
+                self._show(before, after)
+                undo.pop_all()
             after.publisher.enable()
-            self._show(before, after)
             # Last: from now on the loop polls the successors, whose reports must not be replaced
             # by the older ones that have just been published.
             self._wiring = after
+        before.clients.close(after.clients)
+        self._note_tried()
+        self._forget(after)
+
+    def refused(self) -> None:
+        """Show that a configuration could not take the place of the present one."""
+        self._own.configuration_refused()
+        self.page.publish()
 
     def healthy(self) -> bool:
         """Return whether the poll loop is alive."""
         return self.loop.alive()
+
+    def why_not_healthy(self) -> str:
+        """Return why `healthy` is False, nothing if it is True."""
+        if self.healthy():
+            return ""
+        return f"the poll loop has not run for {self.loop.silence():.0f} seconds"
+
+    def why_not_ready(self) -> str:
+        """Return which queries `ready` waits for, nothing if it is True."""
+        if self.ready():
+            return ""
+        shown = self.page.shown()
+        missing = [f"{one.organization}/{one.query}" for one in shown if not one.polls]
+        if not missing:
+            # The last of them was published just now.
+            return ""
+        named = enumeration(missing, _MAX_NAMED)
+        return f"{len(missing)} of {len(shown)} queries not tried yet: {named}"
 
     def ready(self) -> bool:
         """Return whether every query had been tried once, and the page showed the results.
@@ -152,7 +196,7 @@ class Exporter:
             )
             for organization, query in queries_of(share)
         }
-        return _Wiring(publisher, clients, directories, pollers, same)
+        return _Wiring(config, publisher, clients, directories, pollers, same)
 
     def _publishing(self, config: Config) -> frozenset[str]:
         """Return the organizations whose projects this shard publishes."""
@@ -167,7 +211,10 @@ class Exporter:
     ) -> Mapping[QueryName, PollerState]:
         """Return the states of the queries: the present ones, or new ones from the state file."""
         before, now = self._wiring, self._clock()
-        others, delays = twins(config), offsets(config)
+        others = twins(config)
+        # Those that go on need no time for a first poll: a single new query is polled at once.
+        new = {name for name, identity in same.items() if before.identities.get(name) != identity}
+        delays = offsets(config, new)
         states = {}
         for organization, query in queries_of(share):
             name = organization.name, query.name
@@ -205,27 +252,42 @@ class Exporter:
 
     def _forget(self, after: _Wiring) -> None:
         """Delete from the state file what has not been used for long, nor is in ``after``."""
-        if self._state is not None:
-            used = [poller.state.persistence for poller in after.pollers.values()]
+        if self._state is None:
+            return
+        used = [poller.state.persistence for poller in after.pollers.values()]
+        try:
             self._state.forget(self._clock() - FORGOTTEN_AFTER, used)
+        except StateError as error:
+            # Of old data only the space is lost, until the next time.
+            _log.warning("cannot delete old data from the state file", error=str(error))
 
     def _show(self, before: _Wiring, after: _Wiring) -> None:
         """Bring the page from ``before`` to ``after``, in one publication."""
-        for organization, directory in before.directories.items():
-            successor = after.directories.get(organization)
-            publishes = after.publisher.publishes_projects(organization)
-            if successor is None or successor.state is not directory.state or not publishes:
-                # A successor publishes its own below; the page shows only the last of both.
-                self.page.publish_projects(organization, ())
-            if successor is None:
-                self._own.drop(organization)
-        for directory in after.directories.values():
-            directory.publish()
+        projects = {
+            organization: directory.described()
+            for organization, directory in after.directories.items()
+            if after.publisher.publishes_projects(organization)
+        }
+        for organization in before.directories.keys() - after.directories.keys():
+            self._own.drop(organization)
         self._own.configuration_read(self._clock())
-        reports = (query.report for query in after.pollers.values())
-        self.page.publish(*reports, dropped=before.pollers.keys() - after.pollers.keys())
-        # A shard without queries gets no report that would do this.
-        self._note_tried()
+        self.page.publish(
+            *(query.report for query in after.pollers.values()),
+            dropped=before.pollers.keys() - after.pollers.keys(),
+            projects={**dict.fromkeys(before.directories, ()), **projects},
+        )
+
+
+def _resume(wiring: _Wiring, ending: Iterable[PollerState]) -> None:
+    """Let ``wiring`` go on, of whose queries some were ``ending``."""
+    for state in ending:
+        state.closed = False
+    wiring.publisher.enable()
+    # After it is enabled: what was dropped before is published again.
+    for directory in wiring.directories.values():
+        directory.republish()
+    for poller in wiring.pollers.values():
+        poller.republish()
 
 
 def _team(teams: Teams, project: Project) -> str:

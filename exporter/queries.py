@@ -1,6 +1,6 @@
 """The queries of a configuration: their names, numbers, times and identities."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from exporter import buckets
 from exporter.config import Config, Organization, Query
@@ -56,12 +56,16 @@ def twins(config: Config) -> Mapping[QueryName, frozenset[QueryName]]:
     return {name: frozenset(names - {name}) for names in asking.values() for name in names}
 
 
-def offsets(config: Config) -> Mapping[QueryName, int]:
-    """Return how many seconds past its slots, and past the start, each query is polled.
+def offsets(config: Config, among: Collection[QueryName] | None = None) -> Mapping[QueryName, int]:
+    """Return how many seconds past its slots each query is polled, or each one ``among`` them.
 
     That is the same whatever the shards.
     """
-    names = {(organization.name, query.name): query for organization, query in queries_of(config)}
+    names = {
+        (organization.name, query.name): query
+        for organization, query in queries_of(config)
+        if among is None or (organization.name, query.name) in among
+    }
     return {
         name: buckets.spread(stable_hash(*name), query.poll_interval, len(names))
         for name, query in names.items()
@@ -78,6 +82,39 @@ def first_project_queries(config: Config) -> Iterator[QueryName]:
         if _is_about_projects(query) and organization.name not in seen:
             seen.add(organization.name)
             yield organization.name, query.name
+
+
+def changes(before: Config, after: Config) -> Mapping[str, Sequence[str]]:
+    """Return the names of what differs between two configurations, by what happened to it.
+
+    An organization counts as changed by its own settings, not by its queries.
+    """
+    settings = [
+        {one.name: one.model_copy(update={"queries": ()}) for one in config.organizations}
+        for config in (before, after)
+    ]
+    queries = [
+        {f"{organization.name}/{query.name}": query for organization, query in queries_of(config)}
+        for config in (before, after)
+    ]
+    return {**_differences("organizations", *settings), **_differences("queries", *queries)}
+
+
+def enumeration(names: Sequence[str], limit: int) -> str:
+    """Return ``names``, but only the number of those beyond ``limit``."""
+    more = [f"and {len(names) - limit} more"] if len(names) > limit else []
+    return ", ".join([*names[:limit], *more])
+
+
+def _differences(
+    what: str, before: Mapping[str, object], after: Mapping[str, object]
+) -> Mapping[str, Sequence[str]]:
+    differing = {
+        f"{what}_added": [name for name in after if name not in before],
+        f"{what}_removed": [name for name in before if name not in after],
+        f"{what}_changed": [name for name in after if before.get(name, after[name]) != after[name]],
+    }
+    return {key: names for key, names in differing.items() if names}
 
 
 def _is_about_projects(query: Query) -> bool:

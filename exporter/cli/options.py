@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from exporter import log
+from exporter.config.notation import duration
 from exporter.web.address import Address, parse_address
 
 DEFAULT_PORT = 10790
@@ -35,6 +36,21 @@ def listen_address(example_port: int) -> Callable[[str], Address]:
             raise click.BadParameter(str(error)) from error
 
     return address
+
+
+def duration_of(minimum: str, maximum: str) -> Callable[[str], int]:
+    """Return the type of a flag that is a duration within the bounds, read as seconds."""
+    notation = duration(minimum, maximum)
+
+    def seconds(text: str) -> int:
+        try:
+            read: Any = notation.read(text)
+        except ValueError as error:
+            message = f"{text!r} is not {notation.expected}"
+            raise click.BadParameter(message) from error
+        return int(read)
+
+    return seconds
 
 
 config_file = option(

@@ -1,6 +1,7 @@
 """The exporter with its web server, as ``serve`` and ``demo`` run it."""
 
 import gc
+import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -10,7 +11,8 @@ import structlog
 from exporter import __version__
 from exporter.app import Exporter
 from exporter.cli.exit import end, end_without_listening
-from exporter.config import Config
+from exporter.config import Config, as_yaml
+from exporter.reload import Reloader
 from exporter.shard import Shard
 from exporter.state import State, StateError
 from exporter.web.address import Address, bind
@@ -36,8 +38,12 @@ def serve_until_stopped(
     state: State | None,
     shard: Shard,
     announce: Callable[[Sequence[Address]], None],
+    make_reloader: Callable[[Exporter], Reloader] | None = None,
 ) -> None:
-    """Serve until a signal comes; ``announce`` is called with the addresses in use."""
+    """Serve until a signal comes; ``announce`` is called with the addresses in use.
+
+    Without ``make_reloader``, the configuration cannot be reloaded.
+    """
     # Before anything is polled: an address that is in use ends the process at once.
     sockets = []
     for address in addresses:
@@ -50,11 +56,24 @@ def serve_until_stopped(
         exporter = Exporter(config, state=state, shard=shard)
     except StateError as error:
         end(str(error), 2)
-    server = Server(make_app(exporter.page, exporter, _LANDING), sockets)
+    reloader = make_reloader(exporter) if make_reloader else None
+    application = make_app(
+        exporter.page,
+        exporter,
+        _LANDING,
+        shown_config=lambda: as_yaml(exporter.config),
+        reload=reloader.request if reloader else None,
+    )
+    server = Server(application, sockets)
+    if reloader is not None:
+        reloader.start()
+        signal.signal(signal.SIGHUP, lambda *_: reloader.request())
     # A daemon: the process must be able to end while a poll waits for Sentry.
     threading.Thread(target=exporter.loop.run, name="poll loop", daemon=True).start()
     announce(server.addresses)
     server.run()
+    if reloader is not None:
+        reloader.stop(timeout=_STOP_TIMEOUT)
     exporter.loop.stop(timeout=_STOP_TIMEOUT)
     _log.info("stopped")
 

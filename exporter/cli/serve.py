@@ -13,12 +13,14 @@ from exporter.cli.options import (
     DEFAULT_ADDRESS,
     DEFAULT_PORT,
     config_file,
+    duration_of,
     listen_address,
     logging_options,
     option,
 )
 from exporter.cli.run import serve_until_stopped
-from exporter.config import ConfigError, load
+from exporter.config import ConfigError, parsed, read
+from exporter.reload import Reloader
 from exporter.shard import ShardError, chosen_shard
 from exporter.state import State, StateError
 from exporter.web.address import Address
@@ -55,6 +57,13 @@ _log = structlog.get_logger(__package__)
     type=click.IntRange(1, MAX_SHARDS),
     help="Number of exporters that share the queries.",
 )
+@option(
+    "--config.auto-reload-interval",
+    metavar="DURATION",
+    type=duration_of("1s", "1d"),
+    help="How often to look whether the configuration file has changed, and reload it if it has; "
+    "a duration such as 30s. By default only SIGHUP and /-/reload reload it.",
+)
 @logging_options
 def serve(
     config_file: Path,
@@ -62,6 +71,7 @@ def serve(
     state_path: Path | None,
     shard: str | None,
     total_shards: int | None,
+    config_auto_reload_interval: int | None,
     log_level: str,
     log_format: str,
 ) -> None:
@@ -70,13 +80,21 @@ def serve(
     log.configure(log_level, log_format)
     try:
         own = chosen_shard(shard, total_shards, socket.gethostname())
-        config = load(config_file)
+        content = read(config_file)
+        config = parsed(content, config_file)
         state = None if state_path is None else State(state_path)
     except (ShardError, ConfigError, StateError) as error:
         end(str(error), 2)
     for warning in config.warnings:
         _log.warning("configuration warning", warning=str(warning))
-    serve_until_stopped(config, web_listen_address, state, own, _log_addresses)
+    serve_until_stopped(
+        config,
+        web_listen_address,
+        state,
+        own,
+        _log_addresses,
+        lambda exporter: Reloader(exporter, config_file, content, config_auto_reload_interval),
+    )
     if state is not None:
         state.close()
 

@@ -21,7 +21,8 @@ from exporter.config.models import (
     Teams,
 )
 from exporter.config.notation import in_units
-from exporter.config.yaml_file import Document, parse, read
+from exporter.config.shown import as_yaml
+from exporter.config.yaml_file import Document, decoded, parse, read
 
 __all__ = [
     "Config",
@@ -32,11 +33,14 @@ __all__ = [
     "Problem",
     "Query",
     "Teams",
+    "as_yaml",
     "host_report",
     "in_units",
     "load",
     "loads",
     "near",
+    "parsed",
+    "read",
 ]
 
 
@@ -45,7 +49,16 @@ def load(path: Path) -> Config:
 
     Relative paths in it begin at the directory of the file.
     """
-    return _config(parse(read(path), str(path)), path.parent)
+    return parsed(read(path), path)
+
+
+def parsed(content: bytes, path: Path) -> Config:
+    """Return the configuration in ``content``, which was read from ``path``.
+
+    Raises `ConfigError` as `load` does.
+    """
+    name = str(path)
+    return _config(parse(decoded(content, name), name), path.parent)
 
 
 def loads(text: str, name: str = "<string>") -> Config:

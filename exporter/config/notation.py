@@ -24,26 +24,35 @@ _BYTES: Final = MappingProxyType({"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB":
 _EMPTY_LIST: Final = "the list is empty: add a value, or remove the key"
 
 
+def _as_it_is(setting: object) -> object:
+    return setting
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Notation:
-    """How one value is read.
+    """How one value is read and written.
 
     ``read`` takes the value that YAML gave and returns the setting. It raises a `refusal` for a
     message of its own; TypeError or ValueError become ``got X; expected Y``, where Y is
     ``expected``. A value that contains a secret is refused without being shown, unless
-    ``looks_for_secrets`` is off because ``read`` does so itself.
+    ``looks_for_secrets`` is off because ``read`` does so itself. ``write`` takes the setting and
+    returns the value that the file has for it.
     """
 
     read: Callable[[Any], object]
     expected: str
     json_schema: Mapping[str, object]
     looks_for_secrets: bool = True
+    write: Callable[[Any], object] = _as_it_is
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         # Plain, so that pydantic converts nothing before: to it, "yes" is a boolean and "5" an int.
-        return core_schema.no_info_plain_validator_function(self.validate)
+        return core_schema.no_info_plain_validator_function(
+            self.validate,
+            serialization=core_schema.plain_serializer_function_ser_schema(self.write),
+        )
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
@@ -93,6 +102,7 @@ def duration(minimum: str, maximum: str | None = None) -> Notation:
         _within(seconds, minimum, maximum),
         f"a duration {bounds}: a whole number and its unit, such as 30s, 5m, 1h or 1d",
         _text_schema(_DURATION),
+        write=in_units,
     )
 
 
@@ -102,6 +112,7 @@ def size(minimum: str, maximum: str) -> Notation:
         _within(_octets, minimum, maximum),
         f"a size from {minimum} to {maximum}: a whole number and its unit, B, KiB, MiB or GiB",
         _text_schema(_SIZE),
+        write=_in_bytes,
     )
 
 
@@ -127,7 +138,8 @@ def number_above_zero(maximum: int) -> Notation:
         return float(value)
 
     schema = {"type": "number", "exclusiveMinimum": 0, "maximum": maximum}
-    return Notation(read, f"a number above 0 and up to {maximum}", schema)
+    expected = f"a number above 0 and up to {maximum}"
+    return Notation(read, expected, schema, write=_as_short_as_possible)
 
 
 def boolean() -> Notation:
@@ -152,7 +164,9 @@ def one_of(values: Mapping[str, object], *, any_case: bool = False) -> Notation:
         hint = near(value, values) if isinstance(value, str) else ""
         raise refusal(f"got {shown(value)}{hint}; expected {expected}")
 
-    return Notation(read, expected, {"type": "string", "enum": list(values)})
+    written = {setting: name for name, setting in values.items()}
+    schema = {"type": "string", "enum": list(values)}
+    return Notation(read, expected, schema, write=written.__getitem__)
 
 
 def text(pattern: str, expected: str, *, digits: bool = False) -> Notation:
@@ -180,13 +194,25 @@ def line(max_length: int, expected: str) -> Notation:
 
 def in_units(value: int) -> str:
     """Return seconds as the file writes a duration, in the largest unit that needs no fraction."""
-    unit = max((unit for unit in _SECONDS if value % _SECONDS[unit] == 0), key=_SECONDS.__getitem__)
-    return f"{value // _SECONDS[unit]}{unit}"
+    return _with_unit(_SECONDS, value)
 
 
 def seconds(written: str) -> int:
     """Return the seconds of a duration such as ``5m``; raises TypeError or ValueError."""
     return _measure(_DURATION, _SECONDS, written)
+
+
+def _in_bytes(value: int) -> str:
+    return _with_unit(_BYTES, value)
+
+
+def _with_unit(units: Mapping[str, int], value: int) -> str:
+    unit = max((unit for unit in units if value % units[unit] == 0), key=units.__getitem__)
+    return f"{value // units[unit]}{unit}"
+
+
+def _as_short_as_possible(value: float) -> float:
+    return int(value) if value == int(value) else value
 
 
 def _octets(written: str) -> int:

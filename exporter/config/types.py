@@ -148,6 +148,11 @@ def _read_path(value: Any) -> Path:
     return Path(path)
 
 
+def _written_path(path: Path) -> str:
+    # Path removes the ./ by which a file can name one that begins like this.
+    return f"./{path}" if str(path).startswith(("~", "$", "file:")) else str(path)
+
+
 def _from_directory(path: Path, info: ValidationInfo) -> Path:
     """Return ``path`` from the directory of the file, which is the context of the validation."""
     return (info.context or Path()) / path
@@ -301,7 +306,9 @@ Url = Annotated[
 ]
 """The URL of Sentry's server, without a slash at its end."""
 
-FilePath = Annotated[Path, replace(_PATH, read=_read_path), AfterValidator(_from_directory)]
+FilePath = Annotated[
+    Path, replace(_PATH, read=_read_path, write=_written_path), AfterValidator(_from_directory)
+]
 VariableName = Annotated[str, replace(_VARIABLE_NAME, read=_read_variable)]
 Token = Annotated[
     Secret,

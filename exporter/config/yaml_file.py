@@ -16,6 +16,9 @@ from yaml.scanner import ScannerError
 
 from exporter.config.errors import ConfigError, KeyPath, Place, Problem, dotted, masked
 
+MAX_SIZE: Final = 4 << 20
+"""Bytes that a file may have. Reading as many values as are allowed takes far fewer."""
+
 MAX_VALUES: Final = 100_000
 """How many values a file may have, including those that aliases repeat."""
 
@@ -82,15 +85,28 @@ class Document:
         return Place(dotted(named), line, self.file, column)
 
 
-def read(path: Path) -> str:
-    """Return the text of the file; raises `ConfigError` if it cannot be read."""
+def read(path: Path) -> bytes:
+    """Return the content of the file; raises `ConfigError` if it cannot be read."""
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as file:
+            # One byte more shows that there are more; a device has no end.
+            content = file.read(MAX_SIZE + 1)
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
+    else:
+        if len(content) <= MAX_SIZE:
+            return content
+        message = f"is larger than {MAX_SIZE >> 20} MiB"
+    raise ConfigError([Problem("", None, message, str(path))])
+
+
+def decoded(content: bytes, file: str) -> str:
+    """Return the text of ``file``; raises `ConfigError` if it is not UTF-8."""
+    try:
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         message = f"is not UTF-8: the byte at offset {error.start} is invalid; save it as UTF-8"
-    raise ConfigError([Problem("", None, message, str(path))])
+    raise ConfigError([Problem("", None, message, file)])
 
 
 def parse(text: str, file: str) -> Document:
@@ -162,14 +178,20 @@ class _Loader(yaml.SafeLoader):
 
 
 # Numbers of more than 18 digits, which may need more than 63 bits, are read as text.
-for _name, _pattern, _first in (
-    ("null", r"(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
-    ("bool", r"(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
-    ("int", r"-?(?:0|[1-9][0-9]{0,17})$", _DIGITS),
-    ("float", r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?$", _DIGITS),
-    ("merge", r"<<$", ["<"]),
-):
-    _Loader.add_implicit_resolver(f"{_TAG}{_name}", re.compile(_pattern), _first)
+RESOLVERS: Final = tuple(
+    (f"{_TAG}{name}", re.compile(pattern), first)
+    for name, pattern, first in (
+        ("null", r"(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+        ("bool", r"(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
+        ("int", r"-?(?:0|[1-9][0-9]{0,17})$", _DIGITS),
+        ("float", r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?$", _DIGITS),
+        ("merge", r"<<$", ["<"]),
+    )
+)
+"""Which scalars are no text: for each type its tag, what it matches, and how it may begin."""
+
+for _tag, _pattern, _first in RESOLVERS:
+    _Loader.add_implicit_resolver(_tag, _pattern, _first)
 
 
 class _Complaint(NamedTuple):

@@ -239,13 +239,14 @@ RELOAD_SUCCESSFUL: Final = Family(
     "sentry_stats_exporter_config_last_reload_successful",
     Type.GAUGE,
     (),
-    "1 if the configuration that was read last, at start-up or by a reload, was valid.",
+    "1 if the last reload of the configuration succeeded, or if there was none yet; 0 if it failed "
+    "and the previous configuration is still in effect.",
 )
 RELOAD_TIME: Final = Family(
     "sentry_stats_exporter_config_last_reload_success_timestamp_seconds",
     Type.GAUGE,
     (),
-    "When a valid configuration was last read, at start-up or by a reload.",
+    "When the configuration in effect was put in place, at start-up or by a reload.",
     "seconds",
 )
 SHARD_ORDINAL: Final = Family(

@@ -7,6 +7,7 @@ immutable snapshot; scrapes read that snapshot, without a lock.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from threading import Lock
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from exporter.collect.snapshot import ProjectInfo, Report
@@ -63,10 +64,16 @@ class Page:
         self._snapshot = self._joined(self._blocks)
         self.publish()
 
-    def publish(self, *reports: Report, dropped: Collection[_Name] = ()) -> None:
+    def publish(
+        self,
+        *reports: Report,
+        dropped: Collection[_Name] = (),
+        projects: Mapping[str, Sequence[ProjectInfo]] = MappingProxyType({}),
+    ) -> None:
         """Show ``reports`` in place of the earlier ones of the same queries, without ``dropped``.
 
-        What is ``dropped`` are other queries, which leave the page in the same moment.
+        What is ``dropped`` are other queries, which leave the page in the same moment. In it, the
+        ``projects`` of organizations take the place of their earlier ones too.
         """
         by_name = {(report.organization, report.query): report for report in reports}
         # Rendered outside of the lock: this can take a second.
@@ -76,6 +83,10 @@ class Page:
         with self._lock:
             shown = {name: one for name, one in self._queries.items() if name not in dropped}
             changes: list[_Lines] = [(name, _NO_LINES) for name in dropped]
+            changes += [
+                ((organization,), {PROJECT_INFO: project_lines(organization, listed)})
+                for organization, listed in projects.items()
+            ]
             for name, report in by_name.items():
                 # Where the view is the same, its blocks stay on the page: no lines mean no change.
                 lines, series = data[name] if name in data else ({}, shown[name].series)

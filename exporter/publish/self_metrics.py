@@ -1,7 +1,7 @@
 """The exporter's metrics about itself and about Sentry's API, counted by prometheus_client."""
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Final, TypeVar
 
@@ -49,6 +49,7 @@ class SelfMetrics:
             families.SHARD_ORDINAL: ordinal,
             families.TOTAL_SHARDS: total,
         }
+        self._reload: tuple[int, float] = 0, 0.0
         self._meters: dict[str, ApiMeter] = {}
         self._changed: set[Key] = {_EXPORTER}
         self._live = CollectorRegistry()
@@ -57,9 +58,29 @@ class SelfMetrics:
         prometheus_client.GCCollector(registry=self._live)
 
     def configuration_read(self, now: float) -> None:
-        """Record that a valid configuration was read at ``now``."""
-        self._reload_successful.set(1)
-        self._reload_time.set(now)
+        """Record that a valid configuration was put in place at ``now``."""
+        self._record_reload(1, now)
+
+    def configuration_refused(self) -> None:
+        """Record that the configuration that was read last cannot be used."""
+        self._record_reload(0, self._reload[1])
+
+    def restorer(self) -> Callable[[], None]:
+        """Return a function that restores the meters and what is recorded of reloads as of now."""
+        meters, reload = dict(self._meters), self._reload
+
+        def restore() -> None:
+            changed = meters.keys() ^ self._meters.keys()
+            self._meters = meters
+            self._changed.update((organization,) for organization in changed)
+            self._record_reload(*reload)
+
+        return restore
+
+    def _record_reload(self, successful: int, succeeded_at: float) -> None:
+        self._reload = successful, succeeded_at
+        self._reload_successful.set(successful)
+        self._reload_time.set(succeeded_at)
         self._changed.add(_EXPORTER)
 
     def meter(self, organization: str) -> "ApiMeter":

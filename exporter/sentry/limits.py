@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import mktime_tz, parsedate_tz
 from typing import Final, Self, TypeVar
 
@@ -56,6 +56,19 @@ class Allowance:
         )
 
 
+@dataclass(slots=True, eq=False)
+class _Times:
+    """When the next request of a token may begin: by its pace, and by a pause.
+
+    ``awaited`` is the end of the last pause that a thread has waited for.
+    """
+
+    next: float = float("-inf")
+    not_before: float = float("-inf")
+    awaited: float = float("-inf")
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
 class TokenLimits:
     """The limits of one token, for all threads that use it.
 
@@ -74,20 +87,17 @@ class TokenLimits:
         self._sleep = sleep
         self._gap = 1 / allowance.requests_per_second
         self._places = threading.BoundedSemaphore(allowance.max_concurrency)
-        self._lock = threading.Lock()
-        self._next = float("-inf")
-        self._not_before = float("-inf")
-        self._awaited = float("-inf")
+        self._times = _Times()
 
     def with_allowance(self, allowance: Allowance) -> Self:
-        """Return limits of the same token with another allowance; a pause goes on."""
+        """Return limits of the same token with another allowance.
+
+        Both have the same pauses: one that an old request brings holds for new ones too.
+        """
         limits = type(self)(allowance, clock=self._clock, sleep=self._sleep)
         # Requests that are out have their places in the old semaphore: until they end, there can
-        # be more in flight than either allowance has. A pause that one of them brings is lost too;
-        # the next request is answered 429 then, and pauses the new limits.
-        with self._lock:
-            limits._next, limits._not_before = self._next, self._not_before  # noqa: SLF001
-            limits._awaited = self._awaited  # noqa: SLF001
+        # be more in flight than either allowance has.
+        limits._times = self._times  # noqa: SLF001
         return limits
 
     @contextmanager
@@ -103,10 +113,11 @@ class TokenLimits:
 
     def pause(self, seconds: float) -> None:
         """Let no request begin for ``seconds``, or `MAX_PAUSE` if that is less."""
-        with self._lock:
+        times = self._times
+        with times.lock:
             end = self._clock() + min(seconds, MAX_PAUSE)
             # Never earlier: answers to concurrent requests come in any order.
-            self._not_before = max(self._not_before, end)
+            times.not_before = max(times.not_before, end)
 
     def run_all(self, tasks: Sequence[Callable[[], Result]]) -> list[Result]:
         """Run ``tasks``, as many at once as may be in flight; return the results in order.
@@ -151,10 +162,11 @@ class TokenLimits:
 
     def _announce_first(self, waiting: Callable[[float], None], seconds: float) -> None:
         """Call ``waiting``, unless another thread already waits for the end of the same pause."""
-        with self._lock:
+        times = self._times
+        with times.lock:
             # The end identifies a pause: one that is prolonged is announced again.
-            announced = self._awaited == self._not_before
-            self._awaited = self._not_before
+            announced = times.awaited == times.not_before
+            times.awaited = times.not_before
         if not announced:
             waiting(seconds)
 
@@ -162,11 +174,12 @@ class TokenLimits:
         """Begin a request if none has to wait; return the seconds left of pacing and pause."""
         # A race: the gap counts from when a request really begins, not from when it was due, so
         # that a late thread never brings two requests closer together than they may be.
-        with self._lock:
+        times = self._times
+        with times.lock:
             now = self._clock()
-            paced, paused = self._next - now, self._not_before - now
+            paced, paused = times.next - now, times.not_before - now
             if paced <= 0 and paused <= 0:
-                self._next = now + self._gap
+                times.next = now + self._gap
             return paced, paused
 
 

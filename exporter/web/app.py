@@ -1,7 +1,9 @@
-"""The paths and their answers. Nothing here waits, locks or renders."""
+"""The paths and their answers. Nothing that is scraped or probed waits, locks or renders."""
 
+import asyncio
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from functools import partial
 from http import HTTPStatus
 from typing import Final, Protocol, cast
@@ -38,20 +40,38 @@ class Pages(Protocol):
 
 
 class Health(Protocol):
-    """What the probes ask. Both must answer immediately."""
+    """What the probes ask. Both must answer immediately, with nothing if all is well."""
 
-    def healthy(self) -> bool:
-        """Return whether the poll loop is running."""
+    def why_not_healthy(self) -> str:
+        """Return why the poll loop counts as dead."""
 
-    def ready(self) -> bool:
-        """Return whether every query has been tried since the start; reloads change nothing."""
+    def why_not_ready(self) -> str:
+        """Return which queries have not been tried since the start; reloads change nothing."""
 
 
-def make_app(pages: Pages, health: Health, landing: Landing) -> Starlette:
-    """Return the application that answers every path of the exporter."""
+def make_app(
+    pages: Pages,
+    health: Health,
+    landing: Landing,
+    *,
+    shown_config: Callable[[], str] | None = None,
+    reload: Callable[[], Future[Sequence[str]]] | None = None,
+) -> Starlette:
+    """Return the application that answers every path of the exporter.
+
+    ``shown_config`` returns the text of ``/config``; it may take its time. ``reload`` begins a
+    reload of the configuration, and returns what comes to hold its problems. Without them, the
+    application does not have these paths.
+    """
     home = partial(_home, html=landing.html())
-    healthy = partial(_probe, probe=health.healthy, adjective="healthy")
-    ready = partial(_probe, probe=health.ready, adjective="ready")
+    healthy = partial(_probe, why_not=health.why_not_healthy, adjective="healthy")
+    ready = partial(_probe, why_not=health.why_not_ready, adjective="ready")
+    optional = []
+    if shown_config is not None:
+        optional.append(Route("/config", partial(_config, shown=shown_config)))
+    if reload is not None:
+        handler = partial(_reload, begin=reload)
+        optional.append(Route("/-/reload", handler, methods=["POST", "PUT"]))
     app = Starlette(
         routes=[
             Route("/", home),
@@ -59,6 +79,7 @@ def make_app(pages: Pages, health: Health, landing: Landing) -> Starlette:
             Route("/metrics", _Metrics(pages), methods=["GET"]),
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),
+            *optional,
         ],
         # The first is the outermost.
         middleware=[Middleware(_Guard), Middleware(_OriginForm)],
@@ -163,10 +184,24 @@ async def _home(_request: Request, html: str) -> Response:
     return HTMLResponse(html, headers=SECURITY_HEADERS)
 
 
-async def _probe(_request: Request, probe: Callable[[], bool], adjective: str) -> Response:
-    if probe():
+async def _probe(_request: Request, why_not: Callable[[], str], adjective: str) -> Response:
+    reason = why_not()
+    if not reason:
         return PlainTextResponse(f"{adjective}\n")
-    return PlainTextResponse(f"not {adjective}\n", HTTPStatus.SERVICE_UNAVAILABLE)
+    return PlainTextResponse(f"not {adjective}: {reason}\n", HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+async def _config(_request: Request, shown: Callable[[], str]) -> Response:
+    # In a thread: with a thousand queries this takes about a second.
+    return PlainTextResponse(await asyncio.to_thread(shown))
+
+
+async def _reload(_request: Request, begin: Callable[[], Future[Sequence[str]]]) -> Response:
+    problems = await asyncio.wrap_future(begin())
+    if not problems:
+        return PlainTextResponse("configuration reloaded\n")
+    text = "".join(f"{problem}\n" for problem in problems)
+    return PlainTextResponse(text, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 async def _refuse(_request: Request, error: Exception) -> Response:

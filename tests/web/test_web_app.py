@@ -4,7 +4,9 @@ import asyncio
 import gzip
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -77,16 +79,16 @@ class TornPages(list[bytes]):
 class FakeHealth:
     """An exporter in a given state."""
 
-    alive: bool = True
-    has_data: bool = True
+    dead: str = ""
+    untried: str = ""
 
-    def healthy(self) -> bool:
+    def why_not_healthy(self) -> str:
         """Return the given state."""
-        return self.alive
+        return self.dead
 
-    def ready(self) -> bool:
+    def why_not_ready(self) -> str:
         """Return the given state."""
-        return self.has_data
+        return self.untried
 
 
 @pytest.fixture
@@ -100,9 +102,11 @@ def ask(serve: Serve) -> Callable[..., requests.Response]:
         pages: Pages | None = None,
         health: Health | None = None,
         headers: dict[str, str | None] | None = None,
+        **options: Any,
     ) -> requests.Response:
         """Send and return the answer."""
-        server = serve(make_app(pages or FakePages(), health or FakeHealth(), LANDING))
+        app = make_app(pages or FakePages(), health or FakeHealth(), LANDING, **options)
+        server = serve(app)
         url = f"http://{server.addresses[0]}{path}"
         plain: dict[str, Any] = {"Accept-Encoding": "identity"} | (headers or {})
         return requests.request(method, url, headers=plain, timeout=5, allow_redirects=False)
@@ -266,18 +270,79 @@ class TestProbes:
         ("path", "health", "status", "text"),
         [
             ("/-/healthy", FakeHealth(), 200, "healthy\n"),
-            ("/-/healthy", FakeHealth(has_data=False), 200, "healthy\n"),
-            ("/-/healthy", FakeHealth(alive=False), 503, "not healthy\n"),
+            ("/-/healthy", FakeHealth(untried="b"), 200, "healthy\n"),
+            ("/-/healthy", FakeHealth(dead="it hangs"), 503, "not healthy: it hangs\n"),
             ("/-/ready", FakeHealth(), 200, "ready\n"),
-            ("/-/ready", FakeHealth(has_data=False), 503, "not ready\n"),
+            ("/-/ready", FakeHealth(untried="b"), 503, "not ready: b\n"),
         ],
     )
     def test_answer(self, ask: Ask, path: str, health: Health, status: int, text: str) -> None:
-        """A probe answers 200 or 503 with one line that says so."""
+        """A probe answers 200, or 503 with what is missing, in one line."""
         response = ask(path, health=health)
 
         assert (status, text) == (response.status_code, response.text)
         assert "text/plain; charset=utf-8" == response.headers["Content-Type"]
+
+
+class TestReload:
+    """``/-/reload``."""
+
+    @pytest.mark.parametrize("method", ["POST", "PUT"])
+    def test_success(self, ask: Ask, method: str) -> None:
+        """A reload that succeeds is answered with a line."""
+        response = ask("/-/reload", method, reload=partial(done, []))
+
+        assert (200, "configuration reloaded\n") == (response.status_code, response.text)
+
+    def test_failure(self, ask: Ask) -> None:
+        """A reload that fails is a 500 with all problems, one in each line."""
+        response = ask("/-/reload", "POST", reload=partial(done, ["one", "two"]))
+
+        assert (500, "one\ntwo\n") == (response.status_code, response.text)
+        assert "text/plain; charset=utf-8" == response.headers["Content-Type"]
+
+    @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "OPTIONS"])
+    def test_wrong_method(self, ask: Ask, method: str) -> None:
+        """Any other method is 405, and reloads nothing."""
+        response = ask("/-/reload", method, reload=lambda: pytest.fail("reloaded"))
+
+        assert 405 == response.status_code
+        assert "POST, PUT" == response.headers["Allow"]
+
+    def test_nothing_to_reload(self, ask: Ask) -> None:
+        """Without a configuration file, the path does not exist."""
+        assert 404 == ask("/-/reload", "POST").status_code
+
+
+def done(problems: Sequence[str]) -> Future[Sequence[str]]:
+    """Return a reload that has ended."""
+    future: Future[Sequence[str]] = Future()
+    future.set_result(problems)
+    return future
+
+
+class TestConfig:
+    """``/config``."""
+
+    def test_shown(self, ask: Ask) -> None:
+        """The configuration is plain text in UTF-8, as it is at that moment."""
+        response = ask("/config", shown_config=lambda: "team: Zürich\n")
+
+        assert (200, "team: Zürich\n") == (response.status_code, response.text)
+        assert "text/plain; charset=utf-8" == response.headers["Content-Type"]
+
+    def test_head(self, ask: Ask) -> None:
+        """HEAD has the length, and no body."""
+        response = ask("/config", "HEAD", shown_config=lambda: "a: b\n")
+
+        assert (200, b"") == (response.status_code, response.content)
+        assert "5" == response.headers["Content-Length"]
+
+    def test_wrong_method(self, ask: Ask) -> None:
+        """Any other method is 405."""
+        response = ask("/config", "POST", shown_config=str)
+
+        assert (405, "GET, HEAD") == (response.status_code, response.headers["Allow"])
 
 
 class TestHome:

@@ -48,13 +48,13 @@ class BigPages:
 class Alive:
     """An exporter that is healthy and ready."""
 
-    def healthy(self) -> bool:
-        """Return true."""
-        return True
+    def why_not_healthy(self) -> str:
+        """Return nothing."""
+        return ""
 
-    def ready(self) -> bool:
-        """Return true."""
-        return True
+    def why_not_ready(self) -> str:
+        """Return nothing."""
+        return ""
 
 
 def big_app(pages: BigPages) -> ASGIApp:

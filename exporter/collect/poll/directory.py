@@ -1,7 +1,7 @@
 """The projects of one organization, as they were last read."""
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final, Literal, Protocol
@@ -99,7 +99,9 @@ class ProjectDirectory:
         # Held during the request: other queries wait for its answer instead of asking too.
         with self._state.lock:
             read_at = self._state.read_at
-            if read_at is None or not 0 <= now - read_at < FRESH_FOR:
+            is_old = read_at is None or not 0 <= now - read_at < FRESH_FOR
+            # Another token may have other projects, and a new server other ones altogether.
+            if is_old or self._state.read_with != self._credentials():
                 self._read(now)
             return self._publish_known()
 
@@ -152,18 +154,23 @@ class ProjectDirectory:
         projects = self._state.projects
         if projects is None or projects is self._published:
             return
+        self._publisher.publish_projects(self._organization, self._described(projects))
+        self._published = projects
+
+    def described(self) -> Sequence[ProjectInfo]:
+        """Return what is published of the list; nothing if there is none yet."""
+        projects = self._state.projects
+        return () if projects is None else self._described(projects)
+
+    def republish(self) -> None:
+        """Let the next poll publish the list, as the publisher may have dropped it."""
+        self._published = None
+
+    def _described(self, projects: ProjectList) -> Sequence[ProjectInfo]:
         labels = self._label(projects)
         self._labelled = projects, labels
-        self._publisher.publish_projects(
-            self._organization,
-            [
-                ProjectInfo(label, one.id, one.platform, self._team(one))
-                for label, one in (
-                    (label, projects.by_id[project]) for project, label in labels.items()
-                )
-            ],
-        )
-        self._published = projects
+        listed = ((label, projects.by_id[project]) for project, label in labels.items())
+        return [ProjectInfo(label, one.id, one.platform, self._team(one)) for label, one in listed]
 
     def _label(self, projects: ProjectList) -> dict[int, str]:
         readable = [projects.by_id[project] for project in sorted(projects.accessible)]
@@ -189,8 +196,11 @@ class ProjectDirectory:
         self.publish()
         return self._known()
 
+    def _credentials(self) -> Hashable:
+        return self._client, self._client.credentials()
+
     def _read(self, now: float) -> bool:
-        state, credentials = self._state, (self._client, self._client.credentials())
+        state, credentials = self._state, self._credentials()
         if state.failure is not None:
             failed_at, failure, tried_with = state.failure
             # With another token, or another CA file, the list may be readable at once.

@@ -116,7 +116,11 @@ class PollLoop:
 
     def alive(self) -> bool:
         """Return whether the loop is still running."""
-        return self._monotonic() - self._checked_at < MAX_SILENCE
+        return self.silence() < MAX_SILENCE
+
+    def silence(self) -> float:
+        """Return for how many seconds the loop has not checked what is due."""
+        return self._monotonic() - self._checked_at
 
     def idle(self) -> bool:
         """Return whether no poll is out."""

@@ -53,7 +53,7 @@ class QueryPoller:
         # Otherwise data of rare polls would be withdrawn before the next one, or by one failure.
         self._max_age = max(organization.max_age, 2 * query.poll_interval)
         self._timer = timer
-        self._published = self._state.report
+        self._published: Report | None = self._state.report
         self._log = _log.bind(**self.about)
 
     @property
@@ -105,6 +105,10 @@ class QueryPoller:
                 self._follow_clock(now)
                 self._poll(now)
         return self._state.report
+
+    def republish(self) -> None:
+        """Let the next refresh publish, as the publisher may have dropped the last report."""
+        self._published = None
 
     def _is_free(self) -> bool:
         return not (self._state.closed or self._state.working.locked())
