@@ -6,6 +6,7 @@ of libraries that use the standard library's logging have the same format.
 
 import logging
 import re
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
@@ -92,9 +93,20 @@ def configure(level: str, format: str) -> None:  # noqa: A002  named like its fl
     )
     root = logging.getLogger()
     root.handlers = [_handler(FORMATS[format])]
+    root.handlers[0].name = format
     root.setLevel(LEVELS[level])
     _tame_uvicorn(LEVELS[level])
     logging.getLogger("schedule").setLevel(logging.WARNING)
+
+
+def is_json() -> bool:
+    """Return whether the log has been configured to be JSON."""
+    return any(handler.name == "json" for handler in logging.getLogger().handlers)
+
+
+def utc(seconds: float) -> str:
+    """Return a moment, in seconds since the epoch, as the log writes it."""
+    return datetime.fromtimestamp(round(seconds), UTC).isoformat().replace("+00:00", "Z")
 
 
 def _handler(renderers: tuple[Processor, ...]) -> logging.Handler:

@@ -1,7 +1,8 @@
 """Reads the configuration file again, and puts it in place of the running configuration."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from hashlib import sha256
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -32,15 +33,22 @@ class Reloader:
     """Reloads the file at ``path`` into ``exporter``, in a thread of its own, one at a time.
 
     The running configuration was read from the ``content`` of the file. With ``interval``, the file
-    is looked at again after that many seconds, and reloaded when it has changed.
+    is looked at again after that many seconds, and reloaded when it has changed. Each reload runs
+    within a block that ``reloading`` returns.
     """
 
     def __init__(
-        self, exporter: Exporter, path: Path, content: bytes, interval: float | None = None
+        self,
+        exporter: Exporter,
+        path: Path,
+        content: bytes,
+        interval: float | None = None,
+        reloading: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._exporter = exporter
         self._path = path
         self._interval = interval
+        self._reloading = reloading
         self._seen = _checksum(content)
         # Its `put` may be called by a signal handler, even while the same thread is in `put`.
         self._requests: SimpleQueue[Future[Problems] | None] = SimpleQueue()
@@ -73,7 +81,8 @@ class Reloader:
             # Those whose client has gone away are left out.
             waiting = [one for one in requests if one and one.set_running_or_notify_cancel()]
             if requests or self._has_changed():
-                problems = self._reload()
+                with self._reloading():
+                    problems = self._reload()
                 for one in waiting:
                     one.set_result(problems)
 

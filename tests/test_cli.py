@@ -93,8 +93,9 @@ def test_examples_of_addresses_have_the_port_of_the_command(
 def test_an_address_that_cannot_be_used_is_named_once(
     error: OSError, reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The message has the address and the system's words, and nothing else."""
+    """The message has the address, the system's words, and what helps."""
     with pytest.raises(SystemExit, match="2"):
-        end_without_listening(Address("host", 80), error)
+        end_without_listening(Address("host", 80), error, "--flag")
 
-    assert f"cannot listen on host:80: {reason}\n" == capsys.readouterr().err
+    message = f"cannot listen on host:80: {reason}; set another address with --flag\n"
+    assert message == capsys.readouterr().err

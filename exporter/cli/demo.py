@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import click
 
-from exporter import log
-from exporter.cli.exit import end_on_signals
-from exporter.cli.options import DEFAULT_PORT, listen_address, logging_options, option
+from exporter import log, signals
+from exporter.cli.exit import stop_now
+from exporter.cli.options import DEFAULT_PORT, LISTEN_FLAG, listen_address, logging_options, option
 from exporter.cli.run import serve_until_stopped
 from exporter.cli.simulate import scenario
 from exporter.config import Config, loads
@@ -38,7 +38,7 @@ organizations:
 
 @click.command
 @option(
-    "--web.listen-address",
+    LISTEN_FLAG,
     type=listen_address(DEFAULT_PORT),
     multiple=True,
     default=("127.0.0.1:10790",),
@@ -51,9 +51,11 @@ def demo(
     web_listen_address: Sequence[Address], scenario: Scenario, log_level: str, log_format: str
 ) -> None:
     """Run a simulated Sentry and an exporter; needs no configuration."""
-    end_on_signals()
     log.configure(log_level, log_format)
-    with Simulator(demo_world(time.time(), scenario=scenario)) as sentry:
+    with (
+        signals.stopping(stop_now),
+        Simulator(demo_world(time.time(), scenario=scenario)) as sentry,
+    ):
         click.echo(f"Simulated Sentry: {sentry.url}")
         configuration = demo_configuration(sentry.url)
         serve_until_stopped(configuration, web_listen_address, None, UNSHARDED, _announce)

@@ -1,32 +1,52 @@
 """How a command ends early."""
 
 import os
-import signal
 import socket
 import sys
+from collections.abc import Iterable
 from typing import NoReturn
 
 import click
+import structlog
 
+from exporter import log, signals
 from exporter.web.address import Address
 
+_log = structlog.get_logger(__package__)
 
-def end(message: str, status: int) -> NoReturn:
-    """Print ``message`` to standard error, and exit with ``status``."""
-    click.echo(message, err=True)
+
+def end(problems: Iterable[object], status: int) -> NoReturn:
+    """Report ``problems`` on standard error, and exit with ``status``.
+
+    Each is a line of text, or a record if the log is read by programs.
+    """
+    for problem in problems:
+        if log.is_json():
+            _log.error("cannot start", error=str(problem))
+        else:
+            click.echo(problem, err=True)
     sys.exit(status)
 
 
-def end_without_listening(address: Address, error: OSError) -> NoReturn:
-    """Say why nothing listens on ``address``, and exit with status 2."""
+def end_without_listening(address: Address, error: OSError, flag: str) -> NoReturn:
+    """Say why nothing listens on ``address``, and exit with status 2.
+
+    ``flag`` is the one that another address can be given with, and its environment variable.
+    """
     reason = error.strerror
     # `socket.create_server` adds the address to the text; the numbers of gaierror are its own.
     if error.errno is not None and not isinstance(error, socket.gaierror):
         reason = os.strerror(error.errno)
-    end(f"cannot listen on {address}: {reason}", 2)
+    end([f"cannot listen on {address}: {reason}; set another address with {flag}"], 2)
 
 
-def end_on_signals() -> None:
-    """Make SIGINT and SIGTERM end the process with status 0."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: sys.exit(0))
+def log_stopped() -> None:
+    """Log which signal has stopped the process."""
+    _log.info("stopped", signal=signals.received())
+
+
+def stop_now() -> NoReturn:
+    """End the process while it is still starting; may be called in any thread."""
+    log_stopped()
+    # Nothing is left half done by this: the state file survives a kill at any instant.
+    os._exit(0)

@@ -24,7 +24,7 @@ def once(config_file: Path, log_level: str, log_format: str) -> None:
     try:
         config = load(config_file)
     except ConfigError as error:
-        end(str(error), 1)
+        end(error.problems, 1)
     exporter = Exporter(config)
     # A thread per query, however many: the token's limits decide how many requests are in flight.
     polls = [

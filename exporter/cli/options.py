@@ -15,15 +15,29 @@ DEFAULT_ADDRESS = f":{DEFAULT_PORT}"
 
 _ENVIRONMENT = "SENTRY_STATS_EXPORTER_"
 
+LISTEN_FLAG = "--web.listen-address"
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def option(flag: str, parameter: str = "", **settings: Any) -> Callable[[F], F]:
     """Return a click option that can also be set by an environment variable of the same name."""
-    name = flag.removeprefix("--").replace(".", "_").replace("-", "_")
-    return click.option(
-        flag, parameter or name, envvar=_ENVIRONMENT + name.upper(), show_envvar=True, **settings
-    )
+    name = parameter or _name(flag)
+    return click.option(flag, name, envvar=_variable(flag), show_envvar=True, **settings)
+
+
+def _variable(flag: str) -> str:
+    """Return the environment variable that stands for ``flag``."""
+    return _ENVIRONMENT + _name(flag).upper()
+
+
+def flag_or_variable(flag: str) -> str:
+    """Return what a remedy calls ``flag``."""
+    return f"{flag} or {_variable(flag)}"
+
+
+def _name(flag: str) -> str:
+    return flag.removeprefix("--").replace(".", "_").replace("-", "_")
 
 
 def listen_address(example_port: int) -> Callable[[str], Address]:

@@ -1,16 +1,18 @@
 """The exporter with its web server, as ``serve`` and ``demo`` run it."""
 
 import gc
-import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 import structlog
 
-from exporter import __version__
+from exporter import __version__, log, signals
 from exporter.app import Exporter
-from exporter.cli.exit import end, end_without_listening
+from exporter.cli.exit import end, end_without_listening, log_stopped
+from exporter.cli.options import LISTEN_FLAG, flag_or_variable
+from exporter.cli.systemd import Notifier
 from exporter.config import Config, as_yaml
 from exporter.reload import Reloader
 from exporter.shard import Shard
@@ -29,6 +31,9 @@ _LANDING = Landing(
     "Event counts of Sentry organizations, polled from stats_v2 and published for Prometheus.",
 )
 
+MakeReloader = Callable[[Exporter, Callable[[], AbstractContextManager[None]]], Reloader]
+"""Returns what reloads an exporter, each time within a block of the given kind."""
+
 _log = structlog.get_logger(__package__)
 
 
@@ -38,7 +43,7 @@ def serve_until_stopped(
     state: State | None,
     shard: Shard,
     announce: Callable[[Sequence[Address]], None],
-    make_reloader: Callable[[Exporter], Reloader] | None = None,
+    make_reloader: MakeReloader | None = None,
 ) -> None:
     """Serve until a signal comes; ``announce`` is called with the addresses in use.
 
@@ -50,13 +55,16 @@ def serve_until_stopped(
         try:
             sockets.append(bind(address))
         except OSError as error:
-            end_without_listening(address, error)
+            end_without_listening(address, error, flag_or_variable(LISTEN_FLAG))
     tune_interpreter()
     try:
         exporter = Exporter(config, state=state, shard=shard)
     except StateError as error:
-        end(str(error), 2)
-    reloader = make_reloader(exporter) if make_reloader else None
+        end([error], 2)
+    if state is not None:
+        _log_state(state, exporter)
+    systemd = Notifier()
+    reloader = make_reloader(exporter, systemd.reloading) if make_reloader else None
     application = make_app(
         exporter.page,
         exporter,
@@ -64,18 +72,48 @@ def serve_until_stopped(
         shown_config=lambda: as_yaml(exporter.config),
         reload=reloader.request if reloader else None,
     )
-    server = Server(application, sockets)
-    if reloader is not None:
-        reloader.start()
-        signal.signal(signal.SIGHUP, lambda *_: reloader.request())
+    server = Server(
+        application,
+        sockets,
+        # Not only once the exporter is ready: that can take longer than systemd waits, and then it
+        # would restart the exporter because Sentry does not answer.
+        started=lambda: systemd.ready(_status(exporter)),
+        ticked=lambda: systemd.tick(exporter.healthy, lambda: _status(exporter)),
+    )
     # A daemon: the process must be able to end while a poll waits for Sentry.
     threading.Thread(target=exporter.loop.run, name="poll loop", daemon=True).start()
-    announce(server.addresses)
-    server.run()
-    if reloader is not None:
-        reloader.stop(timeout=_STOP_TIMEOUT)
+    with signals.stopping(server.stop), _running(reloader):
+        announce(server.addresses)
+        server.run()
+        systemd.stopping()
     exporter.loop.stop(timeout=_STOP_TIMEOUT)
-    _log.info("stopped")
+    log_stopped()
+
+
+@contextmanager
+def _running(reloader: Reloader | None) -> Iterator[None]:
+    """Reload on SIGHUP and on request during the block, if there is a ``reloader``."""
+    if reloader is None:
+        yield
+        return
+    reloader.start()
+    with signals.reloading(reloader.request):
+        yield
+    reloader.stop(timeout=_STOP_TIMEOUT)
+
+
+def _log_state(state: State, exporter: Exporter) -> None:
+    """Log which queries go on where an earlier process was, and since when."""
+    resumed = [query.report.last_success for query in exporter.queries if query.report.last_success]
+    since = {"last_success": log.utc(min(resumed))} if resumed else {}
+    new = len(exporter.queries) - len(resumed)
+    _log.info("state opened", path=str(state.path), resumed=len(resumed), new=new, **since)
+
+
+def _status(exporter: Exporter) -> str:
+    """Return what ``systemctl status`` shows."""
+    up = sum(query.report.up for query in exporter.queries)
+    return f"{up} of {len(exporter.queries)} queries succeeded in their last poll"
 
 
 def tune_interpreter() -> None:

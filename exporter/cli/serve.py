@@ -7,21 +7,24 @@ from pathlib import Path
 import click
 import structlog
 
-from exporter import __version__, log
-from exporter.cli.exit import end, end_on_signals
+from exporter import __version__, log, signals
+from exporter.cli.exit import end, stop_now
 from exporter.cli.options import (
     DEFAULT_ADDRESS,
     DEFAULT_PORT,
+    LISTEN_FLAG,
     config_file,
     duration_of,
+    flag_or_variable,
     listen_address,
     logging_options,
     option,
 )
 from exporter.cli.run import serve_until_stopped
-from exporter.config import ConfigError, parsed, read
+from exporter.config import Config, ConfigError, parsed, read
+from exporter.queries import queries_of
 from exporter.reload import Reloader
-from exporter.shard import ShardError, chosen_shard
+from exporter.shard import UNSHARDED, Shard, ShardError, chosen_shard
 from exporter.state import State, StateError
 from exporter.web.address import Address
 
@@ -33,7 +36,7 @@ _log = structlog.get_logger(__package__)
 @click.command
 @config_file
 @option(
-    "--web.listen-address",
+    LISTEN_FLAG,
     type=listen_address(DEFAULT_PORT),
     multiple=True,
     default=(DEFAULT_ADDRESS,),
@@ -76,29 +79,53 @@ def serve(
     log_format: str,
 ) -> None:
     """Poll Sentry and serve the metrics, until SIGTERM or SIGINT."""
-    end_on_signals()
     log.configure(log_level, log_format)
-    try:
-        own = chosen_shard(shard, total_shards, socket.gethostname())
-        content = read(config_file)
-        config = parsed(content, config_file)
-        state = None if state_path is None else State(state_path)
-    except (ShardError, ConfigError, StateError) as error:
-        end(str(error), 2)
+    with signals.stopping(stop_now):
+        _log.info("starting", version=__version__)
+        try:
+            own = chosen_shard(shard, total_shards, socket.gethostname())
+            content = read(config_file)
+            config = parsed(content, config_file)
+            state = None if state_path is None else State(state_path)
+        except ConfigError as error:
+            end(error.problems, 2)
+        except (ShardError, StateError) as error:
+            end([error], 2)
+        _log_configuration(config_file, config, own)
+        if state is None and any(query.counters for _, query in queries_of(own.share(config))):
+            _log.warning(
+                "counters begin at 0 with every start: there is no state file",
+                remedy=f"set {flag_or_variable('--state.path')}",
+            )
+        serve_until_stopped(
+            config,
+            web_listen_address,
+            state,
+            own,
+            _log_addresses,
+            lambda exporter, reloading: Reloader(
+                exporter, config_file, content, config_auto_reload_interval, reloading
+            ),
+        )
+        if state is not None:
+            state.close()
+
+
+def _log_configuration(path: Path, config: Config, own: Shard) -> None:
+    """Log what was read, and of it this shard's share."""
+    share = own.share(config)
+    shard = {} if own == UNSHARDED else {"shard": own.ordinal, "total_shards": own.total}
+    _log.info(
+        "configuration read",
+        file=str(path),
+        organizations=len(share.organizations),
+        queries=sum(1 for _ in queries_of(share)),
+        **shard,
+    )
     for warning in config.warnings:
         _log.warning("configuration warning", warning=str(warning))
-    serve_until_stopped(
-        config,
-        web_listen_address,
-        state,
-        own,
-        _log_addresses,
-        lambda exporter: Reloader(exporter, config_file, content, config_auto_reload_interval),
-    )
-    if state is not None:
-        state.close()
 
 
 def _log_addresses(addresses: Sequence[Address]) -> None:
     for address in addresses:
-        _log.info("listening", address=str(address), version=__version__)
+        _log.info("listening", address=str(address))

@@ -1,16 +1,17 @@
 """``simulate``: the simulated Sentry without the exporter."""
 
-import signal
 import threading
 import time
 
 import click
 
-from exporter import log
-from exporter.cli.exit import end_on_signals, end_without_listening
-from exporter.cli.options import listen_address, option
+from exporter import log, signals
+from exporter.cli.exit import end_without_listening
+from exporter.cli.options import flag_or_variable, listen_address, option
 from exporter.simulator import DEMO_TOKENS, SCENARIOS, Scenario, Simulator, demo_world
 from exporter.web.address import Address
+
+_LISTEN_FLAG = "--listen-address"
 
 scenario = option(
     "--scenario",
@@ -23,7 +24,7 @@ scenario = option(
 
 @click.command
 @option(
-    "--listen-address",
+    _LISTEN_FLAG,
     "address",
     type=listen_address(9000),
     default="127.0.0.1:9000",
@@ -47,17 +48,14 @@ scenario = option(
 )
 def simulate(address: Address, projects: int, scenario: Scenario, seed: int) -> None:
     """Serve a simulated Sentry: two organizations with realistic data."""
-    end_on_signals()
     log.configure("info", "logfmt")
     world = demo_world(time.time(), projects=projects, scenario=scenario, seed=seed)
     stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
     try:
         simulator = Simulator(world, host=address.host, port=address.port)
     except OSError as error:
-        end_without_listening(address, error)
-    with simulator as sentry:
+        end_without_listening(address, error, flag_or_variable(_LISTEN_FLAG))
+    with signals.stopping(stopped.set), simulator as sentry:
         click.echo(f"Simulated Sentry on {sentry.url}")
         for organization in ("acme", "globex"):
             click.echo(f"  organization {organization}, token {DEMO_TOKENS[organization]}")

@@ -24,6 +24,11 @@ class State:
         self._connection = opened(path)
         self._restored: list[LedgerPersistence] = []
 
+    @property
+    def path(self) -> Path:
+        """Where the file is."""
+        return self._path
+
     def restore(
         self,
         organization: Organization,

@@ -1,9 +1,7 @@
-"""The server: uvicorn on listening sockets, until a signal or ``stop``."""
+"""The server: uvicorn on listening sockets, until ``stop``."""
 
 import asyncio
-import signal
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,8 +26,8 @@ class Server:
     """Serves an application on listening sockets, and closes them at the end.
 
     ``addresses`` are known before `run`. ``started`` is called in the server's thread once
-    requests are answered. ``clock`` returns monotonic seconds; it decides when malformed requests
-    are logged.
+    requests are answered, and ``ticked`` ten times a second from then on. ``clock`` returns
+    monotonic seconds; it decides when malformed requests are logged.
     """
 
     def __init__(
@@ -38,6 +36,7 @@ class Server:
         sockets: Sequence[socket.socket],
         *,
         started: Callable[[], None] = lambda: None,
+        ticked: Callable[[], None] = lambda: None,
         connection: type[Connection] = Connection,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -45,13 +44,10 @@ class Server:
         self._sockets = list(sockets)
         malformed = MalformedRequests(clock)
         configuration = _configuration(app, partial(connection, malformed=malformed))
-        self._uvicorn = _Uvicorn(configuration, started, malformed)
+        self._uvicorn = _Uvicorn(configuration, started, ticked, malformed)
 
     def run(self) -> None:
-        """Serve until SIGTERM, SIGINT or `stop`, then return within two seconds.
-
-        Signals have an effect only in the main thread, where Python delivers them.
-        """
+        """Serve until `stop`, then return within two seconds."""
         self._uvicorn.run(sockets=self._sockets)
 
     def stop(self) -> None:
@@ -65,33 +61,27 @@ class _Uvicorn(uvicorn.Server):
         self,
         config: uvicorn.Config,
         on_started: Callable[[], None],
+        on_ticked: Callable[[], None],
         malformed: MalformedRequests,
     ) -> None:
         super().__init__(config)
         self._on_started = on_started
+        self._on_ticked = on_ticked
         self._malformed = malformed
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop on the signals; unlike uvicorn, do not raise them again: they mean a clean exit."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        signals = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.signal(number, self.handle_exit) for number in signals}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        """Handle no signals, unlike the parent class: they are the business of who calls `run`."""
+        yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_started()
 
     async def on_tick(self, counter: int) -> bool:
-        """Log malformed requests when it is time; uvicorn calls this ten times a second."""
+        """Do what comes up from time to time; uvicorn calls this ten times a second."""
         self._malformed.log_ended()
+        self._on_ticked()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

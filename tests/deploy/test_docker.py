@@ -157,7 +157,8 @@ def test_demo_in_the_image(image: Image, tmp_path: Path) -> None:
     unshare, setpriv = (find_program(name, "util-linux") for name in ("unshare", "setpriv"))
     command = [unshare, "--mount", "sh", "-c", READ_ONLY, "sh"]
     command += [setpriv, "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]
-    command += [image.program("sentry-stats-exporter"), *arguments]
+    *prefix, program_name = yaml.safe_load(instructions("ENTRYPOINT")[0])
+    command += [*prefix, image.program(program_name), *arguments]
     with running(command, tmp_path / "log") as program:
         port = int(program.wait_for(r"Exporter: +http://127\.0\.0\.1:(\d+)/"))
         healthy = image.healthy(port)

@@ -64,3 +64,13 @@ def test_configuration() -> None:
     assert f"token_file: {shown}\n" in CONFIGURATION.read_text("utf-8")
     assert Path("/etc/sentry-stats-exporter") == Path(source).parent
     assert () == tuple(config.warnings)
+
+
+def test_ready_when_it_says_so() -> None:
+    """Systemd waits for the exporter's messages, and restarts it if they stop."""
+    assert ("notify", "60s") == (setting("Type"), setting("WatchdogSec"))
+
+
+def test_reload() -> None:
+    """A reload sends the signal that makes the daemon reload."""
+    assert "kill -HUP $MAINPID" == setting("ExecReload")

@@ -185,15 +185,28 @@ def test_serve_refuses_invalid_flags_and_files(
     assert result.output
 
 
-def test_serve_refuses_an_address_in_use(configured: Configured) -> None:
-    """An address in use ends the daemon with status 2, and is named."""
+@pytest.mark.parametrize(
+    ("name", "flag", "variable"),
+    [
+        ("serve", "--web.listen-address", "SENTRY_STATS_EXPORTER_WEB_LISTEN_ADDRESS"),
+        ("demo", "--web.listen-address", "SENTRY_STATS_EXPORTER_WEB_LISTEN_ADDRESS"),
+        ("simulate", "--listen-address", "SENTRY_STATS_EXPORTER_LISTEN_ADDRESS"),
+    ],
+)
+def test_an_address_in_use_is_refused(
+    configured: Configured, name: str, flag: str, variable: str
+) -> None:
+    """An address in use ends with status 2; it is named, and so are flag and variable."""
+    file = ("--config.file", configured()) if name == "serve" else ()
     with bind(Address("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        flags = ("--config.file", configured(), "--web.listen-address", address)
-        finished = run("serve", *flags)
+        finished = run(name, *file, flag, address)
 
     assert 2 == finished.returncode
-    assert f"cannot listen on {address}: Address already in use\n" in finished.stderr
+    assert finished.stderr.endswith(
+        f"cannot listen on {address}: Address already in use; "
+        f"set another address with {flag} or {variable}\n"
+    )
 
 
 def test_once_prints_what_succeeded(configured: Configured) -> None:

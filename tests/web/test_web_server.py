@@ -4,12 +4,9 @@ import http.client
 import signal
 import socket
 import struct
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from pathlib import Path
 from typing import Any, cast
 
 import h11
@@ -19,7 +16,6 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.testing import capture_logs
 
-import exporter
 from exporter.web.address import Address, bind
 from exporter.web.app import SLICE, make_app
 from exporter.web.connection import Connection, _Parser
@@ -346,30 +342,8 @@ class TestEnd:
 
         assert [] == logs
 
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-    def test_signals_end_the_process_cleanly(self, number: signal.Signals) -> None:
-        """SIGTERM and SIGINT make ``run`` return, so that the process can exit with 0."""
-        program = (
-            "from exporter.web import Address, Server, bind\n"
-            "server = Server(None, [bind(Address('127.0.0.1', 0))], "
-            "started=lambda: print('started', flush=True))\n"
-            "server.run(); print('returned')"
-        )
-        with subprocess.Popen(  # noqa: S603  our own interpreter and text
-            [sys.executable, "-c", program],
-            cwd=Path(exporter.__file__).parents[1],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        ) as process:
-            assert process.stdout is not None
-            assert b"started\n" == process.stdout.readline()
-            process.send_signal(number)
-            out, err = process.communicate(timeout=HANG)
-
-        assert (0, b"returned\n", b"") == (process.returncode, out, err)
-
-    def test_signal_handlers_are_put_back(self) -> None:
-        """After a run, the earlier signal handlers are installed again."""
+    def test_signals_are_not_handled(self) -> None:
+        """A run leaves the process's signal handlers as they are."""
         before = signal.getsignal(signal.SIGTERM)
         server = Server(hello, [bind(Address("127.0.0.1", 0))])
         server.stop()

@@ -1,0 +1,210 @@
+"""Signals at any moment in the life of a process."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from exporter.simulator import Fault, Simulator
+from tests.deploy.kit import require_root
+from tests.end_to_end.stage import COMMAND, clock_for_commands
+from tests.support.clock import Clock
+from tests.support.programs import TIMEOUT, find_program, running, wait_until
+
+PROMPTLY: Final = 2.0
+"""Seconds within which a process must end."""
+
+DELAYS: Final = tuple(step * 0.05 for step in range(41))
+AT_ONCE: Final = 4
+"""Processes that run side by side."""
+
+WATCHED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+Configured = Callable[..., Path]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a process ended: when its signal was sent, its exit status, and how long that took."""
+
+    delay: float
+    status: int
+    seconds: float
+    output: str
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Return a clock that fits the host's clock, which commands read."""
+    return clock_for_commands()
+
+
+@pytest.fixture
+def serve(configured: Configured) -> Sequence[str]:
+    """Return the command line of the daemon with the simulated Sentry."""
+    flags = ("--config.file", str(configured()), "--web.listen-address", "127.0.0.1:0")
+    return (*COMMAND, "serve", *flags)
+
+
+@pytest.fixture(params=[False, True], ids=["answers", "hangs"])
+def hang(request: pytest.FixtureRequest, sentry: Simulator) -> None:
+    """Let the simulated Sentry answer, or accept requests without answering."""
+    if request.param:
+        sentry.faults.add(Fault("hang"))
+
+
+@pytest.fixture(params=[False, True], ids=["", "PID 1"])
+def namespace(request: pytest.FixtureRequest) -> Sequence[str]:
+    """Return what a command line begins with to run as PID 1, or as any process."""
+    if not request.param:
+        return ()
+    require_root()
+    unshare = find_program("unshare", "util-linux")
+    return (unshare, "--pid", "--fork", "--mount-proc", "--kill-child")
+
+
+@contextmanager
+def blocked_signals() -> Iterator[None]:
+    """Block the signals in this thread; a process that it starts has them blocked too.
+
+    The entry point of the image does the same with ``env --block-signal``.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def child_of(process: subprocess.Popen[str]) -> int:
+    """Return the process that ``unshare`` starts."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    wait_until(lambda: bool(children.read_text("ascii")))
+    return int(children.read_text("ascii"))
+
+
+def ended_by(number: signal.Signals, delay: float, command: Sequence[str]) -> Ended:
+    """Start ``command``, send it the signal after ``delay`` seconds, and return how it ended."""
+    with (
+        blocked_signals(),
+        subprocess.Popen(  # noqa: S603 - a test's own command
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process,
+    ):
+        try:
+            # The moment is what is tested: whatever the process is doing then is interrupted.
+            time.sleep(delay)
+            pid = child_of(process) if "unshare" in command[0] else process.pid
+            sent = time.monotonic()
+            os.kill(pid, number)
+            status = process.wait(TIMEOUT)
+            seconds = time.monotonic() - sent
+            output = process.stdout.read() if process.stdout else ""
+        finally:
+            process.kill()
+    return Ended(delay, status, seconds, output)
+
+
+@pytest.mark.usefixtures("hang")
+def test_serve_ends_cleanly_at_any_moment(serve: Sequence[str], namespace: Sequence[str]) -> None:
+    """SIGTERM ends the daemon with status 0 within two seconds, from its first instant."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        ends = pool.map(lambda delay: ended_by(signal.SIGTERM, delay, [*namespace, *serve]), DELAYS)
+
+    assert [] == [end for end in ends if end.status or end.seconds > PROMPTLY]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("name", ["simulate", "demo"])
+def test_other_servers_end_cleanly_at_any_moment(name: str, number: signal.Signals) -> None:
+    """The servers that need no configuration end as cleanly."""
+    flag = "--listen-address" if name == "simulate" else "--web.listen-address"
+    command = (*COMMAND, name, flag, "127.0.0.1:0")
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        ends = pool.map(lambda delay: ended_by(number, delay, command), DELAYS[::8])
+
+    assert [] == [end for end in ends if end.status or end.seconds > PROMPTLY]
+
+
+@pytest.mark.parametrize("delay", [0, 0.1, 3])
+@pytest.mark.parametrize("words", [("once",), ("check", "--online")], ids=" ".join)
+def test_an_interrupted_result_is_no_success(
+    sentry: Simulator, configured: Configured, words: Sequence[str], delay: float
+) -> None:
+    """What has a result ends with 128 and the signal's number if it is interrupted."""
+    sentry.faults.add(Fault("hang"))
+    command = [*COMMAND, *words, "--config.file", str(configured())]
+    ended = ended_by(signal.SIGTERM, delay, command)
+
+    assert 128 + signal.SIGTERM == ended.status
+    assert ended.seconds < PROMPTLY
+
+
+def test_reading_the_configuration_is_interrupted(tmp_path: Path) -> None:
+    """A configuration that is a pipe without a writer does not delay the end."""
+    pipe = tmp_path / "config.yaml"
+    os.mkfifo(pipe)
+    ended = ended_by(signal.SIGTERM, 2, [*COMMAND, "serve", "--config.file", str(pipe)])
+
+    assert 0 == ended.status
+    assert ended.seconds < PROMPTLY
+
+
+def test_a_hangup_never_ends_the_daemon(serve: Sequence[str], tmp_path: Path) -> None:
+    """SIGHUP at any moment does not end the daemon, as PID 1 or not."""
+    with blocked_signals(), running(serve, tmp_path / "serve.log") as program:
+        for _ in range(20):
+            program.process.send_signal(signal.SIGHUP)
+            time.sleep(0.05)
+        program.wait_for(r"event=(listening) ")
+        program.process.send_signal(signal.SIGHUP)
+        program.process.send_signal(signal.SIGTERM)
+
+        assert 0 == program.process.wait(TIMEOUT)
+
+
+def test_a_hangup_ends_other_commands(tmp_path: Path) -> None:
+    """A command that has nothing to reload ends with its terminal."""
+    command = [*COMMAND, "demo", "--web.listen-address", "127.0.0.1:0"]
+    with blocked_signals(), running(command, tmp_path / "demo.log") as program:
+        program.wait_for(r"(Ctrl-C stops both\.)")
+        program.process.send_signal(signal.SIGHUP)
+
+        assert -signal.SIGHUP == program.process.wait(TIMEOUT)
+
+
+def test_the_signal_is_logged(serve: Sequence[str], tmp_path: Path) -> None:
+    """The last line of the log says which signal has stopped the daemon."""
+    with running(serve, tmp_path / "serve.log") as program:
+        program.wait_for(r"event=(listening) ")
+        program.process.send_signal(signal.SIGTERM)
+        program.process.wait(TIMEOUT)
+
+    assert program.output().rstrip().endswith("event=stopped signal=SIGTERM logger=exporter.cli")
+
+
+def test_systemd_is_notified(serve: Sequence[str], tmp_path: Path) -> None:
+    """The daemon reports that it listens, that it is alive, and that it stops."""
+    address = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(address))
+        manager.settimeout(TIMEOUT)
+        environment = {"NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": "100000"}
+        with running(serve, tmp_path / "serve.log", environment) as program:
+            ready, alive = (manager.recv(4096).decode() for _ in range(2))
+            program.process.send_signal(signal.SIGTERM)
+            status = program.process.wait(TIMEOUT)
+        messages = list(iter(lambda: manager.recv(4096).decode(), "STOPPING=1"))
+
+    assert ready.startswith("READY=1\nSTATUS=")
+    assert (0, "WATCHDOG=1") == (status, alive)
+    assert {"WATCHDOG=1"} >= {message for message in messages if "STATUS" not in message}
