@@ -15,6 +15,7 @@ from exporter.collect.ledger import FORGOTTEN_AFTER
 from exporter.collect.poll import (
     DirectoryState,
     PollerState,
+    PollLog,
     PollLoop,
     ProjectDirectory,
     QueryPoller,
@@ -78,8 +79,10 @@ class Exporter:
         self._state = state
         self._shard = shard
         self._own = SelfMetrics(shard)
+        self._poll_log = PollLog()
         self.page = Page(self._own)
         self._tried = Event()
+        self._becoming_ready = Lock()
         self._applying = Lock()
         nothing = Config((), ())
         self._wiring = _Wiring(nothing, RevocablePublisher(self.page, frozenset()))
@@ -129,6 +132,7 @@ class Exporter:
             # Last: from now on the loop polls the successors, whose reports must not be replaced
             # by the older ones that have just been published.
             self._wiring = after
+        self._poll_log.retain([poller.about for poller in after.pollers.values()])
         before.clients.close(after.clients)
         self._note_tried()
         self._forget(after)
@@ -171,8 +175,14 @@ class Exporter:
 
     def _note_tried(self) -> None:
         """Become ready if every query on the page has been tried."""
-        if not self._tried.is_set() and all(report.polls for report in self.page.shown()):
-            self._tried.set()
+        shown = self.page.shown()
+        if self._tried.is_set() or not all(report.polls for report in shown):
+            return
+        with self._becoming_ready:
+            if not self._tried.is_set():
+                self._tried.set()
+                up = sum(report.up for report in shown)
+                _log.info("every query has been tried", queries=len(shown), succeeded=up)
 
     def _wired(self, config: Config, same: Mapping[QueryName, object]) -> _Wiring:
         """Return the parts for this shard's share of ``config``, which publish nothing yet."""
@@ -191,6 +201,7 @@ class Exporter:
                 clients.by_organization[organization.name],
                 directories[organization.name],
                 publisher,
+                poll_log=self._poll_log,
                 state=states[organization.name, query.name],
                 offset=delays[organization.name, query.name],
             )

@@ -25,7 +25,30 @@ LEVELS: Final = {
 _SPELLINGS: Final = {"warning": "warn", "critical": "error"}
 """Names of the standard library's levels in Prometheus's own programs."""
 
+MAX_VALUE: Final = 4000
+"""Characters of a value, such as a traceback; of longer ones both ends are logged."""
+
+_UNITS: Final = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def _bounded(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Make every value a number, a truth value, None, or a text of limited length."""
+    return {key: _limited(value) for key, value in event.items()}
+
+
+def _limited(value: object) -> object:
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    if len(text) <= MAX_VALUE:
+        return text
+    # Secrets are masked before the text is cut, since nothing recognizes a part of one; but not in
+    # all of it: a text of 2 MB takes a second.
+    margin, half = 2 * MAX_VALUE, MAX_VALUE // 2
+    first, last = redact(text[:margin])[:half], redact(text[-margin:])[-half:]
+    return f"{first} [... {len(text)} characters ...] {last}"
 
 
 def _visible(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -56,6 +79,11 @@ def _redacted(_logger: WrappedLogger, _method: str, line: str) -> str:
     return redact(line)
 
 
+def _escape_delete(_logger: WrappedLogger, _method: str, line: str) -> str:
+    """Escape the control character that is ASCII, and that JSON allows."""
+    return line.replace("\x7f", "\\u007f")
+
+
 _KEYS: Final = ("timestamp", "level", "event")
 
 FORMATS: Final[dict[str, tuple[Processor, ...]]] = {
@@ -63,8 +91,8 @@ FORMATS: Final[dict[str, tuple[Processor, ...]]] = {
         _visible,
         structlog.processors.LogfmtRenderer(key_order=_KEYS, bool_as_flag=False),
     ),
-    # No `_visible` here: json.dumps escapes line feeds, and all that is not ASCII.
-    "json": (structlog.processors.JSONRenderer(),),
+    # No `_visible` here: json.dumps escapes line feeds, and all that is not ASCII. U+007F is.
+    "json": (structlog.processors.JSONRenderer(), _escape_delete),  # type: ignore[dict-item]
 }
 """The values of ``--log.format``, and how each renders a record."""
 
@@ -109,6 +137,15 @@ def utc(seconds: float) -> str:
     return datetime.fromtimestamp(round(seconds), UTC).isoformat().replace("+00:00", "Z")
 
 
+def elapsed(seconds: float) -> str:
+    """Return how long something took as the log writes it, in its two largest units: ``2h5m``."""
+    left, parts = max(round(seconds), 0), []
+    for unit, length in _UNITS.items():
+        count, left = divmod(left, length)
+        parts += [f"{count}{unit}"] if count else []
+    return "".join(parts[:2]) or "0s"
+
+
 def _handler(renderers: tuple[Processor, ...]) -> logging.Handler:
     handler = logging.StreamHandler()
     handler.setFormatter(
@@ -116,6 +153,7 @@ def _handler(renderers: tuple[Processor, ...]) -> logging.Handler:
             foreign_pre_chain=_SHARED,
             processors=(
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _bounded,
                 *renderers,
                 _redacted,  # type: ignore[arg-type]  # a renderer's line, not an event
             ),

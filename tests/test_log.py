@@ -182,6 +182,56 @@ def test_one_record_one_line(text: str, layout: str) -> None:
     assert not any(char < " " or "\x7f" <= char <= "\x9f" for line in written for char in line)
 
 
+def test_json_has_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    """Control characters are escaped in JSON too, also the one that JSON allows."""
+    log.configure("info", "json")
+    text = "".join(map(chr, range(0x20))) + "\x7f\x80\u2028"
+    structlog.get_logger().info("hello", text=text)
+    written = capsys.readouterr().err.rstrip("\n")
+
+    assert written.isprintable()
+    assert text == json.loads(written)["text"]
+
+
+@pytest.mark.parametrize("layout", ["logfmt", "json"])
+def test_lines_are_bounded(capsys: pytest.CaptureFixture[str], layout: str) -> None:
+    """Of a long value, both ends are logged, and its length; its tokens are masked all the same."""
+    log.configure("info", layout)
+    token = "0123456789abcdef" * 4
+    fill = "x " * 1_000_000
+    for place in range(log.MAX_VALUE // 2 - 64, log.MAX_VALUE // 2, 7):
+        text = f"{fill[:place]} {token} {fill}end"
+        structlog.get_logger().info("hello", text=text)
+    lines = capsys.readouterr().err.splitlines()
+
+    assert {True} == {len(line) < 2 * log.MAX_VALUE for line in lines}
+    assert {True} == {"x end" in line and "characters ..." in line for line in lines}
+    assert not [line for line in lines if token[:8] in line]
+
+
+@pytest.mark.parametrize("layout", ["logfmt", "json"])
+def test_lists_are_texts(capsys: pytest.CaptureFixture[str], layout: str) -> None:
+    """A list is logged as its values, separated by commas."""
+    log.configure("info", layout)
+    structlog.get_logger().info("hello", names=["web", "app"])
+
+    assert '"web, app"' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(0, "0s"), (-5, "0s"), (59.6, "1m"), (7500, "2h5m"), (93784, "1d2h"), (86400 + 5, "1d5s")],
+)
+def test_elapsed(seconds: float, expected: str) -> None:
+    """How long something took is written in its two largest units."""
+    assert expected == log.elapsed(seconds)
+
+
+def test_utc() -> None:
+    """Moments are written in UTC, to the second."""
+    assert "2026-03-01T00:07:30Z" == log.utc(1772323650.4)
+
+
 @pytest.mark.parametrize(("level", "layout"), [("loud", "json"), ("info", "xml")])
 def test_unknown_choice(level: str, layout: str) -> None:
     """An unknown level or format raises KeyError."""

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from secrets import token_hex
 from typing import Final, Protocol, TypeVar
 
 import structlog
@@ -38,8 +39,12 @@ WAITS: Final = "exporter.sentry.waits"
 _MIN_LOGGED_WAIT: Final = 5.0
 """In seconds; a wait that is at least as long is logged when it begins."""
 
+_ID_SIZE: Final = 4
+"""Bytes of a request's id in the log."""
+
 Result = TypeVar("Result")
 
+_log = structlog.get_logger(__name__)
 _waits = structlog.get_logger(WAITS)
 
 
@@ -113,40 +118,62 @@ class OrganizationApi:
 
         A 429 of the endpoint is retried after the wait that it requires.
         """
-        reply = self._get(api, parameters)
-        with self._failures(api):
+        reply, request = self._get(api, parameters)
+        with self._failures(api, request):
             # After the turn: decoding a large answer does not occupy one of the token's places.
             result = parse(reply)
         self._answered.add(api)
         return result
 
-    def _get(self, api: str, parameters: Sequence[tuple[str, str]]) -> Reply:
+    def _get(self, api: str, parameters: Sequence[tuple[str, str]]) -> tuple[Reply, str]:
+        """Return the reply that may be the answer, and the id of its request."""
         for attempt in range(RATE_LIMIT_RETRIES):
+            request = token_hex(_ID_SIZE)
             with suppress(RateLimitError):
-                return self._get_once(api, parameters, 2.0**attempt)
-        return self._get_once(api, parameters, 2.0**RATE_LIMIT_RETRIES)
+                return self._get_once(api, request, parameters, 2.0**attempt), request
+        request = token_hex(_ID_SIZE)
+        return self._get_once(api, request, parameters, 2.0**RATE_LIMIT_RETRIES), request
 
     def _get_once(
-        self, api: str, parameters: Sequence[tuple[str, str]], fallback_pause: float
+        self,
+        api: str,
+        request: str,
+        parameters: Sequence[tuple[str, str]],
+        fallback_pause: float,
     ) -> Reply:
         log_wait = partial(self._log_wait, api)
-        with self._limits.turn(log_wait) as throttled, self._failures(api):
+        with self._limits.turn(log_wait) as throttled, self._failures(api, request):
             if throttled:
                 self._meter.throttled(throttled)
-            observe = partial(self._meter.request, api)
+            self._log_request(api, request, parameters)
+            observe = partial(self._observe, api, request)
             # The server wrote its date some time between the two readings of our clock.
             sent = self._now()
             reply = self._transport.get(self._url(api), parameters, observe)
             self._compare_clocks(reply, (sent + self._now()) / 2)
             self._deprecations.note(api, reply.status, reply.headers)
             # Before the turn ends: the thread that gets this place next already meets the pause.
-            self._pause(reply, fallback_pause)
+            self._pause(reply, request, fallback_pause)
             if reply.error is None:
                 return reply
             try:
                 raise reply.error
             finally:
                 del reply  # the error's traceback holds this frame, and so its own reply
+
+    def _log_request(self, api: str, request: str, parameters: Sequence[tuple[str, str]]) -> None:
+        _log.debug(
+            "request",
+            organization=self._name,
+            api=api,
+            request=request,
+            parameters="&".join(f"{name}={value}" for name, value in parameters),
+        )
+
+    def _observe(self, api: str, request: str, code: int, seconds: float) -> None:
+        """Count and log a request that was sent."""
+        self._meter.request(api, code, seconds)
+        _log.debug("request ended", request=request, status=code, seconds=round(seconds, 3))
 
     def _compare_clocks(self, reply: Reply, now: float) -> None:
         """Compare the answer's date with our clock, which showed ``now`` halfway."""
@@ -155,12 +182,15 @@ class OrganizationApi:
             self._clock_skew = date - now
             self._meter.clock_skew(self._clock_skew)
 
-    def _pause(self, reply: Reply, fallback_pause: float) -> None:
+    def _pause(self, reply: Reply, request: str, fallback_pause: float) -> None:
         """Let the token pause for as long as an answer requires."""
         notice = read_notice(reply.headers, self._now())
         # On every answer, a 200 too (Sentry's src/sentry/middleware/ratelimit.py).
         if notice.limit is not None and notice.remaining is not None:
             self._meter.rate_limit(notice.limit, notice.remaining)
+            _log.debug(
+                "rate limit", request=request, limit=notice.limit, remaining=notice.remaining
+            )
         seconds = pause_after(notice, reply.error, fallback_pause)
         if seconds > 0:
             self._limits.pause(seconds)
@@ -181,8 +211,8 @@ class OrganizationApi:
             )
 
     @contextmanager
-    def _failures(self, api: str) -> Iterator[None]:
-        """Count a `SentryError`, and add to it what is known here: its address and its cause."""
+    def _failures(self, api: str, request: str) -> Iterator[None]:
+        """Count a `SentryError`, and add to it what is known here: request, address and cause."""
         try:
             yield
         except NoProjectsError:
@@ -194,6 +224,8 @@ class OrganizationApi:
                 error.cause = error.cause or self._why_not_found(api)
             if not isinstance(error, TokenError):
                 error.asked = str(self._transport.route(self._url(api)))
+                error.request = request
+            _log.debug("request failed", request=request, reason=error.reason, error=error.message)
             raise
 
     def _why_not_found(self, api: str) -> Cause | None:

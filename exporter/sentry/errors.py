@@ -35,7 +35,8 @@ class SentryError(Exception):
     """A question that Sentry did not answer. Messages never hold a secret.
 
     ``cause`` is None where it is not known, and ``about`` what its remedy names. ``asked`` is the
-    address of the request and its proxy, ``""`` where none was sent; the client sets it.
+    address of the request and its proxy, and ``request`` its id in the log; both are ``""`` where
+    none was sent. The client sets them.
     """
 
     reason: ClassVar[str] = "internal"
@@ -47,11 +48,21 @@ class SentryError(Exception):
         self.cause = cause
         self.about = about
         self.asked = ""
+        self.request = ""
 
     # The address is added here, not by whoever raises: what fails deep inside does not know it.
     def __str__(self) -> str:
-        message = super().__str__()
-        return f"{message} [{self.asked}]" if self.asked else message
+        return f"{self.message} [{self.asked}]" if self.asked else self.message
+
+    @property
+    def message(self) -> str:
+        """The message without the address of the request."""
+        return super().__str__()
+
+    @property
+    def code(self) -> int:
+        """The HTTP status of the answer, 0 where it is not what is wrong."""
+        return 0
 
     @property
     def remedy(self) -> str:
@@ -104,6 +115,11 @@ class StatusError(SentryError):
         self.status = status
         self.detail = detail
         super().__init__(f"{status}: {detail}" if detail else f"{status}", cause=cause)
+
+    @property
+    def code(self) -> int:
+        """The HTTP status of the answer."""
+        return self.status
 
 
 # Not a ForbiddenError: a 403 of Sentry's own makes a plan look for the project that was refused.

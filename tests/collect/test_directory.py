@@ -14,6 +14,7 @@ from exporter.collect.snapshot import ProjectInfo
 from exporter.sentry.errors import ForbiddenError, ServerError
 from exporter.sentry.projects import Project, ProjectList
 from exporter.state import State
+from tests.support.logs import logged
 from tests.support.publishing import RecordingPublisher
 from tests.support.rows import API, OLD, WEB
 from tests.support.sentry import Sentry, listed
@@ -58,6 +59,36 @@ class TestRefresh:
         assert before is projects.projects(NOW + FRESH_FOR + PAUSE_AFTER_FAILURE - 1)
         assert before is projects.projects(NOW + FRESH_FOR + PAUSE_AFTER_FAILURE)
         assert 3 == sentry.listings
+
+    def test_a_day_of_failures_is_some_lines(self) -> None:
+        """A list that cannot be read for a day is a line an hour, and one when it can again."""
+        sentry = Sentry()
+        projects = directory(sentry)
+        projects.projects(NOW)
+        sentry.listing_error = BROKEN
+        with logged() as logs:
+            for later in range(FRESH_FOR, 24 * FRESH_FOR, 300):
+                projects.projects(NOW + later)
+            failing = len(logs)
+            sentry.listing_error = None
+            projects.projects(NOW + 24 * FRESH_FOR)
+
+        assert 20 <= failing <= 30
+        assert {"server_error"} == {record["reason"] for record in logs[:failing]}
+        assert ["the projects list can be read again"] == [it["event"] for it in logs[failing:]]
+
+    def test_another_reason_is_logged_at_once(self) -> None:
+        """A change of the reason does not wait until the next line is due."""
+        sentry = Sentry()
+        projects = directory(sentry)
+        projects.projects(NOW)
+        with logged() as logs:
+            for later, error in enumerate((BROKEN, BROKEN, ForbiddenError(403, "no"))):
+                sentry.listing_error = error
+                projects.projects(NOW + FRESH_FOR + later * PAUSE_AFTER_FAILURE - later)
+                projects.refresh(NOW + FRESH_FOR + later * PAUSE_AFTER_FAILURE)
+
+        assert ["server_error", "server_error", "forbidden"] == [it["reason"] for it in logs]
 
     def test_none_ever(self) -> None:
         """Without any list, why it cannot be read is raised."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from weakref import ReferenceType, ref
 
 import pytest
-from structlog.testing import capture_logs
 
 from exporter.collect.ledger import GRACE_PERIOD, Ledger
 from exporter.collect.persistence import Restored
@@ -17,6 +16,7 @@ from exporter.collect.poll.query import QueryPoller
 from exporter.collect.poll.schedule import FIRST_PAUSE, MAX_PAUSE
 from exporter.collect.snapshot import Poll, Report
 from exporter.config import Filter, Query
+from exporter.log import utc
 from exporter.sentry.errors import (
     ForbiddenError,
     NetworkError,
@@ -27,6 +27,7 @@ from exporter.sentry.errors import (
 from exporter.sentry.projects import ProjectList
 from exporter.sentry.question import Question
 from exporter.state import State
+from tests.support.logs import logged
 from tests.support.pollers import poller, shown
 from tests.support.publishing import FakePersistence, RecordingPublisher
 from tests.support.rows import API, HOUR, NOON, flat, row, series
@@ -261,14 +262,14 @@ class TestFailure:
         one = poller(sentry, publisher)
         sentry.error = ZeroDivisionError()
 
-        with capture_logs() as logs:
+        with logged() as logs:
             failed = one.poll(NOW)
         sentry.error = None
         repaired = one.poll(NOW + MAX_PAUSE)
 
         assert {"internal": 1} == failed.failures
         assert NOW + MAX_PAUSE == failed.next_poll
-        assert [True] == [entry.get("exc_info", False) for entry in logs]
+        assert [ZeroDivisionError] == [type(entry.get("exc_info")) for entry in logs]
         assert repaired.up
 
     def test_too_large_for_a_ledger(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
@@ -307,18 +308,49 @@ class TestFailure:
         assert not one.must_refresh(later + 1)
 
     def test_end_is_logged(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
-        """The first success after failures is in the log, later ones are not."""
+        """The first success after failures is logged, with what was caught up; later ones not."""
         one = poller(sentry, publisher)
-        sentry.error = NetworkError("no route")
         one.poll(NOW)
+        sentry.error = NetworkError("no route")
+        one.poll(NOW + HOUR)
+        one.poll(NOW + 2 * HOUR)
         sentry.error = None
 
-        with capture_logs() as logs:
-            one.poll(NOW + 10)
-            one.poll(NOW + HOUR)
+        with logged() as logs:
+            one.poll(NOW + 3 * HOUR)
+            one.poll(NOW + 4 * HOUR)
 
-        events = [entry["event"] for entry in logs if entry["log_level"] == "info"]
-        assert ["poll succeeds again"] == events
+        assert [
+            {
+                "event": "poll succeeds again",
+                "log_level": "info",
+                "organization": "acme",
+                "query": "outcomes",
+                "failures": 2,
+                "failed_for": "2h",
+                "requests": 1,
+                "duration": 0.0,
+                "buckets": 3,
+            }
+        ] == logs
+
+    def test_first_success_after_a_restart(
+        self, sentry: Sentry, publisher: RecordingPublisher
+    ) -> None:
+        """The first success says how many buckets have finished since the earlier process."""
+        restored = Restored(Ledger(), last_success=NOW - 5 * HOUR)
+        with logged() as logs:
+            poller(sentry, publisher, restored=restored).poll(NOW)
+
+        assert [("first poll succeeded", 5)] == [(it["event"], it["buckets"]) for it in logs]
+
+    def test_first_success(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """The first success is logged; without an earlier one there is nothing to catch up."""
+        with logged() as logs:
+            poller(sentry, publisher).poll(NOW)
+
+        assert ["first poll succeeded"] == [it["event"] for it in logs]
+        assert "buckets" not in logs[0]
 
     def test_shown_again(self, sentry: Sentry) -> None:
         """Data that could not be shown are shown after a pause, once, and the schedule stays."""
@@ -340,10 +372,11 @@ class TestFailure:
 
     @pytest.mark.parametrize("error", [NetworkError("no route"), ForbiddenError(403, "no")])
     def test_log(self, sentry: Sentry, publisher: RecordingPublisher, error: SentryError) -> None:
-        """A failure is one line in the log, with who and why."""
+        """A failure is one line in the log, with who and why, and when it is tried again."""
+        error.asked, error.request = "https://sentry.io/api/", "1234abcd"
         sentry.error = error
 
-        with capture_logs() as logs:
+        with logged() as logs:
             poller(sentry, publisher).poll(NOW)
 
         assert [
@@ -353,8 +386,12 @@ class TestFailure:
                 "organization": "acme",
                 "query": "outcomes",
                 "reason": error.reason,
-                "error": str(error),
+                "error": error.message,
+                "address": "https://sentry.io/api/",
+                **({"status": 403} if error.reason == "forbidden" else {}),
+                "request": "1234abcd",
                 "remedy": error.remedy,
+                "next_try": utc(NOW + (MAX_PAUSE if error.lasting else FIRST_PAUSE)),
             }
         ] == logs
 

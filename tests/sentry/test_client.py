@@ -13,7 +13,6 @@ import pytest
 import requests
 import responses
 from responses.registries import OrderedRegistry
-from structlog.testing import capture_logs
 
 from exporter.sentry.answer import SeriesAnswer, parse
 from exporter.sentry.client import MAX_PAGES, SentryClient, Upstream
@@ -37,6 +36,7 @@ from exporter.sentry.token import Secret, TokenFile, TokenLiteral
 from exporter.sentry.transport import open_session
 from tests.sentry.fakes import TOKEN, FakeToken, RecordingMeter, body, group, question
 from tests.support.clock import Clock
+from tests.support.logs import logged
 from tests.support.scripted_server import ScriptedServer, reply, serve
 
 URL = "https://sentry.example.com"
@@ -502,7 +502,7 @@ class TestDeprecation:
     def test_it_is_reported(self, server: responses.RequestsMock, bench: Bench) -> None:
         """An announcement is logged, measured and stored, with the API that it is about."""
         server.get(STATS, body=GOOD, headers=DEPRECATED)
-        with capture_logs() as logs:
+        with logged() as logs:
             bench.client.ask(question())
 
         (record,) = logs
@@ -520,7 +520,7 @@ class TestDeprecation:
     def test_once_a_day(self, server: responses.RequestsMock) -> None:
         """It is logged once a day for each API, however often it is asked."""
         clock = Clock(NOW)
-        with open_session(2) as session, capture_logs() as logs:
+        with open_session(2) as session, logged() as logs:
             bench = Bench(session, now=clock)
             for hours in (0, 1, 22, 1):
                 clock.now += hours * 3600
@@ -535,7 +535,7 @@ class TestDeprecation:
     def test_a_clock_set_back(self, server: responses.RequestsMock) -> None:
         """A clock that was set back by years does not silence it."""
         clock = Clock(NOW)
-        with open_session(2) as session, capture_logs() as logs:
+        with open_session(2) as session, logged() as logs:
             bench = Bench(session, now=clock)
             for moment in (NOW, NOW - 1e8):
                 clock.now = moment
@@ -562,7 +562,7 @@ class TestDeprecation:
 
     def test_gone(self, server: responses.RequestsMock, bench: Bench) -> None:
         """A 410 is logged once a day too, with what is announced beside it."""
-        with capture_logs() as logs:
+        with logged() as logs:
             for headers in (DEPRECATED, {}):
                 refuse(server, 410, "This API no longer exists.", headers)
                 with pytest.raises(StatusError):
@@ -601,9 +601,9 @@ class TestWaits:
         """Who waits, for what, how long, and how long at most is in the log."""
         refuse(server, 429, STORE)
         server.get(STATS, body=GOOD)
-        with capture_logs() as before, pytest.raises(TooHeavyError):
+        with logged() as before, pytest.raises(TooHeavyError):
             bench.client.ask(question())
-        with capture_logs() as logs:
+        with logged() as logs:
             bench.client.ask(question())
 
         assert [] == before
@@ -622,7 +622,7 @@ class TestWaits:
     def test_too_often(self, server: responses.RequestsMock, bench: Bench) -> None:
         """Waits that grow are logged once they are long."""
         refuse(server, 429, TOO_OFTEN, times=6)
-        with capture_logs() as logs, pytest.raises(RateLimitError):
+        with logged() as logs, pytest.raises(RateLimitError):
             bench.client.ask(question())
 
         assert [(8, 300), (16, 300)] == [(record["seconds"], record["at_most"]) for record in logs]
@@ -886,7 +886,7 @@ class TestTooManyProjects:
         server.get(PROJECTS, status=400)
         for _ in range(3):
             server.get(PROJECTS, json=page(1))
-        with capture_logs() as logs:
+        with logged() as logs:
             for _ in range(3):
                 bench.client.projects()
 
@@ -913,7 +913,7 @@ class TestTooManyProjects:
         for _ in range(2):
             server.get(PROJECTS, status=503)
         server.get(PROJECTS, json=page(1))
-        with capture_logs() as logs:
+        with logged() as logs:
             with pytest.raises(ServerError):
                 bench.client.projects()
             bench.client.projects()

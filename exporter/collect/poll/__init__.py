@@ -12,12 +12,14 @@ from exporter.collect.poll.directory import (
     only_team,
 )
 from exporter.collect.poll.loop import PollLoop
+from exporter.collect.poll.poll_log import PollLog
 from exporter.collect.poll.poller_state import PollerState
 from exporter.collect.poll.query import QueryPoller
 
 __all__ = [
     "Client",
     "DirectoryState",
+    "PollLog",
     "PollLoop",
     "PollerState",
     "ProjectDirectory",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol
 from urllib.parse import quote
 
 from exporter import buckets
@@ -12,13 +12,13 @@ from exporter.collect.plan.core import Reply, drive
 from exporter.collect.plan.resolved import ChosenProjects, ResolvedQuery, resolve
 from exporter.collect.plan.window import WindowReading, read_window
 from exporter.collect.poll.directory import ProjectDirectory
+from exporter.collect.poll.failure import Failure
 from exporter.collect.poll.poller_state import PollerState
 from exporter.collect.poll.view import shown_at
 from exporter.config import Organization, Query
 from exporter.sentry.errors import SentryError
 from exporter.sentry.projects import ProjectList
 from exporter.sentry.question import Question
-from exporter.sentry.token import redact
 
 MAX_CATCH_UP: Final = 30 * 86400
 """Seconds before the end of the lookback from which buckets are read after a gap."""
@@ -39,24 +39,6 @@ class Client(Protocol):
     def credentials(self) -> Hashable:
         """Return what changes when the token or the CA file does."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a poll failed, without secrets; ``lasting`` if somebody has to fix something.
-
-    Values and no exception, whose frames hold the answers of Sentry for as long as it is there.
-    """
-
-    reason: str
-    error: str
-    remedy: str = ""
-    lasting: bool = False
-
-    @classmethod
-    def of(cls, error: SentryError) -> Self:
-        """Return the failure that ``error`` is."""
-        return cls(error.reason, redact(str(error)), error.remedy, error.lasting)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from typing import Final, Literal, Protocol
 import structlog
 
 from exporter.collect.persistence import ListPersistence, PersistError
+from exporter.collect.poll.failure import Failure
+from exporter.collect.poll.repetition import Repetition
 from exporter.collect.publisher import ProjectsPublisher
 from exporter.collect.snapshot import ProjectInfo
 from exporter.sentry.errors import SentryError
@@ -46,8 +48,9 @@ class DirectoryState:
 
     ``unlisted`` are names and ids that the list lacks even after it was read for them.
     ``flags_hold`` is False once the list was seen to be wrong about what the token can read.
-    ``failure`` is when and why the list could not be read last, and with which credentials. The
-    ``lock`` is held while the list is being read.
+    ``failure`` is when and why the list could not be read last, and with which credentials, and
+    ``repeated`` how often this was so for the same reason. The ``lock`` is held while the list is
+    being read.
     """
 
     projects: ProjectList | None = None
@@ -56,6 +59,7 @@ class DirectoryState:
     unlisted: frozenset[object] = frozenset()
     flags_hold: bool = True
     failure: tuple[float, SentryError, Hashable] | None = None
+    repeated: tuple[str, Repetition] | None = None
     lock: Lock = field(default_factory=Lock)
 
 
@@ -214,13 +218,9 @@ class ProjectDirectory:
             state.failure = now, _without_frames(error), credentials
             if state.projects is None:
                 raise
-            _log.warning(
-                "cannot read the projects list, using the last one",
-                organization=self._organization,
-                reason=error.reason,
-                error=str(error),
-            )
+            self._log_failure(error, now)
             return False
+        self._log_success()
         state.failure = None
         state.read_at = now
         # What was seen of one token says nothing about another one.
@@ -231,6 +231,31 @@ class ProjectDirectory:
         if state.projects != before:
             self._persist()
         return True
+
+    def _log_failure(self, error: SentryError, now: float) -> None:
+        """Log that the last list is used, at growing distances while the reason is the same."""
+        reason, repetition = self._state.repeated or ("", Repetition(now))
+        if reason != error.reason:
+            repetition = Repetition(now)
+        self._state.repeated = error.reason, repetition
+        if repetition.note(now):
+            _log.warning(
+                "cannot read the projects list, using the last one",
+                organization=self._organization,
+                reason=error.reason,
+                **Failure.of(error).details(),
+                **repetition.about(),
+            )
+
+    def _log_success(self) -> None:
+        if self._state.repeated is not None:
+            _, repetition = self._state.repeated
+            self._state.repeated = None
+            _log.info(
+                "the projects list can be read again",
+                organization=self._organization,
+                **repetition.about(),
+            )
 
     def _persist(self) -> None:
         if self._persistence is None or self._state.projects is None:

@@ -8,9 +8,12 @@ from typing import Final
 
 import structlog
 
+from exporter.buckets import latest_finished
 from exporter.collect.persistence import PersistError
-from exporter.collect.poll.attempt import Attempt, Client, Failure, Outcome, QuerySource
+from exporter.collect.poll.attempt import Attempt, Client, Outcome, QuerySource
 from exporter.collect.poll.directory import ProjectDirectory
+from exporter.collect.poll.failure import Failure
+from exporter.collect.poll.poll_log import PollLog
 from exporter.collect.poll.poller_state import ClosedError, PollerState
 from exporter.collect.poll.schedule import MAX_PAUSE, Slots
 from exporter.collect.poll.view import view_of
@@ -43,6 +46,7 @@ class QueryPoller:
         publisher: Publisher,
         *,
         state: PollerState | None = None,
+        poll_log: PollLog | None = None,
         offset: int = 0,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -55,6 +59,7 @@ class QueryPoller:
         self._timer = timer
         self._published: Report | None = self._state.report
         self._log = _log.bind(**self.about)
+        self._poll_log = poll_log or PollLog()
 
     @property
     def about(self) -> Mapping[str, str]:
@@ -144,21 +149,25 @@ class QueryPoller:
         state, began = self._state, self._timer()
         self._start_with_credentials()
         attempt = Attempt(self._source, state, now, lambda: self._timer() - began, self._log)
+        before = self._latest_read()
         try:
-            outcome = self._outcome(attempt)
+            outcome, exception = self._outcome(attempt)
         except ClosedError:
             return
         duration = self._timer() - began
         failure = outcome.failure
         if failure is None:
-            self._note_success(attempt.requests)
             state.record(Poll(now, duration, attempt.requests))
             state.schedule = state.schedule.succeeded(self._slots, now, backlog=outcome.backlog)
+            self._log_success(now, before, backlog=outcome.backlog)
         else:
-            reasons = failure.reason, failure.error, failure.remedy
+            reasons = failure.reason, str(failure), failure.remedy
             state.record(Poll(now, duration, attempt.requests, *reasons))
             end = now + duration
             state.schedule = state.schedule.failed(self._slots, end, lasting=failure.lasting)
+            if not state.closed:
+                next_poll = state.schedule.next_poll
+                self._poll_log.failed(self.about, failure, end, next_poll, exception)
         self._publish(now)
 
     def _start_with_credentials(self) -> None:
@@ -168,30 +177,40 @@ class QueryPoller:
             state.filter = state.filter.retrying()
         state.schedule = state.schedule.started(credentials)
 
-    def _outcome(self, attempt: Attempt) -> Outcome:
-        """Make the attempt, and log why if it fails."""
+    def _outcome(self, attempt: Attempt) -> tuple[Outcome, Exception | None]:
+        """Make the attempt; return what came of it, and the exception if it was not foreseen."""
         try:
-            outcome = attempt.run()
+            return attempt.run(), None
         except SentryError as error:
-            outcome = Outcome(failure=Failure.of(error))
+            return Outcome(failure=Failure.of(error)), None
         except PersistError as error:
-            self._log.error("poll failed", reason="state", error=str(error))
-            return Outcome(failure=Failure("state", redact(str(error))))
+            return Outcome(failure=Failure("state", redact(str(error)))), None
         except ClosedError:
             raise
         except Exception as error:  # noqa: BLE001 - a fault of ours must not end the process either
-            self._log.exception("poll failed", reason="internal")
-            return Outcome(failure=_unforeseen(error))
-        if outcome.failure is not None:
-            failure = outcome.failure
-            remedy = {"remedy": failure.remedy} if failure.remedy else {}
-            self._log.warning("poll failed", reason=failure.reason, error=failure.error, **remedy)
-        return outcome
+            return Outcome(failure=_unforeseen(error)), error
 
-    def _note_success(self, requests: int) -> None:
-        if self._state.schedule.failures:
-            self._log.info("poll succeeds again")
-        self._log.debug("polled", requests=requests)
+    def _latest_read(self) -> int | None:
+        """Return the start of the latest finished bucket that was read, by any process."""
+        state, organization = self._state, self._source.organization
+        if state.shown is not None:
+            return state.shown.start
+        last_success, interval = state.report.last_success, self._source.query.interval
+        if not last_success:
+            return None
+        return latest_finished(last_success, interval, organization.settle)
+
+    def _log_success(self, now: float, before: int | None, *, backlog: bool) -> None:
+        """Log how much was read that had finished since ``before``, if that is of interest."""
+        last, shown = self._state.report, self._state.shown
+        details = {"requests": last.requests, "duration": round(last.duration, 3)}
+        if before is not None and shown is not None:
+            caught_up = (shown.start - before) // self._source.query.interval
+            details["buckets"] = max(caught_up, 0)
+        if backlog:
+            details["backlog"] = backlog
+        self._log.debug("polled", **details)
+        self._poll_log.succeeded(self.about, now, details)
 
     def _publish(self, now: float) -> None:
         """Publish the state; if that fails, publish the failure, and the data as they were."""

@@ -1,0 +1,52 @@
+"""Why a poll, or a request for the projects list, has failed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from exporter.sentry.errors import SentryError
+from exporter.sentry.token import redact
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a poll failed, without secrets; ``lasting`` if somebody has to fix something.
+
+    ``address``, ``status`` and ``request`` are those of the request that failed, if any. Values and
+    no exception, whose frames hold the answers of Sentry for as long as it is there.
+    """
+
+    reason: str
+    error: str
+    remedy: str = ""
+    lasting: bool = False
+    address: str = ""
+    status: int = 0
+    request: str = ""
+
+    @classmethod
+    def of(cls, error: SentryError) -> Self:
+        """Return the failure that ``error`` is."""
+        return cls(
+            error.reason,
+            redact(error.message),
+            error.remedy,
+            error.lasting,
+            redact(error.asked),
+            error.code,
+            error.request,
+        )
+
+    def __str__(self) -> str:
+        return f"{self.error} [{self.address}]" if self.address else self.error
+
+    def details(self) -> Mapping[str, object]:
+        """Return what is known of it beside the reason, as the log says it."""
+        details = {
+            "error": self.error,
+            "address": self.address,
+            "status": self.status,
+            "request": self.request,
+            "remedy": self.remedy,
+        }
+        return {key: value for key, value in details.items() if value}
