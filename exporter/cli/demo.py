@@ -8,7 +8,7 @@ import click
 from exporter import log, signals
 from exporter.cli.exit import stop_now
 from exporter.cli.options import DEFAULT_PORT, LISTEN_FLAG, listen_address, logging_options, option
-from exporter.cli.run import serve_until_stopped
+from exporter.cli.run import listen, serve_until_stopped
 from exporter.cli.simulate import scenario
 from exporter.config import Config, loads
 from exporter.shard import UNSHARDED
@@ -58,7 +58,8 @@ def demo(
     ):
         click.echo(f"Simulated Sentry: {sentry.url}")
         configuration = demo_configuration(sentry.url)
-        serve_until_stopped(configuration, web_listen_address, None, UNSHARDED, _announce)
+        sockets = listen(web_listen_address)
+        serve_until_stopped(configuration, sockets, None, UNSHARDED, _announce)
 
 
 def demo_configuration(url: str) -> Config:

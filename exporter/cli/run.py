@@ -1,9 +1,10 @@
 """The exporter with its web server, as ``serve`` and ``demo`` run it."""
 
 import gc
+import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 import structlog
@@ -20,6 +21,7 @@ from exporter.state import State, StateError
 from exporter.web.address import Address, bind
 from exporter.web.app import make_app
 from exporter.web.landing import Landing
+from exporter.web.live import LiveWebConfig
 from exporter.web.server import Server
 
 _STOP_TIMEOUT = 0.5
@@ -37,25 +39,33 @@ MakeReloader = Callable[[Exporter, Callable[[], AbstractContextManager[None]]], 
 _log = structlog.get_logger(__package__)
 
 
-def serve_until_stopped(
-    config: Config,
-    addresses: Sequence[Address],
-    state: State | None,
-    shard: Shard,
-    announce: Callable[[Sequence[Address]], None],
-    make_reloader: MakeReloader | None = None,
-) -> None:
-    """Serve until a signal comes; ``announce`` is called with the addresses in use.
-
-    Without ``make_reloader``, the configuration cannot be reloaded.
-    """
-    # Before anything is polled: an address that is in use ends the process at once.
+def listen(addresses: Iterable[Address]) -> Sequence[socket.socket]:
+    """Return a listening socket for each address; ends the process if one is not available."""
     sockets = []
     for address in addresses:
         try:
             sockets.append(bind(address))
         except OSError as error:
             end_without_listening(address, error, flag_or_variable(LISTEN_FLAG))
+    return sockets
+
+
+def serve_until_stopped(
+    config: Config,
+    sockets: Sequence[socket.socket],
+    state: State | None,
+    shard: Shard,
+    announce: Callable[[Sequence[Address]], None],
+    *,
+    web: LiveWebConfig | None = None,
+    prefix: str = "",
+    make_reloader: MakeReloader | None = None,
+) -> None:
+    """Serve on ``sockets`` until a signal comes; ``announce`` is called with their addresses.
+
+    ``web`` has the settings of TLS and login; ``prefix`` begins every path. Without
+    ``make_reloader``, the configuration cannot be reloaded.
+    """
     tune_interpreter()
     try:
         exporter = Exporter(config, state=state, shard=shard)
@@ -69,12 +79,14 @@ def serve_until_stopped(
         exporter.page,
         exporter,
         _LANDING,
+        prefix,
         shown_config=lambda: as_yaml(exporter.config),
         reload=reloader.request if reloader else None,
     )
     server = Server(
         application,
         sockets,
+        web=web,
         # Not only once the exporter is ready: that can take longer than systemd waits, and then it
         # would restart the exporter because Sentry does not answer.
         started=lambda: systemd.ready(_status(exporter)),

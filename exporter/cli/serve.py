@@ -20,7 +20,8 @@ from exporter.cli.options import (
     logging_options,
     option,
 )
-from exporter.cli.run import serve_until_stopped
+from exporter.cli.run import listen, serve_until_stopped
+from exporter.cli.web import live_web_config, route_prefix, sockets_of_systemd, web_options
 from exporter.config import Config, ConfigError, parsed, read
 from exporter.queries import queries_of
 from exporter.reload import Reloader
@@ -43,6 +44,7 @@ _log = structlog.get_logger(__package__)
     show_default=True,
     help="Address to serve on; can be given several times.",
 )
+@web_options
 @option(
     "--state.path",
     type=click.Path(path_type=Path, readable=False),
@@ -69,8 +71,13 @@ _log = structlog.get_logger(__package__)
 )
 @logging_options
 def serve(
+    *,
     config_file: Path,
     web_listen_address: Sequence[Address],
+    web_config_file: Path | None,
+    web_external_url: str | None,
+    web_route_prefix: str | None,
+    web_systemd_socket: bool,
     state_path: Path | None,
     shard: str | None,
     total_shards: int | None,
@@ -86,6 +93,7 @@ def serve(
             own = chosen_shard(shard, total_shards, socket.gethostname())
             content = read(config_file)
             config = parsed(content, config_file)
+            web = live_web_config(web_config_file)
             state = None if state_path is None else State(state_path)
         except ConfigError as error:
             end(error.problems, 2)
@@ -99,11 +107,13 @@ def serve(
             )
         serve_until_stopped(
             config,
-            web_listen_address,
+            sockets_of_systemd() if web_systemd_socket else listen(web_listen_address),
             state,
             own,
             _log_addresses,
-            lambda exporter, reloading: Reloader(
+            web=web,
+            prefix=route_prefix(web_external_url, web_route_prefix),
+            make_reloader=lambda exporter, reloading: Reloader(
                 exporter, config_file, content, config_auto_reload_interval, reloading
             ),
         )

@@ -19,10 +19,11 @@ KeyPath = tuple[str | int, ...]
 MAX_SHOWN: Final = 40
 """Characters of a value that are repeated in a message."""
 
-_HIDDEN_BELOW: Final = "token"
+_HIDDEN_BELOW: Final = frozenset({"token", "basic_auth_users"})
 _DSN: Final = re.compile(r"https?://[^/\s]*@[^\s]+/[0-9]+/?")
 _DSN_KEY: Final = re.compile(r"\b[0-9a-fA-F]{32}\b")
 """The public keys of DSNs; the keys of Sentry's first API look the same."""
+_BCRYPT: Final = re.compile(r"\$2[abxy]?\$[0-9]{2}\$[./A-Za-z0-9]*")
 _PLAIN_KEY: Final = re.compile(r"[\w-]+")
 _EXPECTED: Final = MappingProxyType(
     {"dict_type": "a mapping of teams to their projects", "tuple_type": "a list"}
@@ -97,10 +98,10 @@ def explained(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[
 def dotted(path: KeyPath) -> str:
     """Return ``path`` as text, as in ``organizations[0].slug``.
 
-    Nothing below the key of a token is named, as it may be the token.
+    Nothing below the key of a token or of passwords is named, as it may be one of them.
     """
-    if _HIDDEN_BELOW in path:
-        path = path[: path.index(_HIDDEN_BELOW) + 1]
+    hidden = next((at for at, part in enumerate(path) if part in _HIDDEN_BELOW), len(path))
+    path = path[: hidden + 1]
     parts = (f"[{part}]" if isinstance(part, int) else f".{_key(part)}" for part in path)
     return masked("".join(parts)).removeprefix(".")
 
@@ -130,8 +131,8 @@ def near(name: str, names: Iterable[str]) -> str:
 
 
 def masked(text: str) -> str:
-    """Return ``text`` without tokens, keys, user names and passwords."""
-    return _DSN_KEY.sub("<secret>", redact(text))
+    """Return ``text`` without tokens, keys, user names, passwords and their hashes."""
+    return _BCRYPT.sub("<secret>", _DSN_KEY.sub("<secret>", redact(text)))
 
 
 def secret_in(text: str) -> str | None:

@@ -109,11 +109,14 @@ def decoded(content: bytes, file: str) -> str:
     raise ConfigError([Problem("", None, message, file)])
 
 
-def parse(text: str, file: str) -> Document:
-    """Return the parsed ``text``; raises `ConfigError` if it is not YAML, or empty."""
+def parse(text: str, file: str, needed: str = "it needs the key organizations") -> Document:
+    """Return the parsed ``text``; raises `ConfigError` if it is not YAML, or empty.
+
+    ``needed`` says what an empty file is missing.
+    """
     line: int | None = None
     try:
-        return _document(text, file)
+        return _document(text, file, needed)
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         message = f"the character U+{error.character:04X} is not allowed in YAML"
@@ -126,14 +129,13 @@ def parse(text: str, file: str) -> Document:
     raise ConfigError([Problem("", line, message, file)])
 
 
-def _document(text: str, file: str) -> Document:
+def _document(text: str, file: str, needed: str) -> Document:
     loader = _Loader(text)
     builder = _Builder(loader)
     root = loader.get_single_node()
     value = None if root is None else builder.build(root)
     if value is None:
-        message = "the file is empty: it needs the key organizations"
-        raise ConfigError([Problem("", None, message, file)])
+        raise ConfigError([Problem("", None, f"the file is empty: {needed}", file)])
     problems = tuple(
         Problem(dotted(path), mark.line, message, file, mark.column)
         for path, mark, message in builder.complaints

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exporter.web.landing import SECURITY_HEADERS, Landing
 from exporter.web.negotiate import choose, gzip_accepted
+from exporter.web.prefix import UnderPrefix
 
 log = structlog.get_logger()
 
@@ -53,11 +54,12 @@ def make_app(
     pages: Pages,
     health: Health,
     landing: Landing,
+    prefix: str = "",
     *,
     shown_config: Callable[[], str] | None = None,
     reload: Callable[[], Future[Sequence[str]]] | None = None,
 ) -> Starlette:
-    """Return the application that answers every path of the exporter.
+    """Return the application that answers every path of the exporter, all below ``prefix``.
 
     ``shown_config`` returns the text of ``/config``; it may take its time. ``reload`` begins a
     reload of the configuration, and returns what comes to hold its problems. Without them, the
@@ -82,7 +84,11 @@ def make_app(
             *optional,
         ],
         # The first is the outermost.
-        middleware=[Middleware(_Guard), Middleware(_OriginForm)],
+        middleware=[
+            Middleware(_Guard),
+            Middleware(_OriginForm),
+            *([Middleware(UnderPrefix, prefix)] if prefix else []),
+        ],
         exception_handlers={HTTPException: _refuse},
     )
     # /metrics/ is a 404: Starlette would redirect to an address made from the Host header.

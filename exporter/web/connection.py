@@ -2,12 +2,17 @@
 
 import asyncio
 import logging
+import socket
 import sys
+from contextlib import suppress
 from typing import Any, ClassVar, Final, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from exporter.web.config.peer import names_of
+from exporter.web.handshake import NOT_ALLOWED
+from exporter.web.live import LiveWebConfig
 from exporter.web.malformed import MalformedRequests, problem_of
 
 # uvicorn's warnings about connections name no peer, and any client can cause them without end.
@@ -34,7 +39,8 @@ class Connection(H11Protocol):
     """A connection that is closed when its client is too slow, or when there are too many.
 
     uvicorn itself waits forever for a client that sends half a request or reads half an answer.
-    Malformed requests are counted in ``malformed``; the other arguments are uvicorn's.
+    Malformed requests are counted in ``malformed``. ``web`` says which clients may connect and
+    which headers an answer has. The other arguments are uvicorn's.
     """
 
     timeout: ClassVar[float] = 120.0
@@ -46,19 +52,38 @@ class Connection(H11Protocol):
     Each can hold a slice of a page for a slow reader: 64 MiB for all of them.
     """
 
-    def __init__(self, *args: Any, malformed: MalformedRequests, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        malformed: MalformedRequests,
+        web: LiveWebConfig | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.logger = _ERRORS_ONLY
         self.conn = _Parser(h11.SERVER, max_incomplete_event_size=_MAX_HEAD)
         self._malformed = malformed
+        self._web = web
         self._beginning = b""
+        self.aborted = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the timeout, and close the oldest connection if there are too many."""
         super().connection_made(cast("asyncio.Transport", transport))
         self._deadline = self._start_timeout()
-        if len(self.connections) > self.max_connections:
+        if not self._is_allowed():
+            self._malformed.add(self.client and self.client[0], NOT_ALLOWED)
+            self.abort()
+        elif len(self.connections) > self.max_connections:
             self._close_oldest()
+
+    def abort(self) -> None:
+        """Close the connection at once, whatever it is doing."""
+        self.aborted = True
+        # A TLS transport that was closed twice ignores abort, and waits for its client.
+        with suppress(OSError):
+            self.transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Parse what was received, and answer the requests in it."""
@@ -78,9 +103,8 @@ class Connection(H11Protocol):
             cycle.disconnected = True
             cycle.message_event.set()
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-            super().send_400_response(msg)
-        else:
-            self.transport.close()
+            self._refuse(f"{msg}\n".encode("ascii"))
+        self.transport.close()
 
     def on_response_complete(self) -> None:
         """Start the timeout again for the next request."""
@@ -94,18 +118,38 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
     def _start_timeout(self) -> asyncio.TimerHandle:
-        return self.loop.call_later(self.timeout, self.transport.abort)
+        return self.loop.call_later(self.timeout, self.abort)
+
+    def _is_allowed(self) -> bool:
+        """Return whether the client's certificate, if one is asked for, has an allowed name."""
+        allowed = self._web.config.allowed_sans if self._web is not None else frozenset()
+        if not allowed:
+            return True
+        return not allowed.isdisjoint(names_of(self.transport.get_extra_info("peercert") or {}))
+
+    def _refuse(self, text: bytes) -> None:
+        """Send 400, with the headers that every answer has."""
+        headers = list(self._web.config.headers) if self._web is not None else []
+        headers += [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", str(len(text)).encode("ascii")),
+            (b"connection", b"close"),
+        ]
+        response = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
+        for event in (response, h11.Data(data=text), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
 
     def _close_oldest(self) -> None:
         """Close the connection that has been idle longest; if none is idle, the slowest reader."""
         others = [
             other
             for other in self.connections - {self}
-            if isinstance(other, Connection) and not other.transport.is_closing()
+            # Those that are closing count: with TLS, that takes as long as the client likes.
+            if isinstance(other, Connection) and not other.aborted
         ]
         oldest = min(others, key=Connection._age, default=None)
         if oldest is not None:
-            oldest.transport.abort()
+            oldest.abort()
 
     def _age(self) -> tuple[bool, float]:
         # There is no cycle before the first request, though uvicorn's annotation says so.

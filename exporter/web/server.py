@@ -11,8 +11,11 @@ from typing import Final, cast
 import uvicorn
 from starlette.types import ASGIApp
 
-from exporter.web.address import BACKLOG, bound_address
+from exporter.web.accept import Acceptor
+from exporter.web.access import Access
+from exporter.web.address import bound_address
 from exporter.web.connection import Connection
+from exporter.web.live import LiveWebConfig
 from exporter.web.malformed import MalformedRequests
 
 KEEP_ALIVE: Final = 65
@@ -26,8 +29,9 @@ class Server:
     """Serves an application on listening sockets, and closes them at the end.
 
     ``addresses`` are known before `run`. ``started`` is called in the server's thread once
-    requests are answered, and ``ticked`` ten times a second from then on. ``clock`` returns
-    monotonic seconds; it decides when malformed requests are logged.
+    requests are answered, and ``ticked`` ten times a second from then on. ``web`` has the settings
+    of TLS, login and headers. ``clock`` returns monotonic seconds; it decides when malformed
+    requests are logged, and about the rate limit.
     """
 
     def __init__(
@@ -38,13 +42,19 @@ class Server:
         started: Callable[[], None] = lambda: None,
         ticked: Callable[[], None] = lambda: None,
         connection: type[Connection] = Connection,
+        acceptor: type[Acceptor] = Acceptor,
+        web: LiveWebConfig | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.addresses = tuple(bound_address(listener) for listener in sockets)
         self._sockets = list(sockets)
         malformed = MalformedRequests(clock)
-        configuration = _configuration(app, partial(connection, malformed=malformed))
-        self._uvicorn = _Uvicorn(configuration, started, ticked, malformed)
+        configuration = _configuration(
+            app if web is None else Access(app, web, clock),
+            partial(connection, malformed=malformed, web=web),
+        )
+        accept = partial(acceptor, web=web, malformed=malformed)
+        self._uvicorn = _Uvicorn(configuration, started, ticked, accept, malformed, web)
 
     def run(self) -> None:
         """Serve until `stop`, then return within two seconds."""
@@ -62,12 +72,16 @@ class _Uvicorn(uvicorn.Server):
         config: uvicorn.Config,
         on_started: Callable[[], None],
         on_ticked: Callable[[], None],
+        accept: Callable[..., Acceptor],
         malformed: MalformedRequests,
+        web: LiveWebConfig | None,
     ) -> None:
         super().__init__(config)
         self._on_started = on_started
         self._on_ticked = on_ticked
+        self._accept = accept
         self._malformed = malformed
+        self._web = web
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -75,25 +89,39 @@ class _Uvicorn(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        """Accept connections, which uvicorn would do without bounds on TLS handshakes."""
+        await super().startup([])
+        self._acceptor = self._accept(sockets or [], self._connect)
+        self._acceptor.start()
         self._on_started()
 
     async def on_tick(self, counter: int) -> bool:
         """Do what comes up from time to time; uvicorn calls this ten times a second."""
         self._malformed.log_ended()
         self._on_ticked()
+        if self._web is not None and counter % 10 == 0:
+            # Also without requests: files with errors are to be logged.
+            await self._web.refresh()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Wait for running answers, but only briefly for clients that do not read theirs."""
         # Before the parent's method, which waits for the connections that this aborts.
         asyncio.get_running_loop().call_later(STOP_TIMEOUT, self._abort_connections)
+        self._acceptor.stop()
         await super().shutdown(sockets)
         self._malformed.log_all()
 
     def _abort_connections(self) -> None:
         for connection in list(self.server_state.connections):
-            connection.transport.abort()
+            cast("Connection", connection).abort()
+
+    def _connect(self) -> asyncio.Protocol:
+        """Return the protocol of a new connection, as uvicorn makes it."""
+        connect = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)
+        return connect(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
 
 def _configuration(app: ASGIApp, connect: Callable[..., Connection]) -> uvicorn.Config:
@@ -109,7 +137,6 @@ def _configuration(app: ASGIApp, connect: Callable[..., Connection]) -> uvicorn.
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE,
         # uvicorn takes only whole seconds; STOP_TIMEOUT comes first.
         timeout_graceful_shutdown=1,

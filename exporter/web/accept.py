@@ -1,0 +1,197 @@
+"""Accepts connections, and performs the TLS handshake within bounds.
+
+asyncio would perform it too, but a client could then hold a connection for as long as it liked
+before anything here knew of it.
+"""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from ssl import SSLContext
+from typing import ClassVar, Final
+
+import structlog
+
+from exporter.web.handshake import PLAIN_HTTP, handshake_problem
+from exporter.web.live import LiveWebConfig
+from exporter.web.malformed import MalformedRequests
+
+MAX_ACCEPTED: Final = 16
+"""Connections that are accepted in one turn of the event loop, before older ones are closed."""
+
+_PAUSE: Final = 1.0
+"""Seconds without accepting anything when the process has no descriptor or memory left."""
+
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+# The type of a TLS handshake record (RFC 8446, 5.1).
+_TLS_HANDSHAKE: Final = b"\x16"
+# What Go's server answers.
+_NOT_TLS: Final = (
+    b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+)
+
+log = structlog.get_logger()
+
+
+class _Arrival:
+    """A connection that has been accepted, and has no protocol yet."""
+
+    def __init__(self, client: socket.socket) -> None:
+        self._socket = client
+        self.connected = False
+        self.host: str | None = None
+        # Asked now: a socket that has been closed has no peer.
+        with suppress(OSError):
+            self.host = client.getpeername()[0]
+
+    async def beginning(self, loop: asyncio.AbstractEventLoop) -> bytes:
+        """Return the first byte once it is there, without taking it; nothing at the end."""
+        readable = asyncio.Event()
+        loop.add_reader(self._socket, readable.set)
+        try:
+            await readable.wait()
+        finally:
+            loop.remove_reader(self._socket)
+        return self._socket.recv(1, socket.MSG_PEEK)
+
+    async def connect(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        protocol: Callable[[], asyncio.Protocol],
+        context: SSLContext | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the loop's own, for the handshake
+    ) -> None:
+        """Make the transport, which from now on owns the socket, and perform the handshake."""
+        self.connected = True
+        await loop.connect_accepted_socket(
+            protocol,
+            self._socket,
+            ssl=context,
+            ssl_handshake_timeout=timeout if context else None,
+        )
+
+    def answer(self, line: bytes) -> None:
+        """Send a few bytes, if the client takes them at once."""
+        with suppress(OSError):
+            # What has not been read when a socket is closed makes the client lose the answer.
+            self._socket.recv(1 << 16)
+            self._socket.send(line)
+
+    def close(self) -> None:
+        """Close the connection, whoever owns the socket."""
+        if not self.connected:
+            self._socket.close()
+            return
+        # A transport whose handshake was cancelled before it began would wait for the client.
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+
+class Acceptor:
+    """Accepts connections on listening sockets until it is stopped, in a running event loop.
+
+    ``connect`` makes the protocol of a connection. With the TLS of ``web``, it is called once the
+    handshake is done. Clients that do not get that far are counted in ``malformed``.
+    """
+
+    timeout: ClassVar[float] = 10.0
+    """Seconds from accepting a connection to the end of its handshake."""
+
+    max_handshakes: ClassVar[int] = 256
+    """Connections whose handshake is not done; beyond that, the oldest is closed.
+
+    They are counted apart from the others, so a client has to complete a handshake before
+    another gives way to it.
+    """
+
+    def __init__(
+        self,
+        listeners: Sequence[socket.socket],
+        connect: Callable[[], asyncio.Protocol],
+        web: LiveWebConfig | None,
+        malformed: MalformedRequests,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._listeners = listeners
+        self._connect = connect
+        self._web = web
+        self._malformed = malformed
+        # A dict as an ordered set: the oldest comes first.
+        self._handshakes: dict[asyncio.Task[None], None] = {}
+
+    def start(self) -> None:
+        """Accept connections."""
+        for listener in self._listeners:
+            listener.settimeout(0)
+            self._loop.add_reader(listener, self._accept, listener)
+
+    def stop(self) -> None:
+        """Accept no more connections, and drop those whose handshake is not done."""
+        for listener in self._listeners:
+            self._loop.remove_reader(listener)
+        for handshake in list(self._handshakes):
+            handshake.cancel()
+
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(MAX_ACCEPTED):
+            try:
+                client, _address = listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in _EXHAUSTED:
+                    raise
+                self._pause(listener, error)
+                return
+            client.settimeout(0)
+            self._begin(client)
+
+    def _pause(self, listener: socket.socket, error: OSError) -> None:
+        log.error("cannot accept connections", error=error.strerror)
+        self._loop.remove_reader(listener)
+
+        def resume() -> None:
+            # The server may have been stopped meanwhile.
+            if listener.fileno() >= 0:
+                self._loop.add_reader(listener, self._accept, listener)
+
+        self._loop.call_later(_PAUSE, resume)
+
+    def _begin(self, client: socket.socket) -> None:
+        arrival = _Arrival(client)
+        task = self._loop.create_task(self._hand_over(arrival))
+        self._handshakes[task] = None
+        task.add_done_callback(partial(self._end, arrival))
+        if len(self._handshakes) > self.max_handshakes:
+            next(iter(self._handshakes)).cancel()
+
+    async def _hand_over(self, arrival: _Arrival) -> None:
+        """Bring a connection to where its protocol takes over."""
+        if self._web is None or self._web.config.context is None:
+            await arrival.connect(self._loop, self._connect)
+            return
+        async with asyncio.timeout(self.timeout):
+            beginning = await arrival.beginning(self._loop)
+            if beginning == _TLS_HANDSHAKE:
+                # Only now: what the client gets is what the files have at this moment.
+                await self._web.refresh()
+                context = self._web.config.context
+                await arrival.connect(self._loop, self._connect, context, self.timeout)
+            elif beginning.isalpha():
+                self._malformed.add(arrival.host, PLAIN_HTTP)
+                arrival.answer(_NOT_TLS)
+
+    def _end(self, arrival: _Arrival, task: asyncio.Task[None]) -> None:
+        del self._handshakes[task]
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, OSError):
+            problem = handshake_problem(error)
+            if problem is not None:
+                self._malformed.add(arrival.host, problem)
+        elif error is not None:
+            log.error("connection failed", exc_info=error)
+        if task.cancelled() or error is not None or not arrival.connected:
+            arrival.close()

@@ -1,0 +1,90 @@
+"""The web configuration: the file of exporter-toolkit in, what the server needs out.
+
+`load_web_config` returns a `WebConfig`, or raises `ConfigError` with all errors of the file and of
+the files that it names.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from ssl import SSLContext
+from typing import Final
+
+from pydantic import ValidationError
+
+from exporter.config import ConfigError
+from exporter.config.errors import explained
+from exporter.config.yaml_file import Document, decoded, parse, read
+from exporter.web.config.checks import problems_across
+from exporter.web.config.context import make_context
+from exporter.web.config.material import read_material
+from exporter.web.config.models import RateLimit, TLSServerConfig, WebConfigFile
+from exporter.web.config.peer import canonical
+
+__all__ = ["RateLimit", "WebConfig", "load_web_config"]
+
+_EMPTY: Final = "for plain HTTP without login, its content must be {}"
+
+
+@dataclass(frozen=True, slots=True)
+class WebConfig:
+    """How to serve: with which certificate, to which users, with which headers.
+
+    Without ``context``, HTTP is plain; without ``users``, nobody has to log in. ``files`` are all
+    files that the settings were read from.
+    """
+
+    context: SSLContext | None = None
+    allowed_sans: frozenset[str] = frozenset()
+    users: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
+    """User names and bcrypt hashes."""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    rate_limit: RateLimit = field(default_factory=RateLimit)
+    files: tuple[Path, ...] = ()
+
+
+def load_web_config(path: Path) -> WebConfig:
+    """Return the web configuration in the file at ``path``; raises `ConfigError`.
+
+    Relative paths in it begin at the directory of the file.
+    """
+    document = parse(decoded(read(path), str(path)), str(path), _EMPTY)
+    file = _validated(document, path.parent)
+    tls = file.tls_server_config
+    return WebConfig(
+        _context(document, tls) if tls else None,
+        frozenset(map(canonical, tls.client_allowed_sans if tls else ())),
+        tuple(
+            (name.encode(), hashed.reveal().encode())
+            for name, hashed in file.basic_auth_users.items()
+        ),
+        tuple(
+            (name.encode(), value.encode())
+            for name, value in file.http_server_config.headers.items()
+            if value
+        ),
+        file.rate_limit,
+        (path, *(tls.files() if tls else ())),
+    )
+
+
+def _validated(document: Document, directory: Path) -> WebConfigFile:
+    problems = [*document.problems, *problems_across(document)]
+    try:
+        file = WebConfigFile.model_validate(document.value, context=directory)
+    except ValidationError as error:
+        problems += (document.problem(*place) for place in explained(error, WebConfigFile))
+    if problems:
+        raise ConfigError(problems)
+    return file
+
+
+def _context(document: Document, tls: TLSServerConfig) -> SSLContext:
+    """Return the TLS settings with what the files that they name contain."""
+    material, flaws = read_material(tls)
+    if material is not None:
+        context, flaws = make_context(tls, material)
+        if context is not None:
+            return context
+    raise ConfigError(
+        document.problem(("tls_server_config", key), flaw) for key, flaw in flaws.items()
+    )

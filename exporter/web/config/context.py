@@ -1,0 +1,107 @@
+"""From the settings of TLS to the ``SSLContext`` of the server."""
+
+import os
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from exporter.web.config.material import Material
+from exporter.web.config.models import TLSServerConfig
+from exporter.web.config.names import CIPHERS, CLIENT_AUTH, CURVES, VERSIONS
+
+_KEY_FLAWS: Final = {
+    "KEY_VALUES_MISMATCH": "does not belong to the certificate",
+    "KEY_TYPE_MISMATCH": "does not belong to the certificate",
+}
+_CERTIFICATE_FLAWS: Final = {
+    "EE_KEY_TOO_SMALL": "has a key that is too short; use RSA with 2048 bits or more, or ECDSA",
+    "CA_MD_TOO_WEAK": "is signed with a hash that is too weak; use SHA-256",
+    "CA_KEY_TOO_SMALL": "has a chain with a key that is too short",
+}
+
+
+def make_context(
+    tls: TLSServerConfig, material: Material
+) -> tuple[ssl.SSLContext | None, Mapping[str, str]]:
+    """Return the context; or None, and each flaw by the key that names what has it."""
+    flaws: dict[str, str] = {}
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    for name, text in (("cert", material.certificates), ("client_ca", material.authorities)):
+        if text and (damage := _damage(text)):
+            source = material.sources[name]
+            flaws[source.key] = source.flaw(f"holds a certificate that is damaged ({damage})")
+    if not flaws:
+        flaws = _load_pair(context, material)
+    if flaws:
+        return None, flaws
+    _set_versions(context, tls)
+    _set_clients(context, tls, material)
+    # Go's clients offer h2 first; without an answer, some assume it.
+    context.set_alpn_protocols(["http/1.1"])
+    return context, {}
+
+
+def _damage(certificates: str) -> str | None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=certificates)
+    except ssl.SSLError as error:
+        return error.reason or "unreadable"
+    return None
+
+
+def _load_pair(context: ssl.SSLContext, material: Material) -> dict[str, str]:
+    """Load certificate and key, and return the flaws of both."""
+    certificate, key = material.sources["cert"], material.sources["key"]
+    try:
+        with (
+            _in_memory(material.certificates) as chain,
+            _in_memory(material.key.reveal()) as private,
+        ):
+            context.load_cert_chain(chain, private)
+    except ssl.SSLError as error:
+        reason = error.reason or "unreadable"
+        if reason in _CERTIFICATE_FLAWS:
+            return {certificate.key: certificate.flaw(_CERTIFICATE_FLAWS[reason])}
+        # The certificates have been read without an error before: what is left is the key.
+        return {key.key: key.flaw(_KEY_FLAWS.get(reason, "holds a private key that is damaged"))}
+    return {}
+
+
+@contextmanager
+def _in_memory(text: str) -> Iterator[str]:
+    """Yield the path of a file that has this content, and exists only in memory.
+
+    ``load_cert_chain`` takes only paths. What it loads is what was checked, and a key that the
+    web configuration holds inline is never written to a disk.
+    """
+    descriptor = os.memfd_create("pem", os.MFD_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode("latin-1", "replace"))
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
+def _set_versions(context: ssl.SSLContext, tls: TLSServerConfig) -> None:
+    context.minimum_version = VERSIONS[tls.min_version]
+    context.maximum_version = VERSIONS[tls.max_version]
+    if tls.cipher_suites:
+        suites = [CIPHERS[name] for name in tls.cipher_suites if name in CIPHERS]
+        if suites:
+            context.set_ciphers(":".join(suites))
+        else:
+            # Only suites of TLS 1.3 are allowed.
+            context.minimum_version = ssl.TLSVersion.TLSv1_3
+    if not tls.prefer_server_cipher_suites:
+        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    for curve in tls.curve_preferences:
+        context.set_ecdh_curve(CURVES[curve])
+
+
+def _set_clients(context: ssl.SSLContext, tls: TLSServerConfig, material: Material) -> None:
+    context.verify_mode = CLIENT_AUTH[tls.client_auth_type]
+    if material.authorities:
+        context.load_verify_locations(cadata=material.authorities)
+        # As in Go, whatever is listed is trusted, also an authority between root and client.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
