@@ -1,0 +1,269 @@
+"""The web configuration in effect: what is read again, and what a bad file does."""
+
+import asyncio
+from collections.abc import Iterator, MutableMapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+from structlog.testing import capture_logs
+
+from exporter.config import ConfigError
+from exporter.web.live import GRACE, RETRY, LiveWebConfig
+from exporter.web.server import Server
+from tests.support.certificates import (
+    Authority,
+    get,
+    hashed,
+    tls_section,
+    write_web_config,
+)
+from tests.support.clock import Clock
+from tests.support.serving import serving_app
+
+Records = Sequence[MutableMapping[str, Any]]
+
+USERS = {"basic_auth_users": {"alice": hashed("secret")}}
+HEADERS = {"http_server_config": {"headers": {"X-Frame-Options": "deny"}}}
+
+
+async def hello(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer any request."""
+    await PlainTextResponse("hello")(scope, receive, send)
+
+
+def errors(records: Records) -> list[str]:
+    """Return the errors that were logged about files."""
+    return [record["error"] for record in records if record["log_level"] == "error"]
+
+
+class TestReading:
+    """When files are read again, by a clock that is set by hand."""
+
+    @pytest.fixture
+    def clock(self) -> Clock:
+        """Return a clock."""
+        return Clock()
+
+    @pytest.fixture
+    def authority(self, tmp_path: Path) -> Authority:
+        """Return an authority."""
+        return Authority(tmp_path)
+
+    @pytest.fixture
+    def live(self, tmp_path: Path, authority: Authority, clock: Clock) -> LiveWebConfig:
+        """Return settings with TLS and a user."""
+        path = write_web_config(tmp_path, tls_section(authority.issue()), USERS)
+        return LiveWebConfig(path, clock)
+
+    def refreshed(self, live: LiveWebConfig) -> LiveWebConfig:
+        """Return the settings after they have been refreshed."""
+        asyncio.run(live.refresh())
+        return live
+
+    def test_errors_at_the_start(self, tmp_path: Path) -> None:
+        """A file with errors is refused at the start."""
+        path = write_web_config(tmp_path, {"tls_server_config": {}})
+        with pytest.raises(ConfigError, match="missing one of cert or cert_file"):
+            LiveWebConfig(path)
+
+    def test_unchanged(self, live: LiveWebConfig) -> None:
+        """Files that have not changed are not read again."""
+        before = live.config
+
+        assert before is self.refreshed(live).config
+
+    def test_changed_file(self, tmp_path: Path, live: LiveWebConfig, authority: Authority) -> None:
+        """A changed web configuration takes effect at once."""
+        write_web_config(tmp_path, tls_section(authority.issue()), USERS, HEADERS)
+
+        assert ((b"X-Frame-Options", b"deny"),) == self.refreshed(live).config.headers
+
+    def test_changed_certificate(self, live: LiveWebConfig, authority: Authority) -> None:
+        """A changed certificate takes effect at once, though the web configuration is the same."""
+        before = live.config.context
+        authority.issue()
+        with capture_logs() as records:
+            after = self.refreshed(live).config.context
+
+        assert before is not after
+        assert ["web configuration read again"] == [record["event"] for record in records]
+
+    def test_replaced_by_a_link(
+        self, tmp_path: Path, live: LiveWebConfig, authority: Authority
+    ) -> None:
+        """A certificate that a link points to is read when the link is changed."""
+        before = live.config.context
+        pair = authority.issue(name="next")
+        for name, path in (("server.crt", pair.certificate), ("server.key", pair.key)):
+            (tmp_path / "link").symlink_to(path)
+            (tmp_path / "link").replace(tmp_path / name)
+
+        assert before is not self.refreshed(live).config.context
+
+    def test_certificate_before_its_key(
+        self, live: LiveWebConfig, authority: Authority, tmp_path: Path, clock: Clock
+    ) -> None:
+        """Until a new key follows its certificate, the old pair is served, and nothing logged."""
+        before = live.config.context
+        key = (tmp_path / "server.key").read_bytes()
+        pair = authority.issue()
+        new_key = pair.key.read_bytes()
+        pair.key.write_bytes(key)
+        with capture_logs() as records:
+            between = self.refreshed(live).config.context
+            clock.now += GRACE / 2
+            pair.key.write_bytes(new_key)
+            after = self.refreshed(live).config.context
+
+        assert between is before
+        assert after is not before
+        assert [] == errors(records)
+
+    def test_bad_file_is_logged_once(
+        self, tmp_path: Path, live: LiveWebConfig, clock: Clock
+    ) -> None:
+        """A bad file changes nothing; all of its errors are logged, once, after the grace."""
+        before = live.config
+        path = write_web_config(tmp_path, {"tls_server_config": {"cert_fil": "a"}})
+        with capture_logs() as records:
+            for _ in range(100):
+                self.refreshed(live)
+                clock.now += RETRY
+
+        assert before is live.config
+        (text,) = errors(records)
+        lines = text.splitlines()
+
+        assert 3 == len(lines)
+        assert all(line.startswith(f"{path}:") for line in lines)
+
+    def test_other_errors_are_logged_again(
+        self, tmp_path: Path, live: LiveWebConfig, clock: Clock
+    ) -> None:
+        """Errors that replace others are logged too."""
+        with capture_logs() as records:
+            for unknown in ("one", "two"):
+                write_web_config(tmp_path, {unknown: 1})
+                for _ in range(10):
+                    self.refreshed(live)
+                    clock.now += RETRY
+
+        assert ["one" in text for text in errors(records)] == [True, False]
+
+    def test_good_again(
+        self, tmp_path: Path, live: LiveWebConfig, authority: Authority, clock: Clock
+    ) -> None:
+        """A repaired file takes effect, and a later error is logged as the first one was."""
+        with capture_logs() as records:
+            for _ in range(2):
+                write_web_config(tmp_path, {"unknown": 1})
+                self.refreshed(live)
+                clock.now += GRACE
+                self.refreshed(live)
+                write_web_config(tmp_path, tls_section(authority.issue()), USERS)
+                self.refreshed(live)
+
+        assert 2 == len(errors(records))
+        assert 2 == [record["event"] for record in records].count("web configuration read again")
+
+    def test_named_file_appears_later(
+        self, tmp_path: Path, live: LiveWebConfig, authority: Authority, clock: Clock
+    ) -> None:
+        """A new file may name a certificate that is written after it."""
+        before = live.config.context
+        later = authority.issue(name="later")
+        hidden = later.certificate.rename(tmp_path / "hidden")
+        write_web_config(tmp_path, tls_section(later), USERS)
+        self.refreshed(live)
+        hidden.rename(later.certificate)
+        clock.now += RETRY
+
+        assert before is not self.refreshed(live).config.context
+
+    @pytest.mark.parametrize("content", ["", "basic_auth_users:\n", "{}"])
+    def test_half_written_file_opens_nothing(self, live: LiveWebConfig, content: str) -> None:
+        """A file that is read while it is being written switches off neither TLS nor login."""
+        before = live.config
+        live.config.files[0].write_text(content)
+
+        assert before is self.refreshed(live).config
+
+    def test_login_stays_on(
+        self, tmp_path: Path, live: LiveWebConfig, authority: Authority, clock: Clock
+    ) -> None:
+        """To switch off login takes a restart, as the log says."""
+        write_web_config(tmp_path, tls_section(authority.issue()))
+        with capture_logs() as records:
+            self.refreshed(live)
+            clock.now += GRACE
+            self.refreshed(live)
+
+        assert live.config.users
+        assert [
+            f"{tmp_path}/web.yaml: basic_auth_users: login is switched off only by a restart"
+        ] == errors(records)
+
+    def test_file_is_removed(self, live: LiveWebConfig, clock: Clock) -> None:
+        """A file that is gone changes nothing, and is logged."""
+        before = live.config
+        live.config.files[0].unlink()
+        with capture_logs() as records:
+            self.refreshed(live)
+            clock.now += GRACE
+            self.refreshed(live)
+
+        assert before is live.config
+        assert ["No such file or directory" in text for text in errors(records)] == [True]
+
+
+class TestServing:
+    """What clients get after a change."""
+
+    @pytest.fixture
+    def authority(self, tmp_path: Path) -> Authority:
+        """Return an authority."""
+        return Authority(tmp_path)
+
+    @pytest.fixture
+    def server(self, tmp_path: Path, authority: Authority) -> Iterator[Server]:
+        """Serve over TLS."""
+        path = write_web_config(tmp_path, tls_section(authority.issue()))
+        with serving_app(hello, web=LiveWebConfig(path)) as server:
+            yield server
+
+    def test_next_connection_has_the_new_certificate(
+        self, tmp_path: Path, server: Server, authority: Authority
+    ) -> None:
+        """The first connection after the change gets the certificate of the new authority."""
+        before = get(server, authority).text
+        following = Authority(tmp_path, "following")
+        following.issue()
+
+        assert "hello" == before == get(server, following).text
+
+    def test_open_connection_goes_on(self, server: Server, authority: Authority) -> None:
+        """A connection that is open is not interrupted."""
+        url = f"https://{server.addresses[0]}/"
+        with requests.Session() as session:
+            session.trust_env, session.verify = False, str(authority.path)
+            session.get(url)
+            authority.issue("another.example")
+
+            assert "hello" == session.get(url).text
+
+    def test_next_request_needs_the_login(
+        self, tmp_path: Path, server: Server, authority: Authority
+    ) -> None:
+        """Users that are added have an effect on the next request, also of open connections."""
+        url = f"https://{server.addresses[0]}/"
+        with requests.Session() as session:
+            session.trust_env, session.verify = False, str(authority.path)
+            before = session.get(url).status_code
+            write_web_config(tmp_path, tls_section(authority.issue()), USERS)
+            after = session.get(url).status_code
+
+        assert (200, 401) == (before, after)
