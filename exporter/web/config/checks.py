@@ -63,8 +63,7 @@ def _client_authority(document: Document) -> Iterator[Problem]:
         for key in named:
             yield document.problem(
                 _path(key),
-                f"{key} has no effect without client_auth_type; "
-                "set that to RequireAndVerifyClientCert",
+                "has no effect without client_auth_type; set that to RequireAndVerifyClientCert",
             )
 
 
@@ -74,7 +73,7 @@ def _client_names(document: Document) -> Iterator[Problem]:
     if _has(document, "client_allowed_sans") and judged and kind != "RequireAndVerifyClientCert":
         yield document.problem(
             _path("client_allowed_sans"),
-            "client_allowed_sans requires client_auth_type to be RequireAndVerifyClientCert: "
+            "requires client_auth_type to be RequireAndVerifyClientCert: "
             "otherwise a client may connect without a certificate",
         )
 

@@ -28,9 +28,9 @@ def make_context(
     flaws: dict[str, str] = {}
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     for name, text in (("cert", material.certificates), ("client_ca", material.authorities)):
-        if text and (damage := _damage(text)):
+        if text and not _is_readable(text):
             source = material.sources[name]
-            flaws[source.key] = source.flaw(f"holds a certificate that is damaged ({damage})")
+            flaws[source.key] = source.flaw("holds a certificate that is damaged")
     if not flaws:
         flaws = _load_pair(context, material)
     if flaws:
@@ -42,12 +42,12 @@ def make_context(
     return context, {}
 
 
-def _damage(certificates: str) -> str | None:
+def _is_readable(certificates: str) -> bool:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=certificates)
-    except ssl.SSLError as error:
-        return error.reason or "unreadable"
-    return None
+    except ssl.SSLError:
+        return False
+    return True
 
 
 def _load_pair(context: ssl.SSLContext, material: Material) -> dict[str, str]:

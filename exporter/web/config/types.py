@@ -126,7 +126,8 @@ ClientAuthType = Annotated[
 CipherSuite = Annotated[str, _one_of(*CIPHERS_OF_TLS13, *CIPHERS)]
 Curve = Annotated[str, _one_of(*CURVES)]
 HeaderValue = Annotated[
-    str, _optional(text(r"[\x20-\x7e]{1,4096}", "one line of printable ASCII characters"))
+    str,
+    _optional(text(r"[\x20-\x7e]{1,4096}", "one line of printable ASCII characters", digits=True)),
 ]
 ContentTypeOptions = Annotated[str, _optional(_one_of("nosniff"))]
 FrameOptions = Annotated[str, _optional(_one_of("deny", "sameorigin"))]
