@@ -166,7 +166,10 @@ class Acceptor:
         self._handshakes[task] = None
         task.add_done_callback(partial(self._end, arrival))
         if len(self._handshakes) > self.max_handshakes:
-            next(iter(self._handshakes)).cancel()
+            oldest = next(iter(self._handshakes))
+            # Now, or the next of this turn would cancel the same one.
+            del self._handshakes[oldest]
+            oldest.cancel()
 
     async def _hand_over(self, arrival: _Arrival) -> None:
         """Bring a connection to where its protocol takes over."""
@@ -185,7 +188,7 @@ class Acceptor:
                 arrival.answer(_NOT_TLS)
 
     def _end(self, arrival: _Arrival, task: asyncio.Task[None]) -> None:
-        del self._handshakes[task]
+        self._handshakes.pop(task, None)
         error = None if task.cancelled() else task.exception()
         if isinstance(error, OSError):
             problem = handshake_problem(error)
