@@ -37,6 +37,7 @@ def _listener(number: int) -> socket.socket:
     except OSError as error:
         raise InheritedSocketsError(f"descriptor {number} is not a socket: {error}") from None
     if not _is_usable(listener):
+        listener.close()
         raise InheritedSocketsError(
             f"descriptor {number} is not a listening TCP socket: "
             "its .socket unit needs ListenStream= with a port, and Accept=no"

@@ -3,6 +3,7 @@
 import http.client
 import os
 import resource
+import socket
 import ssl
 import subprocess
 import sys
@@ -10,20 +11,22 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from exporter.simulator import Simulator, demo_world
 from exporter.web.accept import MAX_ACCEPTED, Acceptor
 from exporter.web.connection import Connection
-from tests.end_to_end.stage import COMMAND
+from tests.end_to_end.stage import COMMAND, run
 from tests.support.certificates import Authority, hashed, tls_section, write_web_config
 from tests.support.configuration import document
 from tests.support.crowd import KINDS
-from tests.support.programs import REPOSITORY, TIMEOUT, Program, running
+from tests.support.programs import REPOSITORY, TIMEOUT, Program, running, wait_until
+from tests.support.prometheus import prometheus, scraping
 
 pytestmark = pytest.mark.slow
 
@@ -31,6 +34,7 @@ USERS = {"basic_auth_users": {"prometheus": hashed("right")}}
 LOGIN = ("prometheus", "right")
 LISTENING = r'event=listening address="?(127\S+:\d+)'
 CROWD = 1000
+SCRAPES = 100
 BOUND = 1.0
 """Seconds that a scrape may take at most: far above what is measured, for busy machines."""
 
@@ -48,21 +52,27 @@ def web_config(tmp_path: Path, authority: Authority) -> Path:
 
 
 @pytest.fixture
-def serving(tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """Return a context manager that runs ``serve``."""
+def config(tmp_path: Path) -> Iterator[Path]:
+    """Return a configuration for a simulated Sentry."""
     with Simulator(demo_world(time.time(), projects=2)) as sentry:
-        config = tmp_path / "config.yaml"
-        config.write_text(document(sentry.url), "utf-8")
+        path = tmp_path / "config.yaml"
+        path.write_text(document(sentry.url), "utf-8")
+        yield path
 
-        @contextmanager
-        def serve(*flags: str | Path) -> Iterator[tuple[Program, int]]:
-            """Run it during the block; the value is the program and its port."""
-            command = [*COMMAND, "serve", "--config.file", str(config), *map(str, flags)]
-            address = ("--web.listen-address", "127.0.0.1:0")
-            with running([*command, *address], tmp_path / "serve.log") as program:
-                yield program, int(program.wait_for(LISTENING).rpartition(":")[2])
 
-        yield serve
+@pytest.fixture
+def serving(tmp_path: Path, config: Path) -> Callable[..., Any]:
+    """Return a context manager that runs ``serve``."""
+
+    @contextmanager
+    def serve(*flags: str | Path) -> Iterator[tuple[Program, int]]:
+        """Run it during the block; the value is the program and its port."""
+        command = [*COMMAND, "serve", "--config.file", str(config), *map(str, flags)]
+        address = ("--web.listen-address", "127.0.0.1:0")
+        with running([*command, *address], tmp_path / "serve.log") as program:
+            yield program, int(program.wait_for(LISTENING).rpartition(":")[2])
+
+    return serve
 
 
 class Scraper:
@@ -92,6 +102,12 @@ class Scraper:
 
         assert 200 == answer.status
         return time.perf_counter() - began
+
+    def serial(self) -> str:
+        """Return the number of the certificate of the open connection."""
+        channel = self._client.sock
+        assert isinstance(channel, ssl.SSLSocket)
+        return str((channel.getpeercert() or {})["serialNumber"])
 
     def close(self) -> None:
         """Close the connection."""
@@ -124,13 +140,14 @@ def crowd(kind: str, port: int) -> Iterator[Callable[[], bool]]:
             process.stdin.close()
 
 
-def measured(scraper: Scraper, connected: Callable[[], bool]) -> tuple[float, float]:
-    """Return the longest scrape on an open and on a new connection, while a crowd connects."""
-    kept, anew = [], []
-    while not connected() or len(kept) < 100:
-        kept.append(scraper.scrape(anew=False))
+def longest(scraper: Scraper, ended: Callable[[], bool] = lambda: True) -> tuple[float, float]:
+    """Return the longest of many scrapes on an open and on a new connection."""
+    opened: list[float] = []
+    anew: list[float] = []
+    while not ended() or len(opened) < SCRAPES:
+        opened.append(scraper.scrape(anew=False))
         anew.append(scraper.scrape(anew=True))
-    return max(kept), max(anew)
+    return max(opened), max(anew)
 
 
 class TestCrowd:
@@ -147,16 +164,197 @@ class TestCrowd:
         """They delay no scrape, and hold no more descriptors than documented."""
         with serving("--web.config.file", web_config) as (program, port):
             scraper = Scraper(port, authority)
-            scraper.scrape(anew=True)
+            alone = longest(scraper)
             before = descriptors(program)
             with crowd(kind, port) as connected:
-                longest = measured(scraper, connected)
-                most = descriptors(program)
+                crowded = longest(scraper, connected)
+                held = descriptors(program) - before
             scraper.close()
 
-        print(  # noqa: T201 - the figure that the documents have
-            f"{kind}: longest scrape on an open connection {longest[0] * 1000:.0f} ms,"
-            f" on a new one {longest[1] * 1000:.0f} ms; {most - before} descriptors more"
+        print(  # noqa: T201 - figures for the documents
+            f"{kind}: longest scrape on an open connection {crowded[0] * 1000:.0f} ms "
+            f"(alone: {alone[0] * 1000:.0f}), on a new one {crowded[1] * 1000:.0f} ms "
+            f"(alone: {alone[1] * 1000:.0f}); {held} descriptors more"
         )
-        assert max(longest) < BOUND
-        assert most - before <= Connection.max_connections + Acceptor.max_handshakes + MAX_ACCEPTED
+
+        assert max(crowded) < BOUND
+        assert held <= Connection.max_connections + Acceptor.max_handshakes + MAX_ACCEPTED
+
+
+class TestRotation:
+    """New certificates while scrapes go on."""
+
+    def test_no_scrape_fails(
+        self,
+        serving: Callable[..., Any],
+        tmp_path: Path,
+        web_config: Path,
+        authority: Authority,
+    ) -> None:
+        """Certificates and keys are replaced again and again, each after the other, in place."""
+        with serving("--web.config.file", web_config) as (program, port):
+            scraper = Scraper(port, authority)
+            serials = set()
+            for number in range(60):
+                if number % 3 == 0:
+                    aside = authority.issue(name=f"aside{number}")
+                    (tmp_path / "server.crt").write_bytes(aside.certificate.read_bytes())
+                elif number % 3 == 1:
+                    (tmp_path / "server.key").write_bytes(aside.key.read_bytes())
+                scraper.scrape(anew=False)
+                scraper.scrape(anew=True)
+                serials.add(scraper.serial())
+            scraper.close()
+            output = program.output()
+
+        assert 21 == len(serials)
+        assert "level=error" not in output
+
+    def test_bad_file_keeps_the_old_one(
+        self, serving: Callable[..., Any], web_config: Path, authority: Authority
+    ) -> None:
+        """With a bad file scrapes go on, and all of its errors are logged once."""
+        with serving("--web.config.file", web_config) as (program, port):
+            scraper = Scraper(port, authority)
+            web_config.write_text("tls_server_config: {cert_fil: a}\nbasic_auth_users: 1\n")
+            output = program.wait_for(r"web configuration not read again.* error=(.*)")
+            scraper.scrape(anew=True)
+            scraper.close()
+
+        assert ["unknown key", "missing one of cert", "missing one of key", "got a value"] == [
+            text
+            for text in ("unknown key", "missing one of cert", "missing one of key", "got a value")
+            if text in output
+        ]
+
+
+class TestLogins:
+    """Logins under load."""
+
+    def test_wrong_logins_do_not_delay_a_right_one(
+        self, serving: Callable[..., Any], tmp_path: Path, authority: Authority
+    ) -> None:
+        """While wrong logins come as fast as they can, a scrape with a known login goes on."""
+        users = {"basic_auth_users": {"prometheus": hashed("right", cost=10)}}
+        web = write_web_config(tmp_path, tls_section(authority.issue()), users)
+        ended = threading.Event()
+        codes = set()
+
+        def guess(number: int, port: int) -> None:
+            """Try one password after the other."""
+            with requests.Session() as session:
+                session.trust_env, session.verify = False, str(authority.path)
+                for attempt in iter(int, 1):
+                    login = ("prometheus", f"{number}-{attempt}-{time.monotonic_ns()}")
+                    url = f"https://127.0.0.1:{port}/metrics"
+                    codes.add(session.get(url, auth=login, timeout=TIMEOUT).status_code)
+                    if ended.is_set():
+                        return
+
+        with serving("--web.config.file", web) as (_, port), ExitStack() as threads:
+            scraper = Scraper(port, authority)
+            alone = longest(scraper)
+            for number in range(30):
+                thread = threading.Thread(target=guess, args=(number, port))
+                thread.start()
+                threads.callback(thread.join)
+            threads.callback(ended.set)
+            crowded = longest(scraper, lambda: codes >= {401, 503})
+            scraper.close()
+
+        print(  # noqa: T201 - figures for the documents
+            f"longest scrape during wrong logins: {max(crowded) * 1000:.0f} ms, "
+            f"without: {max(alone) * 1000:.0f}"
+        )
+
+        assert max(crowded) < BOUND
+        assert {401, 503} == codes
+
+
+class TestPrograms:
+    """Other programs, and how the daemon is started."""
+
+    @pytest.mark.programs
+    @pytest.mark.parametrize("clients", [False, True], ids=["login", "login-and-certificate"])
+    def test_prometheus(
+        self,
+        serving: Callable[..., Any],
+        tmp_path: Path,
+        authority: Authority,
+        *,
+        clients: bool,
+    ) -> None:
+        """Prometheus scrapes over TLS, with a login and with a client certificate."""
+        settings: dict[str, Any] = {}
+        tls = {"ca_file": str(authority.path)}
+        if clients:
+            pair = authority.issue("prometheus.example", name="client")
+            tls |= {"cert_file": str(pair.certificate), "key_file": str(pair.key)}
+            settings = {
+                "client_auth_type": "RequireAndVerifyClientCert",
+                "client_ca_file": authority.path.name,
+                "client_allowed_sans": ["prometheus.example"],
+            }
+        web = write_web_config(tmp_path, tls_section(authority.issue(), **settings), USERS)
+        with serving("--web.config.file", web, "--web.route-prefix", "/stats") as (_, port):
+            configuration = dict(scraping(f"127.0.0.1:{port}"))
+            configuration["scrape_configs"][0] |= {
+                "scheme": "https",
+                "metrics_path": "/stats/metrics",
+                "basic_auth": dict(zip(("username", "password"), LOGIN, strict=True)),
+                "tls_config": tls,
+            }
+            (tmp_path / "prometheus").mkdir()
+            with prometheus(tmp_path / "prometheus", configuration=configuration) as server:
+                up = f'up{{instance="127.0.0.1:{port}"}} == 1'
+                wait_until(lambda: bool(server.instant(up)), server.program.output)
+
+                assert server.instant("sentry_stats_up")
+
+    def test_prefix(self, serving: Callable[..., Any]) -> None:
+        """All paths are below the path of the external URL; the others lead to it, or nowhere."""
+        with serving("--web.external-url", "https://proxy.example/a/b/") as (_, port):
+            url = f"http://127.0.0.1:{port}"
+            paths = ("/", "/a/b", "/a/b/-/healthy", "/-/healthy", "/a/bc", "/a/b/metrics")
+            answers = [requests.get(f"{url}{path}", timeout=TIMEOUT) for path in paths]
+
+        assert [200, 200, 200, 404, 404, 200] == [answer.status_code for answer in answers]
+        assert [f"{url}/a/b/"] * 2 == [answer.url for answer in answers[:2]]
+
+    def test_sockets_of_systemd(self, config: Path, tmp_path: Path) -> None:
+        """Sockets that are passed are served, and the listen address is not."""
+        with (
+            socket.create_server(("127.0.0.1", 0)) as first,
+            socket.create_server(("::1", 0), family=socket.AF_INET6) as second,
+        ):
+            passed = " ".join(f"{at}<&{each.fileno()}" for at, each in ((3, first), (4, second)))
+            start = f'exec {passed}; LISTEN_FDS=2 LISTEN_PID=$$ exec "$@"'
+            command = [*COMMAND, "serve", "--config.file", str(config), "--web.systemd-socket"]
+            with running(
+                ["bash", "-c", start, "bash", *command],
+                tmp_path / "log",
+                pass_fds=(first.fileno(), second.fileno()),
+            ) as program:
+                ports = [each.getsockname()[1] for each in (first, second)]
+                program.wait_for(rf"listening address=\[::1\]:({ports[1]})")
+                urls = (f"http://127.0.0.1:{ports[0]}", f"http://[::1]:{ports[1]}")
+                texts = [requests.get(f"{url}/-/healthy", timeout=TIMEOUT).text for url in urls]
+
+        assert ["healthy\n"] * 2 == texts
+        assert ":10790" not in program.output()
+
+    def test_no_sockets_of_systemd(self, config: Path) -> None:
+        """Without any passed socket, the daemon says so and ends."""
+        ended = run("serve", "--config.file", config, "--web.systemd-socket")
+
+        assert 2 == ended.returncode
+        assert "--web.systemd-socket: the service manager has passed no sockets" in ended.stderr
+
+    def test_bad_web_configuration(self, config: Path, tmp_path: Path) -> None:
+        """With a bad web configuration, the daemon says what is wrong and ends."""
+        web = tmp_path / "web.yaml"
+        web.write_text("tls_server_config: {}\n")
+        ended = run("serve", "--config.file", config, "--web.config.file", web)
+
+        assert 2 == ended.returncode
+        assert f"{web}:1: tls_server_config: missing one of cert or cert_file" in ended.stderr

@@ -100,7 +100,10 @@ class Program:
 
 @contextmanager
 def running(
-    command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> Iterator[Program]:
     """Run ``command`` until the end of the block; its output goes to ``log``."""
     started = time.time()
@@ -112,6 +115,7 @@ def running(
             stdout=output,
             stderr=subprocess.STDOUT,
             env={**os.environ, **(environment or {})},
+            pass_fds=pass_fds,
         ) as process,
     ):
         try:

@@ -25,7 +25,7 @@ def weak_key(folder: Path) -> None:
 
 def encrypted_key(folder: Path, key: Path) -> None:
     """Write an encrypted key."""
-    command = ["openssl", "pkey", "-aes256", "-passout", "pass:x", "-in", key]
+    command = ["openssl", "pkey", "-aes256", "-passout", "pass:x", "-in", str(key)]
     with (folder / "encrypted.key").open("wb") as output:
         subprocess.run(command, stdout=output, check=True)  # noqa: S603
 

@@ -79,7 +79,8 @@ def test_rate_limit(tmp_path: Path, interval: str, seconds: float) -> None:
     """Durations are written as in Go."""
     config = loaded(tmp_path, f"rate_limit: {{interval: {interval}, burst: 5}}")
 
-    assert (pytest.approx(seconds), 5) == (config.rate_limit.interval, config.rate_limit.burst)
+    assert pytest.approx(seconds) == config.rate_limit.interval
+    assert 5 == config.rate_limit.burst
 
 
 def test_certificate_and_key_in_one_file(tmp_path: Path) -> None:
