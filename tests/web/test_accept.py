@@ -1,10 +1,12 @@
 """Accepting: what a connection costs until its handshake is done."""
 
+import asyncio
 import errno
 import os
 import socket
 import ssl
 import threading
+from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from exporter.web import accept
-from exporter.web.accept import Acceptor
+from exporter.web.accept import READ_BUFFER, Acceptor
 from exporter.web.address import Address, bind
 from exporter.web.connection import Connection
 from exporter.web.live import LiveWebConfig
@@ -174,6 +176,22 @@ class TestBounds:
             opened = client(server)
 
         assert is_closed(opened)
+
+
+def test_a_connection_holds_a_record() -> None:
+    """Of what a client sends over TLS, no more than a record is read and held at once."""
+
+    async def size() -> int:
+        """Return the bytes of the buffer that asyncio reads into."""
+        loop = asyncio.get_running_loop()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        handshake = loop.create_future()
+        protocol = SSLProtocol(loop, asyncio.Protocol(), context, handshake, server_side=True)
+        buffer = protocol.get_buffer(-1)
+        protocol.connection_lost(None)
+        return len(buffer)
+
+    assert READ_BUFFER == asyncio.run(size())
 
 
 class Exhausted(socket.socket):

@@ -69,7 +69,7 @@ def _client_authority(document: Document) -> Iterator[Problem]:
 
 def _client_names(document: Document) -> Iterator[Problem]:
     kind = document.at(_AUTH)
-    judged = kind is None or kind in CLIENT_AUTH or kind in UNVERIFIED_CLIENT_AUTH
+    judged = kind in (None, *CLIENT_AUTH, *UNVERIFIED_CLIENT_AUTH)
     if _has(document, "client_allowed_sans") and judged and kind != "RequireAndVerifyClientCert":
         yield document.problem(
             _path("client_allowed_sans"),

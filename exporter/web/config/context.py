@@ -2,8 +2,10 @@
 
 import os
 import ssl
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from tempfile import NamedTemporaryFile
 from typing import Final
 
 from exporter.web.config.material import Material
@@ -70,17 +72,22 @@ def _load_pair(context: ssl.SSLContext, material: Material) -> dict[str, str]:
 
 @contextmanager
 def _in_memory(text: str) -> Iterator[str]:
-    """Yield the path of a file that has this content, and exists only in memory.
+    """Yield the path of a file with this content, which exists only in memory where that is known.
 
     ``load_cert_chain`` takes only paths. What it loads is what was checked, and a key that the
-    web configuration holds inline is never written to a disk.
+    web configuration holds inline is not written to a disk.
     """
-    descriptor = os.memfd_create("pem", os.MFD_CLOEXEC)
-    try:
-        os.write(descriptor, text.encode("latin-1", "replace"))
-        yield f"/proc/self/fd/{descriptor}"
-    finally:
-        os.close(descriptor)
+    content = text.encode("latin-1", "replace")
+    if sys.platform != "linux":
+        with NamedTemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            yield file.name
+        return
+    with os.fdopen(os.memfd_create("pem"), "wb") as file:
+        file.write(content)
+        file.flush()
+        yield f"/proc/self/fd/{file.fileno()}"
 
 
 def _set_versions(context: ssl.SSLContext, tls: TLSServerConfig) -> None:
