@@ -1,16 +1,19 @@
 """``check``: reports what is wrong with a configuration."""
 
+import logging
 import sys
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from exporter import log
-from exporter.cli.online import Finding, findings
+from exporter.check import Checked, Finding, Report, learn, organization_text
 from exporter.cli.options import config_file, option
-from exporter.config import Config, ConfigError, HostReport, host_report, load
+from exporter.config import Config, ConfigError, HostReport, host_report, load, with_token_file
+from exporter.sentry.api import WAITS
 
 
 @click.command(short_help="Check the configuration, and say how to fix it.")
@@ -20,36 +23,83 @@ from exporter.config import Config, ConfigError, HostReport, host_report, load
     is_flag=True,
     help="Also test tokens, organizations, filters and queries against Sentry.",
 )
-def check(config_file: Path, *, online: bool) -> None:
+@option(
+    "--token.file",
+    type=click.Path(path_type=Path),
+    help="Use the token in this file for every organization, not those of the configuration.",
+)
+@option(
+    "--output",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="Format of the report.",
+)
+def check(config_file: Path, *, online: bool, token_file: Path | None, output: str) -> None:
     """Report whether the configuration is valid, and how to fix what is not.
 
     All mistakes in the file are reported at once, each with its line. Files and variables that it
     names are checked once it is valid.
     """
     log.configure("error", "logfmt")
+    findings, config = _offline(config_file, token_file, online=online)
+    checked: Iterable[Checked] = ()
+    if online and config is not None:
+        # At any level: the command seems to hang otherwise.
+        logging.getLogger(WAITS).setLevel(logging.INFO)
+        checked = learn(config, time.time)
+    if output == "json":
+        report = Report.of(str(config_file), findings, checked, online=online)
+        click.echo(report.json())
+    else:
+        report = _printed(str(config_file), findings, checked, online=online)
+        _print_verdict(report, config)
+    sys.exit(0 if report.valid else 1)
+
+
+def _offline(
+    path: Path, token_file: Path | None, *, online: bool
+) -> tuple[list[Finding], Config | None]:
+    """Return what is wrong with the file and on this host, and the configuration to try online."""
     try:
-        config = load(config_file)
+        config = load(path)
     except ConfigError as error:
-        click.echo(str(error))
-        sys.exit(1)
-    host = host_report(config, time.time())
-    for warning in (*config.warnings, *host.warnings):
-        click.echo(f"warning: {warning}")
-    results = [Finding(str(problem)) for problem in host.problems]
-    if online:
-        results += findings(_usable(config, host))
-    for finding in results:
-        click.echo(finding)
-    if any(finding.failure for finding in results):
-        sys.exit(1)
-    queries = sum(len(organization.queries) for organization in config.organizations)
-    how = "valid, tested against Sentry" if online else "valid"
-    click.echo(
-        f"{config_file}: {how}; organizations: {len(config.organizations)}, queries: {queries}"
-    )
+        return [Finding.of(problem, "error") for problem in error.problems], None
+    if token_file is not None:
+        config = with_token_file(config, token_file)
+    host = host_report(config, time.time(), needed=online)
+    warnings = [Finding.of(problem, "warning") for problem in (*config.warnings, *host.warnings)]
+    errors = [Finding.of(problem, "error") for problem in host.problems]
+    return [*warnings, *errors], _usable(config, host) if online else config
 
 
 def _usable(config: Config, host: HostReport) -> Config:
     """Return ``config`` without organizations whose requests would fail for a reported reason."""
     usable = (each for each in config.organizations if each.name not in host.unusable)
     return replace(config, organizations=tuple(usable))
+
+
+def _printed(
+    path: str, findings: Sequence[Finding], checked: Iterable[Checked], *, online: bool
+) -> Report:
+    """Print the findings and the organizations as they arrive; return all of it."""
+    for finding in findings:
+        click.echo(finding)
+    every = []
+    for each in checked:
+        click.echo(organization_text(each) + "\n")
+        every.append(each)
+    return Report.of(path, findings, every, online=online)
+
+
+def _print_verdict(report: Report, config: Config | None) -> None:
+    """Print the last line."""
+    if not report.valid or config is None:
+        errors = sum(problem.severity == "error" for problem in report.problems)
+        click.echo(f"{report.config}: errors: {errors}, warnings: {len(report.problems) - errors}")
+        return
+    queries = sum(len(organization.queries) for organization in config.organizations)
+    how = "valid, tested against Sentry" if report.online else "valid"
+    click.echo(
+        f"{report.config}: {how}; organizations: {len(config.organizations)}, queries: {queries}"
+    )

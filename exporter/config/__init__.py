@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from exporter.config.checks import errors_across, warnings_about
+from exporter.config.checks import category_remedy, errors_across, warnings_about
 from exporter.config.errors import ConfigError, Place, Problem, explained, in_order, near
-from exporter.config.host import HostReport, host_report
+from exporter.config.host import HostReport, host_report, with_token_file
 from exporter.config.models import (
     Config,
     ConfigFile,
@@ -34,6 +34,7 @@ __all__ = [
     "Query",
     "Teams",
     "as_yaml",
+    "category_remedy",
     "host_report",
     "in_units",
     "load",
@@ -41,6 +42,7 @@ __all__ = [
     "near",
     "parsed",
     "read",
+    "with_token_file",
 ]
 
 
@@ -88,8 +90,8 @@ def _config(document: Document, directory: Path) -> Config:
 
 def _places(
     document: Document, organizations: Sequence[Organization]
-) -> Iterator[tuple[tuple[str, str], Place]]:
-    """Yield where the file has each setting of each organization."""
+) -> Iterator[tuple[tuple[str, ...], Place]]:
+    """Yield where the file has each setting of each organization, and each query."""
     for at, organization in enumerate(organizations):
         for name, field in Settings.model_fields.items():
             key = field.alias or name
@@ -98,3 +100,10 @@ def _places(
             # Another token's key under defaults is not in effect, although the file has it.
             if path is not None and getattr(organization, name) is not None:
                 yield (organization.name, key), document.place(path)
+        entry = ("organizations", at)
+        yield (organization.name, "slug"), document.place((*entry, "slug"))
+        for number, query in enumerate(organization.queries):
+            for keys in ((), ("filter", "project"), ("filter", "category")):
+                path = (*entry, "queries", number, *keys)
+                if path in document.marks:
+                    yield (organization.name, query.name, ".".join(keys)), document.place(path)

@@ -216,12 +216,27 @@ def _unknown_categories(document: Document, path: KeyPath) -> Iterator[Problem]:
             yield document.problem((*path, at), _unknown_category(name))
 
 
-def _unknown_category(name: str) -> str:
+def category_remedy(name: str) -> str:
+    """Return what to do about a category that Sentry has refused."""
+    if name in _CATEGORIES:
+        return f"this Sentry does not have the category {name}: upgrade it, or remove the category"
+    known = _known_category(name)
+    if known:
+        return f"use {known}"
+    return f"remove the category{near(name, _CATEGORIES)}"
+
+
+def _known_category(name: str) -> str | None:
+    """Return the category that is certainly meant by ``name``."""
     # Sentry's names are singular and in lower case, though parts of its documentation have plurals.
     singular = name.lower().removesuffix("s")
-    known = [category for category in (name.lower(), singular) if category in _CATEGORIES]
+    return next((one for one in (name.lower(), singular) if one in _CATEGORIES), None)
+
+
+def _unknown_category(name: str) -> str:
+    known = _known_category(name)
     if known:
-        return f"Sentry refuses the category {shown(name)}; use {known[0]}"
+        return f"Sentry refuses the category {shown(name)}; use {known}"
     return (
         f"unknown category {shown(name)}{near(name, _CATEGORIES)}; "
         "if Sentry does not know this category, it refuses the query"

@@ -6,7 +6,7 @@ None of these problems prevents the exporter from starting, as a file may be cre
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from stat import S_IROTH
 from typing import Final, NamedTuple
@@ -18,7 +18,10 @@ from exporter.sentry.tls import ca_directory_warning, ca_flaw
 from exporter.sentry.token import TokenFile, TokenSource, ownership
 
 _CREDENTIALS: Final = Path("/run/credentials")
-_NOT_CHECKED: Final = "not checked: systemd provides this file only while its unit is running"
+_NOT_CHECKED: Final = (
+    "not checked: systemd provides this file only while its unit is running; "
+    "to check before, name the file that the unit loads with --token.file"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +41,37 @@ class _Result(NamedTuple):
     warning: str | None = None
 
 
-def host_report(config: Config, now: float) -> HostReport:
-    """Check all that ``config`` names on this host; what several organizations share, once."""
+def with_token_file(config: Config, path: Path) -> Config:
+    """Return ``config`` with the token in the file at ``path`` for every organization.
+
+    Whatever is wrong with it has the place ``--token.file``.
+    """
+    settings = {"token_file": path, "token_env": None, "token_literal": None}
+    organizations = tuple(one.model_copy(update=settings) for one in config.organizations)
+    places = {
+        # Keys of three parts are queries, whose names may be anything.
+        key: place
+        for key, place in config.places.items()
+        if len(key) > 2 or key[1] not in TOKEN_KEYS  # noqa: PLR2004
+    }
+    flag = Place("--token.file", None, "")
+    places |= {(one.name, "token_file"): flag for one in organizations}
+    return replace(config, organizations=organizations, places=places)
+
+
+def host_report(config: Config, now: float, *, needed: bool = False) -> HostReport:
+    """Check all that ``config`` names on this host; what several organizations share, once.
+
+    If what it names is ``needed`` now, what cannot be checked is a problem.
+    """
     problems: list[Problem] = []
     warnings: list[Problem] = []
     unusable: set[str] = set()
     for place, key, users in _named(config):
         ca_file = users[0].ca_file if key == "ca_file" else None
         result = _token(users[0].token, key) if ca_file is None else _certificates(ca_file, now)
+        if needed and result.warning == _NOT_CHECKED:
+            result = _Result(flaw=_NOT_CHECKED)
         if result.flaw is not None:
             problems.append(place.problem(result.flaw))
             unusable.update(user.name for user in users)

@@ -326,10 +326,11 @@ class Config:
 
     organizations: tuple[Organization, ...]
     warnings: tuple[Problem, ...]
-    places: Mapping[tuple[str, str], Place] = field(default_factory=dict, compare=False, repr=False)
+    places: Mapping[tuple[str, ...], Place] = field(default_factory=dict, compare=False, repr=False)
     """Where the file has the setting in effect, by the organization's name and the key.
 
-    It may be under ``defaults``. A setting that the file does not have has no place.
+    It may be under ``defaults``. A setting that the file does not have has no place. Queries are
+    here by organization, name and ``""``, ``filter.project`` or ``filter.category``.
     """
 
 

@@ -10,11 +10,13 @@ from urllib.parse import quote
 
 import requests
 import structlog
+from msgspec.json import Decoder
 
 from exporter import buckets
 from exporter.buckets import Window
 from exporter.sentry.answer import Answer, empty, parse
 from exporter.sentry.api import PROJECTS, STATS, Meter, OrganizationApi
+from exporter.sentry.decoding import Document, decode
 from exporter.sentry.deprecation import Deprecation
 from exporter.sentry.errors import (
     BadAnswerError,
@@ -28,7 +30,7 @@ from exporter.sentry.errors import (
     TooHeavyError,
     TooLargeError,
 )
-from exporter.sentry.limits import MAX_REFUSALS, TokenLimits
+from exporter.sentry.limits import MAX_REFUSALS, Notice, TokenLimits
 from exporter.sentry.projects import Project, ProjectList, next_cursor, parse_page
 from exporter.sentry.question import ALL_READABLE, QUANTITY, Question
 from exporter.sentry.refusals import is_glitchtip
@@ -102,7 +104,7 @@ class SentryClient:
         self._name = upstream.name or upstream.organization
         self._limits = limits
         self._now = now
-        transport = Transport(
+        self._transport = transport = Transport(
             session,
             upstream.token,
             ca_file=upstream.ca_file,
@@ -126,6 +128,11 @@ class SentryClient:
     def deprecations(self) -> Mapping[str, Deprecation]:
         """What the server has announced to remove, by API."""
         return self._api.deprecations
+
+    @property
+    def notices(self) -> Mapping[str, Notice]:
+        """What the last answer with rate limits said of them, by API."""
+        return self._api.notices
 
     def credentials(self) -> Hashable:
         """Return what changes when the token's place or the CA file does; see `Upstream`."""
@@ -163,6 +170,17 @@ class SentryClient:
         if projects.by_id and not projects.accessible and self._reads_projects():
             return projects.all_readable()
         return projects
+
+    def look_up(self, url: str, kind: type[Document]) -> Document:
+        """Return what ``url`` answers, as far as ``kind`` has its fields; raise `SentryError`.
+
+        It is asked for once, within the token's limits, and not counted.
+        """
+        with self._limits.turn():
+            reply = self._transport.get(url, (), lambda _status, _seconds: None)
+        if reply.error is not None:
+            raise reply.error
+        return decode(Decoder(kind), reply.body)
 
     def _try(self, question: Question, too_heavy: list[Question]) -> Answer | Refusal:
         # An error that is returned loses its traceback, which would hold all frames up to here.

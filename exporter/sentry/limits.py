@@ -206,13 +206,15 @@ class Notice:
     """The limits in an answer's headers; None where a header is missing or unreadable.
 
     ``limit`` and ``remaining`` are requests in the server's current window, ``reset`` the seconds
-    until the next one, ``retry_after`` the seconds until the next request.
+    until the next one, ``retry_after`` the seconds until the next request, ``concurrent`` how many
+    requests may be in flight.
     """
 
     limit: int | None
     remaining: int | None
     reset: float | None
     retry_after: float | None
+    concurrent: int | None = None
 
 
 def read_notice(headers: Mapping[str, str], now: float) -> Notice:
@@ -229,6 +231,7 @@ def read_notice(headers: Mapping[str, str], now: float) -> Notice:
         remaining=_number(headers.get("X-Sentry-Rate-Limit-Remaining")),
         reset=None if reset is None else max(reset - here, 0.0),
         retry_after=_retry_after(headers.get("Retry-After"), here),
+        concurrent=_number(headers.get("X-Sentry-Rate-Limit-ConcurrentLimit")),
     )
 
 

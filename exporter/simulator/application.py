@@ -15,7 +15,9 @@ from exporter.simulator.messages import JSON, TEXT, Answer, Refused, Request, do
 from exporter.simulator.release import CURRENT, Release
 from exporter.simulator.world import World
 
-_ROUTE: Final = re.compile(r"/api/0/organizations/([^/]+)/(stats_v2|projects)/")
+_ROUTE: Final = re.compile(r"/api/0/organizations/([^/]+)/(?:(stats_v2|projects)/)?")
+_DETAILS: Final = "details"
+"""What requests about the organization itself are called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Application:
         route = _ROUTE.fullmatch(request.path)
         if route is None or (route[2] == "stats_v2" and not self.release.has_stats_v2):
             return Reply(_no_route(request))
-        return self._limited(request, route[1], route[2])
+        return self._limited(request, route[1], route[2] or _DETAILS)
 
     def _limited(self, request: Request, organization: str, endpoint: str) -> Reply:
         now = self.clock()
@@ -94,6 +96,8 @@ class Application:
             token = authenticate(self.world, request.headers.get("authorization", ""))
             organization = authorize(self.world, token, id_or_slug, self.release)
             parameters = request.parameters()
+            if endpoint == _DETAILS:
+                return document(200, organization.details())
             if endpoint == "projects":
                 return projects.answer(
                     parameters,

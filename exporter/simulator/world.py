@@ -38,6 +38,15 @@ class Organization:
     slug: str
     open_membership: bool = True
 
+    def details(self) -> dict[str, object]:
+        """Return what Sentry answers about it, as far as anybody here reads it."""
+        return {
+            "id": str(self.id),
+            "slug": self.slug,
+            "name": self.slug.title(),
+            "openMembership": self.open_membership,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Project:

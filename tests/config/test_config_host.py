@@ -10,7 +10,7 @@ import trustme
 from click.testing import CliRunner, Result
 
 from exporter.cli import main
-from exporter.config import HostReport, host_report, load, loads
+from exporter.config import HostReport, host_report, load, loads, with_token_file
 
 NOW = time.time()
 IN_A_THOUSAND_YEARS = 32_503_680_000.0 + 86400
@@ -151,9 +151,22 @@ class TestTokens:
         assert [
             (
                 "config.yaml:1: defaults.token_file: not checked: systemd provides this file only "
-                "while its unit is running"
+                "while its unit is running; to check before, name the file that the unit loads "
+                "with --token.file"
             )
         ] == [str(warning) for warning in result.warnings]
+
+    def test_credential_that_is_needed(self) -> None:
+        """If the token is needed, that it cannot be read is a problem."""
+        text = (
+            "defaults: {token_file: /run/credentials/no-such-unit.service/token}\n"
+            "organizations: [{slug: acme}]"
+        )
+        result = host_report(loads(text, "config.yaml"), NOW, needed=True)
+
+        assert ["defaults.token_file"] == [problem.path for problem in result.problems]
+        assert () == result.warnings
+        assert frozenset({"acme"}) == result.unusable
 
     def test_credential_that_cannot_be_looked_at(self) -> None:
         """A path that the file system refuses is treated alike."""
@@ -321,6 +334,33 @@ class TestCertificates:
 
 
 @pytest.mark.usefixtures("here")
+class TestAnotherTokenFile:
+    """A token file that takes the place of every token of the configuration."""
+
+    TEXT = (
+        "defaults: {token_file: /run/credentials/no-such-unit.service/token}\n"
+        "organizations: [{slug: a}, {slug: b, token_env: STATS_TOKEN_B}, {slug: c, token: x}]"
+    )
+
+    def test_it_is_every_token(self, here: Path) -> None:
+        """Every organization has its token from the file, and no other token is looked at."""
+        write_token(here / "token")
+        config = with_token_file(loads(self.TEXT), here / "token")
+
+        assert {"sntryu_0123456789abcdef"} == {
+            each.token.read().reveal() for each in config.organizations
+        }
+        assert HostReport((), (), frozenset()) == host_report(config, NOW, needed=True)
+
+    def test_it_is_checked_once(self) -> None:
+        """What is wrong with the file is one problem, at the flag."""
+        result = host_report(with_token_file(loads(self.TEXT), Path("token")), NOW)
+
+        assert ["--token.file: token: No such file or directory"] == lines(result)
+        assert frozenset("abc") == result.unusable
+
+
+@pytest.mark.usefixtures("here")
 class TestOrganizations:
     """Several organizations in one file."""
 
@@ -379,9 +419,9 @@ class TestCommand:
 
         assert 1 == result.exit_code
         assert (
-            "config.yaml:1: defaults.token_file: token: No such file or directory\n"
-            == result.output
-        )
+            "error: config.yaml:1: defaults.token_file: token: No such file or directory\n"
+            "config.yaml: errors: 1, warnings: 0\n"
+        ) == result.output
 
     def test_warning_ends_with_0(self, here: Path) -> None:
         """A token file that everybody can read is a warning, and the file is valid."""
@@ -395,10 +435,11 @@ class TestCommand:
         assert "config.yaml: valid; organizations: 1, queries: 1" == verdict
 
     def test_online_does_not_repeat_it(self) -> None:
-        """Organizations that cannot be asked are not tried; the problem is the only line."""
+        """Organizations that cannot be asked are not tried; the problem is the only finding."""
         result = self.check(
             "defaults: {token_file: token}\norganizations: [{slug: acme}]", "--online"
         )
+        _, verdict = result.output.splitlines()
 
         assert 1 == result.exit_code
-        assert 1 == len(result.output.splitlines())
+        assert "config.yaml: errors: 1, warnings: 0" == verdict

@@ -1,19 +1,16 @@
 """``check``: problems of a file and of what it refers to, each with advice."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import parse_qs
 
 import pytest
 from click.testing import Result
 
 import exporter
-from exporter.simulator import DEMO_TOKENS, Fault, Simulator, store_timeout
+from exporter.simulator import DEMO_TOKENS, Deprecation, Fault, Simulator, store_timeout
 from tests.end_to_end.stage import clock_for_commands, run
 from tests.support.clock import Clock
-from tests.support.configuration import OUTCOMES, PROJECTS, Entry, document, organization
-from tests.support.scripted_server import Peer, ScriptedServer, reply
+from tests.support.configuration import OUTCOMES, PROJECTS, Entry, organization
 
 ROOT = Path(exporter.__file__).parent.parent
 BAD = ROOT / "tests" / "config" / "bad"
@@ -35,19 +32,19 @@ FAULTS = {
 ENTRIES: dict[str, tuple[Entry, str]] = {
     "bad token": (
         {**organization(), "token": "no-such-token"},
-        f"organization acme: 401: Invalid token {LIST} (Sentry does not know the token",
+        f"organizations[0].token: 401: Invalid token {LIST} (Sentry does not know the token",
     ),
     "token of another organization": (
         {**organization(), "token": DEMO_TOKENS["globex"]},
-        f"organization acme: 403: You do not have permission to perform this action. {LIST} (the",
+        f"organizations[0].token: 403: You do not have permission to perform this action. {LIST} (",
     ),
     "wrong slug": (
         {**organization(), "slug": "acmee"},
-        f"organization acmee: 404: The requested resource does not exist {LIST} (check that slug",
+        f"organizations[0].slug: 404: The requested resource does not exist {LIST} (check that",
     ),
     "unknown slug of a project": (
         organization({**OUTCOMES, "filter": {"project": "chekout"}}),
-        "organization acme, query outcomes: filter.project names 'chekout', which is no slug of",
+        "queries[0].filter.project: filter.project names 'chekout', which is no slug of",
     ),
 }
 
@@ -58,10 +55,19 @@ def clock() -> Clock:
     return clock_for_commands()
 
 
-def lines(result: Result) -> list[str]:
-    """Return the printed lines, except the advice about tokens in a file."""
-    printed = result.output.splitlines()
-    return [line for line in printed if not line.startswith("warning: ")]
+def errors(result: Result) -> list[str]:
+    """Return the lines about errors, without the mark."""
+    lines = map(str.strip, result.output.splitlines())
+    return [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+
+
+def marked(text: str) -> str:
+    """Return the messages in ``text`` as ``check`` prints them, with its last line."""
+    lines = text.splitlines()
+    file = lines[0].partition(":")[0]
+    return "".join(f"error: {line}\n" for line in lines) + (
+        f"{file}: errors: {len(lines)}, warnings: 0\n"
+    )
 
 
 def test_the_example_passes(command: Command, tmp_path: Path) -> None:
@@ -79,12 +85,12 @@ def test_the_example_passes(command: Command, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_bad_file(command: Command, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """For each bad file, exactly its expected message is printed, and the status is 1."""
+    """For each bad file, exactly its expected messages are printed, and the status is 1."""
     monkeypatch.chdir(BAD)
     result = command("check", "--config.file", f"{name}.yaml")
 
     assert 1 == result.exit_code
-    assert (BAD / f"{name}.txt").read_text("utf-8") == result.output
+    assert marked((BAD / f"{name}.txt").read_text("utf-8")) == result.output
 
 
 def test_as_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +99,7 @@ def test_as_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
     finished = run("check", "--config.file", "many_mistakes.yaml")
 
     assert (1, "") == (finished.returncode, finished.stderr)
-    assert Path("many_mistakes.txt").read_text("utf-8") == finished.stdout
+    assert marked(Path("many_mistakes.txt").read_text("utf-8")) == finished.stdout
 
 
 def test_success_online(command: Command, configured: Configured) -> None:
@@ -105,7 +111,9 @@ def test_success_online(command: Command, configured: Configured) -> None:
     result = command("check", "--online", "--config.file", path)
 
     assert 0 == result.exit_code
-    assert [f"{path}: valid, tested against Sentry; organizations: 2, queries: 4"] == lines(result)
+    assert (
+        f"{path}: valid, tested against Sentry; organizations: 2, queries: 4"
+    ) == result.output.splitlines()[-1]
 
 
 @pytest.mark.parametrize("name", ENTRIES)
@@ -116,10 +124,10 @@ def test_a_wrong_reference_is_one_finding(
     entry, words = ENTRIES[name]
     url = f"{sentry.url}/api/0/organizations/{entry['slug']}"
     result = command("check", "--online", "--config.file", configured(entry))
-    (finding,) = lines(result)
+    (finding,) = errors(result)
 
     assert 1 == result.exit_code
-    assert finding.startswith(words.replace("%s", url))
+    assert words.replace("%s", url) in finding
     assert str(entry["token"]) not in result.output
 
 
@@ -127,7 +135,7 @@ def test_an_unknown_project_id(command: Command, configured: Configured) -> None
     """An unknown project id in a filter is reported."""
     entry = organization({**OUTCOMES, "filter": {"project": "4505"}})
     result = command("check", "--online", "--config.file", configured(entry))
-    first, *_ = lines(result)
+    (first,) = errors(result)
 
     assert 1 == result.exit_code
     assert "filter.project names '4505', which is no id of the organization" in first
@@ -135,17 +143,22 @@ def test_an_unknown_project_id(command: Command, configured: Configured) -> None
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_failure_of_sentry_is_one_finding(
-    command: Command, configured: Configured, sentry: Simulator, name: str
+    command: Command,
+    configured: Configured,
+    sentry: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
 ) -> None:
     """Each failure of Sentry is one line with its own advice."""
     fault, advice = FAULTS[name]
+    monkeypatch.setattr("exporter.sentry.limits.STORE_PAUSE", 0.1)
     sentry.faults.add(fault)
     path = configured(timeout="1s")
     result = command("check", "--online", "--config.file", path)
-    (finding,) = lines(result)
+    (finding,) = errors(result)
 
     assert 1 == result.exit_code
-    assert finding.startswith("organization acme")
+    assert finding.startswith(f"{path}:")
     assert advice in finding
     assert DEMO_TOKENS["acme"] not in result.output
 
@@ -154,43 +167,36 @@ def test_every_organization_is_tried(command: Command, configured: Configured) -
     """The failure of one organization does not prevent the check of the others."""
     wrong = [organization(slug=slug) for slug in ("first", "second")]
     path = configured(*wrong, organization(slug="acme"))
-    findings = lines(command("check", "--online", "--config.file", path))
+    result = command("check", "--online", "--config.file", path)
 
-    assert ["organization first", "organization second"] == [
-        each.split(":")[0] for each in findings
+    assert ["organizations[0].token", "organizations[1].token"] == [
+        each.split(": ")[1] for each in errors(result)
     ]
+    assert "organization acme\n" in result.output
 
 
 def test_a_missing_token_file(command: Command, configured: Configured, tmp_path: Path) -> None:
     """A missing token file is named."""
     entry = {name: value for name, value in organization().items() if name != "token"}
     path = configured({**entry, "token_file": str(tmp_path / "none")})
-    (finding,) = lines(command("check", "--online", "--config.file", path))
+    (finding,) = errors(command("check", "--online", "--config.file", path))
 
     assert f"organizations[0].token_file: {tmp_path / 'none'}: No such file or directory" in finding
 
 
-def announcing(peer: Peer) -> None:
-    """Answer as a Sentry without projects and data that announces the end of both endpoints."""
-    while head := peer.receive():
-        query = parse_qs(head.split()[1].partition(b"?")[2].decode())
-        answer = {"intervals": query["start"], "groups": []} if "start" in query else []
-        headers = ("X-Sentry-Deprecation-Date: 2026-12-01", "X-Sentry-Replacement-Endpoint: v3")
-        peer.send(reply(json.dumps(answer).encode(), "200 OK", *headers))
-
-
-def test_a_deprecation_is_no_failure(command: Command, tmp_path: Path) -> None:
+def test_a_deprecation_is_no_failure(
+    command: Command, configured: Configured, sentry: Simulator
+) -> None:
     """A deprecation is reported, and the status is 0."""
-    path = tmp_path / "config.yaml"
-    with ScriptedServer(announcing) as server:
-        path.write_text(document(server.url, organization()), "utf-8")
-        result = command("check", "--online", "--config.file", path)
-
-    advice = "check whether there is a newer exporter"
-    ending = f"as of 2026-12-01, in favour of v3; {advice}"
+    for api in ("projects", "stats_v2"):
+        sentry.deprecations.append(Deprecation(api, "2026-12-01", "v3"))
+    path = configured()
+    result = command("check", "--online", "--config.file", path)
+    (warned, also_warned) = (
+        line.strip() for line in result.output.splitlines() if "deprecates" in line
+    )
+    place = f"warning: {path}:11: organizations[0].slug: Sentry deprecates"
+    ending = "as of 2026-12-01, in favour of v3 (check whether there is a newer exporter)"
     assert 0 == result.exit_code
-    assert [
-        f"warning: organization acme: Sentry deprecates projects {ending}",
-        f"warning: organization acme: Sentry deprecates stats_v2 {ending}",
-        f"{path}: valid, tested against Sentry; organizations: 1, queries: 1",
-    ] == result.output.splitlines()[-3:]
+    assert f"{place} projects {ending}" == warned
+    assert f"{place} stats_v2 {ending}" == also_warned

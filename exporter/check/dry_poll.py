@@ -1,0 +1,160 @@
+"""A dry poll: the first poll of a query, and which questions later ones would ask."""
+
+from collections.abc import Hashable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from typing import Final
+
+import structlog
+
+from exporter import buckets
+from exporter.check.report import Data, Requests
+from exporter.collect.ledger import Bucket, Column, SeriesTable, size_of
+from exporter.collect.plan.core import Reply, drive
+from exporter.collect.plan.resolved import missing_project, resolve
+from exporter.collect.plan.series import read_series
+from exporter.collect.plan.window import read_window
+from exporter.collect.poll.attempt import Attempt, Client, QuerySource
+from exporter.collect.poll.poller_state import PollerState
+from exporter.collect.poll.view import Shown, view_of
+from exporter.collect.series import Totals, totals
+from exporter.config import Query
+from exporter.publish.series import data_lines
+from exporter.sentry.errors import TooHeavyError
+from exporter.sentry.question import Question, iso
+
+_DAY: Final = 86400
+
+_log = structlog.get_logger(__name__)
+
+
+class DryPoll:
+    """The first poll of the query of ``source`` at ``now``, of which nothing is published."""
+
+    def __init__(self, source: QuerySource, now: float) -> None:
+        self._client = _Remembering(source.client)
+        self._source = replace(source, client=self._client)
+        self._now = now
+        self._state = PollerState.begin(source.organization, source.query)
+
+    def run(self) -> Data:
+        """Return what the query reads; raise `SentryError`."""
+        attempt = Attempt(self._source, self._state, self._now, lambda: 0.0, _log)
+        attempt.run()
+        if self._state.shown is None:
+            raise LookupError
+        return self._data(self._state.shown, attempt.requests)
+
+    def missing(self) -> list[str]:
+        """Return what is wrong with each project of the filter that cannot be read."""
+        projects = self._source.directory.state.projects
+        return [missing_project(name, projects) for name in self._state.report.missing]
+
+    def _data(self, shown: Shown, first: int) -> Data:
+        organization, query = self._source.organization, self._source.query
+        view = view_of(query, self._state.ledger, shown)
+        _, series = data_lines(organization.name, query.name, view)
+        usual, day = self._later_polls(shown)
+        return Data(
+            iso(shown.start),
+            iso(shown.start + query.interval),
+            size_of(self._state.ledger.buckets[shown.start].rows),
+            view.complete,
+            series,
+            Requests(first, usual, day),
+        )
+
+    def _later_polls(self, shown: Shown) -> tuple[int, int]:
+        """Return the requests of a usual poll, and those of a day without late data.
+
+        If polls are more frequent than buckets, each reads the running bucket, and one poll of
+        each bucket also the finished one. Otherwise each reads the finished one.
+        """
+        query = self._source.query
+        polls = _DAY // query.poll_interval
+        if query.poll_interval == query.interval:
+            usual = self._asked_when_changed({shown.start})
+            return usual, polls * usual
+        usual = self._asked_when_changed({shown.running})
+        ending = self._asked_when_changed({shown.running, shown.start})
+        return usual, polls * usual + _DAY // query.interval * (ending - usual)
+
+    def _asked_when_changed(self, changed: AbstractSet[int]) -> int:
+        """Return how many questions a poll asks for which the buckets ``changed`` have changed."""
+        organization, query = self._source.organization, self._source.query
+        state, projects = self._state, self._source.directory.state.projects
+        ids = state.filter.choose(projects).ids
+        asked = resolve(query, ids, address=self._source.address_length())
+        settle = organization.settle
+        window = buckets.lookback_window(self._now, query.interval, settle, query.lookback)
+        read = drive(read_series(asked, asked.question(window)), self._client.recall_all)
+        known = {
+            start: self._known(start, {} if start in changed else totals(one.rows))
+            for start, one in read.items()
+        }
+        readable = projects.accessible - state.filter.refused.keys() if projects else ()
+        self._client.asked = 0
+        plan = read_window(
+            asked,
+            window,
+            buckets.latest_finished(self._now, query.interval, settle),
+            known,
+            asked.project or tuple(sorted(readable)),
+            state.hints,
+            unfinished=_reads_running(query),
+        )
+        drive(plan, self._client.recall_all)
+        return self._client.asked
+
+    def _known(self, start: int, total: Totals) -> Bucket:
+        """Return a bucket as a later poll knows it; a poll reads it if its ``total`` differs."""
+        bucket = self._state.ledger.buckets.get(start) or Bucket(Column.of(SeriesTable(), {}))
+        return replace(bucket, total=total, finished=True)
+
+
+def _reads_running(query: Query) -> bool:
+    return query.poll_interval < query.interval
+
+
+class _Remembering:
+    """A client that remembers its replies, so that a later poll is worked out without requests."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._replies: dict[Question, Reply] = {}
+        self._is_refused = False
+        self.asked = 0
+
+    @property
+    def clock_skew(self) -> float | None:
+        """The server's clock minus ours."""
+        return self._client.clock_skew
+
+    def credentials(self) -> Hashable:
+        """Return what changes when the token does."""
+        return self._client.credentials()
+
+    def ask_all(self, questions: Sequence[Question]) -> list[Reply]:
+        """Return the replies of the server; raise `TooHeavyError` once it refuses again.
+
+        A poll would ask for less and less, with a pause each time, for as long as the store is
+        overloaded.
+        """
+        replies: list[Reply] = []
+        # One by one after a refusal: whoever asks for several at once waits for each refusal.
+        for batch in [[one] for one in questions] if self._is_refused else [questions]:
+            replies += self._client.ask_all(batch)
+            refusals = [reply for reply in replies if isinstance(reply, TooHeavyError)]
+            if refusals and self._is_refused:
+                raise refusals[0]
+            self._is_refused = self._is_refused or bool(refusals)
+        self._replies.update(zip(questions, replies, strict=True))
+        return replies
+
+    def recall_all(self, questions: Sequence[Question]) -> list[Reply]:
+        """Return the replies, and ask only for those that are not remembered."""
+        self.asked += len(questions)
+        new = [question for question in questions if question not in self._replies]
+        if new:
+            self.ask_all(new)
+        return [self._replies[question] for question in questions]

@@ -1,0 +1,149 @@
+"""Findings: what is wrong, where the file has the setting behind it, and what to do about it."""
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal, Self
+
+from exporter.config import Config, Organization, Problem, Query, category_remedy
+from exporter.config.errors import Place
+from exporter.config.models import TOKEN_KEYS
+from exporter.sentry.errors import BadRequestError, SentryError
+from exporter.sentry.token import redact
+
+Severity = Literal["error", "warning"]
+
+# The settings that may be behind a failure; the first that the file has is the place.
+_SETTINGS: Final = MappingProxyType(
+    {
+        "token": TOKEN_KEYS,
+        "unauthorized": TOKEN_KEYS,
+        "forbidden": TOKEN_KEYS,
+        "network": ("url",),
+        "tls": ("ca_file", "url"),
+        "timeout": ("timeout", "url"),
+        "redirect": ("url",),
+        "unexpected_status": ("url",),
+        "bad_answer": ("url",),
+        "server_error": ("url",),
+        "too_large": ("max_response_size",),
+        "rate_limited": ("requests_per_second",),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One error or warning; ``str()`` of it is its line.
+
+    ``reason`` is that of a failed request, ``remedy`` is ``""`` where the message says it.
+    ``organization`` and ``query`` are empty for what concerns all of the file; the place is that
+    of a `Problem`.
+    """
+
+    severity: Severity
+    message: str
+    remedy: str = ""
+    reason: str = ""
+    organization: str = ""
+    query: str = ""
+    file: str = ""
+    line: int | None = None
+    column: int | None = None
+    path: str = ""
+
+    @classmethod
+    def of(cls, problem: Problem, severity: Severity) -> Self:
+        """Return the finding that a problem of the file or of this host is."""
+        return cls(
+            severity,
+            problem.message,
+            file=problem.file,
+            line=problem.line,
+            column=problem.column,
+            path=problem.path,
+        )
+
+    def __str__(self) -> str:
+        advice = f" ({self.remedy})" if self.remedy else ""
+        problem = Problem(self.path, self.line, f"{self.message}{advice}", self.file, self.column)
+        return f"{self.severity}: {problem}"
+
+
+def failure(
+    config: Config, organization: Organization, error: SentryError, query: Query | None = None
+) -> Finding:
+    """Return the finding that ``error`` is, at the setting that is to be changed."""
+    place, remedy = _place(config, organization, query, error), error.remedy
+    if query is not None and isinstance(error, BadRequestError):
+        remedy = _category_remedy(query, error) or remedy
+    return _at(
+        place,
+        "error",
+        redact(str(error)),
+        remedy=redact(remedy),
+        reason=error.reason,
+        organization=organization.name,
+        query=query.name if query else "",
+    )
+
+
+def warning(config: Config, organization: Organization, key: str, text: str) -> Finding:
+    """Return a warning at the setting ``key``, or at the organization if it is not in the file."""
+    place = config.places.get((organization.name, key)) or _organization(config, organization)
+    return _at(place, "warning", text, organization=organization.name)
+
+
+def deprecated(
+    config: Config, organization: Organization, api: str, date: str, replacement: str
+) -> Finding:
+    """Return the warning that Sentry has announced to remove ``api``."""
+    instead = f", in favour of {replacement}" if replacement else ""
+    text = f"Sentry deprecates {api} as of {date}{instead}"
+    return _at(
+        _organization(config, organization),
+        "warning",
+        text,
+        remedy="check whether there is a newer exporter",
+        organization=organization.name,
+    )
+
+
+def _at(
+    place: Place | None,
+    severity: Severity,
+    message: str,
+    *,
+    remedy: str = "",
+    reason: str = "",
+    organization: str,
+    query: str = "",
+) -> Finding:
+    at = place or Place("", None, "")
+    return Finding(
+        severity, message, remedy, reason, organization, query, at.file, at.line, at.column, at.path
+    )
+
+
+def _place(
+    config: Config, organization: Organization, query: Query | None, error: SentryError
+) -> Place | None:
+    keys: list[tuple[str, ...]] = [(key,) for key in _SETTINGS.get(error.reason, ())]
+    if query is not None:
+        narrow = {"unknown_project": "filter.project", "bad_request": _refused_key(error)}
+        keys += [(query.name, narrow.get(error.reason, "")), (query.name, "")]
+    places = (config.places.get((organization.name, *key)) for key in keys)
+    return next((place for place in places if place), _organization(config, organization))
+
+
+def _organization(config: Config, organization: Organization) -> Place | None:
+    return config.places.get((organization.name, "slug"))
+
+
+def _refused_key(error: SentryError) -> str:
+    return "filter.category" if "category" in str(error).lower() else ""
+
+
+def _category_remedy(query: Query, error: BadRequestError) -> str:
+    """Return what to do about a category of the filter that Sentry's answer names."""
+    named = (name for name in query.filter.category if f'"{name}"' in error.detail)
+    return next(map(category_remedy, named), "")

@@ -1,0 +1,62 @@
+"""Single requests about an organization: who it is, and whether its plan can be read.
+
+Nothing depends on their answers, so none of them is a failure.
+"""
+
+from typing import Final
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from exporter.check.report import Identity, Plan
+from exporter.config import Organization
+from exporter.config.types import HOSTED, is_hosted
+from exporter.sentry.client import SentryClient
+from exporter.sentry.errors import NotFoundError, SentryError
+from exporter.sentry.refusals import presentable
+from exporter.sentry.token import redact
+
+_NO_PLANS: Final = "only sentry.io has plans"
+
+
+class _Details(msgspec.Struct):
+    id: str
+    slug: str
+    name: str
+
+
+class _Customer(msgspec.Struct):
+    """The part of the answer that shows that it is a plan; it also holds payment data."""
+
+    categories: dict[str, msgspec.Raw]
+
+
+def identity(organization: Organization, client: SentryClient) -> Identity | None:
+    """Return the organization that Sentry answers about, None if it does not say."""
+    slug = quote(organization.slug, safe="")
+    url = f"{organization.url}/api/0/organizations/{slug}/?detailed=0"
+    try:
+        details = client.look_up(url, _Details)
+    except SentryError:
+        return None
+    return Identity(*map(presentable, (details.id, details.slug, details.name)))
+
+
+def plan(organization: Organization, client: SentryClient) -> Plan:
+    """Return whether the organization's plan can be read; nothing of it is returned."""
+    try:
+        client.look_up(plan_url(organization), _Customer)
+    except SentryError as error:
+        has_none = isinstance(error, NotFoundError) and not _is_hosted(organization)
+        return Plan(readable=False, reason=_NO_PLANS if has_none else redact(str(error)))
+    return Plan(readable=True)
+
+
+def plan_url(organization: Organization) -> str:
+    """Return the address of the organization's plan, which only sentry.io has, and no region."""
+    control = f"https://{HOSTED}" if _is_hosted(organization) else organization.url
+    return f"{control}/api/0/customers/{quote(organization.slug, safe='')}/"
+
+
+def _is_hosted(organization: Organization) -> bool:
+    return is_hosted(urlsplit(organization.url).hostname or "")

@@ -1,0 +1,184 @@
+"""What one organization's server says about its token, its projects, its limits and queries."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from exporter.check.dry_poll import DryPoll
+from exporter.check.findings import Finding, deprecated, failure, warning
+from exporter.check.lookups import identity, plan
+from exporter.check.report import (
+    Checked,
+    Deprecation,
+    OrganizationReport,
+    Projects,
+    QueryReport,
+    RateLimit,
+    Token,
+)
+from exporter.collect.poll import ProjectDirectory
+from exporter.collect.poll.attempt import QuerySource
+from exporter.collect.snapshot import ProjectInfo
+from exporter.config import Config, Organization, Query, in_units
+from exporter.sentry.api import PROJECTS, STATS
+from exporter.sentry.client import SentryClient
+from exporter.sentry.errors import SentryError, TokenError, UnknownProjectError
+from exporter.sentry.projects import ProjectList
+from exporter.sentry.token_kind import TokenKind, kind_of
+
+_SLOW: Final = frozenset({"network", "timeout", "server_error", "rate_limited", "too_heavy"})
+"""Reasons of failures that take long: after the second one, no other query is tried."""
+
+_MIN_SKEW: Final = 60
+"""In seconds; clocks that differ by less are no reason for a warning."""
+
+
+@dataclass(slots=True)
+class OrganizationCheck:
+    """The check of one organization at ``now``.
+
+    ``reasons`` are those of the failures so far, the first one that of the projects list if
+    ``list_failed``.
+    """
+
+    config: Config
+    organization: Organization
+    client: SentryClient
+    now: float
+    findings: list[Finding] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    list_failed: bool = False
+
+    def run(self) -> Checked:
+        """Ask, and return what was learned."""
+        directory = ProjectDirectory(self.organization.name, self.client, _Nowhere())
+        is_lost = self._is_lost(directory)
+        queries = tuple(
+            QueryReport(query.name) if is_lost or self._is_down() else self._try(query, directory)
+            for query in self.organization.queries
+        )
+        report = self._report(directory.state.projects, queries)
+        self._warn(report)
+        return Checked(report, tuple(self.findings))
+
+    def _is_lost(self, directory: ProjectDirectory) -> bool:
+        """Read the projects list; return whether nothing else can be read either."""
+        try:
+            directory.projects(self.now)
+        except SentryError as error:
+            self._note(error)
+            self.list_failed = True
+            return error.lasting
+        return False
+
+    def _is_down(self) -> bool:
+        return sum(reason in _SLOW for reason in self.reasons) > 1
+
+    def _try(self, query: Query, directory: ProjectDirectory) -> QueryReport:
+        data = None
+        source = QuerySource(self.organization, query, self.client, directory)
+        poll = DryPoll(source, self.now)
+        try:
+            data = poll.run()
+        except UnknownProjectError:
+            # It names the projects that `missing` has one by one.
+            pass
+        except SentryError as error:
+            self._note(error, query)
+        for text in poll.missing():
+            self._note(UnknownProjectError(text), query)
+        return QueryReport(query.name, tried=True, data=data)
+
+    def _note(self, error: SentryError, query: Query | None = None) -> None:
+        """Add a finding, unless the query fails as the organization does."""
+        repeated = self.list_failed and error.reason == self.reasons[0]
+        self.reasons.append(error.reason)
+        if not repeated:
+            self.findings.append(failure(self.config, self.organization, error, query))
+
+    def _report(
+        self, projects: ProjectList | None, queries: Sequence[QueryReport]
+    ) -> OrganizationReport:
+        organization, client = self.organization, self.client
+        answered = projects is not None or any(query.data for query in queries)
+        skew = client.clock_skew
+        return OrganizationReport(
+            organization.name,
+            organization.slug,
+            organization.url,
+            Token(_token_kind(organization, projects), organization.token.describe()),
+            identity(organization, client) if answered else None,
+            _counted(projects) if projects else None,
+            None if skew is None else round(skew, 1) + 0.0,
+            _rate_limit(client),
+            tuple(
+                Deprecation(api, one.date, one.replacement)
+                for api, one in client.deprecations.items()
+            ),
+            plan(organization, client) if answered else None,
+            tuple(queries),
+        )
+
+    def _warn(self, report: OrganizationReport) -> None:
+        for one in report.deprecations:
+            self.findings.append(
+                deprecated(self.config, self.organization, one.api, one.date, one.replacement)
+            )
+        for key, text in _warnings(self.organization, report):
+            self.findings.append(warning(self.config, self.organization, key, text))
+
+
+class _Nowhere:
+    """A publisher for projects that publishes nothing."""
+
+    def publish_projects(self, organization: str, projects: Sequence[ProjectInfo]) -> None:
+        """Publish nothing."""
+
+
+def _warnings(organization: Organization, report: OrganizationReport) -> Iterator[tuple[str, str]]:
+    """Yield what works and is worth a warning, with the setting that it is about."""
+    skew, projects = report.clock_skew_seconds, report.projects
+    if skew is not None and abs(skew) > max(_MIN_SKEW, organization.settle):
+        text = (
+            f"this host's clock is {in_units(round(abs(skew)))} {'slow' if skew > 0 else 'fast'} "
+            "compared with Sentry's: correct it, as it determines which buckets are finished"
+        )
+        yield "settle", text
+    if projects and projects.hidden and any("project" in q.group_by for q in organization.queries):
+        text = (
+            f"the token cannot read {projects.hidden} of {projects.listed} projects, which are "
+            'counted together under project="": to see each of them, use the token of an internal '
+            "integration with the permission Organization: Read"
+        )
+        yield _token_key(organization), text
+
+
+def _token_key(organization: Organization) -> str:
+    if organization.token_file is not None:
+        return "token_file"
+    return "token_env" if organization.token_env is not None else "token"
+
+
+def _token_kind(organization: Organization, projects: ProjectList | None) -> TokenKind:
+    """Return the kind of the token, by its form or by what Sentry lets it read."""
+    try:
+        kind = kind_of(organization.token.read())
+    except TokenError:
+        return TokenKind.UNKNOWN
+    if kind is TokenKind.UNKNOWN and projects and projects.accessible:
+        # The list's flags describe the token's user. Only an integration reads what they deny.
+        denied = not any(projects.by_id[project].accessible for project in projects.accessible)
+        return TokenKind.INTEGRATION if denied else kind
+    return kind
+
+
+def _counted(projects: ProjectList) -> Projects:
+    listed, readable = len(projects.by_id), len(projects.accessible)
+    return Projects(listed, readable, listed - readable)
+
+
+def _rate_limit(client: SentryClient) -> RateLimit | None:
+    notice = client.notices.get(STATS) or client.notices.get(PROJECTS)
+    if notice is None:
+        return None
+    return RateLimit(notice.limit, notice.remaining, notice.concurrent)

@@ -1,0 +1,147 @@
+"""What is learned of organizations and queries, as values; ``--output json`` prints them as such.
+
+The names of the fields are the keys of the JSON document, which docs/check.md describes.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+import msgspec
+
+from exporter.check.findings import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What is known of a token; ``source`` is the place that it is read from."""
+
+    kind: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The organization that Sentry answers about."""
+
+    id: str
+    slug: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Projects:
+    """How many projects the list has, and how many of them the token can read."""
+
+    listed: int
+    readable: int
+    hidden: int
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """What the last answer said of the rate limit; None where it said nothing."""
+
+    limit: int | None
+    remaining: int | None
+    concurrent: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Deprecation:
+    """A part of Sentry's API that is to be removed at ``date``."""
+
+    api: str
+    date: str
+    replacement: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Whether the organization's plan can be read; ``reason`` says why not."""
+
+    readable: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Requests to stats_v2 of the first poll, of a usual one after it, and of a day."""
+
+    first_poll: int
+    poll: int
+    day: int
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What a query reads: ``rows`` of the latest finished bucket, and series on the page."""
+
+    bucket_start: str
+    bucket_end: str
+    rows: int
+    complete: bool
+    series: int
+    requests: Requests
+
+
+@dataclass(frozen=True, slots=True)
+class QueryReport:
+    """One query; ``data`` is None if it failed, or if it was not ``tried``.
+
+    It is not tried where it would fail like the organization's requests before it.
+    """
+
+    name: str
+    tried: bool = False
+    data: Data | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationReport:
+    """One organization; None stands for what could not be learned."""
+
+    name: str
+    slug: str
+    url: str
+    token: Token
+    organization: Identity | None
+    projects: Projects | None
+    clock_skew_seconds: float | None
+    rate_limit: RateLimit | None
+    deprecations: tuple[Deprecation, ...]
+    plan: Plan | None
+    queries: tuple[QueryReport, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What is learned of an organization, and what is wrong with it."""
+
+    organization: OrganizationReport
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The JSON document: all problems, and the organizations that were tried online."""
+
+    config: str
+    valid: bool
+    online: bool
+    problems: tuple[Finding, ...]
+    organizations: tuple[OrganizationReport, ...]
+
+    @classmethod
+    def of(
+        cls, config: str, findings: Iterable[Finding], checked: Iterable[Checked], *, online: bool
+    ) -> Self:
+        """Return the report of ``findings`` about the file, and of the ``checked``."""
+        every = tuple(checked)
+        problems = (*findings, *(finding for each in every for finding in each.findings))
+        valid = all(problem.severity == "warning" for problem in problems)
+        return cls(config, valid, online, problems, tuple(each.organization for each in every))
+
+    def json(self) -> str:
+        """Return the document."""
+        return msgspec.json.format(msgspec.json.encode(self)).decode()

@@ -1,0 +1,74 @@
+"""What was learned of an organization, as text for people. Pure."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from exporter.check.report import Checked, OrganizationReport, QueryReport, RateLimit
+from exporter.config import in_units
+
+_WIDTH: Final = 14
+"""Characters of a line before its value."""
+
+_MIN_SKEW: Final = 1.5
+"""In seconds; the server's date is in full seconds, so a smaller difference means nothing."""
+
+
+def organization_text(checked: Checked) -> str:
+    """Return a heading, a line for each fact, and a line for each finding."""
+    report = checked.organization
+    lines = [f"organization {report.name}"]
+    lines += [_line("  ", *fact) for fact in _facts(report)]
+    for query in report.queries:
+        lines.append(f"  query {query.name}")
+        lines += [_line("    ", *fact) for fact in _query_facts(query)]
+    lines += [f"  {finding}" for finding in checked.findings]
+    return "\n".join(lines)
+
+
+def _line(indent: str, name: str, value: str) -> str:
+    return f"{indent}{name}".ljust(_WIDTH) + value
+
+
+def _facts(report: OrganizationReport) -> Iterator[tuple[str, str]]:
+    yield "url", report.url
+    yield "token", f"{report.token.kind}, from {report.token.source}"
+    if (identity := report.organization) is not None:
+        yield "reads", f"{identity.slug}, id {identity.id}, {identity.name}"
+    if (projects := report.projects) is not None:
+        counts = f"{projects.listed:,} listed, {projects.readable:,} readable"
+        yield "projects", f"{counts}, {projects.hidden:,} hidden"
+    if (skew := report.clock_skew_seconds) is not None:
+        yield "clock", _clock(skew)
+    if (limit := report.rate_limit) is not None:
+        yield "rate limit", _rate_limit(limit)
+    if (plan := report.plan) is not None:
+        why = f"cannot be read: {plan.reason} (needed only for quotas)"
+        yield "plan", "can be read" if plan.readable else why
+
+
+def _clock(skew: float) -> str:
+    if abs(skew) < _MIN_SKEW:
+        return "agrees with Sentry's"
+    return f"Sentry's is {in_units(round(abs(skew)))} {'ahead' if skew > 0 else 'behind'}"
+
+
+def _rate_limit(limit: RateLimit) -> str:
+    numbers = (
+        (limit.limit, "requests per window"),
+        (limit.remaining, "left"),
+        (limit.concurrent, "at once"),
+    )
+    return ", ".join(f"{number} {what}" for number, what in numbers if number is not None)
+
+
+def _query_facts(query: QueryReport) -> Iterator[tuple[str, str]]:
+    data = query.data
+    if data is None:
+        yield "data", "none, it failed" if query.tried else "not tried"
+        return
+    requests = data.requests
+    proof = "proven complete" if data.complete else "not proven complete"
+    yield "rows", f"{data.rows:,} from {data.bucket_start} to {data.bucket_end}, {proof}"
+    counts = f"{requests.first_poll:,} in the first poll, {requests.poll:,} in a later one"
+    yield "requests", f"{counts}, {requests.day:,} a day"
+    yield "series", f"{data.series:,} on the page"
