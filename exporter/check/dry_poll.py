@@ -1,6 +1,6 @@
 """A dry poll: the first poll of a query, and which questions later ones would ask."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Final
@@ -11,7 +11,7 @@ from exporter import buckets
 from exporter.check.report import Data, Requests
 from exporter.collect.ledger import Bucket, Column, SeriesTable, size_of
 from exporter.collect.plan.core import Reply, drive
-from exporter.collect.plan.resolved import missing_project, resolve
+from exporter.collect.plan.resolved import choose_projects, missing_project, resolve
 from exporter.collect.plan.series import read_series
 from exporter.collect.plan.window import read_window
 from exporter.collect.poll.attempt import Attempt, Client, QuerySource
@@ -20,8 +20,9 @@ from exporter.collect.poll.view import Shown, view_of
 from exporter.collect.series import Totals, totals
 from exporter.config import Query
 from exporter.publish.series import data_lines
-from exporter.sentry.errors import TooHeavyError
+from exporter.sentry.errors import TooHeavyError, UnknownProjectError
 from exporter.sentry.question import Question, iso
+from exporter.sentry.remedies import Cause
 
 _DAY: Final = 86400
 
@@ -45,10 +46,13 @@ class DryPoll:
             raise LookupError
         return self._data(self._state.shown, attempt.requests)
 
-    def missing(self) -> list[str]:
-        """Return what is wrong with each project of the filter that cannot be read."""
+    def missing(self) -> Iterator[UnknownProjectError]:
+        """Yield the error of each project of the filter that cannot be read."""
         projects = self._source.directory.state.projects
-        return [missing_project(name, projects) for name in self._state.report.missing]
+        for name in self._state.report.missing:
+            is_listed = choose_projects((name,), projects).ids
+            cause = Cause.UNREADABLE_PROJECT if is_listed else None
+            yield UnknownProjectError(missing_project(name, projects), cause=cause)
 
     def _data(self, shown: Shown, first: int) -> Data:
         organization, query = self._source.organization, self._source.query

@@ -18,6 +18,7 @@ _SETTINGS: Final = MappingProxyType(
         "token": TOKEN_KEYS,
         "unauthorized": TOKEN_KEYS,
         "forbidden": TOKEN_KEYS,
+        "not_found": ("slug",),
         "network": ("url",),
         "tls": ("ca_file", "url"),
         "timeout": ("timeout", "url"),

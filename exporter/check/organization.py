@@ -16,10 +16,11 @@ from exporter.check.report import (
     RateLimit,
     Token,
 )
+from exporter.check.text import rough
 from exporter.collect.poll import ProjectDirectory
 from exporter.collect.poll.attempt import QuerySource
 from exporter.collect.snapshot import ProjectInfo
-from exporter.config import Config, Organization, Query, in_units
+from exporter.config import Config, Organization, Query
 from exporter.sentry.api import PROJECTS, STATS
 from exporter.sentry.client import SentryClient
 from exporter.sentry.errors import SentryError, TokenError, UnknownProjectError
@@ -85,8 +86,8 @@ class OrganizationCheck:
             pass
         except SentryError as error:
             self._note(error, query)
-        for text in poll.missing():
-            self._note(UnknownProjectError(text), query)
+        for missing in poll.missing():
+            self._note(missing, query)
         return QueryReport(query.name, tried=True, data=data)
 
     def _note(self, error: SentryError, query: Query | None = None) -> None:
@@ -140,7 +141,7 @@ def _warnings(organization: Organization, report: OrganizationReport) -> Iterato
     skew, projects = report.clock_skew_seconds, report.projects
     if skew is not None and abs(skew) > max(_MIN_SKEW, organization.settle):
         text = (
-            f"this host's clock is {in_units(round(abs(skew)))} {'slow' if skew > 0 else 'fast'} "
+            f"this host's clock is {rough(skew)} {'slow' if skew > 0 else 'fast'} "
             "compared with Sentry's: correct it, as it determines which buckets are finished"
         )
         yield "settle", text

@@ -43,6 +43,7 @@ class Cause(StrEnum):
     NO_STATS = auto()
     NUMERIC_ID = auto()
     GLITCHTIP = auto()
+    UNREADABLE_PROJECT = auto()
 
 
 _TOKEN: Final = "an internal integration with the permission Organization: Read"  # noqa: S105 - words
@@ -147,6 +148,10 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
         Cause.GLITCHTIP: (
             "GlitchTip is not supported, as its stats_v2 cannot group: url must be the address of a"
             " Sentry server"
+        ),
+        Cause.UNREADABLE_PROJECT: (
+            f"use the token of {_TOKEN}, which can read every project, or remove the project from"
+            " the filter"
         ),
         "unauthorized": f"Sentry does not know the token: use the token of {_TOKEN}",
         "forbidden": (
