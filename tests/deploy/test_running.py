@@ -48,7 +48,7 @@ def test_commands_run(tmp_path: Path) -> None:
     require_root()
     for folder in ("opt", "etc/systemd/system", "deploy/docker"):
         (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "sentry-token").write_text("a token", "utf-8")
+    (tmp_path / "sentry-token").write_text("a-token", "utf-8")
     for command in filter(runs_here, COMMANDS):
         output_of(*(placed(word, tmp_path) for word in shlex.split(command)))
 
