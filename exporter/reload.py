@@ -146,6 +146,8 @@ def _checksum(content: bytes) -> str:
 
 def _log_changes(before: Config, after: Config) -> None:
     for warning in after.warnings:
+        if warning in before.warnings:
+            continue
         _log.warning("configuration warning", warning=str(warning))
     changed = changes(before, after)
     if not changed:

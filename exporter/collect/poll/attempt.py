@@ -13,7 +13,7 @@ from exporter.collect.plan.resolved import ChosenProjects, ResolvedQuery, resolv
 from exporter.collect.plan.window import WindowReading, read_window
 from exporter.collect.poll.directory import ProjectDirectory
 from exporter.collect.poll.failure import Failure
-from exporter.collect.poll.poller_state import PollerState
+from exporter.collect.poll.poller_state import ClosedError, PollerState
 from exporter.collect.poll.view import shown_at
 from exporter.config import Organization, Query
 from exporter.sentry.errors import SentryError
@@ -199,6 +199,9 @@ class Attempt:
         return reading
 
     def _ask_all(self, questions: Sequence[Question]) -> list[Reply]:
+        if self._state.closed:
+            # Nothing would come of the answers, and a large poll asks for minutes.
+            raise ClosedError
         self.requests += len(questions)
         return self._source.client.ask_all(questions)
 
