@@ -1,7 +1,9 @@
 """The commands."""
 
 import errno
+import json
 import socket
+from pathlib import Path
 
 import click
 import pytest
@@ -60,6 +62,61 @@ def test_other_levels_are_refused() -> None:
 
     assert 2 == ended.exit_code
     assert "'loud' is not one of 'debug', 'info', 'warn', 'error', 'warning'" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [
+        (["--log.format", "json"], {}),
+        (["--log.format=json"], {}),
+        (["--log.format", "logfmt", "--log.format", "json"], {}),
+        ([], {"SENTRY_STATS_EXPORTER_LOG_FORMAT": "json"}),
+    ],
+)
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        (["--no.such.flag"], "No such option"),
+        (["--log.level", "loud"], "'loud' is not one of"),
+        ([], "Missing option '--config.file'"),
+    ],
+)
+@pytest.mark.usefixtures("restored_logging")
+def test_misuse_is_a_record_where_the_log_is_json(
+    arguments: list[str], environment: dict[str, str], wrong: list[str], expected: str
+) -> None:
+    """Programs that read the log can read why it is the only line in it."""
+    ended = CliRunner().invoke(main, ["serve", *wrong, *arguments], env=environment)
+    record = json.loads(ended.stderr)
+
+    assert 2 == ended.exit_code
+    assert ("cannot start", "error") == (record["event"], record["level"])
+    assert expected in record["error"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--log.format", "json", "--log.format", "logfmt"]])
+def test_misuse_is_text_otherwise(arguments: list[str]) -> None:
+    """People see how the command is used."""
+    ended = CliRunner().invoke(main, ["serve", "--no.such.flag", *arguments])
+
+    assert 2 == ended.exit_code
+    assert ended.stderr.startswith("Usage: ")
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_each_mistake_is_a_record_where_the_log_is_json(tmp_path: Path) -> None:
+    """The mistakes of a configuration are one record each."""
+    path = tmp_path / "config.yaml"
+    path.write_text("organizations:\n  - slug: acme\n    tokken: a\n    urrl: b\n", "utf-8")
+    flags = ["--config.file", str(path), "--log.format", "json"]
+    ended = CliRunner().invoke(main, ["serve", *flags])
+    records = [json.loads(line) for line in ended.stderr.splitlines()]
+
+    assert 2 == ended.exit_code
+    assert ["cannot start"] * 3 == [record["event"] for record in records]
+    assert [f"{path}:{line}" for line in (2, 3, 4)] == [
+        record["error"].partition(": ")[0] for record in records
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The flags that several commands have, and how a flag is made."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -80,8 +81,10 @@ def _as_logged(_context: click.Context, _parameter: click.Parameter, level: str)
     return "warn" if level == "warning" else level
 
 
+_FORMAT_FLAG = "--log.format"
+
 _log_format = option(
-    "--log.format",
+    _FORMAT_FLAG,
     type=click.Choice(tuple(log.FORMATS)),
     default="logfmt",
     show_default=True,
@@ -96,6 +99,16 @@ _log_level = option(
     show_default=True,
     help="Minimum level to log; warning is accepted for warn.",
 )
+
+
+def json_asked(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
+    """Return whether the log is to be JSON, for errors that come before the flags are read."""
+    chosen = environment.get(_variable(_FORMAT_FLAG), "")
+    for argument, following in zip_longest(arguments, arguments[1:], fillvalue=""):
+        flag, equals, value = argument.partition("=")
+        if flag == _FORMAT_FLAG:
+            chosen = value if equals else following
+    return chosen == "json"
 
 
 def logging_options(command: F) -> F:

@@ -88,7 +88,6 @@ def serve(
     """Poll Sentry and serve the metrics, until SIGTERM or SIGINT."""
     log.configure(log_level, log_format)
     with signals.stopping(stop_now):
-        _log.info("starting", version=__version__)
         try:
             own = chosen_shard(shard, total_shards, socket.gethostname())
             content = read(config_file)
@@ -99,6 +98,7 @@ def serve(
             end(error.problems, 2)
         except (ShardError, StateError) as error:
             end([error], 2)
+        _log.info("starting", version=__version__)
         _log_configuration(config_file, config, own)
         if state is None and any(query.counters for _, query in queries_of(own.share(config))):
             _log.warning(

@@ -108,6 +108,20 @@ class TestFailures:
         assert "sentry.io" == together[0]["server"]
         assert "o6/q999" >= together[0]["last"]
 
+    def test_late_queries_of_a_long_outage_are_named(self, log: PollLog) -> None:
+        """What begins to fail hours after the others for the same reason is named, up to a limit.
+
+        In the hours before, it is only counted.
+        """
+        for moment in range(0, DAY, 300):
+            for number in range(MAX_NAMED):
+                log.failed(about(f"q{number}"), DEAD, moment, moment)
+        with logged() as records:
+            for number in range(100):
+                log.failed(about(f"late{number}"), DEAD, DAY, DAY)
+
+        assert MAX_NAMED == events(records).count("poll failed")
+
     def test_servers_are_apart(self, log: PollLog) -> None:
         """Queries of another server are named, whatever fails at the first one."""
         other = Failure("network", "refused", address="http://10.0.0.1:9000/api/")
@@ -221,9 +235,8 @@ def test_nothing_fills_the_log(queries: int, seed: int) -> None:
                 name = about(f"q{choices.randrange(queries)}")
                 log.failed(name, choices.choice(causes), moment, moment)
 
-    # Each line about all of them allows for more names, but a query is named once for each cause.
     named = sum(it["event"] == "poll failed" for it in records)
-    assert named <= len(causes) * queries
+    assert named <= len(causes) * MAX_NAMED * 25
     assert len(records) - named <= len(causes) * 32
 
 

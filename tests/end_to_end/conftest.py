@@ -1,11 +1,9 @@
 """Fixtures of the end-to-end tests: a simulated Sentry with a manual clock, files, commands."""
 
-import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from click.testing import CliRunner, Result
 
 from exporter.cli import main
@@ -41,16 +39,6 @@ def configured(sentry: Simulator, tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
-
-
-@pytest.fixture
-def restored_logging() -> Iterator[None]:
-    """Restore the logging configuration after the test."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
 
 
 @pytest.fixture

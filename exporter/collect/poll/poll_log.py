@@ -18,7 +18,7 @@ from exporter.collect.poll.repetition import Repetition
 from exporter.log import elapsed, utc
 
 MAX_NAMED: Final = 10
-"""Queries of a cause that are named between two lines about all of them."""
+"""Queries of a cause that are named: at first, and again in each hour that it lasts."""
 
 MAX_FIRST: Final = 20
 """Queries whose first success is logged at info; that of others at debug."""
@@ -50,8 +50,8 @@ class _Cause(NamedTuple):
 class _Episode:
     """A cause, from its first failure until every query that failed for it succeeds again.
 
-    ``named`` and ``recovered`` are the lines about single queries since the last one about all.
-    ``unnamed`` recoveries have no line yet.
+    ``named`` and ``recovered`` are how many queries have had a line of their own, with a failure
+    or with a success after it; ``unnamed`` how many have succeeded without one.
     """
 
     failures: Repetition
@@ -159,7 +159,8 @@ class PollLog:
             return "poll failed", {"reason": cause.reason, **name._asdict()}
         if not is_due:
             return None
-        episode.named = episode.recovered = 0
+        if episode.failures.is_old:
+            episode.named = episode.recovered = 0
         if len(episode.queries) == 1:
             about = {"reason": cause.reason, **name._asdict()}
             return "poll keeps failing", {**about, **episode.failures.about()}

@@ -25,6 +25,11 @@ class Repetition:
     def __post_init__(self) -> None:
         self._next_line = self.since + FIRST_DISTANCE
 
+    @property
+    def is_old(self) -> bool:
+        """Whether the distances have reached their maximum."""
+        return self._distance == MAX_DISTANCE
+
     def note(self, now: float) -> bool:
         """Count it, and return whether to log it: the first time, then at growing distances."""
         self.count += 1
