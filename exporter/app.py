@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from exporter import __version__
 from exporter.clients import Clients, clients_for
 from exporter.collect.ledger import FORGOTTEN_AFTER
 from exporter.collect.poll import (
@@ -38,6 +39,7 @@ from exporter.queries import (
 from exporter.sentry.projects import Project
 from exporter.shard import UNSHARDED, Shard
 from exporter.state import State, StateError
+from exporter.status import ExporterStatus, QueryStatus, organization_status
 
 _MAX_NAMED: Final = 5
 """How many queries a probe names."""
@@ -76,6 +78,7 @@ class Exporter:
         shard: Shard = UNSHARDED,
     ) -> None:
         self._clock = clock
+        self._started = clock()
         self._state = state
         self._shard = shard
         self._own = SelfMetrics(shard)
@@ -141,6 +144,31 @@ class Exporter:
         """Show that a configuration could not take the place of the present one."""
         self._own.configuration_refused()
         self.page.publish()
+
+    def status(self) -> ExporterStatus:
+        """Return what the status page shows; reads the tokens to learn their kinds."""
+        wiring, series = self._wiring, self.page.series()
+        queries: dict[str, list[QueryStatus]] = {}
+        for name, poller in wiring.pollers.items():
+            queries.setdefault(name[0], []).append(poller.status(series.get(name, 0)))
+        return ExporterStatus(
+            version=__version__,
+            now=self._clock(),
+            started=self._started,
+            configured=self._own.configured,
+            reload_successful=self._own.reload_successful,
+            has_state=self._state is not None,
+            shard=self._shard,
+            organizations=[
+                organization_status(
+                    organization,
+                    wiring.clients.by_organization[organization.name],
+                    wiring.directories[organization.name].state.projects,
+                    queries[organization.name],
+                )
+                for organization in self._shard.share(wiring.config).organizations
+            ],
+        )
 
     def healthy(self) -> bool:
         """Return whether the poll loop is alive."""

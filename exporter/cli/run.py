@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import structlog
 
-from exporter import __version__, log, signals
+from exporter import log, signals
 from exporter.app import Exporter
 from exporter.cli.exit import end, end_without_listening, log_stopped
 from exporter.cli.options import LISTEN_FLAG, flag_or_variable
@@ -20,18 +20,11 @@ from exporter.shard import Shard
 from exporter.state import State, StateError
 from exporter.web.address import Address, bind
 from exporter.web.app import make_app
-from exporter.web.landing import Landing
 from exporter.web.live import LiveWebConfig
 from exporter.web.server import Server
 
 _STOP_TIMEOUT = 0.5
 """Seconds for polls to end once the server has stopped."""
-
-_LANDING = Landing(
-    "sentry-stats-exporter",
-    __version__,
-    "Event counts of Sentry organizations, polled from stats_v2 and published for Prometheus.",
-)
 
 MakeReloader = Callable[[Exporter, Callable[[], AbstractContextManager[None]]], Reloader]
 """Returns what reloads an exporter, each time within a block of the given kind."""
@@ -78,7 +71,7 @@ def serve_until_stopped(
     application = make_app(
         exporter.page,
         exporter,
-        _LANDING,
+        exporter.status,
         prefix,
         shown_config=lambda: as_yaml(exporter.config),
         reload=reloader.request if reloader else None,

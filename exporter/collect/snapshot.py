@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from exporter.categories import Unit
-from exporter.collect.series import Rows
+from exporter.collect.series import Rows, Totals
 from exporter.sentry.errors import reasons
 
 REASONS: Final = tuple(sorted({*reasons(), "state"}))
@@ -44,6 +44,30 @@ class View:
     unit: Unit = Unit.EVENTS
 
 
+class BucketData(Protocol):
+    """What is known of one bucket of the lookback; it does not change."""
+
+    @property
+    def rows(self) -> Rows:
+        """What it holds."""
+        ...
+
+    @property
+    def total(self) -> Totals:
+        """The organization total, for queries by project."""
+        ...
+
+    @property
+    def finished(self) -> bool:
+        """Whether it was finished when it was read."""
+        ...
+
+    @property
+    def proven(self) -> bool:
+        """Whether the reading is known not to be cut."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Poll:
     """One poll that is over; ``reason`` is ``""`` if it succeeded.
@@ -64,7 +88,9 @@ class Report:
     """The state of a query. ``view`` is ``None`` before its first data and after ``max_age``.
 
     ``about`` has its interval, fields and dimensions. ``missing`` are the projects that its filter
-    names and that cannot be read. ``last_polls`` are in the order of time.
+    names and that cannot be read. ``last_polls`` are in the order of time, and have failures that
+    are older than the oldest success among them. ``failed_polls`` have failed in a row, the first
+    of them at ``failing_since``. ``history`` has the buckets of the lookback, by their starts.
     """
 
     organization: str
@@ -82,3 +108,6 @@ class Report:
     missing: tuple[str, ...] = ()
     view: View | None = None
     last_polls: tuple[Poll, ...] = ()
+    failed_polls: int = 0
+    failing_since: float = 0
+    history: Mapping[int, BucketData] = field(default_factory=dict, compare=False, repr=False)

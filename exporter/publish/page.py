@@ -104,6 +104,10 @@ class Page:
         """Return the reports that the next scrape shows."""
         return tuple(one.report for one in self._queries.values())
 
+    def series(self) -> Mapping[_Name, int]:
+        """Return how many series the next scrape shows of each query."""
+        return {name: one.series for name, one in self._queries.items()}
+
     def chunks(self, *, openmetrics: bool, compressed: bool) -> Sequence[bytes]:
         """Return the page, ready to be sent, in one of its forms."""
         page = self._snapshot[openmetrics]

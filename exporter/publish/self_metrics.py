@@ -57,6 +57,16 @@ class SelfMetrics:
         prometheus_client.PlatformCollector(registry=self._live)
         prometheus_client.GCCollector(registry=self._live)
 
+    @property
+    def configured(self) -> float:
+        """When a valid configuration was last put in place."""
+        return self._reload[1]
+
+    @property
+    def reload_successful(self) -> bool:
+        """Whether the configuration that was read last could be used."""
+        return bool(self._reload[0])
+
     def configuration_read(self, now: float) -> None:
         """Record that a valid configuration was put in place at ``now``."""
         self._record_reload(1, now)

@@ -96,6 +96,7 @@ class OrganizationApi:
         self._now = now
         self._deprecations = Deprecations(name, meter, now)
         self._clock_skew: float | None = None
+        self._rate_limit: tuple[int, int] | None = None
         self._last_refusal: tuple[str, float] = "rate_limited", max_wait(None)
         self._answered: set[str] = set()
         self._notices: dict[str, Notice] = {}
@@ -104,6 +105,11 @@ class OrganizationApi:
     def clock_skew(self) -> float | None:
         """By how many seconds the server's clock was ahead at the last answer with a date."""
         return self._clock_skew
+
+    @property
+    def rate_limit(self) -> tuple[int, int] | None:
+        """The requests allowed in a window, and those left in it, as the last answer has them."""
+        return self._rate_limit
 
     @property
     def deprecations(self) -> Mapping[str, Deprecation]:
@@ -194,6 +200,7 @@ class OrganizationApi:
         notice = read_notice(reply.headers, self._now())
         # On every answer, a 200 too (Sentry's src/sentry/middleware/ratelimit.py).
         if notice.limit is not None and notice.remaining is not None:
+            self._rate_limit = notice.limit, notice.remaining
             self._meter.rate_limit(notice.limit, notice.remaining)
             _log.debug(
                 "rate limit", request=request, limit=notice.limit, remaining=notice.remaining

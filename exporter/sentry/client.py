@@ -125,6 +125,11 @@ class SentryClient:
         return self._api.clock_skew
 
     @property
+    def rate_limit(self) -> tuple[int, int] | None:
+        """The requests allowed in a window, and those left in it, as the last answer has them."""
+        return self._api.rate_limit
+
+    @property
     def deprecations(self) -> Mapping[str, Deprecation]:
         """What the server has announced to remove, by API."""
         return self._api.deprecations

@@ -15,6 +15,13 @@ _MASK: Final = "<secret>"
 _MAX_SIZE: Final = 64 * 1024
 # Sentry's tokens begin with sntrys_ or sntryu_; the older ones are 64 hexadecimal digits.
 _LOOKS_LIKE_TOKEN: Final = re.compile(r"sntry[^\s\"',]*|\b[0-9a-f]{64}\b", re.IGNORECASE)
+# As Sentry's src/sentry/types/token.py has them. Older tokens have no prefix.
+_KINDS: Final = {
+    "sntryu_": "user token",
+    "sntrya_": "token of a user's application",
+    "sntryi_": "internal integration token",
+    "sntrys_": "organization token",
+}
 _HEADER_SAFE: Final = re.compile(r"[\x21-\x7e]+")
 _WORD: Final = re.compile(r"\S+")
 _SCHEME: Final = re.compile(r"(?:(?:[a-z][a-z0-9+.-]*:)?/+)?", re.IGNORECASE)
@@ -188,6 +195,12 @@ def placeholder(text: str) -> str | None:
 def holds_token(text: str) -> bool:
     """Return whether something in ``text`` looks like a token of Sentry's."""
     return _LOOKS_LIKE_TOKEN.search(text) is not None
+
+
+def kind_of(token: Secret) -> str:
+    """Return the kind of a token by its prefix, ``""`` where it has none of Sentry's."""
+    value = token.reveal()
+    return next((kind for prefix, kind in _KINDS.items() if value.startswith(prefix)), "")
 
 
 def redact(text: str) -> str:

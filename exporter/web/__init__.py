@@ -2,7 +2,6 @@
 
 from exporter.web.address import Address, bind, parse_address
 from exporter.web.app import make_app
-from exporter.web.landing import Landing
 from exporter.web.server import Server
 
-__all__ = ["Address", "Landing", "Server", "bind", "make_app", "parse_address"]
+__all__ = ["Address", "Server", "bind", "make_app", "parse_address"]

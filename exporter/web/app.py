@@ -14,13 +14,13 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from exporter.web.landing import SECURITY_HEADERS, Landing
 from exporter.web.negotiate import choose, gzip_accepted
 from exporter.web.prefix import UnderPrefix
+from exporter.web.status.endpoint import StatusPage, StatusSource
 
 log = structlog.get_logger()
 
@@ -53,7 +53,7 @@ class Health(Protocol):
 def make_app(
     pages: Pages,
     health: Health,
-    landing: Landing,
+    status: StatusSource,
     prefix: str = "",
     *,
     shown_config: Callable[[], str] | None = None,
@@ -65,7 +65,6 @@ def make_app(
     reload of the configuration, and returns what comes to hold its problems. Without them, the
     application does not have these paths.
     """
-    home = partial(_home, html=landing.html())
     healthy = partial(_probe, why_not=health.why_not_healthy, adjective="healthy")
     ready = partial(_probe, why_not=health.why_not_ready, adjective="ready")
     optional = []
@@ -76,8 +75,8 @@ def make_app(
         optional.append(Route("/-/reload", handler, methods=["POST", "PUT"]))
     app = Starlette(
         routes=[
-            Route("/", home),
             # Starlette calls an object for every method unless some are named; HEAD comes with GET.
+            Route("/", StatusPage(status), methods=["GET"]),
             Route("/metrics", _Metrics(pages), methods=["GET"]),
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),
@@ -184,10 +183,6 @@ def _slices(chunks: Iterable[bytes]) -> Iterator[bytes | memoryview]:
             size += len(chunk)
     if size:
         yield b"".join(small)
-
-
-async def _home(_request: Request, html: str) -> Response:
-    return HTMLResponse(html, headers=SECURITY_HEADERS)
 
 
 async def _probe(_request: Request, why_not: Callable[[], str], adjective: str) -> Response:

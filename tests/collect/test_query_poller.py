@@ -623,6 +623,47 @@ class TestLastPolls:
         began = [poll.began for poll in one.report.last_polls]
         assert [NOW + number * HOUR for number in range(5, MAX_LAST_POLLS + 5)] == began
 
+    def test_failures_stay_longer(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """Failures that are older than the last polls stay, of those the last ones too."""
+        one = poller(sentry, publisher)
+        for number in range(2 * MAX_LAST_POLLS + 5):
+            sentry.error = None if number % 2 else UnauthorizedError(401, "Invalid token")
+            one.poll(NOW + number * HOUR)
+        sentry.error = None
+        for number in range(100, 100 + MAX_LAST_POLLS):
+            one.poll(NOW + number * HOUR)
+
+        last = one.report.last_polls
+        assert ["unauthorized"] * MAX_LAST_POLLS + [""] * MAX_LAST_POLLS == [
+            poll.reason for poll in last
+        ]
+        assert NOW + 2 * MAX_LAST_POLLS * HOUR + 4 * HOUR == last[MAX_LAST_POLLS - 1].began
+
+    def test_failures_in_a_row(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """The report says how many polls have failed in a row, and since when."""
+        one = poller(sentry, publisher)
+        one.poll(NOW)
+        sentry.error = UnauthorizedError(401, "Invalid token")
+        for number in (1, 2, 3):
+            one.poll(NOW + number * HOUR)
+        failing = one.report
+        sentry.error = None
+        one.poll(NOW + 4 * HOUR)
+
+        assert (3, NOW + HOUR) == (failing.failed_polls, failing.failing_since)
+        assert (0, 0) == (one.report.failed_polls, one.report.failing_since)
+
+    def test_history(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """The report has the buckets of the lookback, also after its data were withdrawn."""
+        one = poller(sentry, publisher)
+        one.poll(NOW)
+        before = one.report.history
+        sentry.error = UnauthorizedError(401, "Invalid token")
+        one.poll(NOW + 4 * HOUR)
+
+        assert one.report.view is None
+        assert one.state.ledger.buckets == before == one.report.history
+
     @pytest.mark.parametrize("missing", ["answers", "list"])
     def test_no_exception_stays_in_memory(
         self, publisher: RecordingPublisher, missing: str

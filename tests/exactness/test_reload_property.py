@@ -58,7 +58,7 @@ dimensions = st.sampled_from(
         ["project", "category"],
     ]
 )
-filters = st.fixed_dictionaries(
+filters: st.SearchStrategy[Entry] = st.fixed_dictionaries(
     {},
     optional={
         "category": st.sampled_from(["error", ["error", "span"]]),
@@ -66,7 +66,7 @@ filters = st.fixed_dictionaries(
         "outcome": st.just("accepted"),
     },
 )
-one_query = st.fixed_dictionaries(
+one_query: st.SearchStrategy[Entry] = st.fixed_dictionaries(
     {"name": st.sampled_from("abc"), "groupBy": dimensions},
     optional={
         "filter": filters,
@@ -76,7 +76,7 @@ one_query = st.fixed_dictionaries(
         "counters": st.booleans(),
     },
 )
-one_organization = st.fixed_dictionaries(
+one_organization: st.SearchStrategy[Entry] = st.fixed_dictionaries(
     {
         "slug": st.sampled_from([*ORGANIZATIONS]),
         "name": st.sampled_from(["one", "two"]),
@@ -114,7 +114,7 @@ def pairs(draw: st.DrawFn) -> tuple[list[Entry], list[Entry]]:
         queries += draw(st.lists(one_query, max_size=1))
         changed = draw(st.just(organization) | edited(organization, one_organization))
         after.append({**changed, "queries": unique(draw(st.permutations(queries)))})
-    after += draw(st.just([]) | organizations)
+    after += draw(st.one_of(st.just([]), organizations))
     return before, unique(draw(st.permutations(after)))[:2]
 
 

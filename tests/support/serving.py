@@ -11,7 +11,6 @@ from starlette.types import ASGIApp
 from exporter.app import Exporter
 from exporter.web.address import Address, bind
 from exporter.web.app import make_app
-from exporter.web.landing import Landing
 from exporter.web.server import Server
 from tests.support.programs import TIMEOUT
 
@@ -39,7 +38,7 @@ def serving_app(
 @contextmanager
 def serving(exporter: Exporter, address: Address = ANY_PORT) -> Iterator[str]:
     """Serve ``exporter`` during the block; the value is its URL."""
-    app = make_app(exporter.page, exporter, Landing("exporter", "1", "A page."))
+    app = make_app(exporter.page, exporter, exporter.status)
     with serving_app(app, [address]) as server:
         yield f"http://{server.addresses[0]}"
 

@@ -11,12 +11,12 @@ import pytest
 import requests
 
 from exporter.web.app import make_app
-from exporter.web.landing import Landing
 from exporter.web.live import LiveWebConfig
 from exporter.web.server import Server
 from tests.support.certificates import hashed, write_web_config
 from tests.support.clock import Clock
 from tests.support.serving import serving_app
+from tests.support.statuses import healthy
 
 HANG = 5.0
 USERS = {"basic_auth_users": {"alice": hashed("right"), "zoë": hashed("pässwörd")}}
@@ -37,16 +37,16 @@ class Everything:
         """Return the page."""
         return [gzip.compress(b"page\n") if compressed else b"page\n"]
 
-    def healthy(self) -> bool:
-        """Return true."""
-        return True
+    def why_not_healthy(self) -> str:
+        """Return nothing."""
+        return ""
 
-    def ready(self) -> bool:
-        """Return true."""
-        return True
+    def why_not_ready(self) -> str:
+        """Return nothing."""
+        return ""
 
 
-APP = make_app(Everything(), Everything(), Landing("", "", ""))
+APP = make_app(Everything(), Everything(), healthy)
 
 
 @pytest.fixture

@@ -20,10 +20,9 @@ from prometheus_client.openmetrics import exposition, parser
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.web.app import SLICE, Health, Pages, make_app
-from exporter.web.landing import Landing
 from exporter.web.server import Server
+from tests.support.statuses import healthy
 
-LANDING = Landing("stats exporter", "1.2.3", "Counts what is counted.")
 Serve = Callable[..., Server]
 
 # The library leaves these two without annotations.
@@ -105,7 +104,7 @@ def ask(serve: Serve) -> Callable[..., requests.Response]:
         **options: Any,
     ) -> requests.Response:
         """Send and return the answer."""
-        app = make_app(pages or FakePages(), health or FakeHealth(), LANDING, **options)
+        app = make_app(pages or FakePages(), health or FakeHealth(), healthy, **options)
         server = serve(app)
         url = f"http://{server.addresses[0]}{path}"
         plain: dict[str, Any] = {"Accept-Encoding": "identity"} | (headers or {})
@@ -120,7 +119,7 @@ def ask_raw(serve: Serve) -> Callable[[str], bytes]:
 
     def send(line: str) -> bytes:
         """Send and return the answer."""
-        address = serve(make_app(FakePages(), FakeHealth(), LANDING)).addresses[0]
+        address = serve(make_app(FakePages(), FakeHealth(), healthy)).addresses[0]
         received = b""
         with socket.create_connection((address.host, address.port), timeout=5) as client:
             client.sendall(f"{line} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n".encode())
@@ -256,7 +255,7 @@ async def answered(
         sent.append(message)
 
     scope = {"type": "http", "method": "GET", "path": "/metrics", "headers": list(headers)}
-    await make_app(pages, FakeHealth(), LANDING)(scope, receive, send)
+    await make_app(pages, FakeHealth(), healthy)(scope, receive, send)
     start, *parts, last = sent
     assert {"type": "http.response.body"} == last
     assert all(part["more_body"] for part in parts)
@@ -349,11 +348,11 @@ class TestHome:
     """``/``."""
 
     def test_page(self, ask: Ask) -> None:
-        """The landing page is HTML with a strict content security policy."""
+        """The status page is HTML with a strict content security policy."""
         response = ask("/")
 
         assert 200 == response.status_code
-        assert LANDING.html() == response.text
+        assert "acme/outcomes" in response.text
         assert "text/html; charset=utf-8" == response.headers["Content-Type"]
         assert "nosniff" == response.headers["X-Content-Type-Options"]
         assert "default-src 'none'" in response.headers["Content-Security-Policy"]

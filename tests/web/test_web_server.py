@@ -19,8 +19,8 @@ from structlog.testing import capture_logs
 from exporter.web.address import Address, bind
 from exporter.web.app import SLICE, make_app
 from exporter.web.connection import Connection, _Parser
-from exporter.web.landing import Landing
 from exporter.web.server import Server
+from tests.support.statuses import healthy
 
 Serve = Callable[..., Server]
 
@@ -55,7 +55,7 @@ class Alive:
 
 def big_app(pages: BigPages) -> ASGIApp:
     """Return the application with a page that is larger than any socket buffer."""
-    return make_app(pages, Alive(), Landing("", "", ""))
+    return make_app(pages, Alive(), healthy)
 
 
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:

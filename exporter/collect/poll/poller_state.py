@@ -17,7 +17,7 @@ from exporter.collect.snapshot import Poll, Report
 from exporter.config import Organization, Query
 
 MAX_LAST_POLLS: Final = 20
-"""How many of the last polls a report has."""
+"""How many of the last polls a report has, and of the failed polls before those."""
 
 
 class ClosedError(Exception):
@@ -61,6 +61,7 @@ class PollerState:
             about_query(query),
             last_success=restored.last_success,
             next_poll=first_poll,
+            history=dict(restored.ledger.buckets),
         )
         return cls(
             restored.ledger,
@@ -93,15 +94,18 @@ class PollerState:
     def record(self, poll: Poll) -> None:
         """Count ``poll``, and add it to the last ones."""
         report = self.report
-        if not poll.reason:
-            report = replace(report, last_success=poll.began)
+        if poll.reason:
+            since = report.failing_since if report.failed_polls else poll.began
+            report = replace(report, failed_polls=report.failed_polls + 1, failing_since=since)
+        else:
+            report = replace(report, last_success=poll.began, failed_polls=0, failing_since=0)
         self.report = replace(
             report,
             up=not poll.reason,
             polls=report.polls + 1,
             duration=poll.duration,
             requests=poll.requests,
-            last_polls=(*report.last_polls, poll)[-MAX_LAST_POLLS:],
+            last_polls=_remembered((*report.last_polls, poll)),
         )
         if poll.reason:
             self.count_failure(poll.reason)
@@ -112,3 +116,9 @@ class PollerState:
         self.report = replace(
             self.report, up=False, failures={**failures, reason: failures.get(reason, 0) + 1}
         )
+
+
+def _remembered(polls: tuple[Poll, ...]) -> tuple[Poll, ...]:
+    """Return the last of ``polls``, and before them failures that are older."""
+    older = [poll for poll in polls[:-MAX_LAST_POLLS] if poll.reason]
+    return (*older[-MAX_LAST_POLLS:], *polls[-MAX_LAST_POLLS:])

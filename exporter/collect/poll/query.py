@@ -22,6 +22,7 @@ from exporter.collect.snapshot import Poll, Report, View
 from exporter.config import Organization, Query
 from exporter.sentry.errors import SentryError
 from exporter.sentry.token import redact
+from exporter.status import QueryStatus
 
 _MAX_ERROR: Final = 500
 """Characters of an unforeseen error's text, which may hold anything."""
@@ -70,6 +71,10 @@ class QueryPoller:
     def report(self) -> Report:
         """What was last published."""
         return self._state.report
+
+    def status(self, series: int) -> QueryStatus:
+        """Return what the status page shows of it, of which so many ``series`` are published."""
+        return QueryStatus(self._source.query, self._state.report, series, self._max_age)
 
     @property
     def state(self) -> PollerState:
@@ -239,7 +244,12 @@ class QueryPoller:
 
     def _show(self, view: View | None) -> None:
         state = self._state
-        state.report = replace(state.report, view=view, next_poll=state.schedule.next_poll)
+        state.report = replace(
+            state.report,
+            view=view,
+            next_poll=state.schedule.next_poll,
+            history=dict(state.ledger.buckets),
+        )
         # A revoked publisher drops it: a successor has another `_published`, and publishes it.
         self._published = state.report
         self._publisher.publish(state.report)

@@ -1,0 +1,152 @@
+"""What the status page shows: immutable values about the exporter and its queries. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, Self
+
+from exporter.collect.snapshot import Poll, Report
+from exporter.config import Organization, Query
+from exporter.sentry.deprecation import Deprecation
+from exporter.sentry.errors import TokenError
+from exporter.sentry.projects import ProjectList
+from exporter.sentry.token import TokenSource, kind_of
+from exporter.shard import Shard
+
+
+class QueryState(StrEnum):
+    """How a query is doing; of several, the first that applies."""
+
+    WAITING = "waiting"
+    WITHDRAWN = "data withdrawn"
+    FAILING = "failing"
+    INCOMPLETE = "incomplete"
+    UP = "up"
+
+
+@dataclass(frozen=True, slots=True)
+class QueryStatus:
+    """One query and its published ``series``; data older than ``max_age`` seconds are withdrawn."""
+
+    settings: Query
+    report: Report
+    series: int
+    max_age: int
+
+    @property
+    def name(self) -> str:
+        """The name of the organization and of the query."""
+        return f"{self.report.organization}/{self.report.query}"
+
+    @property
+    def state(self) -> QueryState:
+        """How the query is doing."""
+        report = self.report
+        if not report.polls:
+            return QueryState.WAITING
+        if report.view is None and report.last_success:
+            return QueryState.WITHDRAWN
+        if report.view is None or not report.up:
+            return QueryState.FAILING
+        return QueryState.UP if report.view.complete else QueryState.INCOMPLETE
+
+    @property
+    def last_failure(self) -> Poll | None:
+        """The last of the remembered polls that failed."""
+        return next((poll for poll in reversed(self.report.last_polls) if poll.reason), None)
+
+
+class Api(Protocol):
+    """What a client has learned from the answers of one organization's API."""
+
+    @property
+    def rate_limit(self) -> tuple[int, int] | None:
+        """The requests allowed in a window, and those left in it."""
+        ...
+
+    @property
+    def clock_skew(self) -> float | None:
+        """The server's clock minus ours, in seconds."""
+        ...
+
+    @property
+    def deprecations(self) -> Mapping[str, Deprecation]:
+        """What the server has announced to remove, by API."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TokenStatus:
+    """Where a token is read from, of which kind it is, and why it cannot be used, if so."""
+
+    place: str
+    kind: str = ""
+    flaw: str = ""
+
+    @classmethod
+    def of(cls, source: TokenSource) -> Self:
+        """Return the status of the token that ``source`` has now."""
+        try:
+            return cls(source.describe(), kind_of(source.read()))
+        except TokenError as error:
+            return cls(source.describe(), flaw=str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationStatus:
+    """One organization and its queries.
+
+    ``listed`` projects are in the list that Sentry gave, ``hidden`` ones among them cannot be read;
+    both are ``None`` where the list was not asked for.
+    """
+
+    settings: Organization
+    token: TokenStatus
+    queries: Sequence[QueryStatus]
+    rate_limit: tuple[int, int] | None = None
+    clock_skew: float | None = None
+    deprecations: Mapping[str, Deprecation] | None = None
+    listed: int | None = None
+    hidden: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterStatus:
+    """The exporter at ``now``; all times are seconds since the epoch."""
+
+    version: str
+    now: float
+    started: float
+    configured: float
+    reload_successful: bool
+    has_state: bool
+    shard: Shard
+    organizations: Sequence[OrganizationStatus]
+
+    @property
+    def queries(self) -> Sequence[QueryStatus]:
+        """All queries, in the order of the configuration."""
+        return [query for one in self.organizations for query in one.queries]
+
+
+def organization_status(
+    settings: Organization,
+    api: Api,
+    projects: ProjectList | None,
+    queries: Sequence[QueryStatus],
+) -> OrganizationStatus:
+    """Return the status of an organization; reads its token to learn the kind."""
+    listed = hidden = None
+    if projects is not None:
+        listed = len(projects.by_id)
+        hidden = listed - len(projects.accessible & projects.by_id.keys())
+    return OrganizationStatus(
+        settings,
+        TokenStatus.of(settings.token),
+        queries,
+        api.rate_limit,
+        api.clock_skew,
+        api.deprecations,
+        listed,
+        hidden,
+    )

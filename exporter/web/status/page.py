@@ -1,0 +1,126 @@
+"""The status page as HTML, rendered from a status and the reader's choices."""
+
+import base64
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from typing import Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from exporter.config import Query, in_units
+from exporter.status import ExporterStatus, OrganizationStatus, QueryState, QueryStatus
+from exporter.web.status import wording
+from exporter.web.status.chart import look_of, svg
+from exporter.web.status.history import BucketSums, History, histories
+from exporter.web.status.reader import INTERVALS, Choices
+
+MAX_ROWS: Final = 1000
+"""Queries on one page; the others are found with the filter."""
+
+STYLE: Final = (files(__package__) / "templates" / "style.css").read_text("utf-8")
+
+_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+
+SECURITY_HEADERS: Final = {
+    "Content-Security-Policy": (
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+"""Allow a browser to show the page in its own style, and nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A chart, and its numbers."""
+
+    history: History
+    svg: str
+    legend: Sequence[tuple[str, str, float]]
+
+
+class Renderer:
+    """Renders the page; may be called from several threads."""
+
+    def __init__(self) -> None:
+        self._sums = BucketSums()
+        environment = Environment(
+            loader=PackageLoader("exporter.web.status"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        environment.filters |= {
+            name: getattr(wording, name)
+            for name in ("utc", "machine_time", "duration", "short_duration", "count", "several")
+        }
+        environment.filters["in_units"] = in_units
+        environment.globals |= {
+            "ago": wording.ago,
+            "filter_of": filter_of,
+            "in_rows": in_rows,
+            "states": tuple(QueryState),
+            "intervals": (0, *INTERVALS),
+        }
+        self._page = environment.get_template("page.html")
+
+    def render(self, status: ExporterStatus, choices: Choices) -> str:
+        """Return the page as an HTML document without external resources."""
+        matching = choices.matching(status)
+        queries = status.queries
+        states = [query.state for query in queries]
+        return self._page.render(
+            style=STYLE,
+            status=status,
+            choices=choices,
+            organizations=list(in_rows(matching)),
+            matching=sum(len(one.queries) for one in matching),
+            max_rows=MAX_ROWS,
+            counts={state: states.count(state) for state in QueryState},
+            up=sum(query.report.up for query in queries),
+            figures=self._figures,
+        )
+
+    def _figures(self, query: QueryStatus, by: str) -> Sequence[Figure]:
+        """Return the charts of a query, one for each unit."""
+        return [
+            Figure(
+                history,
+                svg(history, f"{query.name}/{number}", f"{query.name}: {history.unit} by {by}"),
+                [
+                    (look_of(history, at), name, total)
+                    for at, (name, total) in enumerate(
+                        zip(history.names, history.totals, strict=True)
+                    )
+                ],
+            )
+            for number, history in enumerate(histories(query, by, self._sums))
+        ]
+
+
+def filter_of(query: Query) -> Sequence[tuple[str, str]]:
+    """Return the keys of a query's filter with their values in words."""
+    chosen = query.filter
+    keys = {
+        "category": chosen.category,
+        "outcome": chosen.outcome,
+        "reason": (chosen.reason,) if chosen.reason else (),
+        "project": chosen.project,
+    }
+    return [(key, " or ".join(values)) for key, values in keys.items() if values]
+
+
+def in_rows(organizations: Sequence[OrganizationStatus]) -> Iterator[OrganizationStatus]:
+    """Yield the organizations with the queries that the page has a row for."""
+    left = MAX_ROWS
+    for one in organizations:
+        if left:
+            shown = one.queries[:left]
+            left -= len(shown)
+            yield replace(one, queries=shown)

@@ -1,0 +1,62 @@
+"""Numbers, times and durations as the status page writes them."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+_UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+_PREFIXES: Final = ((10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
+_TOO_FAR: Final = "an unknown time"
+
+
+def utc(moment: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+    """Return a moment in UTC, without naming the time zone."""
+    try:
+        return datetime.fromtimestamp(moment, UTC).strftime(form)
+    except (ValueError, OverflowError, OSError):
+        return _TOO_FAR
+
+
+def machine_time(moment: float) -> str:
+    """Return a moment as the attribute ``datetime`` of HTML has it."""
+    return utc(moment, "%Y-%m-%dT%H:%M:%SZ")
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in its two largest units, such as ``2 h 5 min``."""
+    left = round(abs(seconds))
+    for (size, unit), (smaller, smaller_unit) in zip(_UNITS, (*_UNITS[1:], (1, "")), strict=True):
+        if left >= size:
+            count, part = left // size, left % size // smaller
+            with_part = part and size > 1
+            return f"{count} {unit} {part} {smaller_unit}" if with_part else f"{count} {unit}"
+    return "0 s"
+
+
+def short_duration(seconds: float) -> str:
+    """Return how long something short took, such as ``0.42 s``."""
+    return f"{seconds:.2f} s" if seconds < 10 else duration(seconds)  # noqa: PLR2004
+
+
+def ago(moment: float, now: float) -> str:
+    """Return how long ago a moment was, or in how long it will be."""
+    if now - moment >= 1:
+        return f"{duration(now - moment)} ago"
+    return f"in {duration(moment - now)}" if moment - now >= 1 else "now"
+
+
+def count(number: float) -> str:
+    """Return a number with separators; of a fraction three digits."""
+    return f"{number:,}" if isinstance(number, int) else f"{number:,.3f}".rstrip("0").rstrip(".")
+
+
+def short_count(number: float) -> str:
+    """Return a number in few characters, such as ``1.2 M``."""
+    for size, prefix in _PREFIXES:
+        if abs(number) >= size:
+            return f"{number / size:.3g} {prefix}"
+    return f"{number:.3g}"
+
+
+def several(number: int, one: str, many: str = "") -> str:
+    """Return a number with its noun, such as ``3 queries``."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
