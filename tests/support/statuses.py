@@ -178,6 +178,7 @@ def failing() -> ExporterStatus:
         "view": None,
         "last_success": NOW - 5 * HOUR,
         "failing_since": NOW - 4 * HOUR,
+        "failed_polls": 41,
     }
     flaw = TokenStatus(
         "token_file /run/secrets/token", flaw="token_file /run/secrets/token is empty"

@@ -12,8 +12,8 @@ from exporter.categories import OUTCOMES
 from exporter.web.status.history import NOT_GROUPED, OTHERS, Column, History
 from exporter.web.status.wording import count, short_count, utc
 
-WIDTH: Final = 720
-HEIGHT: Final = 170
+WIDTH: Final = 560
+HEIGHT: Final = 160
 
 _HOUR: Final = 3600
 _DAY: Final = 24 * _HOUR
