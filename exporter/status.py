@@ -84,10 +84,14 @@ class TokenStatus:
     flaw: str = ""
 
     @classmethod
-    def of(cls, source: TokenSource) -> Self:
-        """Return the status of the token that ``source`` has now."""
+    def of(cls, source: TokenSource, *, integration: bool = False) -> Self:
+        """Return the status of the token that ``source`` has now.
+
+        Without a prefix, it may still have been seen to belong to an ``integration``.
+        """
+        unknown = "integration token" if integration else "token of a user or an integration"
         try:
-            return cls(source.describe(), kind_of(source.read()))
+            return cls(source.describe(), kind_of(source.read()) or unknown)
         except TokenError as error:
             return cls(source.describe(), flaw=str(error))
 
@@ -134,6 +138,8 @@ def organization_status(
     api: Api,
     projects: ProjectList | None,
     queries: Sequence[QueryStatus],
+    *,
+    integration: bool = False,
 ) -> OrganizationStatus:
     """Return the status of an organization; reads its token to learn the kind."""
     listed = hidden = None
@@ -142,7 +148,7 @@ def organization_status(
         hidden = listed - len(projects.accessible & projects.by_id.keys())
     return OrganizationStatus(
         settings,
-        TokenStatus.of(settings.token),
+        TokenStatus.of(settings.token, integration=integration),
         queries,
         api.rate_limit,
         api.clock_skew,

@@ -51,10 +51,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The values of one unit over the lookback; ``names`` are outcomes or categories."""
+    """The values of one unit over the lookback; ``names`` are outcomes or categories.
+
+    ``categories`` says how many there are of the unit.
+    """
 
     unit: str
     by: str
+    categories: int
     names: Sequence[str]
     columns: Sequence[Column]
 
@@ -110,7 +114,8 @@ def histories(query: QueryStatus, by: str, sums: BucketSums) -> Iterator[History
             for start, one in read.items()
         }
         names = _names(shown.values(), by)
-        yield History(each, by, names, list(_columns(query, shown, names)))
+        present = {key[1] for one in read.values() for key in one if unit(*key[:2]) == each}
+        yield History(each, by, len(present), names, list(_columns(query, shown, names)))
 
 
 def _columns(

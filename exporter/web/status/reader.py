@@ -68,6 +68,10 @@ class Choices:
         """Return the address of the page with these choices, relative to the page itself."""
         return f"?{urlencode(self.pairs())}" + (f"#{fragment}" if fragment else "")
 
+    def prefix(self) -> str:
+        """Return an address to which another choice can be added as ``name=value``."""
+        return f"{self.address()}&" if self.pairs() else "?"
+
     def pairs(self, *, without: Sequence[str] = ()) -> Sequence[tuple[str, str]]:
         """Return the choices that are not the default, as in a query string."""
         return [

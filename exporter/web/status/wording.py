@@ -1,6 +1,7 @@
 """Numbers, times and durations as the status page writes them."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -8,6 +9,7 @@ _PREFIXES: Final = ((10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (1
 _TOO_FAR: Final = "an unknown time"
 
 
+@lru_cache(4096)
 def utc(moment: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
     """Return a moment in UTC, without naming the time zone."""
     try:
