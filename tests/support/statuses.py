@@ -222,9 +222,38 @@ def without_queries() -> ExporterStatus:
     return exporter(shard=Shard(2, 3))
 
 
-def thousand() -> ExporterStatus:
+def mixed() -> ExporterStatus:
+    """Return the status of an exporter of which most is well."""
+    return exporter(
+        organization([query_status(), projects()]),
+        organization([failing_query(organization="globex"), projects("globex")], "globex"),
+    )
+
+
+def hostile() -> ExporterStatus:
+    """Return a status with texts that want to be something else, or have no end."""
+    markup = "</td><script>alert(1)</script><!-- \" ' & {{ 7 * 7 }} "
+    backwards = "\u202eesrever\u202d "
+    error = markup + backwards + "x" * 10_000
+    table = SeriesTable().extended({Series(QUANTITY, markup, markup, markup): {0: 0}})
+    buckets = {
+        start: Bucket(Column.of(table, {Series(QUANTITY, markup, markup, markup): {0: 2**62}}))
+        for start in range(NOON - 5 * HOUR, NOON, HOUR)
+    }
+    flaw = TokenStatus("token_file /a'\"><b>", flaw=markup)
+    filtered = query(filter={"project": ["web"], "reason": markup.strip()})
+    failing = {"error": error, "remedy": error, "reason": "internal"}
+    report: dict[str, Any] = {"last_polls": polls(20, **failing), "failed_polls": 20}
+    report |= {"history": buckets, "missing": (markup, "x" * 300), "up": False}
+    announced = {"stats_v2": Deprecation(markup, None, error)}
+    return exporter(
+        organization([query_status(written=filtered, **report)], token=flaw, deprecations=announced)
+    )
+
+
+def thousand(**settings: Any) -> ExporterStatus:
     """Return the status of a thousand queries, of which one in ten fails."""
-    return exporter(*(_many(f"organization-{number}") for number in range(50)))
+    return exporter(*(_many(f"organization-{number}") for number in range(50)), **settings)
 
 
 def _many(name: str) -> OrganizationStatus:
@@ -235,13 +264,3 @@ def _some(name: str) -> Iterable[QueryStatus]:
     for number in range(20):
         make = failing_query if number % 10 == 7 else query_status
         yield make(f"query-{number}", name)
-
-
-SCENES: Final = {
-    "healthy": healthy,
-    "failing": failing,
-    "incomplete": incomplete,
-    "empty": empty,
-    "thousand": thousand,
-}
-"""A status for each state in which the page must look right."""

@@ -15,9 +15,6 @@ INTERVALS: Final = (15, 30, 60, 300)
 
 DEFAULT_INTERVAL: Final = 30
 
-MAX_OPEN: Final = 20
-"""Queries whose details are shown at the same time."""
-
 _MAX_TEXT: Final = 200
 _GROUPINGS: Final = ("outcome", "category")
 
@@ -26,31 +23,27 @@ _GROUPINGS: Final = ("outcome", "category")
 class Choices:
     """The reader's choices.
 
-    ``q`` is a text that queries must contain, ``open`` are the names of those whose details are
-    shown, ``numbers`` of those whose charts have their numbers beside them. ``refresh`` is in
-    seconds, 0 for never.
+    ``query`` is the name of the only query that is shown, with its details. ``q`` is a text that
+    queries must contain. ``refresh`` is in seconds, 0 for never.
     """
 
     q: str = ""
     state: str = ""
     organization: str = ""
+    query: str = ""
     by: str = "outcome"
-    open: tuple[str, ...] = ()
-    numbers: tuple[str, ...] = ()
     refresh: int = DEFAULT_INTERVAL
 
     @classmethod
     def of(cls, pairs: Sequence[tuple[str, str]]) -> Self:
         """Return the choices in the query string of an address; what is invalid is ignored."""
         last = dict(pairs)
-        chosen = {name: tuple(v for k, v in pairs if k == name) for name in ("open", "numbers")}
         return cls(
             q=" ".join(last.get("q", "")[:_MAX_TEXT].split()),
             state=_one_of(last.get("state"), tuple(QueryState), ""),
             organization=last.get("organization", "")[:_MAX_TEXT],
+            query=last.get("query", "")[:_MAX_TEXT],
             by=_one_of(last.get("by"), _GROUPINGS, "outcome"),
-            open=chosen["open"][-MAX_OPEN:],
-            numbers=chosen["numbers"][-MAX_OPEN:],
             refresh=_seconds(last.get("refresh")),
         )
 
@@ -58,15 +51,9 @@ class Choices:
         """Return the choices with ``changes``."""
         return replace(self, **changes)
 
-    def toggled(self, what: str, name: str) -> Self:
-        """Return the choices with ``name`` added to ``open`` or ``numbers``, or removed from it."""
-        present: tuple[str, ...] = getattr(self, what)
-        without = tuple(one for one in present if one != name)
-        return self.with_(**{what: without if name in present else (*present, name)})
-
-    def address(self, fragment: str = "") -> str:
+    def address(self) -> str:
         """Return the address of the page with these choices, relative to the page itself."""
-        return f"?{urlencode(self.pairs())}" + (f"#{fragment}" if fragment else "")
+        return f"?{urlencode(self.pairs())}"
 
     def prefix(self) -> str:
         """Return an address to which another choice can be added as ``name=value``."""
@@ -75,10 +62,9 @@ class Choices:
     def pairs(self, *, without: Sequence[str] = ()) -> Sequence[tuple[str, str]]:
         """Return the choices that are not the default, as in a query string."""
         return [
-            (field.name, _written(field.name, one))
-            for field in fields(self)
-            if field.name not in without and (value := getattr(self, field.name)) != field.default
-            for one in (value if isinstance(value, tuple) else (value,))
+            (one.name, _written(one.name, getattr(self, one.name)))
+            for one in fields(self)
+            if one.name not in without and getattr(self, one.name) != one.default
         ]
 
     @property
@@ -91,11 +77,13 @@ class Choices:
         shown = (
             replace(one, queries=[each for each in one.queries if self._matches(each)])
             for one in status.organizations
-            if self.organization in {"", one.settings.name}
+            if self.query or self.organization in {"", one.settings.name}
         )
         return [one for one in shown if one.queries]
 
     def _matches(self, query: QueryStatus) -> bool:
+        if self.query:
+            return query.name == self.query
         if self.state and query.state != self.state:
             return False
         if not self.q:

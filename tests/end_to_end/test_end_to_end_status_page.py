@@ -1,0 +1,381 @@
+"""The status page in Chromium: what readers see, with which width, colours and keys."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from itertools import product
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Route, expect
+
+from exporter.app import Exporter
+from exporter.simulator import Fault, Simulator
+from exporter.status import ExporterStatus
+from exporter.web.app import make_app
+from tests.support import statuses
+from tests.support.browser import Visit, chromium, visiting
+from tests.support.clock import Clock
+from tests.support.configuration import PROJECTS, configuration, organization
+from tests.support.exporters import poll_all
+from tests.support.programs import REPOSITORY, wait_until
+from tests.support.serving import serving, serving_app
+
+pytestmark = pytest.mark.programs
+
+SCREENSHOTS: Final = REPOSITORY / "build" / "screenshots"
+README_SCREENSHOT: Final = REPOSITORY / "docs" / "status-page.png"
+
+PHONE: Final = 360
+
+SCENES: Final = {
+    "healthy": (statuses.healthy, "?open=acme/outcomes&numbers=acme/outcomes"),
+    "failing": (statuses.failing, "?open=acme/outcomes&by=category"),
+    "incomplete": (statuses.incomplete, "?open=acme/projects&open=acme/outcomes"),
+    "empty": (statuses.empty, "?open=acme/outcomes"),
+    "thousand": (statuses.thousand, ""),
+    "shard without queries": (statuses.without_queries, ""),
+    "hostile": (statuses.hostile, "?open=acme/outcomes&numbers=acme/outcomes"),
+}
+"""A status for each state in which the page must look right, and what its reader has opened."""
+
+LOOKS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "light": {},
+    "dark": {"color_scheme": "dark"},
+    "phone": {"width": PHONE},
+}
+
+Shown = Callable[..., Visit]
+
+
+class Health:
+    """An exporter that is alive and ready."""
+
+    def healthy(self) -> bool:
+        """Return that it is."""
+        return True
+
+    def ready(self) -> bool:
+        """Return that it is."""
+        return True
+
+
+class NoPages:
+    """An exporter that nobody scrapes."""
+
+    def chunks(self, **_format: bool) -> list[bytes]:
+        """Return an empty page."""
+        return []
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Return Chromium."""
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Shown]:
+    """Return a function that opens an address."""
+    with visiting(browser) as opened:
+        yield opened
+
+
+@pytest.fixture
+def show(visit: Shown) -> Iterator[Shown]:
+    """Return a function that serves a status, and opens its page with a query string."""
+    with ExitStack() as servers:
+
+        def serve(status: Callable[[], ExporterStatus], query: str = "", **look: Any) -> Visit:
+            """Serve ``status`` and open the page."""
+            app = make_app(NoPages(), Health(), status)
+            server = servers.enter_context(serving_app(app))
+            return visit(f"http://{server.addresses[0]}/{query}", **look)
+
+        yield serve
+
+
+def background(page: Page, selector: str = "body") -> tuple[float, float]:
+    """Return how bright an element's background and its text are, from 0 to 255."""
+    colours = page.locator(selector).first.evaluate(
+        "one => [getComputedStyle(one).backgroundColor, getComputedStyle(one).color]"
+    )
+    background, text = (
+        sum(map(int, colour.removeprefix("rgb(").removesuffix(")").split(","))) / 3
+        for colour in colours
+    )
+    return background, text
+
+
+def rows(page: Page) -> list[str]:
+    """Return the names of the queries that the page has a row for."""
+    found: list[str] = page.locator(".queries > tbody > tr[id]").evaluate_all(
+        "rows => rows.map(one => one.id)"
+    )
+    return found
+
+
+@pytest.fixture(scope="module", params=list(product(SCENES, LOOKS)), ids="-".join)
+def scene(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Visit]:
+    """Return the page of a scene with a look, which is opened once for several tests."""
+    name, look = request.param
+    status, query = SCENES[name]
+    with serving_app(make_app(NoPages(), Health(), status)) as server, visiting(browser) as opened:
+        yield opened(f"http://{server.addresses[0]}/{query}", **LOOKS[look])
+
+
+class TestEveryScene:
+    """What must hold in every state and for every reader."""
+
+    def test_accessible(self, scene: Visit) -> None:
+        """Axe finds nothing, including contrasts and the names of everything."""
+        violations = Axe().run(scene.page).response["violations"]
+
+        assert [] == [
+            (one["id"], [node["html"][:200] for node in one["nodes"]][:3]) for one in violations
+        ]
+
+    def test_keeps_to_itself(self, scene: Visit) -> None:
+        """The console is silent, and no request goes to another host."""
+        assert [] == scene.console
+        assert scene.requested
+        assert {urlsplit(scene.url).netloc, ""} >= scene.hosts
+
+    def test_fits_the_window(self, scene: Visit) -> None:
+        """The page is never wider than the window."""
+        window, page = scene.page.evaluate("[innerWidth, document.documentElement.scrollWidth]")
+
+        assert window == page
+
+    def test_screenshot(self, scene: Visit, request: pytest.FixtureRequest) -> None:
+        """A screenshot is left in `SCREENSHOTS` for people to look at."""
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        name = request.node.callspec.id.replace(" ", "-")
+        path = SCREENSHOTS / f"{name}.png"
+
+        scene.page.screenshot(path=path, full_page="thousand" not in name)
+
+        assert path.stat().st_size > 5_000
+
+
+class TestColours:
+    """Dark and light, as the browser chooses."""
+
+    def test_light(self, show: Shown) -> None:
+        """Text is dark on a bright page."""
+        page, text = background(show(statuses.healthy).page)
+
+        assert page > 240
+        assert text < 60
+
+    def test_dark(self, show: Shown) -> None:
+        """Text is bright on a dark page, and so is a chart's."""
+        page = show(statuses.healthy, "?open=acme/outcomes", color_scheme="dark").page
+        paper, text = background(page)
+        tick = page.locator("svg text").first.evaluate("one => getComputedStyle(one).fill")
+
+        assert paper < 40
+        assert text > 200
+        assert "rgb(163, 169, 182)" == tick
+
+
+class TestReading:
+    """What the reader can choose."""
+
+    def test_filter_by_text(self, show: Shown) -> None:
+        """The form leaves only what matches, and says how many there are."""
+        page = show(statuses.thousand).page
+        assert 1000 == len(rows(page))
+
+        page.get_by_label("Text").fill("organization-3/ query-12")
+        page.keyboard.press("Enter")
+
+        expect(page.locator(".filter")).to_contain_text("1 query")
+        assert ["organization-3/query-12"] == rows(page)
+
+    def test_filter_by_state(self, show: Shown) -> None:
+        """The number of failing queries leads to them, and the filter can be cleared."""
+        page = show(statuses.failing).page
+
+        page.get_by_role("link", name="1 failing").click()
+        failing = rows(page)
+        page.get_by_role("link", name="Clear").click()
+
+        assert ["acme/outcomes"] == failing
+        assert 3 == len(rows(page))
+
+    def test_nothing_matches(self, show: Shown) -> None:
+        """A filter that matches nothing says so, and leads back."""
+        page = show(statuses.healthy, "?q=nowhere").page
+
+        expect(page.locator("main")).to_contain_text("No query matches the filter.")
+        page.get_by_role("link", name="Show all 4 queries").click()
+
+        assert 4 == len(rows(page))
+
+    def test_details(self, show: Shown) -> None:
+        """The name of a query shows its details, and hides them again; others stay as they are."""
+        page = show(statuses.healthy, "?open=globex/projects").page
+        link = page.locator("[id='acme/outcomes'] a")
+
+        link.click()
+        expect(link).to_have_attribute("aria-expanded", "true")
+        both = page.locator("tr.details").count()
+        link.click()
+        expect(link).to_have_attribute("aria-expanded", "false")
+
+        assert 2 == both
+        assert 1 == page.locator("tr.details").count()
+
+    def test_charts_by_category(self, show: Shown) -> None:
+        """The charts can be by category; filter and details stay."""
+        page = show(statuses.healthy, "?q=outcomes&open=acme/outcomes").page
+        assert "accepted" in page.locator(".legend").first.inner_text()
+
+        page.get_by_role("link", name="category", exact=True).click()
+
+        expect(page.locator(".legend").first).to_contain_text("transaction")
+        assert ["acme/outcomes", "globex/outcomes"] == rows(page)
+
+    def test_numbers(self, show: Shown) -> None:
+        """The numbers behind a chart are a table: a row for each of its columns."""
+        page = show(statuses.healthy, "?open=acme/outcomes").page
+
+        page.get_by_role("link", name="Numbers of acme/outcomes as a table").click()
+
+        table = page.get_by_role("table", name="Events of acme/outcomes")
+        expect(table.get_by_role("row")).to_have_count(26)
+
+    def test_chart_in_words(self, show: Shown) -> None:
+        """A chart has a name and a description, for those who cannot see it."""
+        page = show(statuses.healthy, "?open=acme/outcomes").page
+
+        image = page.get_by_role("img", name="acme/outcomes: events by outcome")
+
+        expect(image).to_have_accessible_name(re.compile("In total: accepted 3,329,765, filtered"))
+
+
+class TestKeyboard:
+    """Without a mouse."""
+
+    def test_skip_link(self, show: Shown) -> None:
+        """The first link, seen when it has the focus, leads past everything to the queries."""
+        page = show(statuses.healthy).page
+
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="Skip to the queries")).to_be_in_viewport()
+        page.keyboard.press("Enter")
+        page.keyboard.press("Tab")
+        expect(page.locator("[id='acme/outcomes'] a")).to_be_focused()
+        page.keyboard.press("Enter")
+
+        expect(page.locator("tr.details")).to_have_count(1)
+
+    def test_focus_is_seen(self, show: Shown) -> None:
+        """Everything that can have the focus shows that it has it."""
+        page = show(statuses.healthy, "?open=acme/outcomes&numbers=acme/outcomes").page
+        without = []
+
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            style = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+            if style == "none":
+                without.append(page.evaluate("document.activeElement.outerHTML"))
+
+        assert [] == without
+
+
+class TestRefresh:
+    """The page loads itself again."""
+
+    @pytest.mark.parametrize("look", LOOKS)
+    def test_keeps_the_place(self, show: Shown, look: str) -> None:
+        """After a refresh the reader is where they were, with the filter and details they chose."""
+        moments = iter(range(1_000_000))
+
+        def later() -> ExporterStatus:
+            """Return the status, a second later each time."""
+            return statuses.thousand(now=statuses.NOW + next(moments))
+
+        query = "?q=query-1&open=organization-2/query-1&by=category&refresh=15"
+        page = show(later, query, **LOOKS[look]).page
+        page.route("**/*", _refreshing)
+        page.reload()
+        page.evaluate("window.scrollTo(0, 1500)")
+        seen = page.locator("time").first.text_content()
+
+        with page.expect_navigation():
+            """Wait for the refresh."""
+
+        wait_until(lambda: page.evaluate("scrollY") == 1500)
+
+        assert page.locator("time").first.text_content() != seen
+        assert page.url.endswith(query)
+        assert 1 == page.locator("tr.details").count()
+        assert "query-1" == page.get_by_label("Text").input_value()
+
+    def test_fragment_does_not_pull_back(self, show: Shown) -> None:
+        """Whoever has opened details and read on stays there, whatever the address ends with."""
+        page = show(statuses.thousand).page
+        page.route("**/*", _refreshing)
+        page.locator("[id='organization-1/query-3'] a").click()
+        page.wait_for_url("**#organization-1/query-3")
+        page.evaluate("window.scrollTo(0, 4000)")
+
+        with page.expect_navigation():
+            """Wait for the refresh."""
+
+        wait_until(lambda: page.evaluate("scrollY") == 4000)
+
+    def test_can_be_turned_off(self, show: Shown) -> None:
+        """The reader can turn it off, and choose how often."""
+        page = show(statuses.healthy).page
+        headers = []
+        page.on("response", lambda response: headers.append(response.headers.get("refresh")))
+
+        page.get_by_role("link", name="1 min", exact=True).click()
+        page.get_by_role("link", name="off", exact=True).click()
+        page.get_by_role("link", name="30 s", exact=True).click()
+
+        assert ["60", None, "30"] == headers
+
+
+def _refreshing(route: Route) -> None:
+    """Let a page refresh itself after a second instead of 15 or 30."""
+    response = route.fetch()
+    route.fulfill(response=response, headers={**response.headers, "refresh": "1"})
+
+
+def test_of_a_real_exporter(visit: Shown, sentry: Simulator, clock: Clock) -> None:
+    """The page of an exporter shows what it has read, and what has gone wrong since."""
+    entry = organization({"name": "outcomes", "groupBy": ["category", "outcome"]}, PROJECTS)
+    exporter = Exporter(configuration(sentry.url, entry), clock=clock)
+    with serving(exporter) as url:
+        page = visit(f"{url}/?open=acme/outcomes").page
+        expect(page.locator("tr.details")).to_contain_text("Nothing has been read yet.")
+        poll_all(exporter, clock.now)
+        page.reload()
+        expect(page.locator("section", has_text="acme").first).to_contain_text("12 readable")
+        expect(page.locator("figure")).to_have_count(3)
+        sentry.faults.add(Fault("status", status=503, times=None))
+        clock.now += 600
+        poll_all(exporter, clock.now)
+        page.reload()
+
+        expect(page.locator("[id='acme/outcomes']")).to_contain_text("failing")
+        expect(page.locator(".problem").first).to_contain_text("server_error since 2026-03-01")
+
+
+def test_readme_shows_it(show: Shown) -> None:
+    """README has a small screenshot, which ``make screenshot`` takes anew."""
+    page = show(statuses.mixed, "?open=acme/outcomes", width=1120).page
+    page.set_viewport_size({"width": 1120, "height": 980})
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+
+    page.screenshot(path=SCREENSHOTS / "readme.png")
+
+    assert (SCREENSHOTS / "readme.png").stat().st_size < 150_000
+    assert README_SCREENSHOT.stat().st_size < 150_000
