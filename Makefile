@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # By file, because a file's tests share what they set up, such as a Prometheus with history.
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo lint test test-quick bench bench-quick generate format clean
+.PHONY: demo lint test test-quick bench bench-quick generate screenshot format clean
 
 $(VENV)/.runtime: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
@@ -44,6 +44,10 @@ generate: $(VENV)/.dev ## what is made from other files: reference, schema, dash
 	$(BIN)/python -m tools.config_schema docs/config.schema.json
 	$(BIN)/python -m deploy.grafana.generator
 	$(BIN)/python deploy/kubernetes/prometheusrules.py
+
+screenshot: $(VENV)/.dev ## docs/status-page.png, with Debian's chromium
+	$(BIN)/pytest -q tests/end_to_end/test_end_to_end_status_page.py -k readme
+	cp build/screenshots/readme.png docs/status-page.png
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

@@ -1,7 +1,7 @@
 """Statuses as the status page shows them: exporters that are well, failing, or have nothing yet."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -242,8 +242,8 @@ def hostile() -> ExporterStatus:
     }
     flaw = TokenStatus("token_file /a'\"><b>", flaw=markup)
     filtered = query(filter={"project": ["web"], "reason": markup.strip()})
-    failing = {"error": error, "remedy": error, "reason": "internal"}
-    report: dict[str, Any] = {"last_polls": polls(20, **failing), "failed_polls": 20}
+    failed = polls(20, 20, error=error, remedy=error, reason="internal")
+    report: dict[str, Any] = {"last_polls": failed, "failed_polls": 20}
     report |= {"history": buckets, "missing": (markup, "x" * 300), "up": False}
     announced = {"stats_v2": Deprecation(markup, None, error)}
     return exporter(
@@ -264,3 +264,15 @@ def _some(name: str) -> Iterable[QueryStatus]:
     for number in range(20):
         make = failing_query if number % 10 == 7 else query_status
         yield make(f"query-{number}", name)
+
+
+SCENES: Final[Mapping[str, Callable[[], ExporterStatus]]] = {
+    "healthy": healthy,
+    "failing": failing,
+    "incomplete": incomplete,
+    "empty": empty,
+    "thousand": thousand,
+    "shard without queries": without_queries,
+    "hostile": hostile,
+}
+"""A status for each state in which the page must look right."""

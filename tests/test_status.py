@@ -1,0 +1,125 @@
+"""What the status page shows: the state of a query, and what is known of an organization."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter.sentry.deprecation import Deprecation
+from exporter.sentry.projects import Project, ProjectList
+from exporter.sentry.token import Secret, TokenFile, TokenLiteral
+from exporter.status import QueryState, TokenStatus, organization_status
+from tests.support.settings import organization
+from tests.support.statuses import failing_query, query_status, view, waiting_query
+
+
+class FakeApi:
+    """What a client has learned."""
+
+    rate_limit = 40, 12
+    clock_skew = 2.5
+
+    @property
+    def deprecations(self) -> dict[str, Deprecation]:
+        """Return one announcement."""
+        return {"stats_v2": Deprecation("2027-01-31", None, "")}
+
+
+@pytest.mark.parametrize(
+    ("state", "report"),
+    [
+        ("up", {}),
+        ("incomplete", {"view": view(complete=False)}),
+        ("failing", {"up": False}),
+        ("failing", {"up": False, "view": view(complete=False)}),
+        ("failing", {"up": False, "view": None, "last_success": 0}),
+        ("data withdrawn", {"up": False, "view": None}),
+        ("waiting", {"polls": 0, "up": False}),
+        ("waiting", {"polls": 0, "up": False, "view": None}),
+    ],
+)
+def test_state(state: str, report: dict[str, Any]) -> None:
+    """The state of a query follows from its last poll and its data."""
+    assert QueryState(state) is query_status(**report).state
+
+
+class TestLastFailure:
+    """The last poll that failed."""
+
+    def test_failing(self) -> None:
+        """It is the last poll."""
+        query = failing_query()
+
+        assert query.report.last_polls[-1] is query.last_failure
+
+    @pytest.mark.parametrize("query", [query_status(), waiting_query()])
+    def test_none(self, query: Any) -> None:
+        """There is none where no remembered poll has failed."""
+        assert query.last_failure is None
+
+
+class TestToken:
+    """Where a token is read from, and of which kind it is."""
+
+    @pytest.mark.parametrize(
+        ("token", "kind"),
+        [
+            ("sntryu_0123", "user token"),
+            ("sntryi_0123", "internal integration token"),
+            ("sntrya_0123", "token of a user's application"),
+            ("0123456789", "token of a user or an integration"),
+        ],
+    )
+    def test_kind(self, token: str, kind: str) -> None:
+        """The prefix says the kind."""
+        status = TokenStatus.of(TokenLiteral(Secret(token)))
+
+        assert TokenStatus("token", kind) == status
+        assert "0123" not in repr(status)
+
+    def test_kind_seen(self) -> None:
+        """A token without prefix is an integration's if it reads what only those read."""
+        source = TokenLiteral(Secret("0123456789"))
+
+        assert "integration token" == TokenStatus.of(source, integration=True).kind
+
+    def test_unreadable(self, tmp_path: Path) -> None:
+        """A token that cannot be read has its reason instead."""
+        place = tmp_path / "token"
+
+        status = TokenStatus.of(TokenFile(place))
+
+        assert (
+            TokenStatus(
+                f"token_file {place}", flaw=f"token_file {place}: No such file or directory"
+            )
+            == status
+        )
+
+    def test_useless(self) -> None:
+        """An organization token is of no use, which is what there is to say about it."""
+        status = TokenStatus.of(TokenLiteral(Secret("sntrys_0123")))
+
+        assert "cannot read stats" in status.flaw
+
+
+class TestOrganization:
+    """What is known of an organization."""
+
+    def test_projects(self) -> None:
+        """Projects that are listed and cannot be read are hidden."""
+        projects = ProjectList.of(
+            Project(number, f"project-{number}", "", accessible=number < 3) for number in range(5)
+        )
+
+        status = organization_status(organization(), FakeApi(), projects, [query_status()])
+
+        assert (5, 2) == (status.listed, status.hidden)
+
+    def test_api(self) -> None:
+        """What the answers of the API said is there; without a list nothing about projects."""
+        status = organization_status(organization(), FakeApi(), None, [])
+
+        assert ((40, 12), 2.5) == (status.rate_limit, status.clock_skew)
+        assert ["stats_v2"] == list(status.deprecations or ())
+        assert status.listed is status.hidden is None

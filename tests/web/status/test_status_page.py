@@ -1,0 +1,351 @@
+"""The status page as HTML."""
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+from typing import Final
+from urllib.parse import urljoin
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.sentry.deprecation import Deprecation
+from exporter.status import ExporterStatus, TokenStatus
+from exporter.web.status.page import MAX_ROWS, SECURITY_HEADERS, Renderer
+from exporter.web.status.reader import Choices
+from tests.support.rows import HOUR
+from tests.support.statuses import (
+    NOW,
+    SCENES,
+    empty,
+    exporter,
+    failing,
+    failing_query,
+    healthy,
+    incomplete,
+    organization,
+    polls,
+    query_status,
+    without_queries,
+)
+
+RENDERER: Final = Renderer()
+ONE: Final = Choices(query="acme/outcomes")
+
+_VOID: Final = {"meta", "link", "input"}
+
+
+class Outline(HTMLParser):
+    """Collects the tags, the links and the text of a page."""
+
+    def __init__(self, document: str) -> None:
+        """Parse the document."""
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str | None] = []
+        self.styled: list[str] = []
+        self.ids: list[str | None] = []
+        self.open: list[str] = []
+        self._text: list[str] = []
+        self.feed(document)
+        self.close()
+
+    @property
+    def text(self) -> str:
+        """The text without markup, with single spaces."""
+        return " ".join("".join(self._text).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Record a tag with its links, its id, and what would run or style it."""
+        self.tags.append(tag)
+        self._separate(tag)
+        if tag not in _VOID:
+            self.open.append(tag)
+        for name, value in attrs:
+            if name in {"href", "src", "action"}:
+                self.links.append(value)
+            if name == "style" or name.startswith("on"):
+                self.styled.append(name)
+            if name == "id":
+                self.ids.append(value)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Record a tag that closes itself."""
+        self.handle_starttag(tag, attrs)
+        if tag not in _VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        """Close the innermost open tag, which must be this one."""
+        assert tag == self.open.pop()
+        self._separate(tag)
+
+    def handle_data(self, data: str) -> None:
+        """Collect the text."""
+        self._text.append(data)
+
+    def _separate(self, tag: str) -> None:
+        """Separate the text of blocks, as a browser does."""
+        if tag not in {"a", "span", "strong", "time"}:
+            self._text.append(" ")
+
+
+def page(status: ExporterStatus, choices: Choices | None = None) -> Outline:
+    """Return the page that shows ``status``."""
+    return Outline(RENDERER.render(status, choices or Choices()))
+
+
+@pytest.mark.parametrize("choices", [Choices(), ONE, Choices(query="acme/outcomes", by="category")])
+@pytest.mark.parametrize("scene", SCENES.keys() - {"thousand"})
+class TestEveryScene:
+    """What holds whatever the page shows."""
+
+    def test_well_formed(self, scene: str, choices: Choices) -> None:
+        """Every tag is closed, and no id is there twice."""
+        outline = page(SCENES[scene](), choices)
+
+        assert [] == outline.open
+        assert len(set(outline.ids)) == len(outline.ids)
+
+    def test_no_script_and_no_inline_style(self, scene: str, choices: Choices) -> None:
+        """Nothing in it needs a weaker policy."""
+        outline = page(SCENES[scene](), choices)
+
+        assert "script" not in outline.tags
+        assert [] == outline.styled
+
+    def test_links_work_below_a_prefix(self, scene: str, choices: Choices) -> None:
+        """All links are relative."""
+        base = "https://host/tools/sentry/"
+
+        for link in page(SCENES[scene](), choices).links:
+            assert link is not None
+            assert urljoin(base, link).startswith((base, "data:image/svg+xml,"))
+
+
+class TestOverview:
+    """The exporter itself."""
+
+    def test_healthy(self) -> None:
+        """It says how long it has run, and when it read its configuration."""
+        text = page(healthy()).text
+
+        assert "sentry-stats-exporter 1.2.3" in text
+        assert "Queries up 4 of 4 Uptime 2 d 2 h Configuration read 5 h ago" in text
+        assert "State file in use" in text
+        assert "Shard" not in text
+
+    def test_failed_reload(self) -> None:
+        """A reload that failed is seen."""
+        assert "the last reload failed" in page(failing()).text
+
+    def test_counts(self) -> None:
+        """How many queries are in which state leads to them."""
+        outline = page(failing())
+
+        assert "1 of 3 · 1 data withdrawn · 1 failing" in outline.text
+        assert "?state=data+withdrawn" in outline.links
+
+    def test_other_pages(self) -> None:
+        """There are links to the other paths."""
+        assert {"metrics", "config", "-/healthy", "-/ready"} < set(page(healthy()).links)
+
+    def test_shard_without_queries(self) -> None:
+        """A shard that has nothing to do says so."""
+        text = page(without_queries()).text
+
+        assert "Shard 2 of 3" in text
+        assert "This shard has no queries." in text
+
+
+class TestOrganization:
+    """What an organization's section says."""
+
+    def test_facts(self) -> None:
+        """Server, token, projects, rate limit and clock."""
+        text = page(incomplete()).text
+
+        assert "https://sentry.example" in text
+        assert "internal integration token from token_file /run/secrets/token" in text
+        assert "9 readable, 3 hidden" in text
+        assert "37 of 40 requests left" in text
+        assert "7 min 1 s behind" in text
+
+    def test_unusable_token(self) -> None:
+        """A token that cannot be used has its reason in the place of its kind."""
+        assert "Token token_file /run/secrets/token is empty" in page(failing()).text
+
+    def test_token_in_the_configuration(self) -> None:
+        """A token that is in the configuration is said to be there."""
+        status = exporter(organization([query_status()], token=TokenStatus("token", "user token")))
+
+        assert "user token in the configuration file" in page(status).text
+
+    def test_deprecation(self) -> None:
+        """What the server announces to remove is there with its replacement."""
+        expected = "removes stats_v2 from its API on 2027-01-31; its replacement is /api/1/stats/"
+
+        assert expected in page(failing()).text
+
+    def test_unknown(self) -> None:
+        """What is not known yet has no empty place."""
+        text = page(empty()).text
+
+        assert "Rate limit" not in text
+        assert "Projects" not in text
+
+
+class TestQuery:
+    """A query's row."""
+
+    def test_row(self) -> None:
+        """What it asks, its state, its data and its polls."""
+        assert (
+            "outcomes category, outcome, reason · 1h every 5m up 7 min 34 s ago "
+            "14 Nov 21:00\u201322:00 78 in 52 min 26 s 1 request, 0.41 s"
+        ) in page(healthy()).text
+
+    def test_failing(self) -> None:
+        """A failing query has its error with remedy, since when, and how often."""
+        text = page(failing()).text
+
+        assert (
+            "unauthorized since 2023-11-14 20:05:00 UTC (2 h 7 min), 3 polls in a row "
+            'HTTP 401: {"detail":"Invalid token"} '
+            "[https://sentry.example/api/0/organizations/acme/stats_v2/] "
+            "Sentry does not know this token: create a new one, or correct its file"
+        ) in text
+
+    def test_error_of_the_past(self) -> None:
+        """The last error of a query that is well again is among its details only."""
+        past = (*polls(1), *polls())
+        status = exporter(organization([query_status(last_polls=past)]))
+
+        assert "HTTP 401" not in page(status).text
+        assert "unauthorized last failed" in page(status, ONE).text
+
+    def test_missing_projects(self) -> None:
+        """Projects of the filter that cannot be read are named."""
+        assert "projects that the token cannot read: shop" in page(incomplete()).text
+
+    def test_waiting(self) -> None:
+        """Before the first poll it says when that is."""
+        text = page(empty(), ONE).text
+
+        assert "waiting never \u2013 \u2013 in 4 s none yet" in text
+        assert "Nothing has been read yet. The first poll is in 4 s." in text
+
+    def test_unknown_query(self) -> None:
+        """The address of a query that is gone leads back to the others."""
+        outline = page(healthy(), Choices(query="acme/gone", q="out"))
+
+        assert "There is no query acme/gone on this exporter. Show all queries" in outline.text
+        assert "?q=out" in outline.links
+
+
+class TestDetails:
+    """The details of a query."""
+
+    def test_question(self) -> None:
+        """Its settings are there in words."""
+        text = page(healthy(), Choices(query="acme/projects")).text
+
+        assert "groupBy project, category, outcome, reason field sum(quantity)" in text
+        assert "category error or transaction project web or checkout" in text
+        assert "interval 1h, polled every 15m lookback 1d counters published" in text
+
+    def test_chart(self) -> None:
+        """There is a chart per unit, with its numbers in a table, the newest first."""
+        outline = page(healthy(), ONE)
+
+        assert 3 == outline.tags.count("svg")
+        assert "Events of 2 categories by outcome" in outline.text
+        assert "accepted 3,329,765" in outline.text
+        assert "all 14 Nov 22:00 (not finished) 18,894 415 242 54 472 20,077" in outline.text
+
+    def test_incomplete_column(self) -> None:
+        """A bucket that is not proven complete is marked."""
+        assert (
+            "14 Nov 21:00 (incomplete)" in page(incomplete(), Choices(query="acme/projects")).text
+        )
+
+    def test_polls(self) -> None:
+        """The last polls are there; an error that repeats is not."""
+        text = page(failing(), ONE).text
+
+        assert "14 Nov 22:05:00 0.41 s 1 unauthorized HTTP 401" in text
+        assert "14 Nov 20:05:00 0.51 s 1 unauthorized 14 Nov 19:05:00" in text
+        assert "14 Nov 19:05:00 0.41 s 1 succeeded" in text
+
+
+class TestManyQueries:
+    """More than fit on a page."""
+
+    def test_bounded(self) -> None:
+        """The first ones are shown, and the reader is pointed to the filter."""
+        many = [query_status(f"query-{number}") for number in range(MAX_ROWS + 5)]
+
+        text = page(exporter(organization(many))).text
+
+        assert "The first 1,000 of 1,005 queries are shown." in text
+        assert f"query-{MAX_ROWS - 1} " in text
+        assert f"query-{MAX_ROWS} " not in text
+
+
+MARKUP: Final = st.text(st.sampled_from("<>&\"'{}%#-/= \u202e\u0000\x7fa"), min_size=1, max_size=80)
+
+
+def everywhere(text: str) -> ExporterStatus:
+    """Return a status with ``text`` wherever somebody else may have written what is shown."""
+    last = polls(1, 1, error=text, remedy=text, reason=text)
+    return exporter(
+        organization(
+            [failing_query(last_polls=last, missing=(text,))],
+            token=TokenStatus(text, flaw=text),
+            deprecations={text: Deprecation(text, None, text)},
+        )
+    )
+
+
+PLAIN: Final = page(everywhere("a"), ONE).tags
+
+
+class TestHostileTexts:
+    """Texts of others stay texts."""
+
+    @given(MARKUP)
+    @settings(max_examples=20)
+    def test_no_markup(self, text: str) -> None:
+        """They add no element to the page."""
+        assert PLAIN == page(everywhere(text), ONE).tags
+
+    def test_shown_as_they_are(self) -> None:
+        """Markup can be read."""
+        hostile = '</td></table><script>alert("{{ 7 * 7 }}")</script>'
+
+        assert hostile in page(everywhere(hostile)).text
+
+
+class TestPolicy:
+    """What a browser is allowed to do."""
+
+    def test_own_style_only(self) -> None:
+        """The policy has the hash of the page's style, so that no other style is applied."""
+        html = RENDERER.render(healthy(), Choices())
+        style = re.search("<style>(.*)</style>", html, re.DOTALL)
+        assert style is not None
+        digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+        policy = SECURITY_HEADERS["Content-Security-Policy"]
+
+        assert f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:;" in policy
+
+    def test_no_other_host(self) -> None:
+        """The style names no address."""
+        assert "url(" not in RENDERER.render(healthy(), ONE)
+
+
+def test_ages_follow_the_clock() -> None:
+    """What is relative to now changes with it."""
+    assert "1 h 7 min ago" in page(exporter(*healthy().organizations, now=NOW + HOUR)).text
