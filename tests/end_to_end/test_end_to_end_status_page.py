@@ -22,7 +22,7 @@ from tests.support.clock import Clock
 from tests.support.configuration import PROJECTS, configuration, organization
 from tests.support.exporters import poll_all
 from tests.support.programs import REPOSITORY, wait_until
-from tests.support.serving import serving, serving_app
+from tests.support.serving import FakeHealth, NoPages, serving, serving_app
 from tests.support.statuses import SCENES
 
 pytestmark = pytest.mark.programs
@@ -49,26 +49,6 @@ LOOKS: Final[Mapping[str, Mapping[str, Any]]] = {
 Shown = Callable[..., Visit]
 
 
-class Health:
-    """An exporter that is alive and ready."""
-
-    def healthy(self) -> bool:
-        """Return that it is."""
-        return True
-
-    def ready(self) -> bool:
-        """Return that it is."""
-        return True
-
-
-class NoPages:
-    """An exporter that nobody scrapes."""
-
-    def chunks(self, **_format: bool) -> list[bytes]:
-        """Return an empty page."""
-        return []
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Return Chromium."""
@@ -90,7 +70,7 @@ def show(visit: Shown) -> Iterator[Shown]:
 
         def serve(status: Callable[[], ExporterStatus], query: str = "", **look: Any) -> Visit:
             """Serve ``status`` and open the page."""
-            app = make_app(NoPages(), Health(), status)
+            app = make_app(NoPages(), FakeHealth(), status)
             server = servers.enter_context(serving_app(app))
             return visit(f"http://{server.addresses[0]}/{query}", **look)
 
@@ -122,7 +102,7 @@ def scene(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Visit]:
     """Return the page of a scene with a look, which is opened once for several tests."""
     name, look = request.param
     query = OPENED.get(name, "")
-    app = make_app(NoPages(), Health(), SCENES[name])
+    app = make_app(NoPages(), FakeHealth(), SCENES[name])
     with serving_app(app) as server, visiting(browser) as opened:
         yield opened(f"http://{server.addresses[0]}/{query}", **LOOKS[look])
 

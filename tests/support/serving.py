@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.types import ASGIApp
@@ -15,6 +16,30 @@ from exporter.web.server import Server
 from tests.support.programs import TIMEOUT
 
 ANY_PORT: Final = Address("127.0.0.1", 0)
+
+
+@dataclass
+class FakeHealth:
+    """What the probes ask, with given answers; by default all is well."""
+
+    dead: str = ""
+    untried: str = ""
+
+    def why_not_healthy(self) -> str:
+        """Return the given answer."""
+        return self.dead
+
+    def why_not_ready(self) -> str:
+        """Return the given answer."""
+        return self.untried
+
+
+class NoPages:
+    """An exporter that publishes nothing."""
+
+    def chunks(self, **_format: bool) -> list[bytes]:
+        """Return an empty page."""
+        return []
 
 
 @contextmanager

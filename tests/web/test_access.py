@@ -15,7 +15,7 @@ from exporter.web.live import LiveWebConfig
 from exporter.web.server import Server
 from tests.support.certificates import hashed, write_web_config
 from tests.support.clock import Clock
-from tests.support.serving import serving_app
+from tests.support.serving import FakeHealth, serving_app
 from tests.support.statuses import healthy
 
 HANG = 5.0
@@ -30,23 +30,15 @@ HEADERS = {
 PATHS = ("/", "/metrics", "/-/healthy", "/-/ready", "/nothing")
 
 
-class Everything:
-    """An exporter with an empty page, healthy and ready."""
+class OnePage:
+    """An exporter that publishes one line."""
 
     def chunks(self, *, compressed: bool, **_format: bool) -> list[bytes]:
         """Return the page."""
         return [gzip.compress(b"page\n") if compressed else b"page\n"]
 
-    def why_not_healthy(self) -> str:
-        """Return nothing."""
-        return ""
 
-    def why_not_ready(self) -> str:
-        """Return nothing."""
-        return ""
-
-
-APP = make_app(Everything(), Everything(), healthy)
+APP = make_app(OnePage(), FakeHealth(), healthy)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter.web.app import SLICE, Health, Pages, make_app
 from exporter.web.server import Server
+from tests.support.serving import FakeHealth
 from tests.support.statuses import healthy
 
 Serve = Callable[..., Server]
@@ -72,22 +73,6 @@ class TornPages(list[bytes]):
         if not self:
             raise RuntimeError("internal detail")
         yield self[0]
-
-
-@dataclass
-class FakeHealth:
-    """An exporter in a given state."""
-
-    dead: str = ""
-    untried: str = ""
-
-    def why_not_healthy(self) -> str:
-        """Return the given state."""
-        return self.dead
-
-    def why_not_ready(self) -> str:
-        """Return the given state."""
-        return self.untried
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from exporter.web.address import Address, bind
 from exporter.web.app import SLICE, make_app
 from exporter.web.connection import Connection, _Parser
 from exporter.web.server import Server
+from tests.support.serving import FakeHealth
 from tests.support.statuses import healthy
 
 Serve = Callable[..., Server]
@@ -41,21 +42,9 @@ class BigPages:
         return [bytes(1 << 19)] * 64
 
 
-class Alive:
-    """An exporter that is healthy and ready."""
-
-    def why_not_healthy(self) -> str:
-        """Return nothing."""
-        return ""
-
-    def why_not_ready(self) -> str:
-        """Return nothing."""
-        return ""
-
-
 def big_app(pages: BigPages) -> ASGIApp:
     """Return the application with a page that is larger than any socket buffer."""
-    return make_app(pages, Alive(), healthy)
+    return make_app(pages, FakeHealth(), healthy)
 
 
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:

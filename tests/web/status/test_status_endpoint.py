@@ -10,24 +10,8 @@ from exporter.status import ExporterStatus
 from exporter.web.app import make_app
 from exporter.web.status.endpoint import MAX_RENDERING, MAX_WAITING
 from tests.support.programs import TIMEOUT, wait_until
-from tests.support.serving import serving_app
+from tests.support.serving import FakeHealth, NoPages, serving_app
 from tests.support.statuses import healthy
-
-
-class Probes:
-    """An exporter that is alive and has an empty page."""
-
-    def healthy(self) -> bool:
-        """Return that it is."""
-        return True
-
-    def ready(self) -> bool:
-        """Return that it is."""
-        return True
-
-    def chunks(self, **_format: bool) -> list[bytes]:
-        """Return an empty page."""
-        return []
 
 
 class HeldStatus:
@@ -55,7 +39,7 @@ def answered(
     path: str = "/", method: str = "GET", status: Callable[[], ExporterStatus] = healthy
 ) -> requests.Response:
     """Return the answer to one request."""
-    with serving_app(make_app(Probes(), Probes(), status)) as server:
+    with serving_app(make_app(NoPages(), FakeHealth(), status)) as server:
         return requests.request(method, f"http://{server.addresses[0]}{path}", timeout=TIMEOUT)
 
 
@@ -93,7 +77,10 @@ class TestRenderingAside:
     def test_scrapes_go_on(self) -> None:
         """Scrapes are answered while the page is rendered, and only so many are at once."""
         held = HeldStatus()
-        with serving_app(make_app(Probes(), Probes(), held)) as server, ThreadPoolExecutor() as run:
+        with (
+            serving_app(make_app(NoPages(), FakeHealth(), held)) as server,
+            ThreadPoolExecutor() as run,
+        ):
             url = f"http://{server.addresses[0]}"
             pages = [run.submit(requests.get, url, timeout=TIMEOUT) for _ in range(4)]
             wait_until(lambda: held.asking == MAX_RENDERING)
@@ -109,7 +96,7 @@ class TestRenderingAside:
         """Who would have to wait behind too many others is sent away at once."""
         held = HeldStatus()
         with (
-            serving_app(make_app(Probes(), Probes(), held)) as server,
+            serving_app(make_app(NoPages(), FakeHealth(), held)) as server,
             ThreadPoolExecutor(MAX_WAITING + 1) as run,
         ):
             url = f"http://{server.addresses[0]}"
@@ -130,7 +117,7 @@ class TestRenderingAside:
                 raise ZeroDivisionError
             return healthy()
 
-        with serving_app(make_app(Probes(), Probes(), status)) as server:
+        with serving_app(make_app(NoPages(), FakeHealth(), status)) as server:
             url = f"http://{server.addresses[0]}"
             failed = [requests.get(url, timeout=TIMEOUT) for _ in range(MAX_WAITING + 2)]
             broken.clear()
