@@ -91,7 +91,7 @@ def background(page: Page, selector: str = "body") -> tuple[float, float]:
 
 def rows(page: Page) -> list[str]:
     """Return the names of the queries that the page has a row for."""
-    found: list[str] = page.locator(".queries > tbody > tr[id]").evaluate_all(
+    names: list[str] = page.locator(".queries > tbody > tr[id]").evaluate_all(
         "rows => rows.map(one => one.id)"
     )
     return found

@@ -85,9 +85,9 @@ def message(folder: Path, content: Any) -> str:
 @given(values | likely)
 def test_anything_is_read_or_refused(folder: Path, content: Any) -> None:
     """Nothing but a `ConfigError` is raised, and each of its lines names the file."""
-    lines = message(folder, content).splitlines()
+    text = message(folder, content)
 
-    assert all(line.startswith(f"{folder}/web.yaml") for line in lines)
+    assert all(line.startswith(f"{folder}/web.yaml") for line in text.split("\n") if text)
 
 
 @at_any_speed

@@ -96,7 +96,10 @@ def _optional(notation: Notation) -> Notation:
     def read(value: Any) -> object:
         return value if value == "" else notation.read(value)
 
-    return replace(notation, read=read)
+    def write(value: Any) -> object:
+        return value if value == "" else notation.write(value)
+
+    return replace(notation, read=read, write=write)
 
 
 Pem = Annotated[str, Notation(_read_pem, "certificates in PEM", {}, looks_for_secrets=False)]
