@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from exporter.cli import main
 from exporter.cli.exit import end_without_listening
-from exporter.cli.options import logging_options
+from exporter.cli.options import duration_of, logging_options
 from exporter.web.address import Address
 
 NAMES = {"serve", "check", "once", "simulate", "demo"}
@@ -156,3 +156,19 @@ def test_an_address_that_cannot_be_used_is_named_once(
 
     message = f"cannot listen on host:80: {reason}; set another address with --flag\n"
     assert message == capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["30", "0s", "2d", "soon", "", "1.5m"])
+def test_intervals_that_are_none(text: str) -> None:
+    """What is not a duration within the bounds is refused, with what is allowed."""
+    flags = ["--config.file", "f", "--config.auto-reload-interval", text]
+    ended = CliRunner().invoke(main, ["serve", *flags])
+
+    assert 2 == ended.exit_code
+    assert f"{text!r} is not a duration from 1s to 1d: a whole number and its unit" in ended.stderr
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("1s", 1), ("5m", 300), ("1d", 86400)])
+def test_durations(text: str, seconds: int) -> None:
+    """A duration is read as seconds."""
+    assert seconds == duration_of("1s", "1d")(text)

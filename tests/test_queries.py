@@ -1,7 +1,11 @@
 """The queries of a configuration: which ask the same, and what identifies them."""
 
+from typing import Final
+
+import pytest
+
 from exporter.config import Config, loads
-from exporter.queries import identities, twins
+from exporter.queries import changes, enumeration, identities, offsets, twins
 
 
 def config(*queries: str, more: str = "") -> Config:
@@ -53,3 +57,56 @@ class TestIdentities:
         before, after = config(query), config(query, more="    project_label: id\n")
 
         assert identities(before) == identities(after)
+
+
+class TestOffsets:
+    """When queries are polled."""
+
+    def test_among(self) -> None:
+        """Few new queries among many are polled at once, though all need a minute."""
+        many = config(*(f"name: q{number}, groupBy: [category]" for number in range(600)))
+        new = {("acme", "q1"), ("acme", "q2")}
+
+        assert 50 < max(offsets(many).values()) < 60
+        assert dict.fromkeys(new, 0) == offsets(many, new)
+
+
+class TestChanges:
+    """What differs between two configurations."""
+
+    BEFORE: Final = config("name: a, groupBy: [category]", "name: b, groupBy: [category]")
+
+    def test_nothing(self) -> None:
+        """Equal configurations have no changes."""
+        assert {} == changes(self.BEFORE, self.BEFORE)
+
+    def test_queries(self) -> None:
+        """Queries that were added, removed and changed are named with their organization."""
+        after = config("name: b, groupBy: [outcome, category]", "name: c, groupBy: [category]")
+
+        assert {
+            "queries_added": ["acme/c"],
+            "queries_removed": ["acme/a"],
+            "queries_changed": ["acme/b"],
+        } == changes(self.BEFORE, after)
+
+    def test_settings(self) -> None:
+        """An organization with other settings has changed; its queries have not."""
+        queries = ("name: a, groupBy: [category]", "name: b, groupBy: [category]")
+        after = config(*queries, more="    settle: 7m\n")
+
+        assert {"organizations_changed": ["acme"]} == changes(self.BEFORE, after)
+
+    def test_order(self) -> None:
+        """Another order of queries is no change."""
+        after = config("name: b, groupBy: [category]", "name: a, groupBy: [category]")
+
+        assert {} == changes(self.BEFORE, after)
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"), [(3, "a, b, c"), (2, "a, b, and 1 more"), (1, "a, and 2 more")]
+)
+def test_enumeration(limit: int, expected: str) -> None:
+    """Only so many names are listed; the others are counted."""
+    assert expected == enumeration(["a", "b", "c"], limit)

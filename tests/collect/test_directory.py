@@ -48,6 +48,17 @@ class TestRefresh:
 
         assert expected == sentry.listings
 
+    def test_another_token(self) -> None:
+        """With another token the list is read again, as it may have other projects."""
+        sentry = Sentry()
+        projects = directory(sentry)
+        projects.projects(NOW)
+        sentry.token, sentry.listing = "second", listed(API)
+
+        assert {API} == set(projects.projects(NOW + 1).by_id)
+        projects.projects(NOW + 2)
+        assert 2 == sentry.listings
+
     def test_last_one_serves(self) -> None:
         """A list that cannot be read leaves the last one, and is tried again after a pause."""
         sentry = Sentry()

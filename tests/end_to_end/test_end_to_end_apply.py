@@ -202,6 +202,20 @@ class TestChanged:
         assert 1 == exporter.queries[0].report.polls
         assert is_right(sentry, changed, clock.now, page(exporter))
 
+    def test_polled_at_once(self, sentry: Simulator, clock: Clock) -> None:
+        """A changed and an added query are due at once, however many there are."""
+        many = [{**SHORT, "name": f"q{number}"} for number in range(300)]
+        exporter = Exporter(configuration(sentry.url, organization(*many)), clock=clock)
+        clock.now += HOUR
+        for query in exporter.queries:
+            query.state.schedule = query.state.schedule.moved_to(clock.now + HOUR)
+
+        many[7] = {**many[7], "lookback": "3h"}
+        exporter.apply(configuration(sentry.url, organization(*many, SHORT)))
+        due = [one.report.query for one in exporter.queries if one.due(clock.now)]
+
+        assert ["q7", "outcomes"] == due
+
     def test_with_state_file(self, sentry: Simulator, clock: Clock, tmp_path: Path) -> None:
         """They go on as after a restart, with the counters of their names."""
         with closing(State(tmp_path / "state")) as state:
@@ -393,6 +407,36 @@ class TestReady:
 
         assert not before
         assert exporter.ready()
+
+
+class TestProbes:
+    """What is missing, in words."""
+
+    def test_ready(self, sentry: Simulator, clock: Clock) -> None:
+        """The queries that have not been tried are named, but not all of many."""
+        many = [{**SHORT, "name": f"q{number}"} for number in range(8)]
+        exporter = Exporter(configuration(sentry.url, organization(*many)), clock=clock)
+        before = exporter.why_not_ready()
+        for query in exporter.queries[:6]:
+            query.poll(clock.now)
+        between = exporter.why_not_ready()
+        for query in exporter.queries[6:]:
+            query.poll(clock.now)
+
+        assert before == (
+            "8 of 8 queries not tried yet: acme/q0, acme/q1, acme/q2, acme/q3, acme/q4, and 3 more"
+        )
+        assert "2 of 8 queries not tried yet: acme/q6, acme/q7" == between
+        assert "" == exporter.why_not_ready()
+
+    def test_healthy(self, monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+        """For how long the poll loop has not run is said, once that is too long."""
+        exporter = Exporter(configuration("http://unused.test", organization()), clock=clock)
+        before = exporter.why_not_healthy()
+        monkeypatch.setattr(exporter.loop, "silence", lambda: 14.2)
+
+        assert "" == before
+        assert "the poll loop has not run for 14 seconds" == exporter.why_not_healthy()
 
 
 class TestBad:

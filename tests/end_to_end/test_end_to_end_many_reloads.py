@@ -68,7 +68,7 @@ class Scraper:
 
     def _run(self) -> None:
         with requests.Session() as session:
-            while not self._ended.is_set():
+            while not self._ended.wait(0.02):
                 answer = session.get(f"{self._url}/metrics", timeout=TIMEOUT)
                 self.scrapes += 1
                 if answer.status_code != requests.codes.ok:

@@ -94,7 +94,7 @@ def rows(page: Page) -> list[str]:
     names: list[str] = page.locator(".queries > tbody > tr[id]").evaluate_all(
         "rows => rows.map(one => one.id)"
     )
-    return found
+    return names
 
 
 @pytest.fixture(scope="module", params=list(product(SCENES, LOOKS)), ids="-".join)

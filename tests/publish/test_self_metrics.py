@@ -238,3 +238,36 @@ def test_live(own: SelfMetrics) -> None:
     assert b"python_info" in plain
     assert b"# EOF" not in plain
     assert openmetrics.endswith(b"\n# EOF\n")
+
+
+def of_exporter(samples: Samples) -> Samples:
+    """Return the samples that are not about the process."""
+    return {each: value for each, value in samples.items() if each[0].startswith("sentry_stats_")}
+
+
+def test_refused_configuration(own: SelfMetrics, shown: Shown) -> None:
+    """A configuration that is refused leaves the time of the one in effect."""
+    own.configuration_read(1_772_000_000.5)
+    own.configuration_refused()
+
+    values, name = shown(), "sentry_stats_exporter_config_last_reload_success"
+    assert 0 == values[f"{name}ful", labelled()]
+    assert 1_772_000_000.5 == values[f"{name}_timestamp_seconds", labelled()]
+
+
+def test_restored(own: SelfMetrics, shown: Shown) -> None:
+    """Meters that were dropped are back with what they count, and new ones have left."""
+    meter = own.meter("acme")
+    before = of_exporter(shown())
+    restore = own.restorer()
+    own.drop("acme")
+    own.meter("globex")
+    own.configuration_read(7)
+    between = of_exporter(shown())
+    restore()
+    restored = of_exporter(shown())
+    meter.throttled(3)
+
+    assert before != between
+    assert before == restored
+    assert 3 == shown()["sentry_stats_api_throttled_seconds_total", labelled("acme")]

@@ -166,6 +166,16 @@ class TestWithAllowance:
         assert [30] == heard
         assert Allowance(1, 5) == after.allowance
 
+    def test_pause_by_an_old_request(self) -> None:
+        """A pause that the answer to an earlier request brings holds for the new allowance."""
+        clock = Clock()
+        before = limits(clock)
+        after = before.with_allowance(Allowance(1, 5))
+        before.pause(30)
+
+        with after.turn() as waited:
+            assert 30 == waited
+
     def test_pace_goes_on(self) -> None:
         """The first request begins as long after the last one as the old allowance says."""
         clock = Clock(0.0)
