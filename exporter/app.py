@@ -136,7 +136,6 @@ class Exporter:
             # by the older ones that have just been published.
             self._wiring = after
         self._poll_log.retain([poller.about for poller in after.pollers.values()])
-        before.clients.close(after.clients)
         self._note_tried()
         self._forget(after)
 

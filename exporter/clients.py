@@ -22,13 +22,6 @@ class Clients:
     upstreams: Mapping[str, Upstream] = field(default_factory=dict)
     tokens: Mapping[object, tuple[TokenLimits, requests.Session]] = field(default_factory=dict)
 
-    def close(self, successor: "Clients") -> None:
-        """Close the connections that ``successor`` does not use; requests that are out go on."""
-        used = {id(session) for _, session in successor.tokens.values()}
-        for _, session in self.tokens.values():
-            if id(session) not in used:
-                session.close()
-
 
 def clients_for(
     config: Config,

@@ -171,6 +171,36 @@ class TestUnchanged:
         assert 1 == exporter.queries[0].report.polls
         assert is_right(sentry, config, clock.now, page(exporter))
 
+    def test_max_age(self, sentry: Simulator, clock: Clock) -> None:
+        """Another ``max_age`` withdraws data or shows them again, without a poll."""
+        exporter = Exporter(configuration(sentry.url, organization(SHORT)), clock=clock)
+        before = data(polled(exporter, clock.now))
+        clock.now += HOUR
+        shown = []
+        for max_age in ("30m", "2h"):
+            changed = configuration(sentry.url, organization(SHORT, max_age=max_age))
+            exporter.apply(changed)
+            exporter.queries[0].refresh(clock.now)
+            shown.append(data(page(exporter)))
+
+        assert [{}, before] == shown
+
+    def test_settle(self, sentry: Simulator, clock: Clock) -> None:
+        """Another ``settle`` decides at the next poll which bucket is finished."""
+        changed = configuration(sentry.url, organization(SHORT, settle="1h"))
+        exporter = Exporter(configuration(sentry.url, organization(SHORT)), clock=clock)
+        polled(exporter, clock.now)
+        before = exporter.queries[0].report.view
+
+        exporter.apply(changed)
+        polled(exporter, clock.now)
+        after = exporter.queries[0].report.view
+
+        assert before is not None
+        assert after is not None
+        assert before.start - HOUR == after.start
+        assert is_right(sentry, changed, clock.now, page(exporter))
+
     def test_another_token(self, sentry: Simulator, clock: Clock) -> None:
         """What failed is tried at once with the token of the new configuration."""
         bad = organization(SHORT, slug="acme", token="sntryu_wrong")
@@ -316,6 +346,24 @@ class TestRemoved:
         assert {} == of_organization(page(exporter), "globex")
         assert of_organization(before, "acme") == of_organization(page(exporter), "acme")
         assert ["acme"] == [query.report.organization for query in exporter.queries]
+
+    def test_poll_asks_nothing_more(
+        self,
+        sentry: Simulator,
+        clock: Clock,
+        gate: Gate,
+        poll_out: Callable[[Exporter, float], None],
+    ) -> None:
+        """A poll of a removed query that is out ends with the questions that it has asked."""
+        gone = organization(BY_PROJECT, slug="globex")
+        exporter = Exporter(configuration(sentry.url, gone), clock=clock)
+        poll_out(exporter, clock.now)
+        asked = len(sentry.requests)
+
+        exporter.apply(configuration(sentry.url, organization(SHORT)))
+        finish(gate, exporter)
+
+        assert asked == len(sentry.requests)
 
     def test_last_query_about_projects(self, sentry: Simulator, clock: Clock) -> None:
         """The projects leave with the last query that has to do with them."""

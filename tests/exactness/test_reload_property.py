@@ -60,7 +60,7 @@ dimensions = st.sampled_from(
         ["project", "category"],
     ]
 )
-filters: st.SearchStrategy[Entry] = st.fixed_dictionaries(
+filters: Drawn = st.fixed_dictionaries(
     {},
     optional={
         "category": st.sampled_from(["error", ["error", "span"]]),

@@ -1,6 +1,5 @@
 """The poller of one query: polls it when it is due, and publishes what changes."""
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -89,7 +88,8 @@ class QueryPoller:
         """Return whether what is shown must change because time has passed.
 
         A counter's grace period ends, data get too old, or the clock was set back. A report that a
-        predecessor could not publish any more has to be published too.
+        predecessor could not publish any more has to be published too, and so have data that are
+        not too old any more, because ``max_age`` has changed.
         """
         state = self._state
         if not self._is_free():
@@ -98,7 +98,12 @@ class QueryPoller:
             return True
         if state.retry_at is not None:
             return now >= state.retry_at
-        return state.report is not self._published or now >= self._next_change()
+        grace_ends = state.ledger.grace_ends_at()
+        return (
+            state.report is not self._published
+            or self._is_fresh(now) != (state.report.view is not None)
+            or (grace_ends is not None and now >= grace_ends)
+        )
 
     def refresh(self, now: float) -> None:
         """Publish again if what is shown must change because time has passed."""
@@ -128,14 +133,10 @@ class QueryPoller:
         age_is_negative = state.shown is not None and now < state.shown.fresh_at
         return age_is_negative or state.schedule.is_too_late(self._slots, now)
 
-    def _next_change(self) -> float:
-        """Return when time changes what is shown."""
-        state = self._state
-        too_old = math.inf
-        if state.shown is not None and state.report.view is not None:
-            too_old = state.shown.fresh_at + self._max_age
-        grace_ends = state.ledger.grace_ends_at()
-        return too_old if grace_ends is None else min(too_old, grace_ends)
+    def _is_fresh(self, now: float) -> bool:
+        """Return whether there are data that are not too old to be shown."""
+        shown = self._state.shown
+        return shown is not None and now - shown.fresh_at < self._max_age
 
     def _follow_clock(self, now: float) -> None:
         """Bring moments that lie ahead back to ``now``: the clock has been set back since.
@@ -238,7 +239,7 @@ class QueryPoller:
 
     def _view(self, now: float) -> View | None:
         state = self._state
-        if state.shown is None or now - state.shown.fresh_at >= self._max_age:
+        if state.shown is None or not self._is_fresh(now):
             return None
         return view_of(self._source.query, state.ledger, state.shown)
 
