@@ -5,7 +5,6 @@ before anything here knew of it.
 """
 
 import asyncio
-import errno
 import socket
 from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable, Sequence
@@ -24,9 +23,8 @@ MAX_ACCEPTED: Final = 16
 """Connections that are accepted in one turn of the event loop, before older ones are closed."""
 
 _PAUSE: Final = 1.0
-"""Seconds without accepting anything when the process has no descriptor or memory left."""
+"""Seconds until the next attempt when accepting fails, as without a free descriptor."""
 
-_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 # The type of a TLS handshake record (RFC 8446, 5.1).
 _TLS_HANDSHAKE: Final = b"\x16"
 # What Go's server answers.
@@ -101,8 +99,8 @@ class _Arrival:
 class Acceptor:
     """Accepts connections on listening sockets until it is stopped, in a running event loop.
 
-    ``connect`` makes the protocol of a connection. With the TLS of ``web``, it is called once the
-    handshake is done. Clients that do not get that far are counted in ``malformed``.
+    ``connect`` makes the protocol of a connection, which learns of the connection once the
+    handshake is done, if ``web`` has TLS. Clients that fail before are counted in ``malformed``.
     """
 
     timeout: ClassVar[float] = 10.0
@@ -111,8 +109,8 @@ class Acceptor:
     max_handshakes: ClassVar[int] = 256
     """Connections whose handshake is not done; beyond that, the oldest is closed.
 
-    They are counted apart from the others, so a client has to complete a handshake before
-    another gives way to it.
+    They are counted apart from the others, so another connection gives way only to a client that
+    has completed its handshake.
     """
 
     def __init__(
@@ -150,8 +148,6 @@ class Acceptor:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                if error.errno not in _EXHAUSTED:
-                    raise
                 self._pause(listener, error)
                 return
             client.settimeout(0)

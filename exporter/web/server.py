@@ -101,7 +101,7 @@ class _Uvicorn(uvicorn.Server):
         self._on_ticked()
         if self._web is not None and counter % 10 == 0:
             # Also without requests: files with errors are to be logged.
-            await self._web.refresh()
+            self._web.begin_refresh()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

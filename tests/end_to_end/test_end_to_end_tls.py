@@ -36,7 +36,7 @@ LISTENING = r'event=listening address="?(127\S+:\d+)'
 CROWD = 1000
 SCRAPES = 100
 BOUND = 1.0
-"""Seconds that a scrape may take at most: far above what is measured, for busy machines."""
+"""Seconds by which a scrape may be delayed: ten times the target, for busy machines."""
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ class TestCrowd:
             f"(alone: {alone[1] * 1000:.0f}); {held} descriptors more"
         )
 
-        assert max(crowded) < BOUND
+        assert max(crowded) - max(alone) < BOUND
         assert held <= Connection.max_connections + Acceptor.max_handshakes + MAX_ACCEPTED
 
 
@@ -267,7 +267,7 @@ class TestLogins:
             f"without: {max(alone) * 1000:.0f}"
         )
 
-        assert max(crowded) < BOUND
+        assert max(crowded) - max(alone) < BOUND
         assert {401, 503} == codes
 
 

@@ -11,8 +11,6 @@ import requests
 import trustme
 import yaml
 
-from exporter.web.config import WebConfig
-from exporter.web.live import LiveWebConfig
 from exporter.web.server import Server
 from tests.support.programs import TIMEOUT
 
@@ -68,16 +66,6 @@ def write_web_config(folder: Path, *sections: Mapping[str, Any]) -> Path:
     merged = {key: value for section in sections for key, value in section.items()}
     path.write_text(yaml.safe_dump(merged), "utf-8")
     return path
-
-
-class FixedWebConfig(LiveWebConfig):
-    """Settings without files."""
-
-    def __init__(self, config: WebConfig) -> None:
-        self.config = config
-
-    async def refresh(self) -> None:
-        """Do nothing."""
 
 
 def get(

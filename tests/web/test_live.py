@@ -1,6 +1,7 @@
 """The web configuration in effect: what is read again, and what a bad file does."""
 
 import asyncio
+import threading
 from collections.abc import Iterator, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from exporter.config import ConfigError
+from exporter.web.config import WebConfig, load_web_config
 from exporter.web.live import GRACE, RETRY, LiveWebConfig
 from exporter.web.server import Server
 from tests.support.certificates import (
@@ -23,6 +25,9 @@ from tests.support.certificates import (
 )
 from tests.support.clock import Clock
 from tests.support.serving import serving_app
+
+HANG = 10.0
+"""Seconds after which a test fails because something hangs."""
 
 Records = Sequence[MutableMapping[str, Any]]
 
@@ -206,6 +211,36 @@ class TestReading:
         assert [
             f"{tmp_path}/web.yaml: basic_auth_users: login is switched off only by a restart"
         ] == errors(records)
+
+    def test_slow_disk(
+        self,
+        live: LiveWebConfig,
+        authority: Authority,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """A disk that hangs delays nothing for long, and its files take effect when it answers."""
+        answers = threading.Event()
+        before = live.config
+
+        def slow(path: Path) -> WebConfig:
+            """Read the files once the disk answers."""
+            answers.wait(HANG)
+            return load_web_config(path)
+
+        monkeypatch.setattr("exporter.web.live.load_web_config", slow)
+        monkeypatch.setattr("exporter.web.live.MAX_WAIT", 0.01)
+        authority.issue()
+
+        async def refresh() -> WebConfig:
+            """Refresh while the disk hangs, and return what is in effect then."""
+            await live.refresh()
+            meanwhile = live.config
+            answers.set()
+            while live.config is before:
+                await live.refresh()
+            return meanwhile
+
+        assert before is asyncio.run(refresh())
 
     def test_file_is_removed(self, live: LiveWebConfig, clock: Clock) -> None:
         """A file that is gone changes nothing, and is logged."""

@@ -2,8 +2,9 @@
 
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
+from exporter.web.address import bind
 from exporter.web.handshake import NOT_ALLOWED
 from exporter.web.live import LiveWebConfig
 from exporter.web.server import Server
@@ -28,6 +30,14 @@ REFUSED = (requests.exceptions.SSLError, requests.exceptions.ConnectionError)
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer any request with the scheme of its URL."""
     await PlainTextResponse(f"hello over {scope['scheme']}")(scope, receive, send)
+
+
+async def large(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with more than any client reads here."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for _ in range(128):
+        await send({"type": "http.response.body", "body": bytes(1 << 18), "more_body": True})
+    await send({"type": "http.response.body"})
 
 
 @pytest.fixture
@@ -353,3 +363,29 @@ class TestPlainClients:
 
                 with suppress(ConnectionResetError):
                     assert b"" == client.recv(100)
+
+
+class TestEnd:
+    """Stopping."""
+
+    def test_stop_with_clients_of_all_kinds(self, tmp_path: Path, authority: Authority) -> None:
+        """A stop is quick, whatever the clients do, and also if they never close their side."""
+        web = LiveWebConfig(write_web_config(tmp_path, tls_section(authority.issue())))
+        ready = threading.Event()
+        server = Server(large, [bind(ANY_PORT)], started=ready.set, web=web)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        assert ready.wait(HANG)
+        address = server.addresses[0]
+        with ExitStack() as clients:
+            for _ in range(5):
+                raw = socket.create_connection((address.host, address.port), timeout=HANG)
+                clients.enter_context(raw)
+                clients.enter_context(handshake(server, authority))
+                reader = clients.enter_context(handshake(server, authority))
+                reader.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert reader.recv(12)
+            server.stop()
+            thread.join(2)
+
+            assert not thread.is_alive()

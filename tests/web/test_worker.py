@@ -1,0 +1,65 @@
+"""The thread for work that would stop the event loop."""
+
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from exporter.web.worker import Worker
+from tests.support.programs import REPOSITORY
+
+HANG = 10.0
+
+
+def test_result() -> None:
+    """The result of a call is that of its future."""
+    assert 3 == Worker("test").submit(sum, [1, 2]).result(HANG)
+
+
+def test_error() -> None:
+    """An error is raised where the result is taken, and the next call is made."""
+    worker = Worker("test")
+    failing = worker.submit(int, "x")
+    following = worker.submit(int, "1")
+
+    with pytest.raises(ValueError, match="invalid literal"):
+        failing.result(HANG)
+    assert 1 == following.result(HANG)
+
+
+def test_one_after_the_other() -> None:
+    """All calls are made in the same thread, in their order."""
+    worker = Worker("test")
+    order: list[tuple[int, str]] = []
+
+    def note(number: int) -> None:
+        """Note a call."""
+        order.append((number, threading.current_thread().name))
+
+    for future in [worker.submit(note, number) for number in range(100)]:
+        future.result(HANG)
+
+    assert [(number, "test") for number in range(100)] == order
+
+
+def test_cancelled_call_is_not_made() -> None:
+    """A call that is cancelled in time is not made."""
+    worker, go_on = Worker("test"), threading.Event()
+    worker.submit(go_on.wait, HANG)
+    cancelled = worker.submit(pytest.fail)
+
+    assert cancelled.cancel()
+    go_on.set()
+    assert 1 == worker.submit(int, "1").result(HANG)
+
+
+def test_process_ends_during_a_call() -> None:
+    """A call that never returns does not keep the process from ending."""
+    program = (
+        "import threading; from exporter.web.worker import Worker; "
+        "Worker('test').submit(threading.Event().wait)"
+    )
+    subprocess.run(  # noqa: S603 - our own interpreter and text
+        [sys.executable, "-c", program], cwd=REPOSITORY, check=True, timeout=HANG
+    )
