@@ -15,7 +15,7 @@ from contextlib import contextmanager
 # Not even `typing` is imported here: until `watch` is called, a signal does what it does to any
 # program. That was measured to be 26 ms from the start of the process, with `typing` a third more.
 
-STOP_TIMEOUT = 1.6
+STOP_TIMEOUT = 1.5
 """Seconds from the first signal until the process ends, whatever it is still waiting for."""
 
 _STOPPING = frozenset({signal.SIGTERM, signal.SIGINT})

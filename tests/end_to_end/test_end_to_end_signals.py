@@ -149,6 +149,18 @@ def test_an_interrupted_result_is_no_success(
     assert ended.seconds < PROMPTLY
 
 
+def test_a_second_signal_ends_at_once(serve: Sequence[str], tmp_path: Path) -> None:
+    """The second signal does not wait for the end that the first one has begun."""
+    with running(serve, tmp_path / "serve.log") as program:
+        program.wait_for(r"event=(listening) ")
+        program.process.send_signal(signal.SIGTERM)
+        program.process.send_signal(signal.SIGINT)
+
+        # Which of them comes first is up to the kernel.
+        assert program.process.wait(TIMEOUT) in {128 + signal.SIGTERM, 128 + signal.SIGINT}
+        assert "event=stopped" not in program.output()
+
+
 def test_reading_the_configuration_is_interrupted(tmp_path: Path) -> None:
     """A configuration that is a pipe without a writer does not delay the end."""
     pipe = tmp_path / "config.yaml"

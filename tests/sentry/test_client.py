@@ -13,6 +13,7 @@ import pytest
 import requests
 import responses
 from responses.registries import OrderedRegistry
+from structlog.testing import capture_logs
 
 from exporter.sentry.answer import SeriesAnswer, parse
 from exporter.sentry.client import MAX_PAGES, SentryClient, Upstream
@@ -592,6 +593,52 @@ class TestDeprecation:
 
         assert [("stats_v2", expected)] == bench.meter.deprecations
         assert date == bench.client.deprecations["stats_v2"].date
+
+
+class TestRequestIds:
+    """What connects the records of one request."""
+
+    def test_a_failure_has_its_request(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """The id of the request that failed is in the error, and in all records about it."""
+        refuse(server, 403, "no")
+        with capture_logs() as logs, pytest.raises(ForbiddenError) as failed:
+            bench.client.ask(question())
+
+        about = [it["event"] for it in logs if it["request"] == failed.value.request]
+        assert ["request", "request ended", "request failed"] == about
+        assert len(logs) == len(about)
+
+    def test_an_answer_of_another_shape(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """An answer that cannot be decoded has the id of its request too."""
+        server.get(STATS, body=b"[]")
+        with capture_logs() as logs, pytest.raises(BadAnswerError) as failed:
+            bench.client.ask(question())
+
+        assert [failed.value.request] == [it["request"] for it in logs if it["event"] == "request"]
+
+    def test_retries_have_ids_of_their_own(
+        self, server: responses.RequestsMock, bench: Bench
+    ) -> None:
+        """Each try after a 429 is another request."""
+        refuse(server, 429, TOO_OFTEN, times=2)
+        server.get(STATS, body=GOOD)
+        with capture_logs() as logs:
+            bench.client.ask(question())
+
+        ids = [it["request"] for it in logs if it["event"] == "request"]
+        assert 3 == len(set(ids))
+        assert [429, 429, 200] == [it["status"] for it in logs if it["event"] == "request ended"]
+
+    def test_what_is_asked_and_left(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """The records have the parameters, and what is left of the rate limit, but no token."""
+        left = {"X-Sentry-Rate-Limit-Limit": "40", "X-Sentry-Rate-Limit-Remaining": "39"}
+        server.get(STATS, body=GOOD, headers=left)
+        with capture_logs() as logs:
+            bench.client.ask(question())
+
+        assert "field=sum(quantity)" in logs[0]["parameters"]
+        assert [39] == [it["remaining"] for it in logs if it["event"] == "rate limit"]
+        assert TOKEN not in str(logs)
 
 
 class TestWaits:
