@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import msgspec
 import pytest
 import requests
 import responses
@@ -489,6 +490,67 @@ class TestClock:
 
         assert bench.client.clock_skew is None
         assert [] == bench.meter.skews
+
+
+class TestNotices:
+    """What the server says of its rate limits."""
+
+    def test_last_answer(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """The limits of the last answer are known, by API."""
+        headers = {"X-Sentry-Rate-Limit-Limit": "20", "X-Sentry-Rate-Limit-Remaining": "7"}
+        server.get(STATS, body=GOOD, headers=headers)
+        bench.client.ask(question())
+
+        assert {"stats_v2": (20, 7)} == {
+            api: (notice.limit, notice.remaining) for api, notice in bench.client.notices.items()
+        }
+
+    def test_silent(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """Without limits in the answers, nothing is known."""
+        server.get(STATS, body=GOOD)
+        bench.client.ask(question())
+
+        assert {} == bench.client.notices
+
+
+class _Named(msgspec.Struct):
+    name: str
+
+
+class TestLookUp:
+    """Single requests for anything else."""
+
+    URL = "https://sentry.io/api/0/customers/acme/"
+
+    def test_fields(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """Only the fields that are asked for are read, and the request is not counted."""
+        server.get(self.URL, body='{"name": "Acme", "card": "4242"}')
+
+        assert _Named("Acme") == bench.client.look_up(self.URL, _Named)
+        assert [] == bench.meter.requests
+
+    @pytest.mark.parametrize(
+        ("status", "body", "error"),
+        [
+            (429, "{}", RateLimitError),
+            (403, "{}", SentryError),
+            (200, "{}", BadAnswerError),
+            (200, "<html>", BadAnswerError),
+        ],
+    )
+    def test_failure(
+        self,
+        server: responses.RequestsMock,
+        bench: Bench,
+        status: int,
+        body: str,
+        error: type[SentryError],
+    ) -> None:
+        """It fails at once, whatever the answer is."""
+        server.get(self.URL, status=status, body=body)
+
+        with pytest.raises(error):
+            bench.client.look_up(self.URL, _Named)
 
 
 DEPRECATED = {

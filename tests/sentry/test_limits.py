@@ -277,10 +277,11 @@ class TestNotice:
             "X-Sentry-Rate-Limit-Limit": "20",
             "X-Sentry-Rate-Limit-Remaining": "0",
             "X-Sentry-Rate-Limit-Reset": str(int(NOW) + 1),
+            "X-Sentry-Rate-Limit-ConcurrentLimit": "25",
             "Date": DATE,
         }
 
-        assert Notice(20, 0, 1.0, None) == read_notice(headers, NOW + 5000)
+        assert Notice(20, 0, 1.0, None, 25) == read_notice(headers, NOW + 5000)
 
     def test_silent(self) -> None:
         """A server without limits says nothing."""

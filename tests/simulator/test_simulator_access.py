@@ -58,6 +58,16 @@ def test_an_integration_reads_only_its_organization(world: World) -> None:
     assert [get(world, path).status for path in paths] == [200, 200, 403]
 
 
+def test_an_organization_says_who_it_is(world: World) -> None:
+    """The organization has an id, which is text, a slug and a name; the scope is required."""
+    path = "/api/0/organizations/1/"
+    world.add_token(Token("scopeless", organization=1, scopes=frozenset()))
+    details = get(world, path).document()
+
+    assert ("1", "acme", "Acme") == (details["id"], details["slug"], details["name"])
+    assert 403 == get(world, path, "Bearer scopeless").status
+
+
 def test_a_revoked_token_is_refused(world: World) -> None:
     """A token can be revoked while the simulator serves."""
     world.revoke_token("right")
