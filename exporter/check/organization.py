@@ -21,17 +21,19 @@ from exporter.collect.poll import ProjectDirectory
 from exporter.collect.poll.attempt import QuerySource
 from exporter.collect.snapshot import ProjectInfo
 from exporter.config import Config, Organization, Query
-from exporter.sentry.api import PROJECTS, STATS
 from exporter.sentry.client import SentryClient
 from exporter.sentry.errors import SentryError, TokenError, UnknownProjectError
 from exporter.sentry.projects import ProjectList
-from exporter.sentry.token_kind import TokenKind, kind_of
+from exporter.sentry.token import kind_of
 
 _SLOW: Final = frozenset({"network", "timeout", "server_error", "rate_limited", "too_heavy"})
 """Reasons of failures that take long: after the second one, no other query is tried."""
 
 _MIN_SKEW: Final = 60
 """In seconds; clocks that differ by less are no reason for a warning."""
+
+_INTEGRATION: Final = "internal integration token"
+_UNKNOWN: Final = "unknown"
 
 
 @dataclass(slots=True)
@@ -160,17 +162,17 @@ def _token_key(organization: Organization) -> str:
     return "token_env" if organization.token_env is not None else "token"
 
 
-def _token_kind(organization: Organization, projects: ProjectList | None) -> TokenKind:
+def _token_kind(organization: Organization, projects: ProjectList | None) -> str:
     """Return the kind of the token, by its form or by what Sentry lets it read."""
     try:
         kind = kind_of(organization.token.read())
     except TokenError:
-        return TokenKind.UNKNOWN
-    if kind is TokenKind.UNKNOWN and projects and projects.accessible:
+        return _UNKNOWN
+    if not kind and projects and projects.accessible:
         # The list's flags describe the token's user. Only an integration reads what they deny.
         denied = not any(projects.by_id[project].accessible for project in projects.accessible)
-        return TokenKind.INTEGRATION if denied else kind
-    return kind
+        return _INTEGRATION if denied else _UNKNOWN
+    return kind or _UNKNOWN
 
 
 def _counted(projects: ProjectList) -> Projects:
@@ -179,7 +181,6 @@ def _counted(projects: ProjectList) -> Projects:
 
 
 def _rate_limit(client: SentryClient) -> RateLimit | None:
-    notice = client.notices.get(STATS) or client.notices.get(PROJECTS)
-    if notice is None:
+    if client.rate_limit is None:
         return None
-    return RateLimit(notice.limit, notice.remaining, notice.concurrent)
+    return RateLimit(*client.rate_limit, client.concurrency)

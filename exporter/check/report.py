@@ -40,10 +40,10 @@ class Projects:
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """What the last answer said of the rate limit; None where it said nothing."""
+    """What the last answer said: requests per window, those left, concurrent ones if it says."""
 
-    limit: int | None
-    remaining: int | None
+    limit: int
+    remaining: int
     concurrent: int | None
 
 

@@ -63,12 +63,8 @@ def _clock(skew: float) -> str:
 
 
 def _rate_limit(limit: RateLimit) -> str:
-    numbers = (
-        (limit.limit, "requests per window"),
-        (limit.remaining, "left"),
-        (limit.concurrent, "at once"),
-    )
-    return ", ".join(f"{number} {what}" for number, what in numbers if number is not None)
+    at_once = "" if limit.concurrent is None else f", {limit.concurrent} at once"
+    return f"{limit.limit} requests per window, {limit.remaining} left{at_once}"
 
 
 def _query_facts(query: QueryReport) -> Iterator[tuple[str, str]]:

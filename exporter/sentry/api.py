@@ -19,7 +19,6 @@ from exporter.sentry.errors import (
 )
 from exporter.sentry.limits import (
     RATE_LIMIT_RETRIES,
-    Notice,
     TokenLimits,
     max_wait,
     pause_after,
@@ -99,7 +98,7 @@ class OrganizationApi:
         self._rate_limit: tuple[int, int] | None = None
         self._last_refusal: tuple[str, float] = "rate_limited", max_wait(None)
         self._answered: set[str] = set()
-        self._notices: dict[str, Notice] = {}
+        self._concurrency: int | None = None
 
     @property
     def clock_skew(self) -> float | None:
@@ -117,9 +116,9 @@ class OrganizationApi:
         return self._deprecations.announced
 
     @property
-    def notices(self) -> Mapping[str, Notice]:
-        """What the last answer with rate limits said of them, by API."""
-        return dict(self._notices)
+    def concurrency(self) -> int | None:
+        """How many requests may be in flight, as the last answer has it."""
+        return self._concurrency
 
     def read(
         self,
@@ -166,7 +165,7 @@ class OrganizationApi:
             self._compare_clocks(reply, (sent + self._now()) / 2)
             self._deprecations.note(api, reply.status, reply.headers)
             # Before the turn ends: the thread that gets this place next already meets the pause.
-            self._pause(api, reply, request, fallback_pause)
+            self._pause(reply, request, fallback_pause)
             if reply.error is None:
                 return reply
             try:
@@ -195,7 +194,7 @@ class OrganizationApi:
             self._clock_skew = date - now
             self._meter.clock_skew(self._clock_skew)
 
-    def _pause(self, api: str, reply: Reply, request: str, fallback_pause: float) -> None:
+    def _pause(self, reply: Reply, request: str, fallback_pause: float) -> None:
         """Let the token pause for as long as an answer requires."""
         notice = read_notice(reply.headers, self._now())
         # On every answer, a 200 too (Sentry's src/sentry/middleware/ratelimit.py).
@@ -205,13 +204,13 @@ class OrganizationApi:
             _log.debug(
                 "rate limit", request=request, limit=notice.limit, remaining=notice.remaining
             )
-            self._notices[api] = notice
         seconds = pause_after(notice, reply.error, fallback_pause)
         if seconds > 0:
             self._limits.pause(seconds)
             reason = reply.error.reason if reply.error else "rate_limited"
             # One tuple, because threads share it: the log never combines two refusals.
             self._last_refusal = reason, max_wait(reply.error)
+        self._concurrency = notice.concurrent
 
     def _log_wait(self, api: str, seconds: float) -> None:
         if seconds >= _MIN_LOGGED_WAIT:

@@ -30,7 +30,7 @@ from exporter.sentry.errors import (
     TooHeavyError,
     TooLargeError,
 )
-from exporter.sentry.limits import MAX_REFUSALS, Notice, TokenLimits
+from exporter.sentry.limits import MAX_REFUSALS, TokenLimits
 from exporter.sentry.projects import Project, ProjectList, next_cursor, parse_page
 from exporter.sentry.question import ALL_READABLE, QUANTITY, Question
 from exporter.sentry.refusals import is_glitchtip
@@ -135,9 +135,9 @@ class SentryClient:
         return self._api.deprecations
 
     @property
-    def notices(self) -> Mapping[str, Notice]:
-        """What the last answer with rate limits said of them, by API."""
-        return self._api.notices
+    def concurrency(self) -> int | None:
+        """How many requests may be in flight, as the last answer has it."""
+        return self._api.concurrency
 
     def credentials(self) -> Hashable:
         """Return what changes when the token's place or the CA file does; see `Upstream`."""

@@ -72,9 +72,9 @@ def test_failures_of_queries(learned: Learn, sentry: Simulator) -> None:
 @pytest.mark.parametrize(
     ("token", "kind"),
     [
-        ("sntryi_0", "internal integration"),
+        ("sntryi_0", "internal integration token"),
         ("sntryu_0", "user token"),
-        ("sntrya_0", "user token"),
+        ("sntrya_0", "token of a user's application"),
         ("0123456789", "unknown"),
     ],
 )
@@ -91,7 +91,7 @@ def test_kind_of_a_token_by_what_it_reads(learned: Learn, sentry: Simulator) -> 
     sentry.world.set_open_membership(1, is_open=False)
     (checked,) = learned(organization())
 
-    assert "internal integration" == checked.organization.token.kind
+    assert "internal integration token" == checked.organization.token.kind
     assert checked.organization.projects is not None
     assert 0 == checked.organization.projects.hidden
 

@@ -492,25 +492,27 @@ class TestClock:
         assert [] == bench.meter.skews
 
 
-class TestNotices:
+class TestRateLimit:
     """What the server says of its rate limits."""
 
     def test_last_answer(self, server: responses.RequestsMock, bench: Bench) -> None:
-        """The limits of the last answer are known, by API."""
-        headers = {"X-Sentry-Rate-Limit-Limit": "20", "X-Sentry-Rate-Limit-Remaining": "7"}
+        """The limits of the last answer are known."""
+        headers = {
+            "X-Sentry-Rate-Limit-Limit": "20",
+            "X-Sentry-Rate-Limit-Remaining": "7",
+            "X-Sentry-Rate-Limit-ConcurrentLimit": "25",
+        }
         server.get(STATS, body=GOOD, headers=headers)
         bench.client.ask(question())
 
-        assert {"stats_v2": (20, 7)} == {
-            api: (notice.limit, notice.remaining) for api, notice in bench.client.notices.items()
-        }
+        assert ((20, 7), 25) == (bench.client.rate_limit, bench.client.concurrency)
 
     def test_silent(self, server: responses.RequestsMock, bench: Bench) -> None:
         """Without limits in the answers, nothing is known."""
         server.get(STATS, body=GOOD)
         bench.client.ask(question())
 
-        assert {} == bench.client.notices
+        assert (None, None) == (bench.client.rate_limit, bench.client.concurrency)
 
 
 class _Named(msgspec.Struct):
