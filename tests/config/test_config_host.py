@@ -443,3 +443,18 @@ class TestCommand:
 
         assert 1 == result.exit_code
         assert "config.yaml: errors: 1, warnings: 0" == verdict
+
+    def test_another_token_file(self, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The file of ``--token.file``, or of its variable, is checked in place of the others."""
+        text = "organizations: [{slug: a, token_file: none}, {slug: b, token_env: NONE}]"
+        missing = self.check(text, "--token.file", "token")
+        write_token(here / "token")
+        monkeypatch.setenv("SENTRY_STATS_EXPORTER_TOKEN_FILE", "token")
+        there = self.check(text)
+
+        assert (1, 0) == (missing.exit_code, there.exit_code)
+        assert (
+            "error: --token.file: token: No such file or directory\n"
+            "config.yaml: errors: 1, warnings: 0\n"
+        ) == missing.output
+        assert "config.yaml: valid; organizations: 2, queries: 2\n" == there.output

@@ -101,7 +101,14 @@ def test_short_credentials_of_a_proxy(output: Run, words: tuple[str, ...], proxy
     assert "zqz" not in printed
 
 
-@pytest.mark.parametrize("words", [("check", "--online"), ("once", "--log.level", "debug")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("check", "--online"),
+        ("check", "--online", "--output", "json"),
+        ("once", "--log.level", "debug"),
+    ],
+)
 def test_the_password_in_a_redirect(output: Run, words: tuple[str, ...]) -> None:
     """The password in a redirect's location is not shown."""
     location = f"https://bob:{PASSWORD}@sentry.example.com/{TOKEN}"
