@@ -94,6 +94,19 @@ def warning(config: Config, organization: Organization, key: str, text: str) -> 
     return _at(place, "warning", text, organization=organization.name)
 
 
+def incomplete(config: Config, organization: Organization, query: Query) -> Finding:
+    """Return the warning that the answers to ``query`` may be cut."""
+    place = config.places.get((organization.name, query.name, ""))
+    return _at(
+        place or _organization(config, organization),
+        "warning",
+        "the latest finished bucket cannot be proven complete, some of its values may be too low",
+        remedy="remove reason from groupBy, or filter by category",
+        organization=organization.name,
+        query=query.name,
+    )
+
+
 def deprecated(
     config: Config, organization: Organization, api: str, date: str, replacement: str
 ) -> Finding:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from exporter.check.dry_poll import DryPoll
-from exporter.check.findings import Finding, deprecated, failure, warning
+from exporter.check.findings import Finding, deprecated, failure, incomplete, warning
 from exporter.check.lookups import identity, plan
 from exporter.check.report import (
     Checked,
@@ -90,6 +90,8 @@ class OrganizationCheck:
             self._note(error, query)
         for missing in poll.missing():
             self._note(missing, query)
+        if data is not None and not data.complete:
+            self.findings.append(incomplete(self.config, self.organization, query))
         return QueryReport(query.name, tried=True, data=data)
 
     def _note(self, error: SentryError, query: Query | None = None) -> None:

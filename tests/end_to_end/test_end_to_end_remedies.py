@@ -566,6 +566,21 @@ def test_a_wrong_clock(stage: Stage, clock: Clock) -> None:
     assert "this host's clock" not in right.output
 
 
+def test_an_answer_that_is_cut(stage: Stage) -> None:
+    """Answers that are not proven complete are a warning, until the query asks for less."""
+    stage.sentry.row_limit = 3
+    query = {"name": "few", "filter": {"category": "error"}, "lookback": "1h"}
+    stage.configure(queries=[{**query, "groupBy": ["outcome", "reason"]}])
+    cut = stage.check()
+    stage.configure(queries=[{**query, "groupBy": ["outcome"]}])
+    complete = stage.check()
+
+    assert (0, 0) == (cut.exit_code, complete.exit_code)
+    assert ", not proven complete" in cut.output
+    assert "(remove reason from groupBy, or filter by category)" in cut.output
+    assert ", proven complete" in complete.output
+
+
 def test_hidden_projects(stage: Stage) -> None:
     """Projects that the token cannot read are a warning, until another token is used."""
     use_hidden_project(stage)
