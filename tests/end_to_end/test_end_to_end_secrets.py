@@ -167,7 +167,8 @@ def test_a_running_exporter(
         )
         polled(exporter, clock.now)
         with serving(exporter) as url:
-            shown = {path: fetched(f"{url}{path}") for path in ("/metrics", "/", "/-/ready")}
+            paths = ("/metrics", "/", "/-/ready", "/config")
+            shown = {path: fetched(f"{url}{path}") for path in paths}
             shown["OpenMetrics"] = fetched(f"{url}/metrics", "application/openmetrics-text")
         files = {path.name: path.read_bytes() for path in tmp_path.glob("state*")}
         blobs = decompressed(state)
@@ -178,6 +179,7 @@ def test_a_running_exporter(
     assert b"accepted" in blobs
     assert b'sentry_stats_up{organization="acme",query="outcomes"} 1\n' in shown["/metrics"]
     assert shown["OpenMetrics"].endswith(b"# EOF\n")
+    assert 2 == shown["/config"].count(b"token: <secret>\n")
     assert "the proxy" in logged
     assert "/api/0/organizations/acme/" in logged
     assert [] == [

@@ -10,6 +10,7 @@ from typing import Any, Final
 from starlette.types import ASGIApp
 
 from exporter.app import Exporter
+from exporter.config import as_yaml
 from exporter.web.address import Address, bind
 from exporter.web.app import make_app
 from exporter.web.server import Server
@@ -63,7 +64,12 @@ def serving_app(
 @contextmanager
 def serving(exporter: Exporter, address: Address = ANY_PORT) -> Iterator[str]:
     """Serve ``exporter`` during the block; the value is its URL."""
-    app = make_app(exporter.page, exporter, exporter.status)
+    app = make_app(
+        exporter.page,
+        exporter,
+        exporter.status,
+        shown_config=lambda: as_yaml(exporter.config),
+    )
     with serving_app(app, [address]) as server:
         yield f"http://{server.addresses[0]}"
 
