@@ -135,9 +135,10 @@ class Exporter:
             # Last: from now on the loop polls the successors, whose reports must not be replaced
             # by the older ones that have just been published.
             self._wiring = after
-        self._poll_log.retain([poller.about for poller in after.pollers.values()])
-        self._note_tried()
-        self._forget(after)
+            self._poll_log.retain([poller.about for poller in after.pollers.values()])
+            # A shard without queries gets no report that would do this.
+            self._note_tried()
+            self._forget(after)
 
     def refused(self) -> None:
         """Show that a configuration could not take the place of the present one."""
