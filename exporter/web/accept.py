@@ -19,7 +19,7 @@ from exporter.web.handshake import PLAIN_HTTP, handshake_problem
 from exporter.web.live import LiveWebConfig
 from exporter.web.malformed import MalformedRequests
 
-MAX_ACCEPTED: Final = 16
+MAX_ACCEPTED: Final = 64
 """Connections that are accepted in one turn of the event loop, before older ones are closed."""
 
 _PAUSE: Final = 1.0

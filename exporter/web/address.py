@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv6Address
 from typing import Final
 
-BACKLOG: Final = 128
-"""Connections that are accepted in one turn, and that the kernel queues meanwhile."""
+BACKLOG: Final = 1024
+"""Connections that the kernel queues until they are accepted.
+
+When a thousand clients connect at once and the queue is full, the kernel drops the next one's
+first packet, and that client tries again after a second.
+"""
 
 _ADDRESS: Final = re.compile(r"(?:\[([^\[\]]+)\]|([A-Za-z0-9._-]*)):([0-9]{1,5})")
 _MAX_PORT: Final = 65535
