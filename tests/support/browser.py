@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
-from tests.support.programs import find_program
+from tests.support.programs import TIMEOUT, find_program
+
+expect.set_options(timeout=TIMEOUT * 1000)
 
 _ARGUMENTS: Final = (
     *("--disable-background-networking", "--disable-component-update", "--disable-gpu"),

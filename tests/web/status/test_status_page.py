@@ -98,7 +98,7 @@ def page(status: ExporterStatus, choices: Choices | None = None) -> Outline:
 
 
 @pytest.mark.parametrize("choices", [Choices(), ONE, Choices(query="acme/outcomes", by="category")])
-@pytest.mark.parametrize("scene", sorted(SCENES.keys() - {"thousand"}))
+@pytest.mark.parametrize("scene", [one for one in SCENES if one != "thousand"])
 class TestEveryScene:
     """What holds whatever the page shows."""
 
