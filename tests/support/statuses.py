@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any, Final
 
 from exporter.collect.ledger import Bucket
@@ -34,7 +35,8 @@ _SIZES: Final = {
 """Values of an average hour by category, outcome and reason."""
 
 
-def history(hours: int = 25, **settings: Any) -> dict[int, Bucket]:
+@cache
+def history(hours: int = 25) -> Mapping[int, Bucket]:
     """Return buckets of which the newest is running, with the ups and downs of a day."""
     table = SeriesTable().extended({Series(QUANTITY, *key): {0: 0} for key in _SIZES})
     buckets = {}
@@ -45,8 +47,7 @@ def history(hours: int = 25, **settings: Any) -> dict[int, Bucket]:
             Series(QUANTITY, *key): {0: int(size * share * (1 + 0.08 * math.sin(start + size)))}
             for key, size in _SIZES.items()
         }
-        values = {"finished": start < NOON, **settings}
-        buckets[start] = Bucket(Column.of(table, rows), **values)
+        buckets[start] = Bucket(Column.of(table, rows), finished=start < NOON)
     return buckets
 
 
