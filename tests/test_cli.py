@@ -172,3 +172,14 @@ def test_intervals_that_are_none(text: str) -> None:
 def test_durations(text: str, seconds: int) -> None:
     """A duration is read as seconds."""
     assert seconds == duration_of("1s", "1d")(text)
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_warning_in_the_environment(tmp_path: Path) -> None:
+    """The environment variable takes both spellings too."""
+    path = tmp_path / "config.yaml"
+    variable = {"SENTRY_STATS_EXPORTER_LOG_LEVEL": "warning"}
+    ended = CliRunner().invoke(main, ["once", "--config.file", str(path)], env=variable)
+
+    assert 1 == ended.exit_code
+    assert "cannot be read" in ended.stderr
