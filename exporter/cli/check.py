@@ -12,12 +12,15 @@ import click
 from exporter import log
 from exporter.check import Checked, Finding, Report, learn, organization_text
 from exporter.cli.options import config_file, option
+from exporter.cli.web import web_config_file
 from exporter.config import Config, ConfigError, HostReport, host_report, load, with_token_file
 from exporter.sentry.api import WAITS
+from exporter.web.config import load_web_config
 
 
 @click.command(short_help="Check the configuration, and say how to fix it.")
 @config_file
+@web_config_file
 @option(
     "--online",
     is_flag=True,
@@ -35,7 +38,14 @@ from exporter.sentry.api import WAITS
     show_default=True,
     help="Format of the report.",
 )
-def check(config_file: Path, *, online: bool, token_file: Path | None, output: str) -> None:
+def check(
+    config_file: Path,
+    *,
+    web_config_file: Path | None,
+    online: bool,
+    token_file: Path | None,
+    output: str,
+) -> None:
     """Report whether the configuration is valid, and how to fix what is not.
 
     All mistakes in the file are reported at once, each with its line. Files and variables that it
@@ -43,6 +53,8 @@ def check(config_file: Path, *, online: bool, token_file: Path | None, output: s
     """
     log.configure("error", "logfmt")
     findings, config = _offline(config_file, token_file, online=online)
+    if web_config_file is not None:
+        findings += _web_findings(web_config_file)
     checked: Iterable[Checked] = ()
     if online and config is not None:
         # At any level: the command seems to hang otherwise.
@@ -71,6 +83,15 @@ def _offline(
     warnings = [Finding.of(problem, "warning") for problem in (*config.warnings, *host.warnings)]
     errors = [Finding.of(problem, "error") for problem in host.problems]
     return [*warnings, *errors], _usable(config, host) if online else config
+
+
+def _web_findings(path: Path) -> list[Finding]:
+    """Return what is wrong with the web configuration, and with the files that it names."""
+    try:
+        load_web_config(path)
+    except ConfigError as error:
+        return [Finding.of(problem, "error") for problem in error.problems]
+    return []
 
 
 def _usable(config: Config, host: HostReport) -> Config:

@@ -32,7 +32,7 @@ def _read_by(parse: Callable[[str], str]) -> Callable[[str], str]:
     return read
 
 
-_web_config_file = option(
+web_config_file = option(
     "--web.config.file",
     type=click.Path(path_type=Path, readable=False),
     help="File with the settings of TLS and login, in the format of exporter-toolkit.",
@@ -58,7 +58,7 @@ _systemd_socket = option(
 
 def web_options(command: F) -> F:
     """Add the flags of the web server to ``command``, which must take their values."""
-    return _web_config_file(_external_url(_route_prefix(_systemd_socket(command))))
+    return web_config_file(_external_url(_route_prefix(_systemd_socket(command))))
 
 
 def route_prefix(external_path: str | None, prefix: str | None) -> str:

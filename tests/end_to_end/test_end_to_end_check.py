@@ -93,6 +93,19 @@ def test_a_bad_file(command: Command, monkeypatch: pytest.MonkeyPatch, name: str
     assert marked((BAD / f"{name}.txt").read_text("utf-8")) == result.output
 
 
+def test_a_bad_web_configuration(command: Command, tmp_path: Path) -> None:
+    """Mistakes of the web configuration are findings beside those of the configuration."""
+    path, web = tmp_path / "config.yaml", tmp_path / "web.yaml"
+    path.write_text("organizations:\n  - slug: acme\n    token_env: NO_SUCH_VARIABLE\n")
+    web.write_text("tls_server_config:\n  cert_file: absent.crt\n  key_file: absent.key\n")
+    result = command("check", "--config.file", path, "--web.config.file", web)
+
+    assert 1 == result.exit_code
+    assert "NO_SUCH_VARIABLE" in result.output
+    assert f"error: {web}:2: tls_server_config.cert_file: " in result.output
+    assert f"error: {web}:3: tls_server_config.key_file: " in result.output
+
+
 def test_as_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
     """The installed program prints the message and ends with status 1."""
     monkeypatch.chdir(BAD)
