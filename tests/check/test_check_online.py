@@ -118,9 +118,8 @@ def test_an_interrupt_ends_it(tmp_path: Path) -> None:
             assert asked.wait(TIMEOUT)
             began = time.monotonic()
             process.send_signal(signal.SIGINT)
-            output, _ = process.communicate(timeout=TIMEOUT)
+            process.communicate(timeout=TIMEOUT)
 
     # The request itself takes 30 s.
     assert time.monotonic() - began < 20
     assert 130 == process.returncode
-    assert output.rstrip().endswith(b"Aborted!")
