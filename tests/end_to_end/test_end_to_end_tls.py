@@ -172,8 +172,8 @@ class TestCrowd:
             before = descriptors(program)
             with crowd(kind, port) as connected:
                 connecting = longest(scraper, connected)
-                crowded = longest(scraper)
                 held = descriptors(program) - before
+                crowded = longest(scraper)
             scraper.close()
 
         print(  # noqa: T201 - figures for the documents
