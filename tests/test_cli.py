@@ -38,7 +38,7 @@ def test_both_spellings_of_warn_are_one_level(written: str) -> None:
     """``--log.level`` accepts Prometheus's spelling and Python's, and passes on the former."""
 
     @click.command
-    @logging_options
+    @logging_options()
     def shows(log_level: str, log_format: str) -> None:
         click.echo(f"{log_level} {log_format}")
 

@@ -46,7 +46,7 @@ organizations:
     help="Address to serve the metrics on; can be given several times.",
 )
 @scenario
-@logging_options
+@logging_options()
 def demo(
     web_listen_address: Sequence[Address], scenario: Scenario, log_level: str, log_format: str
 ) -> None:

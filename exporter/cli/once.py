@@ -17,7 +17,8 @@ from exporter.config import ConfigError, load
 
 @click.command
 @config_file
-@logging_options
+# Standard error of a command that succeeds is empty: cron would send mail about it.
+@logging_options("warn")
 def once(config_file: Path, log_level: str, log_format: str) -> None:
     """Poll every query once, and print the metrics."""
     log.configure(log_level, log_format)

@@ -90,15 +90,6 @@ _log_format = option(
     show_default=True,
     help="Format of log lines.",
 )
-_log_level = option(
-    "--log.level",
-    type=click.Choice((*log.LEVELS, "warning")),
-    callback=_as_logged,
-    metavar=f"[{'|'.join(log.LEVELS)}]",
-    default="info",
-    show_default=True,
-    help="Minimum level to log; warning is accepted for warn.",
-)
 
 
 def json_asked(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
@@ -111,6 +102,18 @@ def json_asked(arguments: Sequence[str], environment: Mapping[str, str]) -> bool
     return chosen == "json"
 
 
-def logging_options(command: F) -> F:
-    """Add the logging flags to ``command``, which must take log_level and log_format."""
-    return _log_level(_log_format(command))
+def logging_options(level: str = "info") -> Callable[[F], F]:
+    """Return what adds the logging flags to a command, which must take log_level and log_format.
+
+    ``level`` is the default of the minimum level.
+    """
+    log_level = option(
+        "--log.level",
+        type=click.Choice((*log.LEVELS, "warning")),
+        callback=_as_logged,
+        metavar=f"[{'|'.join(log.LEVELS)}]",
+        default=level,
+        show_default=True,
+        help="Minimum level to log; warning is accepted for warn.",
+    )
+    return lambda command: log_level(_log_format(command))

@@ -69,7 +69,7 @@ _log = structlog.get_logger(__package__)
     help="How often to look whether the configuration file has changed, and reload it if it has; "
     "a duration such as 30s. By default only SIGHUP and /-/reload reload it.",
 )
-@logging_options
+@logging_options()
 def serve(
     *,
     config_file: Path,

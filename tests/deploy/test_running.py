@@ -18,6 +18,7 @@ COMMANDS: Final = tuple(
 )
 
 NOT_HERE: Final = {
+    "curl -X POST": "needs the exporter that systemd or Docker runs; the tests of reloads send it",
     "docker compose": "needs a container engine",
     "kubectl apply": "needs a cluster",
     "kubectl create": "needs a cluster",

@@ -568,7 +568,7 @@ def test_a_wrong_clock(stage: Stage, clock: Clock) -> None:
 
 def test_an_answer_that_is_cut(stage: Stage) -> None:
     """Answers that are not proven complete are a warning, until the query asks for less."""
-    stage.sentry.row_limit = 3
+    stage.sentry.row_limit = 2
     query = {"name": "few", "filter": {"category": "error"}, "lookback": "1h"}
     stage.configure(queries=[{**query, "groupBy": ["outcome", "reason"]}])
     cut = stage.check()
