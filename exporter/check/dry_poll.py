@@ -19,9 +19,10 @@ from exporter.collect.poll.poller_state import PollerState
 from exporter.collect.poll.view import Shown, view_of
 from exporter.collect.series import Totals, totals
 from exporter.config import Query
+from exporter.moments import iso
 from exporter.publish.series import data_lines
 from exporter.sentry.errors import TooHeavyError, UnknownProjectError
-from exporter.sentry.question import Question, iso
+from exporter.sentry.question import Question
 from exporter.sentry.remedies import Cause
 
 _DAY: Final = 86400

@@ -16,11 +16,11 @@ from exporter.check.report import (
     RateLimit,
     Token,
 )
-from exporter.check.text import rough
 from exporter.collect.poll import ProjectDirectory
 from exporter.collect.poll.attempt import QuerySource
 from exporter.collect.snapshot import ProjectInfo
 from exporter.config import Config, Organization, Query
+from exporter.moments import elapsed
 from exporter.sentry.client import SentryClient
 from exporter.sentry.errors import SentryError, TokenError, UnknownProjectError
 from exporter.sentry.projects import ProjectList
@@ -145,7 +145,7 @@ def _warnings(organization: Organization, report: OrganizationReport) -> Iterato
     skew, projects = report.clock_skew_seconds, report.projects
     if skew is not None and abs(skew) > max(_MIN_SKEW, organization.settle):
         text = (
-            f"this host's clock is {rough(skew)} {'slow' if skew > 0 else 'fast'} "
+            f"this host's clock is {elapsed(abs(skew))} {'slow' if skew > 0 else 'fast'} "
             "compared with Sentry's: correct it, as it determines which buckets are finished"
         )
         yield "settle", text

@@ -4,17 +4,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from exporter.check.report import Checked, OrganizationReport, QueryReport, RateLimit
-from exporter.config import in_units
+from exporter.moments import elapsed
 
 _WIDTH: Final = 14
 """Characters of a line before its value."""
 
 _MIN_SKEW: Final = 1.5
 """In seconds; the server's date is in full seconds, so a smaller difference means nothing."""
-
-
-_MINUTES_FROM: Final = 120
-"""In seconds."""
 
 
 def organization_text(checked: Checked) -> str:
@@ -27,12 +23,6 @@ def organization_text(checked: Checked) -> str:
         lines += [_line("    ", *fact) for fact in _query_facts(query)]
     lines += [f"  {finding}" for finding in checked.findings]
     return "\n".join(lines)
-
-
-def rough(seconds: float) -> str:
-    """Return how long that is, without the sign, and in minutes if it is long."""
-    length = round(abs(seconds))
-    return in_units(length if length < _MINUTES_FROM else round(length / 60) * 60)
 
 
 def _line(indent: str, name: str, value: str) -> str:
@@ -59,7 +49,7 @@ def _facts(report: OrganizationReport) -> Iterator[tuple[str, str]]:
 def _clock(skew: float) -> str:
     if abs(skew) < _MIN_SKEW:
         return "agrees with Sentry's"
-    return f"Sentry's is {rough(skew)} {'ahead' if skew > 0 else 'behind'}"
+    return f"Sentry's is {elapsed(abs(skew))} {'ahead' if skew > 0 else 'behind'}"
 
 
 def _rate_limit(limit: RateLimit) -> str:

@@ -23,7 +23,6 @@ from exporter.sentry.question import (
     ROW_LIMIT,
     TIMES_SEEN,
     Question,
-    iso,
 )
 from exporter.sentry.tls import ca_directory_warning, ca_flaw
 from exporter.sentry.token import (
@@ -70,7 +69,6 @@ __all__ = [
     "ca_flaw",
     "flaw",
     "holds_token",
-    "iso",
     "limits_by_token",
     "ownership",
     "parse",

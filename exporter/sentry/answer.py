@@ -18,9 +18,10 @@ from msgspec.json import Decoder
 from msgspec.structs import astuple
 
 from exporter.buckets import Window
+from exporter.moments import iso
 from exporter.sentry.decoding import Id, decode
 from exporter.sentry.errors import BadAnswerError
-from exporter.sentry.question import Question, iso
+from exporter.sentry.question import Question
 
 NO_REASON: Final = "none"
 """What Sentry's hourly store has where its raw one has null."""

@@ -1,10 +1,10 @@
 """Questions to ``stats_v2``: plain values. Their answers are in `exporter.sentry.answer`."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from exporter.buckets import Window
+from exporter.moments import iso
 
 QUANTITY: Final = "sum(quantity)"
 TIMES_SEEN: Final = "sum(times_seen)"
@@ -61,11 +61,6 @@ class Question:
         # (get_constrained_date_range in its src/sentry/snuba/sessions_v2.py).
         pairs.append(("interval", _duration(self.window.interval)))
         return pairs
-
-
-def iso(moment: int) -> str:
-    """Return ``moment`` as Sentry writes times, ``2026-11-23T14:00:00Z``."""
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _duration(seconds: int) -> str:

@@ -10,7 +10,7 @@ from operator import attrgetter
 from random import Random
 from typing import Any, Final, TypeVar
 
-from exporter.sentry.question import iso
+from exporter.moments import iso
 from exporter.simulator.columns import ColumnStore, Key, Sums, pieces, table_for
 from exporter.simulator.messages import Answer, Parameters, document
 from exporter.simulator.query import ERROR_CATEGORIES, FIELDS, STORED_REASONS, Query, parse_query

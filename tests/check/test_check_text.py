@@ -1,9 +1,6 @@
 """The text of ``check --online``, word for word."""
 
-import pytest
-
 from exporter.check import organization_text
-from exporter.check.text import rough
 from exporter.simulator import DEMO_TOKENS, Simulator
 from tests.check.conftest import Learn
 from tests.support.configuration import OUTCOMES, PROJECTS, organization
@@ -72,11 +69,3 @@ def test_the_token_is_not_shown(learned: Learn) -> None:
     (checked,) = learned(organization())
 
     assert DEMO_TOKENS["acme"] not in organization_text(checked)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(2.4, "2s"), (-90.0, "90s"), (-125.0, "2m"), (3661.0, "61m")]
-)
-def test_rough(seconds: float, text: str) -> None:
-    """Long differences of clocks are shown in minutes."""
-    assert text == rough(seconds)

@@ -10,7 +10,7 @@ import pytest
 from exporter.app import Exporter
 from exporter.collect.series import totals
 from exporter.collect.snapshot import View
-from exporter.sentry.question import iso
+from exporter.moments import iso
 from exporter.simulator import (
     SCALE_TOKEN,
     Member,

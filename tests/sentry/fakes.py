@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from exporter.buckets import Window
-from exporter.sentry.question import QUANTITY, Question, iso
+from exporter.moments import iso
+from exporter.sentry.question import QUANTITY, Question
 from exporter.sentry.token import Secret
 
 TOKEN = "sntryu_0123456789abcdef-opens-nothing"

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.buckets import Window
+from exporter.moments import iso
 from exporter.sentry.answer import By, Group, ProjectsAnswer, SeriesAnswer, parse
 from exporter.sentry.errors import BadAnswerError
-from exporter.sentry.question import QUANTITY, TIMES_SEEN, Question, iso
+from exporter.sentry.question import QUANTITY, TIMES_SEEN, Question
 from tests.sentry.fakes import HOUR, START, WINDOW, body, document, group, question
 
 ERROR = {"category": "error", "outcome": "accepted"}
