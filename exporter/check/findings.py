@@ -1,13 +1,14 @@
 """Findings: what is wrong, where the file has the setting behind it, and what to do about it."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, Literal, Self
 
 from exporter.config import Config, Organization, Problem, Query, category_remedy
 from exporter.config.errors import Place
 from exporter.config.models import TOKEN_KEYS
-from exporter.sentry.errors import BadRequestError, SentryError
+from exporter.sentry.errors import BadRequestError, SentryError, UnknownProjectError
 from exporter.sentry.token import redact
 
 Severity = Literal["error", "warning"]
@@ -90,21 +91,41 @@ def failure(
 
 def warning(config: Config, organization: Organization, key: str, text: str) -> Finding:
     """Return a warning at the setting ``key``, or at the organization if it is not in the file."""
-    place = config.places.get((organization.name, key)) or _organization(config, organization)
-    return _at(place, "warning", text, organization=organization.name)
+    place = config.places.settings.get((organization.name, key))
+    return _at(
+        place or _organization(config, organization),
+        "warning",
+        text,
+        organization=organization.name,
+    )
 
 
 def incomplete(config: Config, organization: Organization, query: Query) -> Finding:
     """Return the warning that the answers to ``query`` may be cut."""
-    place = config.places.get((organization.name, query.name, ""))
+    places = config.places.queries.get((organization.name, query.name))
     return _at(
-        place or _organization(config, organization),
+        places.query if places else _organization(config, organization),
         "warning",
-        "the latest finished bucket cannot be proven complete, some of its values may be too low",
+        "the latest finished bucket cannot be proven complete; some of its values may be too low",
         remedy="remove reason from groupBy, or filter by category",
         organization=organization.name,
         query=query.name,
     )
+
+
+def category_warnings(
+    config: Config, organization: Organization, query: Query
+) -> Iterator[Finding]:
+    """Yield the warnings of the file about categories of ``query``, which only Sentry can confirm.
+
+    Their place is also that of the failure if Sentry refuses the category.
+    """
+    places = config.places.queries.get((organization.name, query.name))
+    paths = {place.path for place in places.categories.values()} if places else ()
+    for problem in config.warnings:
+        if problem.path in paths:
+            found = Finding.of(problem, "warning")
+            yield replace(found, organization=organization.name, query=query.name)
 
 
 def deprecated(
@@ -141,23 +162,38 @@ def _at(
 def _place(
     config: Config, organization: Organization, query: Query | None, error: SentryError
 ) -> Place | None:
-    keys: list[tuple[str, ...]] = [(key,) for key in _SETTINGS.get(error.reason, ())]
-    if query is not None:
-        narrow = {"unknown_project": "filter.project", "bad_request": _refused_key(error)}
-        keys += [(query.name, narrow.get(error.reason, "")), (query.name, "")]
-    places = (config.places.get((organization.name, *key)) for key in keys)
-    return next((place for place in places if place), _organization(config, organization))
+    keys = _SETTINGS.get(error.reason, ())
+    places = (config.places.settings.get((organization.name, key)) for key in keys)
+    found = next((place for place in places if place), None)
+    if found is None and query is not None:
+        found = _place_in_query(config, organization, query, error)
+    return found or _organization(config, organization)
+
+
+def _place_in_query(
+    config: Config, organization: Organization, query: Query, error: SentryError
+) -> Place | None:
+    places = config.places.queries.get((organization.name, query.name))
+    if places is None:
+        return None
+    narrow = None
+    if isinstance(error, UnknownProjectError):
+        narrow = places.projects
+    # Not in all of the error's text, in which the address has the slug of the organization.
+    elif isinstance(error, BadRequestError) and "category" in error.detail.lower():
+        narrow = places.categories.get(_refused_category(query, error) or "", places.category)
+    return narrow or places.query
 
 
 def _organization(config: Config, organization: Organization) -> Place | None:
-    return config.places.get((organization.name, "slug"))
-
-
-def _refused_key(error: SentryError) -> str:
-    return "filter.category" if "category" in str(error).lower() else ""
+    return config.places.settings.get((organization.name, "slug"))
 
 
 def _category_remedy(query: Query, error: BadRequestError) -> str:
-    """Return what to do about a category of the filter that Sentry's answer names."""
-    named = (name for name in query.filter.category if f'"{name}"' in error.detail)
-    return next(map(category_remedy, named), "")
+    name = _refused_category(query, error)
+    return category_remedy(name) if name else ""
+
+
+def _refused_category(query: Query, error: BadRequestError) -> str | None:
+    """Return the category of the filter that Sentry's answer names."""
+    return next((name for name in query.filter.category if f'"{name}"' in error.detail), None)

@@ -5,7 +5,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from exporter.check.dry_poll import DryPoll
-from exporter.check.findings import Finding, deprecated, failure, incomplete, warning
+from exporter.check.findings import (
+    Finding,
+    category_warnings,
+    deprecated,
+    failure,
+    incomplete,
+    warning,
+)
 from exporter.check.lookups import identity, plan
 from exporter.check.report import (
     Checked,
@@ -55,16 +62,19 @@ class OrganizationCheck:
     def run(self) -> Checked:
         """Ask, and return what was learned."""
         directory = ProjectDirectory(self.organization.name, self.client, _Nowhere())
-        is_lost = self._is_lost(directory)
+        cannot_read = self._cannot_read(directory)
         queries = tuple(
-            QueryReport(query.name) if is_lost or self._is_down() else self._try(query, directory)
+            QueryReport(query.name)
+            if cannot_read or self._is_down()
+            else self._try(query, directory)
             for query in self.organization.queries
         )
         report = self._report(directory.state.projects, queries)
         self._warn(report)
+        self._add_category_warnings(queries)
         return Checked(report, tuple(self.findings))
 
-    def _is_lost(self, directory: ProjectDirectory) -> bool:
+    def _cannot_read(self, directory: ProjectDirectory) -> bool:
         """Read the projects list; return whether nothing else can be read either."""
         try:
             directory.projects(self.now)
@@ -123,6 +133,15 @@ class OrganizationCheck:
             plan(organization, client) if answered else None,
             tuple(queries),
         )
+
+    def _add_category_warnings(self, queries: Sequence[QueryReport]) -> None:
+        """Add what the file's check says of categories, where Sentry has not said more."""
+        refused = {finding.path for finding in self.findings}
+        for query, report in zip(self.organization.queries, queries, strict=True):
+            # Data prove that Sentry has these categories.
+            if report.data is None:
+                warnings = category_warnings(self.config, self.organization, query)
+                self.findings += (one for one in warnings if one.path not in refused)
 
     def _warn(self, report: OrganizationReport) -> None:
         for one in report.deprecations:

@@ -3,14 +3,21 @@
 import logging
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from exporter import log
-from exporter.check import Checked, Finding, Report, learn, organization_text
+from exporter.check import (
+    Checked,
+    Finding,
+    Report,
+    category_warnings,
+    learn,
+    organization_text,
+)
 from exporter.cli.options import config_file, option
 from exporter.cli.web import web_config_file
 from exporter.config import Config, ConfigError, HostReport, host_report, load, with_token_file
@@ -82,7 +89,11 @@ def _offline(
     host = host_report(config, time.time(), needed=online)
     warnings = [Finding.of(problem, "warning") for problem in (*config.warnings, *host.warnings)]
     errors = [Finding.of(problem, "error") for problem in host.problems]
-    return [*warnings, *errors], _usable(config, host) if online else config
+    if not online:
+        return [*warnings, *errors], config
+    usable = _usable(config, host)
+    left = _left_to_sentry(usable)
+    return [*(one for one in warnings if one.path not in left), *errors], usable
 
 
 def _web_findings(path: Path) -> list[Finding]:
@@ -98,6 +109,16 @@ def _usable(config: Config, host: HostReport) -> Config:
     """Return ``config`` without organizations whose requests would fail for a reported reason."""
     usable = (each for each in config.organizations if each.name not in host.unusable)
     return replace(config, organizations=tuple(usable))
+
+
+def _left_to_sentry(config: Config) -> Collection[str]:
+    """Return the paths of warnings that `learn` repeats unless Sentry has said more."""
+    return {
+        finding.path
+        for organization in config.organizations
+        for query in organization.queries
+        for finding in category_warnings(config, organization, query)
+    }
 
 
 def _printed(

@@ -9,7 +9,15 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from exporter.config.checks import category_remedy, errors_across, warnings_about
-from exporter.config.errors import ConfigError, Place, Problem, explained, in_order, near
+from exporter.config.errors import (
+    ConfigError,
+    KeyPath,
+    Place,
+    Problem,
+    explained,
+    in_order,
+    near,
+)
 from exporter.config.host import HostReport, host_report, with_token_file
 from exporter.config.models import (
     Config,
@@ -21,6 +29,7 @@ from exporter.config.models import (
     Teams,
 )
 from exporter.config.notation import in_units
+from exporter.config.places import Places, QueryPlaces
 from exporter.config.shown import as_yaml
 from exporter.config.yaml_file import Document, decoded, parse, read
 
@@ -84,26 +93,47 @@ def _config(document: Document, directory: Path) -> Config:
     return Config(
         organizations,
         warnings=in_order(warnings_about(document, organizations)),
-        places=dict(_places(document, organizations)),
+        places=_places(document, organizations),
     )
 
 
-def _places(
-    document: Document, organizations: Sequence[Organization]
-) -> Iterator[tuple[tuple[str, ...], Place]]:
-    """Yield where the file has each setting of each organization, and each query."""
+def _places(document: Document, organizations: Sequence[Organization]) -> Places:
+    settings: dict[tuple[str, str], Place] = {}
+    queries: dict[tuple[str, str], QueryPlaces] = {}
     for at, organization in enumerate(organizations):
-        for name, field in Settings.model_fields.items():
-            key = field.alias or name
-            paths = ("organizations", at, key), ("defaults", key)
-            path = next((path for path in paths if path in document.marks), None)
-            # Another token's key under defaults is not in effect, although the file has it.
-            if path is not None and getattr(organization, name) is not None:
-                yield (organization.name, key), document.place(path)
         entry = ("organizations", at)
-        yield (organization.name, "slug"), document.place((*entry, "slug"))
+        for key, place in _settings(document, entry, organization):
+            settings[organization.name, key] = place
         for number, query in enumerate(organization.queries):
-            for keys in ((), ("filter", "project"), ("filter", "category")):
-                path = (*entry, "queries", number, *keys)
-                if path in document.marks:
-                    yield (organization.name, query.name, ".".join(keys)), document.place(path)
+            path = (*entry, "queries", number)
+            # Without the key, there is the default query, which the file does not have.
+            if path in document.marks:
+                queries[organization.name, query.name] = _query_places(document, path)
+    return Places(settings, queries)
+
+
+def _settings(
+    document: Document, entry: KeyPath, organization: Organization
+) -> Iterator[tuple[str, Place]]:
+    yield "slug", document.place((*entry, "slug"))
+    for name, field in Settings.model_fields.items():
+        key = field.alias or name
+        paths = (*entry, key), ("defaults", key)
+        path = next((path for path in paths if path in document.marks), None)
+        # Another token's key under defaults is not in effect, although the file has it.
+        if path is not None and getattr(organization, name) is not None:
+            yield key, document.place(path)
+
+
+def _query_places(document: Document, path: KeyPath) -> QueryPlaces:
+    projects, category = ((*path, "filter", key) for key in ("project", "category"))
+    written = document.at(category) or []
+    names = written if isinstance(written, list) else [written]
+    # Backwards: of a name that is there twice, the first place counts.
+    categories = {name: document.place((*category, at)) for at, name in [*enumerate(names)][::-1]}
+    return QueryPlaces(
+        document.place(path),
+        document.place(projects) if projects in document.marks else None,
+        document.place(category) if category in document.marks else None,
+        categories,
+    )

@@ -37,8 +37,11 @@ class HostReport:
 
 
 class _Result(NamedTuple):
+    """What is wrong with a file or variable; ``checked`` unless it cannot be looked at now."""
+
     flaw: str | None = None
     warning: str | None = None
+    checked: bool = True
 
 
 def with_token_file(config: Config, path: Path) -> Config:
@@ -48,15 +51,15 @@ def with_token_file(config: Config, path: Path) -> Config:
     """
     settings = {"token_file": path, "token_env": None, "token_literal": None}
     organizations = tuple(one.model_copy(update=settings) for one in config.organizations)
-    places = {
-        # Keys of three parts are queries, whose names may be anything.
-        key: place
-        for key, place in config.places.items()
-        if len(key) > 2 or key[1] not in TOKEN_KEYS  # noqa: PLR2004
-    }
+    places = config.places.settings.items()
+    unchanged = {(name, key): place for (name, key), place in places if key not in TOKEN_KEYS}
     flag = Place("--token.file", None, "")
-    places |= {(one.name, "token_file"): flag for one in organizations}
-    return replace(config, organizations=organizations, places=places)
+    changed = unchanged | {(one.name, "token_file"): flag for one in organizations}
+    return replace(
+        config,
+        organizations=organizations,
+        places=replace(config.places, settings=changed),
+    )
 
 
 def host_report(config: Config, now: float, *, needed: bool = False) -> HostReport:
@@ -70,8 +73,8 @@ def host_report(config: Config, now: float, *, needed: bool = False) -> HostRepo
     for place, key, users in _named(config):
         ca_file = users[0].ca_file if key == "ca_file" else None
         result = _token(users[0].token, key) if ca_file is None else _certificates(ca_file, now)
-        if needed and result.warning == _NOT_CHECKED:
-            result = _Result(flaw=_NOT_CHECKED)
+        if needed and not result.checked:
+            result = _Result(flaw=result.warning, checked=False)
         if result.flaw is not None:
             problems.append(place.problem(result.flaw))
             unusable.update(user.name for user in users)
@@ -85,7 +88,7 @@ def _named(config: Config) -> Iterator[tuple[Place, str, list[Organization]]]:
     users: dict[tuple[Place, str], list[Organization]] = {}
     for organization in config.organizations:
         for key in (*TOKEN_KEYS, "ca_file"):
-            place = config.places.get((organization.name, key))
+            place = config.places.settings.get((organization.name, key))
             if place is not None:
                 users.setdefault((place, key), []).append(organization)
     yield from ((place, key, together) for (place, key), together in users.items())
@@ -94,7 +97,7 @@ def _named(config: Config) -> Iterator[tuple[Place, str, list[Organization]]]:
 def _token(source: TokenSource, key: str) -> _Result:
     path = source.path if isinstance(source, TokenFile) else None
     if path is not None and _is_only_for_its_unit(path):
-        return _Result(warning=_NOT_CHECKED)
+        return _Result(warning=_NOT_CHECKED, checked=False)
     try:
         source.read()
     except TokenError as error:

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from exporter.categories import Unit, unit_of
-from exporter.config.errors import Place, Problem, refusal
+from exporter.config.errors import Problem, refusal
 from exporter.config.notation import (
     OneOrMore,
     duration,
@@ -29,6 +29,7 @@ from exporter.config.notation import (
     size,
     whole_number,
 )
+from exporter.config.places import Places
 from exporter.config.types import (
     Boolean,
     Category,
@@ -326,12 +327,8 @@ class Config:
 
     organizations: tuple[Organization, ...]
     warnings: tuple[Problem, ...]
-    places: Mapping[tuple[str, ...], Place] = field(default_factory=dict, compare=False, repr=False)
-    """Where the file has the setting in effect, by the organization's name and the key.
-
-    It may be under ``defaults``. A setting that the file does not have has no place. Queries are
-    here by organization, name and ``""``, ``filter.project`` or ``filter.category``.
-    """
+    places: Places = field(default_factory=Places, compare=False, repr=False)
+    """Where the file has the settings in effect."""
 
 
 def _names(written: str, slug: str, project_id: int) -> bool:

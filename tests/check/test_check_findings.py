@@ -64,7 +64,13 @@ def category(name: str) -> BadRequestError:
         (RateLimitError(429, ""), 9, "organizations[0].queries[0]"),
         (TooHeavyError(429, ""), 9, "organizations[0].queries[0]"),
         (BadRequestError(400, ""), 9, "organizations[0].queries[0]"),
-        (category("errors"), 12, "organizations[0].queries[0].filter.category"),
+        (
+            BadRequestError(400, "Invalid category"),
+            12,
+            "organizations[0].queries[0].filter.category",
+        ),
+        (category("errors"), 12, "organizations[0].queries[0].filter.category[0]"),
+        (category("rubbish"), 12, "organizations[0].queries[0].filter.category[2]"),
         (UnknownProjectError(), 13, "organizations[0].queries[0].filter.project"),
     ],
     ids=lambda value: value.reason if isinstance(value, SentryError) else None,
@@ -112,3 +118,19 @@ def test_line() -> None:
     finding = Finding("error", "it fails", "repair it", file="f.yaml", line=3, path="a.b")
 
     assert "error: f.yaml:3: a.b: it fails (repair it)" == str(finding)
+
+
+def test_address_that_names_a_setting() -> None:
+    """What Sentry refuses is read from its answer, not from the address with the slug."""
+    error = BadRequestError(400, "Invalid interval")
+    error.asked = "https://sentry.example.com/api/0/organizations/category-shop/stats_v2/"
+
+    assert "organizations[0].queries[0]" == failure(CONFIG, ACME, error, QUERY).path
+
+
+def test_line_of_a_default_query() -> None:
+    """A query that the file does not have has the place of its organization."""
+    (query,) = GLOBEX.queries
+    error = BadRequestError(400, "Invalid interval")
+
+    assert "organizations[1].slug" == failure(CONFIG, GLOBEX, error, query).path

@@ -213,3 +213,53 @@ def test_a_deprecation_is_no_failure(
     assert 0 == result.exit_code
     assert f"{place} projects {ending}" == warned
     assert f"{place} stats_v2 {ending}" == also_warned
+
+
+class TestCategories:
+    """Categories that the file's own check does not know, and what Sentry says of them."""
+
+    def lines(self, result: Result) -> list[str]:
+        """Return the findings about the filter."""
+        lines = map(str.strip, result.output.splitlines())
+        return [line for line in lines if "filter.category" in line]
+
+    def test_refused(self, command: Command, configured: Configured) -> None:
+        """One that Sentry refuses is one finding, and another one keeps its warning."""
+        entry = organization({**OUTCOMES, "filter": {"category": ["errors", "rubbish"]}})
+        result = command("check", "--online", "--config.file", configured(entry))
+        refused, unknown = self.lines(result)
+
+        assert 1 == result.exit_code
+        assert refused.startswith("error: ")
+        assert "filter.category[0]: 400: Invalid category" in refused
+        assert unknown.startswith("warning: ")
+        assert "filter.category[1]: unknown category" in unknown
+
+    def test_accepted(
+        self, command: Command, configured: Configured, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One that Sentry knows needs no warning."""
+        monkeypatch.setattr("exporter.config.checks._CATEGORIES", ("attachment",))
+        entry = organization({**OUTCOMES, "filter": {"category": "error"}})
+        offline = command("check", "--config.file", configured(entry))
+        online = command("check", "--online", "--config.file", configured(entry))
+
+        assert 1 == len(self.lines(offline))
+        assert [] == self.lines(online)
+
+    def test_not_tried(self, command: Command, configured: Configured) -> None:
+        """The warning stays if Sentry could not be asked."""
+        query = {**OUTCOMES, "filter": {"category": "errors"}}
+        entry = {**organization(query), "token": "no-such-token"}
+        result = command("check", "--online", "--config.file", configured(entry))
+        (warned,) = self.lines(result)
+
+        assert "warning: " in warned
+
+    def test_offline(self, command: Command, configured: Configured) -> None:
+        """Without Sentry, there is the warning alone."""
+        entry = organization({**OUTCOMES, "filter": {"category": "errors"}})
+        result = command("check", "--config.file", configured(entry))
+        (warned,) = self.lines(result)
+
+        assert (0, True) == (result.exit_code, warned.startswith("warning: "))
