@@ -124,8 +124,8 @@ def category_warnings(
     paths = {place.path for place in places.categories.values()} if places else ()
     for problem in config.warnings:
         if problem.path in paths:
-            found = Finding.of(problem, "warning")
-            yield replace(found, organization=organization.name, query=query.name)
+            finding = Finding.of(problem, "warning")
+            yield replace(finding, organization=organization.name, query=query.name)
 
 
 def deprecated(
@@ -164,10 +164,10 @@ def _place(
 ) -> Place | None:
     keys = _SETTINGS.get(error.reason, ())
     places = (config.places.settings.get((organization.name, key)) for key in keys)
-    found = next((place for place in places if place), None)
-    if found is None and query is not None:
-        found = _place_in_query(config, organization, query, error)
-    return found or _organization(config, organization)
+    place = next((place for place in places if place), None)
+    if place is None and query is not None:
+        place = _place_in_query(config, organization, query, error)
+    return place or _organization(config, organization)
 
 
 def _place_in_query(
