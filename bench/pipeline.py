@@ -33,6 +33,7 @@ from exporter.config import Config, loads
 from exporter.publish.page import Page
 from exporter.publish.self_metrics import SelfMetrics
 from exporter.sentry.answer import parse
+from exporter.sentry.api_status import ApiStatus
 from exporter.sentry.projects import Project, ProjectList
 from exporter.sentry.question import Question
 from exporter.state import State
@@ -69,7 +70,7 @@ class Feed:
     answer by project has more than ``max_rows`` rows.
     """
 
-    clock_skew: float | None = None
+    status = ApiStatus()
 
     def __init__(self, series: int, hours: Mapping[int, Hour], max_rows: int = ROW_LIMIT) -> None:
         self.hours = dict(hours)
@@ -94,7 +95,7 @@ class Feed:
 class Recording:
     """Answers as the server of ``config`` did when it first got the same question at ``now``."""
 
-    clock_skew: float | None = None
+    status = ApiStatus()
 
     def __init__(self, config: Config, token: str) -> None:
         self.now = 0.0

@@ -162,7 +162,7 @@ class Exporter:
             organizations=[
                 organization_status(
                     organization,
-                    wiring.clients.by_organization[organization.name],
+                    wiring.clients.by_organization[organization.name].status,
                     (directory := wiring.directories[organization.name].state).projects,
                     queries[organization.name],
                     # Seen by what it reads: an integration is in no team.

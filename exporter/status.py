@@ -1,13 +1,13 @@
 """What the status page shows: immutable values about the exporter and its queries. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, Self
+from typing import Self
 
 from exporter.collect.snapshot import Poll, Report
 from exporter.config import Organization, Query
-from exporter.sentry.deprecation import Deprecation
+from exporter.sentry.api_status import ApiStatus
 from exporter.sentry.errors import TokenError
 from exporter.sentry.projects import ProjectList
 from exporter.sentry.token import TokenSource, kind_of
@@ -56,25 +56,6 @@ class QueryStatus:
         return next((poll for poll in reversed(self.report.last_polls) if poll.reason), None)
 
 
-class Api(Protocol):
-    """What a client has learned from the answers of one organization's API."""
-
-    @property
-    def rate_limit(self) -> tuple[int, int] | None:
-        """The requests allowed in a window, and those left in it."""
-        ...
-
-    @property
-    def clock_skew(self) -> float | None:
-        """The server's clock minus ours, in seconds."""
-        ...
-
-    @property
-    def deprecations(self) -> Mapping[str, Deprecation]:
-        """What the server has announced to remove, by API."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class TokenStatus:
     """Where a token is read from, of which kind it is, and why it cannot be used, if so."""
@@ -107,9 +88,7 @@ class OrganizationStatus:
     settings: Organization
     token: TokenStatus
     queries: Sequence[QueryStatus]
-    rate_limit: tuple[int, int] | None = None
-    clock_skew: float | None = None
-    deprecations: Mapping[str, Deprecation] | None = None
+    api: ApiStatus
     listed: int | None = None
     hidden: int | None = None
 
@@ -135,7 +114,7 @@ class ExporterStatus:
 
 def organization_status(
     settings: Organization,
-    api: Api,
+    api: ApiStatus,
     projects: ProjectList | None,
     queries: Sequence[QueryStatus],
     *,
@@ -150,9 +129,7 @@ def organization_status(
         settings,
         TokenStatus.of(settings.token, integration=integration),
         queries,
-        api.rate_limit,
-        api.clock_skew,
-        api.deprecations,
+        api,
         listed,
         hidden,
     )

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from exporter.sentry.api_status import ApiStatus, RateLimit
 from exporter.sentry.deprecation import Deprecation
 from exporter.sentry.projects import Project, ProjectList
 from exporter.sentry.token import Secret, TokenFile, TokenLiteral
@@ -12,17 +13,7 @@ from exporter.status import QueryState, TokenStatus, organization_status
 from tests.support.settings import organization
 from tests.support.statuses import failing_query, query_status, view, waiting_query
 
-
-class FakeApi:
-    """What a client has learned."""
-
-    rate_limit = 40, 12
-    clock_skew = 2.5
-
-    @property
-    def deprecations(self) -> dict[str, Deprecation]:
-        """Return one announcement."""
-        return {"stats_v2": Deprecation("2027-01-31", None, "")}
+API = ApiStatus(2.5, RateLimit(40, 12), (Deprecation("stats_v2", "2027-01-31", ""),))
 
 
 @pytest.mark.parametrize(
@@ -112,14 +103,13 @@ class TestOrganization:
             Project(number, f"project-{number}", "", accessible=number < 3) for number in range(5)
         )
 
-        status = organization_status(organization(), FakeApi(), projects, [query_status()])
+        status = organization_status(organization(), API, projects, [query_status()])
 
         assert (5, 2) == (status.listed, status.hidden)
 
     def test_api(self) -> None:
         """What the answers of the API said is there; without a list nothing about projects."""
-        status = organization_status(organization(), FakeApi(), None, [])
+        status = organization_status(organization(), API, None, [])
 
-        assert ((40, 12), 2.5) == (status.rate_limit, status.clock_skew)
-        assert ["stats_v2"] == list(status.deprecations or ())
+        assert API is status.api
         assert status.listed is status.hidden is None

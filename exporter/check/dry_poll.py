@@ -21,6 +21,7 @@ from exporter.collect.series import Totals, totals
 from exporter.config import Query
 from exporter.moments import iso
 from exporter.publish.series import data_lines
+from exporter.sentry.api_status import ApiStatus
 from exporter.sentry.errors import TooHeavyError, UnknownProjectError
 from exporter.sentry.question import Question
 from exporter.sentry.remedies import Cause
@@ -131,9 +132,9 @@ class _Remembering:
         self.asked = 0
 
     @property
-    def clock_skew(self) -> float | None:
-        """The server's clock minus ours."""
-        return self._client.clock_skew
+    def status(self) -> ApiStatus:
+        """What the server's answers have said beside the data."""
+        return self._client.status
 
     def credentials(self) -> Hashable:
         """Return what changes when the token does."""

@@ -8,6 +8,7 @@ from typing import Final, Literal, Self
 from exporter.config import Config, Organization, Problem, Query, category_remedy
 from exporter.config.errors import Place
 from exporter.config.models import TOKEN_KEYS
+from exporter.sentry.deprecation import Deprecation
 from exporter.sentry.errors import BadRequestError, SentryError, UnknownProjectError
 from exporter.sentry.token import redact
 
@@ -128,16 +129,12 @@ def category_warnings(
             yield replace(finding, organization=organization.name, query=query.name)
 
 
-def deprecated(
-    config: Config, organization: Organization, api: str, date: str, replacement: str
-) -> Finding:
-    """Return the warning that Sentry has announced to remove ``api``."""
-    instead = f", in favour of {replacement}" if replacement else ""
-    text = f"Sentry deprecates {api} as of {date}{instead}"
+def deprecated(config: Config, organization: Organization, deprecation: Deprecation) -> Finding:
+    """Return the warning that Sentry has announced to remove an API."""
     return _at(
         _organization(config, organization),
         "warning",
-        text,
+        str(deprecation),
         remedy="check whether there is a newer exporter",
         organization=organization.name,
     )

@@ -36,7 +36,7 @@ def identity(organization: Organization, client: SentryClient) -> Identity | Non
     slug = quote(organization.slug, safe="")
     url = f"{organization.url}/api/0/organizations/{slug}/?detailed=0"
     try:
-        details = client.look_up(url, _Details)
+        details = client.look_up("organization", url, _Details)
     except SentryError:
         return None
     return Identity(*map(presentable, (details.id, details.slug, details.name)))
@@ -45,7 +45,7 @@ def identity(organization: Organization, client: SentryClient) -> Identity | Non
 def plan(organization: Organization, client: SentryClient) -> Plan:
     """Return whether the organization's plan can be read; nothing of it is returned."""
     try:
-        client.look_up(plan_url(organization), _Customer)
+        client.look_up("customers", plan_url(organization), _Customer)
     except SentryError as error:
         has_none = isinstance(error, NotFoundError) and not _is_hosted(organization)
         return Plan(readable=False, reason=_NO_PLANS if has_none else redact(str(error)))

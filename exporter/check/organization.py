@@ -16,11 +16,9 @@ from exporter.check.findings import (
 from exporter.check.lookups import identity, plan
 from exporter.check.report import (
     Checked,
-    Deprecation,
     OrganizationReport,
     Projects,
     QueryReport,
-    RateLimit,
     Token,
 )
 from exporter.collect.poll import ProjectDirectory
@@ -116,7 +114,8 @@ class OrganizationCheck:
     ) -> OrganizationReport:
         organization, client = self.organization, self.client
         answered = projects is not None or any(query.data for query in queries)
-        skew = client.clock_skew
+        # Before the lookups, which are none of the exporter's requests.
+        status = client.status
         return OrganizationReport(
             organization.name,
             organization.slug,
@@ -124,12 +123,9 @@ class OrganizationCheck:
             Token(_token_kind(organization, projects), organization.token.describe()),
             identity(organization, client) if answered else None,
             _counted(projects) if projects else None,
-            None if skew is None else round(skew, 1) + 0.0,
-            _rate_limit(client),
-            tuple(
-                Deprecation(api, one.date, one.replacement)
-                for api, one in client.deprecations.items()
-            ),
+            None if status.clock_skew is None else round(status.clock_skew, 1) + 0.0,
+            status.rate_limit,
+            status.deprecations,
             plan(organization, client) if answered else None,
             tuple(queries),
         )
@@ -145,9 +141,7 @@ class OrganizationCheck:
 
     def _warn(self, report: OrganizationReport) -> None:
         for one in report.deprecations:
-            self.findings.append(
-                deprecated(self.config, self.organization, one.api, one.date, one.replacement)
-            )
+            self.findings.append(deprecated(self.config, self.organization, one))
         for key, text in _warnings(self.organization, report):
             self.findings.append(warning(self.config, self.organization, key, text))
 
@@ -199,9 +193,3 @@ def _token_kind(organization: Organization, projects: ProjectList | None) -> str
 def _counted(projects: ProjectList) -> Projects:
     listed, readable = len(projects.by_id), len(projects.accessible)
     return Projects(listed, readable, listed - readable)
-
-
-def _rate_limit(client: SentryClient) -> RateLimit | None:
-    if client.rate_limit is None:
-        return None
-    return RateLimit(*client.rate_limit, client.concurrency)

@@ -10,6 +10,8 @@ from typing import Self
 import msgspec
 
 from exporter.check.findings import Finding
+from exporter.sentry.api_status import RateLimit
+from exporter.sentry.deprecation import Deprecation
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +38,6 @@ class Projects:
     listed: int
     readable: int
     hidden: int
-
-
-@dataclass(frozen=True, slots=True)
-class RateLimit:
-    """What the last answer said: requests per window, those left, concurrent ones if it says."""
-
-    limit: int
-    remaining: int
-    concurrent: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Deprecation:
-    """A part of Sentry's API that is to be removed at ``date``."""
-
-    api: str
-    date: str
-    replacement: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Final
 
-from exporter.check.report import Checked, OrganizationReport, QueryReport, RateLimit
+from exporter.check.report import Checked, OrganizationReport, QueryReport
 from exporter.moments import elapsed
+from exporter.sentry.api_status import RateLimit
 
 _WIDTH: Final = 14
 """Characters of a line before its value."""

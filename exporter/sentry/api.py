@@ -1,15 +1,17 @@
 """One organization's API: requests within the token's limits, counted, and retried after a 429."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from secrets import token_hex
 from typing import Final, Protocol, TypeVar
 
 import structlog
 
-from exporter.sentry.deprecation import Deprecation, Deprecations
+from exporter.sentry.api_status import ApiStatus, RateLimit
+from exporter.sentry.deprecation import Deprecations
 from exporter.sentry.errors import (
     NoProjectsError,
     NotFoundError,
@@ -19,6 +21,7 @@ from exporter.sentry.errors import (
 )
 from exporter.sentry.limits import (
     RATE_LIMIT_RETRIES,
+    Notice,
     TokenLimits,
     max_wait,
     pause_after,
@@ -49,7 +52,7 @@ _waits = structlog.get_logger(WAITS)
 
 
 class Meter(Protocol):
-    """Where requests are counted; ``api`` is one of `APIS`."""
+    """Where requests are counted; ``api`` is one of `APIS`, or another one that `check` reads."""
 
     def request(self, api: str, code: int, seconds: float) -> None:
         """Count one request that was sent; ``code`` is 0 where no status came."""
@@ -68,6 +71,15 @@ class Meter(Protocol):
 
     def deprecation(self, api: str, moment: float | None) -> None:
         """Set when ``api`` is to be removed, in seconds since the epoch; None if it is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One request; ``id`` is what the log calls it."""
+
+    api: str
+    url: str
+    id: str
 
 
 class OrganizationApi:
@@ -95,77 +107,66 @@ class OrganizationApi:
         self._now = now
         self._deprecations = Deprecations(name, meter, now)
         self._clock_skew: float | None = None
-        self._rate_limit: tuple[int, int] | None = None
+        self._rate_limit: RateLimit | None = None
         self._last_refusal: tuple[str, float] = "rate_limited", max_wait(None)
         self._answered: set[str] = set()
-        self._concurrency: int | None = None
 
     @property
-    def clock_skew(self) -> float | None:
-        """By how many seconds the server's clock was ahead at the last answer with a date."""
-        return self._clock_skew
-
-    @property
-    def rate_limit(self) -> tuple[int, int] | None:
-        """The requests allowed in a window, and those left in it, as the last answer has them."""
-        return self._rate_limit
-
-    @property
-    def deprecations(self) -> Mapping[str, Deprecation]:
-        """What the server has announced to remove, by API."""
-        return self._deprecations.announced
-
-    @property
-    def concurrency(self) -> int | None:
-        """How many requests may be in flight, as the last answer has it."""
-        return self._concurrency
+    def status(self) -> ApiStatus:
+        """What the answers so far have said beside the data."""
+        return ApiStatus(self._clock_skew, self._rate_limit, self._deprecations.announced)
 
     def read(
         self,
         api: str,
         parameters: Sequence[tuple[str, str]],
         parse: Callable[[Reply], Result],
+        url: str = "",
     ) -> Result:
         """Return what ``parse`` makes of the 200 that answers; raise `SentryError`.
 
-        A 429 of the endpoint is retried after the wait that it requires.
+        A 429 of the endpoint is retried after the wait that it requires. An ``api`` that is not one
+        of `APIS` needs its ``url``.
         """
-        reply, request = self._get(api, parameters)
-        with self._failures(api, request):
+        reply, request = self._get(api, url or f"{self._base}/{api}/", parameters)
+        with self._failures(request):
             # After the turn: decoding a large answer does not occupy one of the token's places.
             result = parse(reply)
         self._answered.add(api)
         return result
 
-    def _get(self, api: str, parameters: Sequence[tuple[str, str]]) -> tuple[Reply, str]:
-        """Return the reply that may be the answer, and the id of its request."""
-        for attempt in range(RATE_LIMIT_RETRIES):
-            request = token_hex(_ID_SIZE)
-            with suppress(RateLimitError):
-                return self._get_once(api, request, parameters, 2.0**attempt), request
-        request = token_hex(_ID_SIZE)
-        return self._get_once(api, request, parameters, 2.0**RATE_LIMIT_RETRIES), request
+    def _get(
+        self, api: str, url: str, parameters: Sequence[tuple[str, str]]
+    ) -> tuple[Reply, _Request]:
+        """Return the reply that may be the answer, and its request."""
+        attempt = 0
+        while True:
+            request = _Request(api, url, token_hex(_ID_SIZE))
+            try:
+                return self._get_once(request, parameters, 2.0**attempt), request
+            except RateLimitError:
+                if attempt == RATE_LIMIT_RETRIES:
+                    raise
+            attempt += 1
 
     def _get_once(
-        self,
-        api: str,
-        request: str,
-        parameters: Sequence[tuple[str, str]],
-        fallback_pause: float,
+        self, request: _Request, parameters: Sequence[tuple[str, str]], fallback_pause: float
     ) -> Reply:
-        log_wait = partial(self._log_wait, api)
-        with self._limits.turn(log_wait) as throttled, self._failures(api, request):
+        log_wait = partial(self._log_wait, request.api)
+        with self._limits.turn(log_wait) as throttled, self._failures(request):
             if throttled:
                 self._meter.throttled(throttled)
-            self._log_request(api, request, parameters)
-            observe = partial(self._observe, api, request)
+            self._log_request(request, parameters)
+            observe = partial(self._observe, request)
             # The server wrote its date some time between the two readings of our clock.
             sent = self._now()
-            reply = self._transport.get(self._url(api), parameters, observe)
+            reply = self._transport.get(request.url, parameters, observe)
             self._compare_clocks(reply, (sent + self._now()) / 2)
-            self._deprecations.note(api, reply.status, reply.headers)
+            self._deprecations.note(request.api, reply.status, reply.headers)
+            notice = read_notice(reply.headers, self._now())
+            self._note_rate_limit(notice, request)
             # Before the turn ends: the thread that gets this place next already meets the pause.
-            self._pause(reply, request, fallback_pause)
+            self._pause(pause_after(notice, reply.error, fallback_pause), reply.error)
             if reply.error is None:
                 return reply
             try:
@@ -173,19 +174,19 @@ class OrganizationApi:
             finally:
                 del reply  # the error's traceback holds this frame, and so its own reply
 
-    def _log_request(self, api: str, request: str, parameters: Sequence[tuple[str, str]]) -> None:
+    def _log_request(self, request: _Request, parameters: Sequence[tuple[str, str]]) -> None:
         _log.debug(
             "request",
             organization=self._name,
-            api=api,
-            request=request,
+            api=request.api,
+            request=request.id,
             parameters="&".join(f"{name}={value}" for name, value in parameters),
         )
 
-    def _observe(self, api: str, request: str, code: int, seconds: float) -> None:
+    def _observe(self, request: _Request, code: int, seconds: float) -> None:
         """Count and log a request that was sent."""
-        self._meter.request(api, code, seconds)
-        _log.debug("request ended", request=request, status=code, seconds=round(seconds, 3))
+        self._meter.request(request.api, code, seconds)
+        _log.debug("request ended", request=request.id, status=code, seconds=round(seconds, 3))
 
     def _compare_clocks(self, reply: Reply, now: float) -> None:
         """Compare the answer's date with our clock, which showed ``now`` halfway."""
@@ -194,23 +195,26 @@ class OrganizationApi:
             self._clock_skew = date - now
             self._meter.clock_skew(self._clock_skew)
 
-    def _pause(self, reply: Reply, request: str, fallback_pause: float) -> None:
-        """Let the token pause for as long as an answer requires."""
-        notice = read_notice(reply.headers, self._now())
-        # On every answer, a 200 too (Sentry's src/sentry/middleware/ratelimit.py).
-        if notice.limit is not None and notice.remaining is not None:
-            self._rate_limit = notice.limit, notice.remaining
-            self._meter.rate_limit(notice.limit, notice.remaining)
-            _log.debug(
-                "rate limit", request=request, limit=notice.limit, remaining=notice.remaining
-            )
-        seconds = pause_after(notice, reply.error, fallback_pause)
+    def _note_rate_limit(self, notice: Notice, request: _Request) -> None:
+        """Note the limits in an answer; one that does not have them changes nothing."""
+        limit, remaining, concurrent = notice.limit, notice.remaining, notice.concurrent
+        # On every answer, a 200 too (Sentry's src/sentry/middleware/ratelimit.py), but not on those
+        # of a proxy.
+        if limit is None or remaining is None:
+            return
+        if concurrent is None and self._rate_limit is not None:
+            concurrent = self._rate_limit.concurrent
+        self._rate_limit = RateLimit(limit, remaining, concurrent)
+        self._meter.rate_limit(limit, remaining)
+        _log.debug("rate limit", request=request.id, limit=limit, remaining=remaining)
+
+    def _pause(self, seconds: float, error: SentryError | None) -> None:
+        """Let the token pause for as long as an answer with ``error`` requires."""
         if seconds > 0:
             self._limits.pause(seconds)
-            reason = reply.error.reason if reply.error else "rate_limited"
+            reason = error.reason if error else "rate_limited"
             # One tuple, because threads share it: the log never combines two refusals.
-            self._last_refusal = reason, max_wait(reply.error)
-        self._concurrency = notice.concurrent
+            self._last_refusal = reason, max_wait(error)
 
     def _log_wait(self, api: str, seconds: float) -> None:
         if seconds >= _MIN_LOGGED_WAIT:
@@ -225,7 +229,7 @@ class OrganizationApi:
             )
 
     @contextmanager
-    def _failures(self, api: str, request: str) -> Iterator[None]:
+    def _failures(self, request: _Request) -> Iterator[None]:
         """Count a `SentryError`, and add to it what is known here: request, address and cause."""
         try:
             yield
@@ -233,13 +237,15 @@ class OrganizationApi:
             # An answer like any other, to a question about what the token can read.
             raise
         except SentryError as error:
-            self._meter.failure(api, error.reason)
+            self._meter.failure(request.api, error.reason)
             if isinstance(error, NotFoundError):
-                error.cause = error.cause or self._why_not_found(api)
+                error.cause = error.cause or self._why_not_found(request.api)
             if not isinstance(error, TokenError):
-                error.asked = str(self._transport.route(self._url(api)))
-                error.request = request
-            _log.debug("request failed", request=request, reason=error.reason, error=error.message)
+                error.asked = str(self._transport.route(request.url))
+                error.request = request.id
+            _log.debug(
+                "request failed", request=request.id, reason=error.reason, error=error.message
+            )
             raise
 
     def _why_not_found(self, api: str) -> Cause | None:
@@ -247,6 +253,3 @@ class OrganizationApi:
         if api == STATS and PROJECTS in self._answered and STATS not in self._answered:
             return Cause.NO_STATS
         return Cause.NUMERIC_ID if self._base.rpartition("/")[2].isdigit() else None
-
-    def _url(self, api: str) -> str:
-        return f"{self._base}/{api}/"

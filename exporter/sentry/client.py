@@ -1,7 +1,7 @@
 """The client of one organization's stats and projects; every failure is a `SentryError`."""
 
 import time
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,8 +16,8 @@ from exporter import buckets
 from exporter.buckets import Window
 from exporter.sentry.answer import Answer, empty, parse
 from exporter.sentry.api import PROJECTS, STATS, Meter, OrganizationApi
+from exporter.sentry.api_status import ApiStatus
 from exporter.sentry.decoding import Document, decode
-from exporter.sentry.deprecation import Deprecation
 from exporter.sentry.errors import (
     BadAnswerError,
     BadRequestError,
@@ -117,27 +117,9 @@ class SentryClient:
         self._can_read_projects = True
 
     @property
-    def clock_skew(self) -> float | None:
-        """By how many seconds the server's clock was ahead of ours at the last answer with a date.
-
-        It may be wrong by a second, the resolution of that date. None until there is one.
-        """
-        return self._api.clock_skew
-
-    @property
-    def rate_limit(self) -> tuple[int, int] | None:
-        """The requests allowed in a window, and those left in it, as the last answer has them."""
-        return self._api.rate_limit
-
-    @property
-    def deprecations(self) -> Mapping[str, Deprecation]:
-        """What the server has announced to remove, by API."""
-        return self._api.deprecations
-
-    @property
-    def concurrency(self) -> int | None:
-        """How many requests may be in flight, as the last answer has it."""
-        return self._api.concurrency
+    def status(self) -> ApiStatus:
+        """What the answers so far have said beside the data."""
+        return self._api.status
 
     def credentials(self) -> Hashable:
         """Return what changes when the token's place or the CA file does; see `Upstream`."""
@@ -176,16 +158,12 @@ class SentryClient:
             return projects.all_readable()
         return projects
 
-    def look_up(self, url: str, kind: type[Document]) -> Document:
+    def look_up(self, api: str, url: str, kind: type[Document]) -> Document:
         """Return what ``url`` answers, as far as ``kind`` has its fields; raise `SentryError`.
 
-        It is asked for once, within the token's limits, and not counted.
+        ``api`` is what metrics and the log call it.
         """
-        with self._limits.turn():
-            reply = self._transport.get(url, (), lambda _status, _seconds: None)
-        if reply.error is not None:
-            raise reply.error
-        return decode(Decoder(kind), reply.body)
+        return self._api.read(api, (), lambda reply: decode(Decoder(kind), reply.body), url)
 
     def _try(self, question: Question, too_heavy: list[Question]) -> Answer | Refusal:
         # An error that is returned loses its traceback, which would hold all frames up to here.

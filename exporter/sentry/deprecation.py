@@ -19,14 +19,27 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Deprecation:
-    """An announcement: ``date`` as the server writes it, ``moment`` in seconds since the epoch.
+    """An announcement that ``api`` will be removed, with the ``date`` as the server writes it.
 
-    ``moment`` is None where the date cannot be read, ``replacement`` ``""`` where none is named.
+    ``replacement`` is ``""`` where none is named.
     """
 
+    api: str
     date: str
-    moment: float | None
     replacement: str
+
+    def __str__(self) -> str:
+        instead = f"; its replacement is {self.replacement}" if self.replacement else ""
+        return f"Sentry removes {self.api} on {self.date}{instead}"
+
+    @property
+    def moment(self) -> float | None:
+        """The date in seconds since the epoch, None where it cannot be read."""
+        try:
+            read = datetime.fromisoformat(self.date)
+            return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
+        except (ValueError, OverflowError):
+            return read_moment(self.date)
 
 
 class Meter(Protocol):
@@ -51,13 +64,14 @@ class Deprecations:
         self._logged: dict[tuple[str, str], float] = {}
 
     @property
-    def announced(self) -> Mapping[str, Deprecation]:
-        """What is currently announced, by API."""
-        return dict(self._announced)
+    def announced(self) -> tuple[Deprecation, ...]:
+        """What is currently announced."""
+        with self._lock:
+            return tuple(self._announced.values())
 
     def note(self, api: str, status: int, headers: Mapping[str, str]) -> None:
         """Note what an answer with ``status`` and ``headers`` announces about ``api``."""
-        deprecation = read_deprecation(headers)
+        deprecation = read_deprecation(api, headers)
         with self._lock:
             before = self._announced.get(api)
             if deprecation is not None:
@@ -70,11 +84,9 @@ class Deprecations:
                 # A race: within the lock, the answer noted last is also the one published.
                 self._meter.deprecation(api, None if after is None else after.moment)
         if status == HTTPStatus.GONE:
-            self._log_daily(
-                "Sentry has switched off a deprecated part of its API", api, deprecation
-            )
+            self._log_daily("Sentry has removed an API", api, deprecation)
         elif deprecation is not None:
-            self._log_daily("Sentry has deprecated a part of its API", api, deprecation)
+            self._log_daily("Sentry removes an API", api, deprecation)
 
     def _log_daily(self, event: str, api: str, deprecation: Deprecation | None) -> None:
         now = self._now()
@@ -92,8 +104,8 @@ class Deprecations:
         )
 
 
-def read_deprecation(headers: Mapping[str, str]) -> Deprecation | None:
-    """Return the deprecation that ``headers`` announce, None if there is none.
+def read_deprecation(api: str, headers: Mapping[str, str]) -> Deprecation | None:
+    """Return the deprecation of ``api`` that ``headers`` announce, None if there is none.
 
     Sentry's ``src/sentry/api/helpers/deprecation.py`` writes the date in ISO 8601.
     """
@@ -101,12 +113,4 @@ def read_deprecation(headers: Mapping[str, str]) -> Deprecation | None:
     if not date:
         return None
     replacement = presentable(headers.get("X-Sentry-Replacement-Endpoint", ""))
-    return Deprecation(date, _moment(date), replacement)
-
-
-def _moment(date: str) -> float | None:
-    try:
-        read = datetime.fromisoformat(date)
-        return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return read_moment(date)
+    return Deprecation(api, date, replacement)

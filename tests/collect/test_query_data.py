@@ -16,6 +16,7 @@ from exporter.collect.poll.schedule import MAX_PAUSE
 from exporter.collect.series import ProjectSeries
 from exporter.collect.snapshot import Report, View
 from exporter.config import Filter
+from exporter.sentry.api_status import ApiStatus
 from exporter.sentry.errors import (
     ForbiddenError,
     NetworkError,
@@ -233,11 +234,11 @@ class TestClock:
     def counted(self, sentry: Sentry, publisher: RecordingPublisher, skew: float) -> int:
         """Return what is counted when our clock is set right by days after a first poll."""
         one = poller(sentry, publisher)
-        sentry.clock_skew = skew
+        sentry.status = ApiStatus(clock_skew=skew)
         one.poll(NOW)
         later = NOW + self.DAYS * DAY
         sentry.add(*(row(7, bucket=NOON + hour * HOUR) for hour in range(1, self.DAYS * 24)))
-        sentry.clock_skew = 0.0
+        sentry.status = ApiStatus(clock_skew=0.0)
         poll_out(one, later)
         sentry.add(row(2, bucket=NOON + self.DAYS * DAY))
         poll_out(one, later + HOUR)
@@ -255,7 +256,7 @@ class TestClock:
         """Where our clock goes on as usual, a server with another date changes nothing."""
         one = poller(sentry, publisher)
         for hour, skew in enumerate((0.0, 9.0 * DAY, 0.0)):
-            sentry.clock_skew = skew
+            sentry.status = ApiStatus(clock_skew=skew)
             sentry.add(row(7, bucket=NOON + hour * HOUR))
             poll_out(one, NOW + hour * HOUR)
 

@@ -206,10 +206,10 @@ def test_a_deprecation_is_no_failure(
     path = configured()
     result = command("check", "--online", "--config.file", path)
     (warned, also_warned) = (
-        line.strip() for line in result.output.splitlines() if "deprecates" in line
+        line.strip() for line in result.output.splitlines() if "Sentry removes" in line
     )
-    place = f"warning: {path}:11: organizations[0].slug: Sentry deprecates"
-    ending = "as of 2026-12-01, in favour of v3 (check whether there is a newer exporter)"
+    place = f"warning: {path}:11: organizations[0].slug: Sentry removes"
+    ending = "on 2026-12-01; its replacement is v3 (check whether there is a newer exporter)"
     assert 0 == result.exit_code
     assert f"{place} projects {ending}" == warned
     assert f"{place} stats_v2 {ending}" == also_warned

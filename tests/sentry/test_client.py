@@ -17,6 +17,7 @@ from responses.registries import OrderedRegistry
 from structlog.testing import capture_logs
 
 from exporter.sentry.answer import SeriesAnswer, parse
+from exporter.sentry.api_status import RateLimit
 from exporter.sentry.client import MAX_PAGES, SentryClient, Upstream
 from exporter.sentry.errors import (
     BadAnswerError,
@@ -464,7 +465,7 @@ class TestClock:
         with pytest.raises(ForbiddenError):
             bench.client.ask(question())
 
-        assert expected == bench.client.clock_skew
+        assert expected == bench.client.status.clock_skew
         assert [expected] == bench.meter.skews
 
     def test_halfway(self, server: responses.RequestsMock) -> None:
@@ -475,7 +476,7 @@ class TestClock:
             bench = Bench(session, now=lambda: next(times, NOW + 6))
             bench.client.ask(question())
 
-        assert -1 == bench.client.clock_skew
+        assert -1 == bench.client.status.clock_skew
 
     @pytest.mark.parametrize(
         "headers", [{}, {"Date": "soon"}, {"Date": "Wed, 25 Feb 2026 06:13:20 GMT", "Age": "60"}]
@@ -488,7 +489,7 @@ class TestClock:
 
         bench.client.ask(question())
 
-        assert bench.client.clock_skew is None
+        assert bench.client.status.clock_skew is None
         assert [] == bench.meter.skews
 
 
@@ -505,14 +506,37 @@ class TestRateLimit:
         server.get(STATS, body=GOOD, headers=headers)
         bench.client.ask(question())
 
-        assert ((20, 7), 25) == (bench.client.rate_limit, bench.client.concurrency)
+        assert RateLimit(20, 7, 25) == bench.client.status.rate_limit
 
     def test_silent(self, server: responses.RequestsMock, bench: Bench) -> None:
         """Without limits in the answers, nothing is known."""
         server.get(STATS, body=GOOD)
         bench.client.ask(question())
 
-        assert (None, None) == (bench.client.rate_limit, bench.client.concurrency)
+        assert bench.client.status.rate_limit is None
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {},
+            {"X-Sentry-Rate-Limit-ConcurrentLimit": "3"},
+            {"X-Sentry-Rate-Limit-Limit": "20", "X-Sentry-Rate-Limit-Remaining": "7"},
+        ],
+    )
+    def test_silent_later(
+        self, server: responses.RequestsMock, bench: Bench, headers: dict[str, str]
+    ) -> None:
+        """An answer that lacks some of the limits, as a proxy's does, does not erase them."""
+        known = {
+            "X-Sentry-Rate-Limit-Limit": "20",
+            "X-Sentry-Rate-Limit-Remaining": "7",
+            "X-Sentry-Rate-Limit-ConcurrentLimit": "25",
+        }
+        for sent in (known, headers):
+            server.get(STATS, body=GOOD, headers=sent)
+            bench.client.ask(question())
+
+        assert RateLimit(20, 7, 25) == bench.client.status.rate_limit
 
 
 class _Named(msgspec.Struct):
@@ -524,18 +548,29 @@ class TestLookUp:
 
     URL = "https://sentry.io/api/0/customers/acme/"
 
+    def looked_up(self, bench: Bench) -> _Named:
+        """Return what is read."""
+        return bench.client.look_up("customers", self.URL, _Named)
+
     def test_fields(self, server: responses.RequestsMock, bench: Bench) -> None:
-        """Only the fields that are asked for are read, and the request is not counted."""
+        """Only the fields that are asked for are read, and the request is counted."""
         server.get(self.URL, body='{"name": "Acme", "card": "4242"}')
 
-        assert _Named("Acme") == bench.client.look_up(self.URL, _Named)
-        assert [] == bench.meter.requests
+        assert _Named("Acme") == self.looked_up(bench)
+        assert [("customers", 200)] == bench.meter.requests
+
+    def test_too_often(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """After a 429 the token pauses, and the request is repeated."""
+        server.get(self.URL, status=429, json={"detail": TOO_OFTEN}, headers={"Retry-After": "7"})
+        server.get(self.URL, body='{"name": "Acme"}')
+
+        assert _Named("Acme") == self.looked_up(bench)
+        assert [7] == bench.waited()
 
     @pytest.mark.parametrize(
         ("status", "body", "error"),
         [
-            (429, "{}", RateLimitError),
-            (403, "{}", SentryError),
+            (403, '{"detail": "no"}', ForbiddenError),
             (200, "{}", BadAnswerError),
             (200, "<html>", BadAnswerError),
         ],
@@ -548,11 +583,13 @@ class TestLookUp:
         body: str,
         error: type[SentryError],
     ) -> None:
-        """It fails at once, whatever the answer is."""
+        """It fails as any other request does, with its address."""
         server.get(self.URL, status=status, body=body)
 
-        with pytest.raises(error):
-            bench.client.look_up(self.URL, _Named)
+        with pytest.raises(error) as failed:
+            self.looked_up(bench)
+
+        assert self.URL == failed.value.asked
 
 
 DEPRECATED = {
@@ -572,7 +609,7 @@ class TestDeprecation:
 
         (record,) = logs
         assert {
-            "event": "Sentry has deprecated a part of its API",
+            "event": "Sentry removes an API",
             "log_level": "warning",
             "organization": "acme",
             "api": "stats_v2",
@@ -580,7 +617,7 @@ class TestDeprecation:
             "replacement": "/api/0/organizations/{org}/stats_v3/",
         } == record
         assert [("stats_v2", 1_796_083_200.0)] == bench.meter.deprecations
-        assert ["stats_v2"] == list(bench.client.deprecations)
+        assert ["stats_v2"] == [one.api for one in bench.client.status.deprecations]
 
     def test_once_a_day(self, server: responses.RequestsMock) -> None:
         """It is logged once a day for each API, however often it is asked."""
@@ -617,12 +654,12 @@ class TestDeprecation:
         bench.client.ask(question())
         with pytest.raises(ServerError):
             bench.client.ask(question())
-        still = list(bench.client.deprecations)
+        still = [one.api for one in bench.client.status.deprecations]
 
         bench.client.ask(question())
 
         assert ["stats_v2"] == still
-        assert {} == bench.client.deprecations
+        assert () == bench.client.status.deprecations
         assert [("stats_v2", 1_796_083_200.0), ("stats_v2", None)] == bench.meter.deprecations
 
     def test_gone(self, server: responses.RequestsMock, bench: Bench) -> None:
@@ -634,7 +671,7 @@ class TestDeprecation:
                     bench.client.ask(question())
 
         (record,) = logs
-        assert "Sentry has switched off a deprecated part of its API" == record["event"]
+        assert "Sentry has removed an API" == record["event"]
         assert "2026-12-01T00:00:00+00:00" == record["date"]
         assert [("stats_v2", 1_796_083_200.0)] == bench.meter.deprecations
 
@@ -656,7 +693,7 @@ class TestDeprecation:
         bench.client.ask(question())
 
         assert [("stats_v2", expected)] == bench.meter.deprecations
-        assert date == bench.client.deprecations["stats_v2"].date
+        assert [date] == [one.date for one in bench.client.status.deprecations]
 
 
 class TestRequestIds:

@@ -34,4 +34,4 @@ def test_the_announcement_that_is_noted_last_is_shown_last() -> None:
     assert meter.second is not None
     meter.second.join()
 
-    assert meter.news.announced["stats_v2"].moment == meter.shown[-1]
+    assert [meter.shown[-1]] == [one.moment for one in meter.news.announced]

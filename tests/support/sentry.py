@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from exporter.collect.plan.core import Reply
+from exporter.sentry.api_status import ApiStatus
 from exporter.sentry.projects import Project, ProjectList
 from exporter.sentry.question import Question
 from tests.support.rows import API, WEB
@@ -26,7 +27,7 @@ class Sentry:
     def __init__(self, rows: Sequence[Row] = (), projects: ProjectList | None = None) -> None:
         self.store = Store(list(rows))
         self.listing = projects or listed(WEB, API)
-        self.clock_skew: float | None = None
+        self.status = ApiStatus()
         self.token = "first"
         self.refuses: frozenset[int] = frozenset()
         self.error: Exception | None = None

@@ -11,6 +11,7 @@ from exporter.collect.ledger.columns import Column, SeriesTable
 from exporter.collect.series import Series
 from exporter.collect.snapshot import Poll, Report, View
 from exporter.config import Organization, Query
+from exporter.sentry.api_status import ApiStatus, RateLimit
 from exporter.sentry.deprecation import Deprecation
 from exporter.sentry.question import QUANTITY
 from exporter.shard import UNSHARDED, Shard
@@ -130,9 +131,7 @@ def organization(
     written = {"slug": name, "url": "https://sentry.example", "token_file": "/run/secrets/token"}
     values: dict[str, Any] = {
         "token": TokenStatus("token_file /run/secrets/token", "internal integration token"),
-        "rate_limit": (40, 37),
-        "clock_skew": 0.4,
-        "deprecations": {},
+        "api": ApiStatus(0.4, RateLimit(40, 37)),
         "listed": 12,
         "hidden": 0,
     }
@@ -184,10 +183,10 @@ def failing() -> ExporterStatus:
     flaw = TokenStatus(
         "token_file /run/secrets/token", flaw="token_file /run/secrets/token is empty"
     )
-    announced = {"stats_v2": Deprecation("2027-01-31", NOW + 9e6, "/api/1/stats/")}
+    announced = ApiStatus(deprecations=(Deprecation("stats_v2", "2027-01-31", "/api/1/stats/"),))
     return exporter(
         organization([failing_query(), failing_query("projects", **gone)], token=flaw),
-        organization([query_status(organization="globex")], "globex", deprecations=announced),
+        organization([query_status(organization="globex")], "globex", api=announced),
         reload_successful=False,
     )
 
@@ -202,7 +201,7 @@ def incomplete() -> ExporterStatus:
                 query_status("projects", view=view(complete=False), history=cut, missing=("shop",)),
             ],
             hidden=3,
-            clock_skew=-421.0,
+            api=ApiStatus(-421.0, RateLimit(40, 37)),
         )
     )
 
@@ -211,7 +210,7 @@ def empty() -> ExporterStatus:
     """Return the status of an exporter that has not polled yet."""
     waiting = organization([waiting_query(), waiting_query("projects")])
     return exporter(
-        replace(waiting, rate_limit=None, clock_skew=None, listed=None, hidden=None),
+        replace(waiting, api=ApiStatus(), listed=None, hidden=None),
         started=NOW - 1,
         configured=NOW - 1,
         has_state=False,
@@ -246,9 +245,9 @@ def hostile() -> ExporterStatus:
     failed = polls(20, 20, error=error, remedy=error, reason="internal")
     report: dict[str, Any] = {"last_polls": failed, "failed_polls": 20}
     report |= {"history": buckets, "missing": (markup, "x" * 300), "up": False}
-    announced = {"stats_v2": Deprecation(markup, None, error)}
+    announced = ApiStatus(deprecations=(Deprecation("stats_v2", markup, error),))
     return exporter(
-        organization([query_status(written=filtered, **report)], token=flaw, deprecations=announced)
+        organization([query_status(written=filtered, **report)], token=flaw, api=announced)
     )
 
 

@@ -16,6 +16,7 @@ from exporter.collect.poll.failure import Failure
 from exporter.collect.poll.poller_state import ClosedError, PollerState
 from exporter.collect.poll.view import shown_at
 from exporter.config import Organization, Query
+from exporter.sentry.api_status import ApiStatus
 from exporter.sentry.errors import SentryError
 from exporter.sentry.projects import ProjectList
 from exporter.sentry.question import Question
@@ -28,8 +29,8 @@ class Client(Protocol):
     """What answers questions."""
 
     @property
-    def clock_skew(self) -> float | None:
-        """The server's clock minus ours, in seconds, ``None`` if unknown."""
+    def status(self) -> ApiStatus:
+        """What the server's answers have said beside the data."""
         ...
 
     def ask_all(self, questions: Sequence[Question]) -> list[Reply]:
@@ -151,7 +152,7 @@ class Attempt:
         # A filter of which no project is left has no value, which is not 0.
         self._fail_if_none(chosen, projects)
         labels = self._labels(asked, projects)
-        skew = self._source.client.clock_skew
+        skew = self._source.client.status.clock_skew
         change = post(
             state.ledger,
             reading.readings,

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.sentry.api_status import ApiStatus
 from exporter.sentry.deprecation import Deprecation
 from exporter.status import ExporterStatus, TokenStatus
 from exporter.web.status.page import MAX_ROWS, SECURITY_HEADERS, Renderer
@@ -185,7 +186,7 @@ class TestOrganization:
 
     def test_deprecation(self) -> None:
         """What the server announces to remove is there with its replacement."""
-        expected = "removes stats_v2 from its API on 2027-01-31; its replacement is /api/1/stats/"
+        expected = "Sentry removes stats_v2 on 2027-01-31; its replacement is /api/1/stats/"
 
         assert expected in page(failing()).text
 
@@ -304,7 +305,7 @@ def everywhere(text: str) -> ExporterStatus:
         organization(
             [failing_query(last_polls=last, missing=(text,))],
             token=TokenStatus(text, flaw=text),
-            deprecations={text: Deprecation(text, None, text)},
+            api=ApiStatus(deprecations=(Deprecation(text, text, text),)),
         )
     )
 
