@@ -163,10 +163,8 @@ class Exporter:
                 organization_status(
                     organization,
                     wiring.clients.by_organization[organization.name].status,
-                    (directory := wiring.directories[organization.name].state).projects,
+                    wiring.directories[organization.name].state.projects,
                     queries[organization.name],
-                    # Seen by what it reads: an integration is in no team.
-                    integration=not directory.flags_hold,
                 )
                 for organization in self._shard.share(wiring.config).organizations
             ],

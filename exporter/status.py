@@ -10,7 +10,7 @@ from exporter.config import Organization, Query
 from exporter.sentry.api_status import ApiStatus
 from exporter.sentry.errors import TokenError
 from exporter.sentry.projects import ProjectList
-from exporter.sentry.token import TokenSource, kind_of
+from exporter.sentry.token import TokenSource, token_kind
 from exporter.shard import Shard
 
 
@@ -65,14 +65,10 @@ class TokenStatus:
     flaw: str = ""
 
     @classmethod
-    def of(cls, source: TokenSource, *, integration: bool = False) -> Self:
-        """Return the status of the token that ``source`` has now.
-
-        Without a prefix, it may still have been seen to belong to an ``integration``.
-        """
-        unknown = "integration token" if integration else "token of a user or an integration"
+    def of(cls, source: TokenSource, projects: ProjectList | None) -> Self:
+        """Return the status of the token that ``source`` has now, which reads ``projects``."""
         try:
-            return cls(source.describe(), kind_of(source.read()) or unknown)
+            return cls(source.describe(), token_kind(source.read(), projects))
         except TokenError as error:
             return cls(source.describe(), flaw=str(error))
 
@@ -117,19 +113,13 @@ def organization_status(
     api: ApiStatus,
     projects: ProjectList | None,
     queries: Sequence[QueryStatus],
-    *,
-    integration: bool = False,
 ) -> OrganizationStatus:
     """Return the status of an organization; reads its token to learn the kind."""
-    listed = hidden = None
-    if projects is not None:
-        listed = len(projects.by_id)
-        hidden = listed - len(projects.accessible & projects.by_id.keys())
     return OrganizationStatus(
         settings,
-        TokenStatus.of(settings.token, integration=integration),
+        TokenStatus.of(settings.token, projects),
         queries,
         api,
-        listed,
-        hidden,
+        projects and projects.listed,
+        projects and projects.hidden,
     )

@@ -58,27 +58,42 @@ class TestToken:
             ("sntryu_0123", "user token"),
             ("sntryi_0123", "internal integration token"),
             ("sntrya_0123", "token of a user's application"),
-            ("0123456789", "token of a user or an integration"),
+            ("0123456789", "token of unknown kind"),
         ],
     )
     def test_kind(self, token: str, kind: str) -> None:
         """The prefix says the kind."""
-        status = TokenStatus.of(TokenLiteral(Secret(token)))
+        status = TokenStatus.of(TokenLiteral(Secret(token)), None)
 
         assert TokenStatus("token", kind) == status
         assert "0123" not in repr(status)
 
-    def test_kind_seen(self) -> None:
-        """A token without prefix is an integration's if it reads what only those read."""
-        source = TokenLiteral(Secret("0123456789"))
+    @pytest.mark.parametrize(
+        ("token", "kind"),
+        [("0123456789", "internal integration token"), ("sntryu_0123", "user token")],
+    )
+    def test_kind_by_what_it_reads(self, token: str, kind: str) -> None:
+        """A token without prefix is an integration's if it reads what is denied to users."""
+        projects = ProjectList.of(
+            Project(number, f"project-{number}", "", accessible=number < 1) for number in range(2)
+        ).all_readable()
 
-        assert "integration token" == TokenStatus.of(source, integration=True).kind
+        assert kind == TokenStatus.of(TokenLiteral(Secret(token)), projects).kind
+
+    def test_kind_of_a_users_token(self) -> None:
+        """Whoever reads what the list allows may be a user or an integration."""
+        projects = ProjectList.of(
+            Project(number, f"project-{number}", "", accessible=number < 1) for number in range(2)
+        )
+        status = TokenStatus.of(TokenLiteral(Secret("0123456789")), projects)
+
+        assert "token of unknown kind" == status.kind
 
     def test_unreadable(self, tmp_path: Path) -> None:
         """A token that cannot be read has its reason instead."""
         place = tmp_path / "token"
 
-        status = TokenStatus.of(TokenFile(place))
+        status = TokenStatus.of(TokenFile(place), None)
 
         assert (
             TokenStatus(
@@ -89,7 +104,7 @@ class TestToken:
 
     def test_useless(self) -> None:
         """An organization token is of no use, which is what there is to say about it."""
-        status = TokenStatus.of(TokenLiteral(Secret("sntrys_0123")))
+        status = TokenStatus.of(TokenLiteral(Secret("sntrys_0123")), None)
 
         assert "cannot read stats" in status.flaw
 

@@ -29,16 +29,13 @@ from exporter.moments import elapsed
 from exporter.sentry.client import SentryClient
 from exporter.sentry.errors import SentryError, TokenError, UnknownProjectError
 from exporter.sentry.projects import ProjectList
-from exporter.sentry.token import kind_of
+from exporter.sentry.token import UNKNOWN_KIND, token_kind
 
 _SLOW: Final = frozenset({"network", "timeout", "server_error", "rate_limited", "too_heavy"})
 """Reasons of failures that take long: after the second one, no other query is tried."""
 
 _MIN_SKEW: Final = 60
 """In seconds; clocks that differ by less are no reason for a warning."""
-
-_INTEGRATION: Final = "internal integration token"
-_UNKNOWN: Final = "unknown"
 
 
 @dataclass(slots=True)
@@ -122,7 +119,7 @@ class OrganizationCheck:
             organization.url,
             Token(_token_kind(organization, projects), organization.token.describe()),
             identity(organization, client) if answered else None,
-            _counted(projects) if projects else None,
+            Projects(projects.listed, projects.readable, projects.hidden) if projects else None,
             None if status.clock_skew is None else round(status.clock_skew, 1) + 0.0,
             status.rate_limit,
             status.deprecations,
@@ -178,18 +175,7 @@ def _token_key(organization: Organization) -> str:
 
 
 def _token_kind(organization: Organization, projects: ProjectList | None) -> str:
-    """Return the kind of the token, by its form or by what Sentry lets it read."""
     try:
-        kind = kind_of(organization.token.read())
+        return token_kind(organization.token.read(), projects)
     except TokenError:
-        return _UNKNOWN
-    if not kind and projects and projects.accessible:
-        # The list's flags describe the token's user. Only an integration reads what they deny.
-        denied = not any(projects.by_id[project].accessible for project in projects.accessible)
-        return _INTEGRATION if denied else _UNKNOWN
-    return kind or _UNKNOWN
-
-
-def _counted(projects: ProjectList) -> Projects:
-    listed, readable = len(projects.by_id), len(projects.accessible)
-    return Projects(listed, readable, listed - readable)
+        return UNKNOWN_KIND

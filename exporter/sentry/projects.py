@@ -55,6 +55,30 @@ class ProjectList:
             frozenset(project.id for project in by_id.values() if project.accessible),
         )
 
+    @property
+    def listed(self) -> int:
+        """How many projects the list has."""
+        return len(self.by_id)
+
+    @property
+    def readable(self) -> int:
+        """How many of the listed projects the token can read."""
+        return len(self.accessible & self.by_id.keys())
+
+    @property
+    def hidden(self) -> int:
+        """How many of the listed projects the token cannot read."""
+        return self.listed - self.readable
+
+    @property
+    def is_of_an_integration(self) -> bool:
+        """Whether the token reads a project that the list denies to its user.
+
+        Only integrations do: their user is in no team.
+        """
+        read = self.accessible & self.by_id.keys()
+        return any(not self.by_id[project].accessible for project in read)
+
     def all_readable(self) -> Self:
         """Return the same list for a token that can read every project of it."""
         return replace(self, accessible=frozenset(self.by_id))

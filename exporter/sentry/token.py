@@ -10,18 +10,21 @@ from urllib.parse import unquote
 from urllib.request import getproxies_environment
 
 from exporter.sentry.errors import TokenError
+from exporter.sentry.projects import ProjectList
 
 _MASK: Final = "<secret>"
 _MAX_SIZE: Final = 64 * 1024
 # Sentry's tokens begin with sntrys_ or sntryu_; the older ones are 64 hexadecimal digits.
 _LOOKS_LIKE_TOKEN: Final = re.compile(r"sntry[^\s\"',]*|\b[0-9a-f]{64}\b", re.IGNORECASE)
-# As Sentry's src/sentry/types/token.py has them. Older tokens have no prefix.
+_INTEGRATION: Final = "internal integration token"
+# As Sentry's src/sentry/types/token.py has them, without what cannot read stats. Older tokens have
+# no prefix.
 _KINDS: Final = {
     "sntryu_": "user token",
     "sntrya_": "token of a user's application",
-    "sntryi_": "internal integration token",
-    "sntrys_": "organization token",
+    "sntryi_": _INTEGRATION,
 }
+UNKNOWN_KIND: Final = "token of unknown kind"
 _HEADER_SAFE: Final = re.compile(r"[\x21-\x7e]+")
 _WORD: Final = re.compile(r"\S+")
 _SCHEME: Final = re.compile(r"(?:(?:[a-z][a-z0-9+.-]*:)?/+)?", re.IGNORECASE)
@@ -197,10 +200,13 @@ def holds_token(text: str) -> bool:
     return _LOOKS_LIKE_TOKEN.search(text) is not None
 
 
-def kind_of(token: Secret) -> str:
-    """Return the kind of a token by its prefix, ``""`` where it has none of Sentry's."""
+def token_kind(token: Secret, projects: ProjectList | None) -> str:
+    """Return the kind of a token by its prefix, or by what it can read where it has none."""
     value = token.reveal()
-    return next((kind for prefix, kind in _KINDS.items() if value.startswith(prefix)), "")
+    kind = next((kind for prefix, kind in _KINDS.items() if value.startswith(prefix)), None)
+    if kind is None and projects is not None and projects.is_of_an_integration:
+        return _INTEGRATION
+    return kind or UNKNOWN_KIND
 
 
 def redact(text: str) -> str:

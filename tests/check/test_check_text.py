@@ -8,7 +8,7 @@ from tests.support.configuration import OUTCOMES, PROJECTS, organization
 HEALTHY = """\
 organization acme
   url         {url}
-  token       unknown, from token
+  token       token of unknown kind, from token
   reads       acme, id 1, Acme
   projects    12 listed, 12 readable, 0 hidden
   clock       agrees with Sentry's
@@ -26,7 +26,7 @@ organization acme
 UNAUTHORIZED = """\
 organization acme
   url         {url}
-  token       unknown, from token
+  token       token of unknown kind, from token
   clock       agrees with Sentry's
   rate limit  40 requests per window, 39 left, 25 at once
   query outcomes
