@@ -26,6 +26,7 @@ from exporter.collect.poll.attempt import QuerySource
 from exporter.collect.snapshot import ProjectInfo
 from exporter.config import Config, Organization, Query
 from exporter.moments import elapsed
+from exporter.sentry.api_status import is_clock_wrong
 from exporter.sentry.client import SentryClient
 from exporter.sentry.errors import SentryError, TokenError, UnknownProjectError
 from exporter.sentry.projects import ProjectList
@@ -33,9 +34,6 @@ from exporter.sentry.token import UNKNOWN_KIND, token_kind
 
 _SLOW: Final = frozenset({"network", "timeout", "server_error", "rate_limited", "too_heavy"})
 """Reasons of failures that take long: after the second one, no other query is tried."""
-
-_MIN_SKEW: Final = 60
-"""In seconds; clocks that differ by less are no reason for a warning."""
 
 
 @dataclass(slots=True)
@@ -153,7 +151,7 @@ class _Nowhere:
 def _warnings(organization: Organization, report: OrganizationReport) -> Iterator[tuple[str, str]]:
     """Yield what works and is worth a warning, with the setting that it is about."""
     skew, projects = report.clock_skew_seconds, report.projects
-    if skew is not None and abs(skew) > max(_MIN_SKEW, organization.settle):
+    if skew is not None and is_clock_wrong(skew, organization.settle):
         text = (
             f"this host's clock is {elapsed(abs(skew))} {'slow' if skew > 0 else 'fast'} "
             "compared with Sentry's: correct it, as it determines which buckets are finished"

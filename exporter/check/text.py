@@ -5,13 +5,10 @@ from typing import Final
 
 from exporter.check.report import Checked, OrganizationReport, QueryReport
 from exporter.moments import elapsed
-from exporter.sentry.api_status import RateLimit
+from exporter.sentry.api_status import RateLimit, clocks_agree
 
 _WIDTH: Final = 14
 """Characters of a line before its value."""
-
-_MIN_SKEW: Final = 1.5
-"""In seconds; the server's date is in full seconds, so a smaller difference means nothing."""
 
 
 def organization_text(checked: Checked) -> str:
@@ -48,7 +45,7 @@ def _facts(report: OrganizationReport) -> Iterator[tuple[str, str]]:
 
 
 def _clock(skew: float) -> str:
-    if abs(skew) < _MIN_SKEW:
+    if clocks_agree(skew):
         return "agrees with Sentry's"
     return f"Sentry's is {elapsed(abs(skew))} {'ahead' if skew > 0 else 'behind'}"
 

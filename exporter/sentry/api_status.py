@@ -1,8 +1,15 @@
 """What the answers of one organization's API have said about it beside the data."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from exporter.sentry.deprecation import Deprecation
+
+_RESOLUTION: Final = 1.5
+"""In seconds; the server's date is in full seconds, so a smaller difference means nothing."""
+
+_TOLERANCE: Final = 60.0
+"""In seconds; a clock that differs by less is not wrong, however short ``settle`` is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +35,13 @@ class ApiStatus:
     clock_skew: float | None = None
     rate_limit: RateLimit | None = None
     deprecations: tuple[Deprecation, ...] = ()
+
+
+def clocks_agree(skew: float) -> bool:
+    """Return whether a difference of ``skew`` seconds between two clocks means nothing."""
+    return abs(skew) < _RESOLUTION
+
+
+def is_clock_wrong(skew: float, settle: float) -> bool:
+    """Return whether buckets may be read before they are finished, or long after that."""
+    return abs(skew) > max(_TOLERANCE, settle)

@@ -10,6 +10,7 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter.config import Query, in_units
+from exporter.sentry.api_status import clocks_agree, is_clock_wrong
 from exporter.status import ExporterStatus, OrganizationStatus, QueryState, QueryStatus
 from exporter.web.status import wording
 from exporter.web.status.chart import look_of, svg
@@ -63,6 +64,8 @@ class Renderer:
         environment.filters["in_units"] = in_units
         environment.globals |= {
             "ago": wording.ago,
+            "clocks_agree": clocks_agree,
+            "is_clock_wrong": is_clock_wrong,
             "filter_of": filter_of,
             "in_rows": in_rows,
             "states": tuple(QueryState),
