@@ -120,6 +120,6 @@ def organization_status(
         TokenStatus.of(settings.token, projects),
         queries,
         api,
-        projects and projects.listed,
-        projects and projects.hidden,
+        projects.listed if projects else None,
+        projects.hidden if projects else None,
     )

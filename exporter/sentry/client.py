@@ -14,6 +14,7 @@ from msgspec.json import Decoder
 
 from exporter import buckets
 from exporter.buckets import Window
+from exporter.fingerprint import file_fingerprint
 from exporter.sentry.answer import Answer, empty, parse
 from exporter.sentry.api import PROJECTS, STATS, Meter, OrganizationApi
 from exporter.sentry.api_status import ApiStatus
@@ -35,7 +36,7 @@ from exporter.sentry.projects import Project, ProjectList, next_cursor, parse_pa
 from exporter.sentry.question import ALL_READABLE, QUANTITY, Question
 from exporter.sentry.refusals import is_glitchtip
 from exporter.sentry.remedies import Cause
-from exporter.sentry.token import TokenSource, file_fingerprint
+from exporter.sentry.token import TokenSource
 from exporter.sentry.transport import Reply, Transport
 
 MAX_PAGES: Final = 1000

@@ -9,6 +9,7 @@ from typing import Final, NoReturn, Protocol, Self
 from urllib.parse import unquote
 from urllib.request import getproxies_environment
 
+from exporter.fingerprint import file_fingerprint
 from exporter.sentry.errors import TokenError
 from exporter.sentry.projects import ProjectList
 
@@ -219,19 +220,6 @@ def redact(text: str) -> str:
     for credentials in _proxy_credentials():
         masked = masked.replace(credentials, "***@" if credentials.endswith("@") else "***")
     return _WORD.sub(_without_user_info, masked)
-
-
-def file_fingerprint(path: Path) -> Hashable:
-    """Return what changes when the file at ``path`` is written, replaced or removed.
-
-    Its content is not read. Never raises.
-    """
-    try:
-        status = path.stat()
-    except (OSError, ValueError):
-        return "missing"
-    # The inode shows a replacement by a file of the same size and time.
-    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def ownership(path: Path) -> str:

@@ -1,7 +1,6 @@
 """The web configuration in effect, which follows its files."""
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -12,6 +11,7 @@ import structlog
 
 from exporter.config import ConfigError
 from exporter.config.errors import Problem
+from exporter.fingerprint import Fingerprint, file_fingerprint
 from exporter.web.config import WebConfig, load_web_config
 from exporter.web.worker import Worker
 
@@ -24,8 +24,6 @@ RETRY: Final = 1.0
 
 MAX_WAIT: Final = 1.0
 """Seconds that a connection or a request waits for files of a slow disk; then it goes on."""
-
-_Fingerprint = tuple[int, int, int, int]
 
 log = structlog.get_logger()
 
@@ -77,7 +75,7 @@ class LiveWebConfig:
         return _fingerprints(self.config.files) != self._seen
 
     def _finish(
-        self, seen: Mapping[Path, _Fingerprint | None], reading: asyncio.Future[WebConfig]
+        self, seen: Mapping[Path, Fingerprint | None], reading: asyncio.Future[WebConfig]
     ) -> None:
         self._reading = None
         self._seen = seen
@@ -116,14 +114,6 @@ class LiveWebConfig:
             )
 
 
-def _fingerprints(paths: Iterable[Path]) -> Mapping[Path, _Fingerprint | None]:
+def _fingerprints(paths: Iterable[Path]) -> Mapping[Path, Fingerprint | None]:
     """Return what changes with each file; None for one that cannot be looked at."""
-    return {path: _fingerprint(path) for path in paths}
-
-
-def _fingerprint(path: Path) -> _Fingerprint | None:
-    try:
-        status = os.stat(path)  # noqa: PTH116 - on every request: half the time of Path.stat
-    except OSError:
-        return None
-    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    return {path: file_fingerprint(path) for path in paths}
