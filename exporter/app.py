@@ -148,9 +148,14 @@ class Exporter:
     def status(self) -> ExporterStatus:
         """Return what the status page shows; reads the tokens to learn their kinds."""
         wiring, series = self._wiring, self.page.series()
+        share = self._shard.share(wiring.config)
         queries: dict[str, list[QueryStatus]] = {}
-        for name, poller in wiring.pollers.items():
-            queries.setdefault(name[0], []).append(poller.status(series.get(name, 0)))
+        for organization, query in queries_of(share):
+            name = organization.name, query.name
+            poller = wiring.pollers[name]
+            queries.setdefault(organization.name, []).append(
+                QueryStatus(query, poller.report, series.get(name, 0), poller.max_age)
+            )
         return ExporterStatus(
             version=__version__,
             now=self._clock(),
@@ -166,7 +171,7 @@ class Exporter:
                     wiring.directories[organization.name].state.projects,
                     queries[organization.name],
                 )
-                for organization in self._shard.share(wiring.config).organizations
+                for organization in share.organizations
             ],
         )
 

@@ -21,7 +21,6 @@ from exporter.collect.snapshot import Poll, Report, View
 from exporter.config import Organization, Query
 from exporter.sentry.errors import SentryError
 from exporter.sentry.token import redact
-from exporter.status import QueryStatus
 
 _MAX_ERROR: Final = 500
 """Characters of an unforeseen error's text, which may hold anything."""
@@ -71,9 +70,10 @@ class QueryPoller:
         """What was last published."""
         return self._state.report
 
-    def status(self, series: int) -> QueryStatus:
-        """Return what the status page shows of it, of which so many ``series`` are published."""
-        return QueryStatus(self._source.query, self._state.report, series, self._max_age)
+    @property
+    def max_age(self) -> int:
+        """The age in seconds at which its data are withdrawn."""
+        return self._max_age
 
     @property
     def state(self) -> PollerState:
