@@ -22,7 +22,7 @@ NO_LABEL: Final = 0
 """The number of the empty label, under which the remainder is counted."""
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True)
+@dataclass(frozen=True, slots=True)
 class Bucket:
     """One bucket of the ledger: what was last read of it, and what has been counted of that.
 

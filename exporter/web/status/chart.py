@@ -85,13 +85,13 @@ class _StackedColumns(leather.Shape):  # type: ignore[misc]
             for running in (False, True):
                 path = "".join(_bars(self._history.columns, at, x, y, running=running))
                 if path:
-                    look = look_of(self._history, at) + (" running" if running else "")
+                    look = css_class(self._history, at) + (" running" if running else "")
                     group.append(ET.Element("path", {"d": path, "class": look}))
         for column in self._history.columns:
             left, right = x(column.start), x(column.start + column.length)
             box = {"x": f"{left:.1f}", "y": "0", "width": f"{right - left:.1f}"}
             area = ET.SubElement(group, "rect", {**box, "height": str(height), "class": "area"})
-            ET.SubElement(area, "title").text = _said(self._history, column)
+            ET.SubElement(area, "title").text = _column_text(self._history, column)
         return group
 
 
@@ -101,6 +101,7 @@ def svg(history: History, identity: str, title: str) -> str:
     highest = max(max((column.total for column in columns), default=0), 1)
     start, end = columns[0].start, columns[-1].start + columns[-1].length
     chart = leather.Chart()
+    # leather draws nothing without a series: this one only gives the scales their types.
     chart.add_series(leather.Series([(start, 0), (end, 0)]), _StackedColumns(history))
     chart.set_x_scale(_Hours(start, end))
     chart.set_y_scale(_values_up_to(highest))
@@ -110,7 +111,7 @@ def svg(history: History, identity: str, title: str) -> str:
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{identity}-title '
         f'{identity}-text"><title id="{identity}-title">{escape(title)}</title>'
-        f'<desc id="{identity}-text">{escape(_described(history))}</desc>{drawn}</svg>'
+        f'<desc id="{identity}-text">{escape(_chart_text(history))}</desc>{drawn}</svg>'
     )
 
 
@@ -120,7 +121,7 @@ def _values_up_to(highest: float) -> leather.Linear:
     return leather.Linear(0, highest)
 
 
-def look_of(history: History, at: int) -> str:
+def css_class(history: History, at: int) -> str:
     """Return the class of the name at ``at``: an outcome has the same look in every chart."""
     name = history.names[at]
     if history.by == "outcome" and name in OUTCOMES:
@@ -148,7 +149,7 @@ def _bars(
         yield f"M{left + gap:.1f} {bottom:.1f}h{width:.1f}V{top:.1f}h{-width:.1f}z"
 
 
-def _said(history: History, column: Column) -> str:
+def _column_text(history: History, column: Column) -> str:
     """Return what one column shows, for whoever points at it."""
     when = f"{utc(column.start, '%d %b %H:%M')} to {utc(column.start + column.length, '%H:%M')} UTC"
     if column.values is None:
@@ -163,7 +164,7 @@ def _said(history: History, column: Column) -> str:
     return f"{when}{notes}: {', '.join(parts) or '0'}"
 
 
-def _described(history: History) -> str:
+def _chart_text(history: History) -> str:
     """Return the chart in words."""
     sums = zip(history.names, history.totals, strict=True)
     parts = ", ".join(f"{name} {count(value)}" for name, value in sums)

@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from exporter.status import ExporterStatus
-from exporter.web.status.reader import Choices
+from exporter.web.status.choices import Choices
 
 if TYPE_CHECKING:
     from exporter.web.status.page import Renderer

@@ -1,15 +1,12 @@
 """The lookback of a query as a chart shows it: sums by outcome or category, one chart per unit."""
 
-import weakref
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from threading import Lock
 from typing import Final
 
 from exporter.buckets import floor
 from exporter.categories import MILLISECONDS_PER_SECOND, OUTCOMES, Unit, unit_of
-from exporter.collect.series import Totals, totals
+from exporter.collect.series import totals
 from exporter.collect.snapshot import BucketData
 from exporter.sentry.question import QUANTITY
 from exporter.status import QueryStatus
@@ -22,8 +19,6 @@ MAX_STACKED: Final = 8
 
 OTHERS: Final = "all others"
 NOT_GROUPED: Final = "all"
-
-_MAX_REMEMBERED: Final = 20_000
 
 Sums = Mapping[tuple[str, str, str], int]
 """Values by field, category and outcome."""
@@ -69,32 +64,10 @@ class History:
         return [sum(values) for values in zip(*read, strict=True)]
 
 
-class BucketSums:
-    """Adds up buckets, and remembers the sums for as long as the bucket is the same."""
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[int, tuple[weakref.ref[BucketData], Sums]] = OrderedDict()
-        self._lock = Lock()
-
-    def of(self, bucket: BucketData) -> Sums:
-        """Return the sums of ``bucket`` over reasons and projects."""
-        with self._lock:
-            known = self._known.get(id(bucket))
-        # By weak reference: an id is used again once its object is gone.
-        if known is not None and known[0]() is bucket:
-            return known[1]
-        sums = _summed(bucket.total or totals(bucket.rows))
-        with self._lock:
-            self._known[id(bucket)] = weakref.ref(bucket), sums
-            if len(self._known) > _MAX_REMEMBERED:
-                self._known.popitem(last=False)
-        return sums
-
-
-def histories(query: QueryStatus, by: str, sums: BucketSums) -> Iterator[History]:
+def histories(query: QueryStatus, by: str) -> Iterator[History]:
     """Yield the history of each unit that the query has values of; events come first."""
     history = query.report.history
-    read = {start: sums.of(bucket) for start, bucket in history.items()}
+    read = {start: _summed(bucket) for start, bucket in history.items()}
     categories = query.settings.filter.category
     without_category = unit_of(categories[0]) if categories else Unit.EVENTS
 
@@ -138,13 +111,14 @@ def _columns(
 
 def _length(span: int, interval: int) -> int:
     """Return the length of a column: the shortest with which the chart has not too many."""
-    days = (interval * factor for factor in (1, 2, 3, 4, 6, 8, 12, 24))
-    return next((one for one in days if span <= one * MAX_COLUMNS), interval * 24 * 30)
+    lengths = (interval * factor for factor in (1, 2, 3, 4, 6, 8, 12, 24))
+    return next((one for one in lengths if span <= one * MAX_COLUMNS), interval * 24 * 30)
 
 
-def _summed(series: Totals) -> Sums:
+def _summed(bucket: BucketData) -> Sums:
     sums: dict[tuple[str, str, str], int] = {}
-    for (field, category, outcome, _), value in series.items():
+    # A bucket by project has its total already, and may have a hundred thousand rows.
+    for (field, category, outcome, _), value in (bucket.total or totals(bucket.rows)).items():
         key = field, category, outcome
         sums[key] = sums.get(key, 0) + value
     return sums

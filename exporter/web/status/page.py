@@ -13,9 +13,9 @@ from exporter.config import Query, in_units
 from exporter.sentry.api_status import clocks_agree, is_clock_wrong
 from exporter.status import ExporterStatus, OrganizationStatus, QueryState, QueryStatus
 from exporter.web.status import wording
-from exporter.web.status.chart import look_of, svg
-from exporter.web.status.history import BucketSums, History, histories
-from exporter.web.status.reader import INTERVALS, Choices
+from exporter.web.status.chart import css_class, svg
+from exporter.web.status.choices import INTERVALS, Choices
+from exporter.web.status.history import History, histories
 
 MAX_ROWS: Final = 1000
 """Queries on one page; the others are found with the filter."""
@@ -48,7 +48,6 @@ class Renderer:
     """Renders the page; may be called from several threads."""
 
     def __init__(self) -> None:
-        self._sums = BucketSums()
         environment = Environment(
             loader=PackageLoader("exporter.web.status"),
             autoescape=True,
@@ -67,7 +66,7 @@ class Renderer:
             "clocks_agree": clocks_agree,
             "is_clock_wrong": is_clock_wrong,
             "filter_of": filter_of,
-            "in_rows": in_rows,
+            "first_rows": first_rows,
             "states": tuple(QueryState),
             "intervals": (0, *INTERVALS),
         }
@@ -82,7 +81,7 @@ class Renderer:
             style=STYLE,
             status=status,
             choices=choices,
-            organizations=list(in_rows(matching)),
+            organizations=list(first_rows(matching)),
             matching=sum(len(one.queries) for one in matching),
             max_rows=MAX_ROWS,
             counts={state: states.count(state) for state in QueryState},
@@ -97,13 +96,13 @@ class Renderer:
                 history,
                 svg(history, f"{query.name}/{number}", f"{query.name}: {history.unit} by {by}"),
                 [
-                    (look_of(history, at), name, total)
+                    (css_class(history, at), name, total)
                     for at, (name, total) in enumerate(
                         zip(history.names, history.totals, strict=True)
                     )
                 ],
             )
-            for number, history in enumerate(histories(query, by, self._sums))
+            for number, history in enumerate(histories(query, by))
         ]
 
 
@@ -119,7 +118,7 @@ def filter_of(query: Query) -> Sequence[tuple[str, str]]:
     return [(key, " or ".join(values)) for key, values in keys.items() if values]
 
 
-def in_rows(organizations: Sequence[OrganizationStatus]) -> Iterator[OrganizationStatus]:
+def first_rows(organizations: Sequence[OrganizationStatus]) -> Iterator[OrganizationStatus]:
     """Yield the organizations with the queries that the page has a row for."""
     left = MAX_ROWS
     for one in organizations:

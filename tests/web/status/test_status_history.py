@@ -1,6 +1,5 @@
 """The lookback as a chart shows it."""
 
-import gc
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,7 @@ from exporter.collect.ledger.columns import Column as Cells
 from exporter.collect.ledger.columns import SeriesTable
 from exporter.collect.series import Series, Totals
 from exporter.sentry.question import QUANTITY, TIMES_SEEN
-from exporter.web.status.history import MAX_COLUMNS, OTHERS, BucketSums, History, histories
+from exporter.web.status.history import MAX_COLUMNS, OTHERS, History, histories
 from tests.support.rows import HOUR, NOON
 from tests.support.statuses import query, query_status
 
@@ -27,7 +26,7 @@ def bucket(sums: dict[tuple[str, str], int], field: str = QUANTITY, **settings: 
 def read(buckets: dict[int, Bucket], by: str = "outcome", **settings: Any) -> list[History]:
     """Return the histories of a query that has read ``buckets``."""
     status = query_status(written=query(**settings), history=buckets)
-    return list(histories(status, by, BucketSums()))
+    return list(histories(status, by))
 
 
 class TestUnits:
@@ -136,40 +135,12 @@ class TestColumns:
         assert [] == read({})
 
 
-class TestBucketSums:
-    """Sums that are remembered."""
+def test_total_of_queries_by_project() -> None:
+    """The organization total is used where there is one, not the rows of all projects."""
+    total: Totals = {
+        Series(QUANTITY, "error", "accepted", reason): 4 for reason in ("none", "other")
+    }
 
-    def test_total_of_queries_by_project(self) -> None:
-        """The organization total is used where there is one, not the rows of all projects."""
-        total: Totals = {
-            Series(QUANTITY, "error", "accepted", reason): 4 for reason in ("none", "other")
-        }
+    (shown,) = read({START: replace(bucket({("error", "accepted"): 5}), total=total)})
 
-        sums = BucketSums().of(replace(bucket({("error", "accepted"): 5}), total=total))
-
-        assert {(QUANTITY, "error", "accepted"): 8} == sums
-
-    def test_remembered(self) -> None:
-        """The sums of a bucket are worked out once."""
-        sums, some = BucketSums(), bucket({("error", "accepted"): 5})
-
-        assert sums.of(some) is sums.of(some)
-
-    def test_of_the_bucket_only(self) -> None:
-        """A bucket that takes the place of another in memory has its own sums."""
-        sums = BucketSums()
-
-        for value in range(1, 1000):
-            assert [value] == list(sums.of(bucket({("error", "accepted"): value})).values())
-
-    def test_bucket_is_not_held(self) -> None:
-        """A bucket that has left the ledger leaves the memory."""
-        sums = BucketSums()
-        some = bucket({("error", "accepted"): 5})
-        sums.of(some)
-        before = sum(isinstance(one, Bucket) for one in gc.get_objects())
-
-        del some
-        gc.collect()
-
-        assert sum(isinstance(one, Bucket) for one in gc.get_objects()) < before
+    assert [8] == shown.totals

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from exporter.sentry.api_status import ApiStatus
 from exporter.sentry.deprecation import Deprecation
 from exporter.status import ExporterStatus, TokenStatus
+from exporter.web.status.choices import Choices
 from exporter.web.status.page import MAX_ROWS, SECURITY_HEADERS, Renderer
-from exporter.web.status.reader import Choices
 from tests.support.rows import HOUR
 from tests.support.statuses import (
     NOW,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.status import QueryState
-from exporter.web.status.reader import INTERVALS, Choices
+from exporter.web.status.choices import INTERVALS, Choices
 from tests.support.statuses import SCENES, failing, healthy, incomplete
 
 CHOICES = st.builds(
