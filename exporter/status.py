@@ -15,13 +15,12 @@ from exporter.shard import Shard
 
 
 class QueryState(StrEnum):
-    """How a query is doing; of several, the first that applies."""
+    """How a query is doing: before its first poll, after its last one, and whether data lack."""
 
     WAITING = "waiting"
-    WITHDRAWN = "data withdrawn"
     FAILING = "failing"
-    INCOMPLETE = "incomplete"
     UP = "up"
+    INCOMPLETE = "incomplete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +38,25 @@ class QueryStatus:
         return f"{self.report.organization}/{self.report.query}"
 
     @property
-    def state(self) -> QueryState:
-        """How the query is doing."""
+    def states(self) -> Sequence[QueryState]:
+        """How the query is doing; it can be incomplete and up, or failing, at the same time."""
         report = self.report
         if not report.polls:
-            return QueryState.WAITING
-        if report.view is None and report.last_success:
-            return QueryState.WITHDRAWN
-        if report.view is None or not report.up:
-            return QueryState.FAILING
-        return QueryState.UP if report.view.complete else QueryState.INCOMPLETE
+            last_poll = QueryState.WAITING
+        else:
+            last_poll = QueryState.UP if report.up else QueryState.FAILING
+        complete = report.view is None or report.view.complete
+        return (last_poll,) if complete else (last_poll, QueryState.INCOMPLETE)
+
+    @property
+    def lacks_data(self) -> bool:
+        """Whether there are no data to show, although some poll has succeeded.
+
+        They are too old, or were read before the start of this process, and no poll has succeeded
+        since.
+        """
+        report = self.report
+        return bool(report.polls and report.last_success and report.view is None)
 
     @property
     def last_failure(self) -> Poll | None:

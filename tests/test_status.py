@@ -9,7 +9,7 @@ from exporter.sentry.api_status import ApiStatus, RateLimit
 from exporter.sentry.deprecation import Deprecation
 from exporter.sentry.projects import Project, ProjectList
 from exporter.sentry.token import Secret, TokenFile, TokenLiteral
-from exporter.status import QueryState, TokenStatus, organization_status
+from exporter.status import TokenStatus, organization_status
 from tests.support.settings import organization
 from tests.support.statuses import failing_query, query_status, view, waiting_query
 
@@ -17,21 +17,36 @@ API = ApiStatus(2.5, RateLimit(40, 12), (Deprecation("stats_v2", "2027-01-31", "
 
 
 @pytest.mark.parametrize(
-    ("state", "report"),
+    ("states", "report"),
     [
-        ("up", {}),
-        ("incomplete", {"view": view(complete=False)}),
-        ("failing", {"up": False}),
-        ("failing", {"up": False, "view": view(complete=False)}),
-        ("failing", {"up": False, "view": None, "last_success": 0}),
-        ("data withdrawn", {"up": False, "view": None}),
-        ("waiting", {"polls": 0, "up": False}),
-        ("waiting", {"polls": 0, "up": False, "view": None}),
+        (["up"], {}),
+        (["up", "incomplete"], {"view": view(complete=False)}),
+        (["failing"], {"up": False}),
+        (["failing", "incomplete"], {"up": False, "view": view(complete=False)}),
+        (["failing"], {"up": False, "view": None, "last_success": 0}),
+        (["failing"], {"up": False, "view": None}),
+        (["waiting"], {"polls": 0, "up": False}),
+        (["waiting"], {"polls": 0, "up": False, "view": None}),
     ],
 )
-def test_state(state: str, report: dict[str, Any]) -> None:
-    """The state of a query follows from its last poll and its data."""
-    assert QueryState(state) is query_status(**report).state
+def test_states(states: list[str], report: dict[str, Any]) -> None:
+    """The states of a query follow from its last poll and its data."""
+    assert states == list(query_status(**report).states)
+
+
+@pytest.mark.parametrize(
+    ("lacks_data", "report"),
+    [
+        (False, {}),
+        (False, {"up": False}),
+        (True, {"up": False, "view": None}),
+        (False, {"up": False, "view": None, "last_success": 0}),
+        (False, {"polls": 0, "up": False, "view": None}),
+    ],
+)
+def test_lacks_data(lacks_data: bool, report: dict[str, Any]) -> None:  # noqa: FBT001
+    """Data are missed where there were some, and a poll has been tried since."""
+    assert lacks_data is query_status(**report).lacks_data
 
 
 class TestLastFailure:

@@ -84,7 +84,7 @@ class Choices:
     def _matches(self, query: QueryStatus) -> bool:
         if self.query:
             return query.name == self.query
-        if self.state and query.state != self.state:
+        if self.state and self.state not in query.states:
             return False
         if not self.q:
             return True

@@ -76,7 +76,7 @@ class Renderer:
         """Return the page as an HTML document without external resources."""
         matching = choices.matching(status)
         queries = status.queries
-        states = [query.state for query in queries]
+        states = [state for query in queries for state in query.states]
         return self._page.render(
             style=STYLE,
             status=status,
@@ -85,7 +85,6 @@ class Renderer:
             matching=sum(len(one.queries) for one in matching),
             max_rows=MAX_ROWS,
             counts={state: states.count(state) for state in QueryState},
-            up=sum(query.report.up for query in queries),
             figures=self._figures,
         )
 

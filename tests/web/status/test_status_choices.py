@@ -108,8 +108,7 @@ class TestMatching:
     @pytest.mark.parametrize(
         ("state", "expected"),
         [
-            ("failing", ["acme/outcomes"]),
-            ("data withdrawn", ["acme/projects"]),
+            ("failing", ["acme/outcomes", "acme/projects"]),
             ("up", ["globex/outcomes"]),
             ("waiting", []),
         ],

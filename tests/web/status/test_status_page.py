@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from exporter.sentry.api_status import ApiStatus
 from exporter.sentry.deprecation import Deprecation
-from exporter.status import ExporterStatus, TokenStatus
+from exporter.status import ExporterStatus, QueryState, TokenStatus
 from exporter.web.status.choices import Choices
 from exporter.web.status.page import MAX_ROWS, SECURITY_HEADERS, Renderer
 from tests.support.rows import HOUR
@@ -126,6 +126,15 @@ class TestEveryScene:
             assert urljoin(base, link).startswith((base, "data:image/svg+xml,"))
 
 
+def counted(status: ExporterStatus) -> dict[str, int]:
+    """Return how many rows the page has for each state, if there are any."""
+    rows = {
+        state: len(re.findall('<tr id="', RENDERER.render(status, Choices(state=state))))
+        for state in QueryState
+    }
+    return {state: number for state, number in rows.items() if number}
+
+
 class TestOverview:
     """The exporter itself."""
 
@@ -146,8 +155,14 @@ class TestOverview:
         """How many queries are in which state leads to them."""
         outline = page(failing())
 
-        assert "1 of 3 · 1 data withdrawn · 1 failing" in outline.text
-        assert "?state=data+withdrawn" in outline.links
+        assert "1 of 3 · 2 failing" in outline.text
+        assert "?state=failing" in outline.links
+        assert {"failing": 2, "up": 1} == counted(failing())
+
+    def test_incomplete_is_up(self) -> None:
+        """A query whose last poll succeeded is up, though its bucket may be incomplete."""
+        assert "Queries up 2 of 2 · 1 incomplete" in page(incomplete()).text
+        assert {"up": 2, "incomplete": 1} == counted(incomplete())
 
     def test_other_pages(self) -> None:
         """There are links to the other paths."""
@@ -218,6 +233,22 @@ class TestQuery:
             "[https://sentry.example/api/0/organizations/acme/stats_v2/] "
             "Sentry does not know this token: create a new one, or correct its file"
         ) in text
+
+    def test_data_withdrawn(self) -> None:
+        """A row says that its data have become too old to be shown."""
+        assert (
+            "projects category, outcome, reason · 1h every 5m failing data withdrawn 5 h ago"
+            in (page(failing()).text)
+        )
+
+    def test_no_data_since_the_start(self) -> None:
+        """After a restart no data have been withdrawn, there have just been none yet."""
+        failed = failing_query(view=None, last_success=NOW - 600)
+
+        text = page(exporter(organization([failed]))).text
+
+        assert "failing no data since the start 10 min ago" in text
+        assert "withdrawn" not in text
 
     def test_error_of_the_past(self) -> None:
         """The last error of a query that is well again is among its details only."""
