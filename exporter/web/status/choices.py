@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 from urllib.parse import urlencode
 
 from exporter.status import ExporterStatus, OrganizationStatus, QueryState, QueryStatus
+from exporter.web.status.wording import filter_of
 
 INTERVALS: Final = (15, 30, 60, 300)
 """Seconds between refreshes that can be chosen."""
@@ -88,11 +89,19 @@ class Choices:
             return False
         if not self.q:
             return True
-        failure = query.last_failure if query.report.failed_polls else None
-        text = f"{query.name} {' '.join(query.settings.group_by)}"
-        text += f" {failure.reason} {failure.error}" if failure else ""
-        text = text.lower()
+        text = _text(query)
         return all(word in text for word in self.q.lower().split())
+
+
+def _text(query: QueryStatus) -> str:
+    """Return what the filter searches: the row's text about the query, in lower case."""
+    settings = query.settings
+    parts = [query.name, *settings.group_by, *settings.fields]
+    for key, values in filter_of(settings):
+        parts += [key, *values]
+    if query.report.failed_polls and (failure := query.last_failure):
+        parts += [failure.reason, failure.error]
+    return " ".join(parts).lower()
 
 
 def _one_of(value: str | None, allowed: Sequence[str], default: str) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from exporter.config import Query, in_units
+from exporter.config import in_units
 from exporter.sentry.api_status import clocks_agree, is_clock_wrong
 from exporter.status import ExporterStatus, OrganizationStatus, QueryState, QueryStatus
 from exporter.web.status import wording
@@ -58,14 +58,23 @@ class Renderer:
         )
         environment.filters |= {
             name: getattr(wording, name)
-            for name in ("utc", "machine_time", "duration", "short_duration", "count", "several")
+            for name in (
+                "utc",
+                "machine_time",
+                "duration",
+                "short_duration",
+                "count",
+                "several",
+                "narrowed",
+                "alternatives",
+            )
         }
         environment.filters["in_units"] = in_units
         environment.globals |= {
             "ago": wording.ago,
             "clocks_agree": clocks_agree,
             "is_clock_wrong": is_clock_wrong,
-            "filter_of": filter_of,
+            "filter_of": wording.filter_of,
             "first_rows": first_rows,
             "states": tuple(QueryState),
             "intervals": (0, *INTERVALS),
@@ -103,18 +112,6 @@ class Renderer:
             )
             for number, history in enumerate(histories(query, by))
         ]
-
-
-def filter_of(query: Query) -> Sequence[tuple[str, str]]:
-    """Return the keys of a query's filter with their values in words."""
-    chosen = query.filter
-    keys = {
-        "category": chosen.category,
-        "outcome": chosen.outcome,
-        "reason": (chosen.reason,) if chosen.reason else (),
-        "project": chosen.project,
-    }
-    return [(key, " or ".join(values)) for key, values in keys.items() if values]
 
 
 def first_rows(organizations: Sequence[OrganizationStatus]) -> Iterator[OrganizationStatus]:

@@ -1,12 +1,18 @@
-"""Numbers, times and durations as the status page writes them."""
+"""Numbers, times, durations and questions as the status page writes them."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
+from exporter.config import Query
+from exporter.sentry.question import QUANTITY
+
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 _PREFIXES: Final = ((10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 _TOO_FAR: Final = "an unknown time"
+_MAX_VALUES: Final = 5
+"""Values of a filter that a row of the list names."""
 
 
 @lru_cache(4096)
@@ -62,3 +68,31 @@ def short_count(number: float) -> str:
 def several(number: int, one: str, many: str = "") -> str:
     """Return a number with its noun, such as ``3 queries``."""
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+def filter_of(query: Query) -> Sequence[tuple[str, Sequence[str]]]:
+    """Return the keys of a query's filter with their values."""
+    chosen = query.filter
+    keys = {
+        "category": chosen.category,
+        "outcome": chosen.outcome,
+        "reason": (chosen.reason,) if chosen.reason else (),
+        "project": chosen.project,
+    }
+    return [(key, values) for key, values in keys.items() if values]
+
+
+def alternatives(values: Sequence[str], limit: int | None = None) -> str:
+    """Return values of which each matches, such as ``a, b or c``; of many, ``limit`` are named."""
+    if limit is not None and len(values) > limit:
+        return f"{', '.join(values[:limit])} or {len(values) - limit} more"
+    *some, last = values
+    return f"{', '.join(some)} or {last}" if some else last
+
+
+def narrowed(query: Query) -> str:
+    """Return in few words what a query asks for other than all quantities, ``""`` if nothing."""
+    parts = [f"{key} {alternatives(values, _MAX_VALUES)}" for key, values in filter_of(query)]
+    if query.fields != (QUANTITY,):
+        parts.append(", ".join(query.fields))
+    return " · ".join(parts)

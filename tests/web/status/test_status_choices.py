@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from exporter.status import QueryState
 from exporter.web.status.choices import INTERVALS, Choices
-from tests.support.statuses import SCENES, failing, healthy, incomplete
+from tests.support.statuses import (
+    SCENES,
+    exporter,
+    failing,
+    healthy,
+    incomplete,
+    organization,
+    query,
+    query_status,
+)
 
 CHOICES = st.builds(
     Choices,
@@ -94,12 +103,21 @@ class TestMatching:
             ("outcomes globex", ["globex/outcomes"]),
             ("globex/outcomes", ["globex/outcomes"]),
             ("project", ["acme/projects", "globex/projects"]),
+            ("error", ["acme/projects", "globex/projects"]),
+            ("checkout globex", ["globex/projects"]),
             ("nowhere", []),
         ],
     )
     def test_text(self, text: str, expected: list[str]) -> None:
-        """Each word must be in the name or the dimensions, in upper or lower case."""
+        """Each word must be in the name or the question, in upper or lower case."""
         assert expected == names(healthy(), Choices(q=text))
+
+    def test_text_of_the_field(self) -> None:
+        """What is summed is searched too."""
+        seen = query_status("rows", written=query(field="sum(times_seen)"))
+        status = exporter(organization([query_status(), seen]))
+
+        assert ["acme/rows"] == names(status, Choices(q="times_seen"))
 
     def test_text_of_errors(self) -> None:
         """The text of the last error is searched too, if the query still fails."""

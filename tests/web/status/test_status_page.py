@@ -28,6 +28,7 @@ from tests.support.statuses import (
     incomplete,
     organization,
     polls,
+    query,
     query_status,
     without_queries,
 )
@@ -222,6 +223,26 @@ class TestQuery:
             "outcomes category, outcome, reason · 1h every 5m up 7 min 34 s ago "
             "14 Nov 21:00\u201322:00 78 in 52 min 26 s 1 request, 0.41 s"
         ) in page(healthy()).text
+
+    def test_question(self) -> None:
+        """A row says in full what its query asks, the filter and the field included."""
+        asked = query(
+            filter={"category": "error", "project": ["web", "a"]}, field="sum(times_seen)"
+        )
+        status = exporter(organization([query_status(written=asked)]))
+
+        assert (
+            "category, outcome, reason · 1h every 5m "
+            "category error · project web or a · sum(times_seen) up"
+        ) in page(status).text
+
+    def test_long_filter(self) -> None:
+        """Of many projects a row names some, and the details all."""
+        asked = query(filter={"project": [f"p{number}" for number in range(9)]})
+        status = exporter(organization([query_status(written=asked)]))
+
+        assert "project p0, p1, p2, p3, p4 or 4 more up" in page(status).text
+        assert "project p0, p1, p2, p3, p4, p5, p6, p7 or p8 interval" in page(status, ONE).text
 
     def test_failing(self) -> None:
         """A failing query has its error with remedy, since when, and how often."""
