@@ -25,7 +25,8 @@ class Choices:
     """The reader's choices.
 
     ``query`` is the name of the only query that is shown, with its details. ``q`` is a text that
-    queries must contain. ``refresh`` is in seconds, 0 for never.
+    queries must contain. ``refresh`` is in seconds, 0 for never. With ``page``, the form in which
+    the filter is written is shown in place of the queries.
     """
 
     q: str = ""
@@ -34,6 +35,7 @@ class Choices:
     query: str = ""
     by: str = "outcome"
     refresh: int = DEFAULT_INTERVAL
+    page: str = ""
 
     @classmethod
     def of(cls, pairs: Sequence[tuple[str, str]]) -> Self:
@@ -46,6 +48,7 @@ class Choices:
             query=last.get("query", "")[:_MAX_TEXT],
             by=_one_of(last.get("by"), _GROUPINGS, "outcome"),
             refresh=_seconds(last.get("refresh")),
+            page=_one_of(last.get("page"), ("filter",), ""),
         )
 
     def with_(self, **changes: Any) -> Self:
@@ -67,6 +70,11 @@ class Choices:
             for one in fields(self)
             if one.name not in without and getattr(self, one.name) != one.default
         ]
+
+    @property
+    def seconds_to_refresh(self) -> int:
+        """Seconds until the page is loaded again, 0 for never: what is typed would be lost."""
+        return 0 if self.page else self.refresh
 
     @property
     def filters(self) -> bool:

@@ -57,9 +57,9 @@ class StatusPage:
         from exporter.web.status.page import SECURITY_HEADERS  # noqa: PLC0415 - see `_renderer`
 
         headers = {**SECURITY_HEADERS, "Cache-Control": "no-store"}
-        if choices.refresh:
+        if choices.seconds_to_refresh:
             # A header and no element: browsers reload the same address, and stay where they are.
-            headers["Refresh"] = str(choices.refresh)
+            headers["Refresh"] = str(choices.seconds_to_refresh)
         return HTMLResponse(self._renderer.render(self._source(), choices), headers=headers)
 
     @cached_property

@@ -28,6 +28,7 @@ CHOICES = st.builds(
     query=st.sampled_from(["", "acme/outcomes"]),
     by=st.sampled_from(["outcome", "category"]),
     refresh=st.sampled_from([0, *INTERVALS]),
+    page=st.sampled_from(["", "filter"]),
 )
 
 
@@ -67,7 +68,16 @@ def test_prefix_takes_another_choice(choices: Choices) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["state=unknown", "by=colour", "refresh=0", "refresh=-1", "refresh=1e9", "nothing=1", "q=%20"],
+    [
+        "state=unknown",
+        "by=colour",
+        "refresh=0",
+        "refresh=-1",
+        "refresh=1e9",
+        "nothing=1",
+        "q=%20",
+        "page=list",
+    ],
 )
 def test_invalid_choices_are_ignored(query: str) -> None:
     """What cannot be chosen has no effect."""

@@ -55,6 +55,12 @@ def test_refreshes_itself() -> None:
     assert "Refresh" not in answered("/?refresh=off").headers
 
 
+def test_form_does_not_refresh() -> None:
+    """The form stays, or what the reader is typing would be lost."""
+    assert "Refresh" not in answered("/?page=filter").headers
+    assert "Refresh" not in answered("/?page=filter&refresh=15").headers
+
+
 def test_head() -> None:
     """HEAD has the headers of GET, and no body."""
     get, head = answered(), answered(method="HEAD")

@@ -99,7 +99,10 @@ def page(status: ExporterStatus, choices: Choices | None = None) -> Outline:
     return Outline(RENDERER.render(status, choices or Choices()))
 
 
-@pytest.mark.parametrize("choices", [Choices(), ONE, Choices(query="acme/outcomes", by="category")])
+@pytest.mark.parametrize(
+    "choices",
+    [Choices(), ONE, Choices(query="acme/outcomes", by="category"), Choices(page="filter")],
+)
 @pytest.mark.parametrize("scene", [one for one in SCENES if one != "thousand"])
 class TestEveryScene:
     """What holds whatever the page shows."""
@@ -175,6 +178,35 @@ class TestOverview:
 
         assert "Shard 2 of 3" in text
         assert "This shard has no queries." in text
+
+
+class TestFilter:
+    """The filter: what is chosen is on the list, and the form on a page of its own."""
+
+    def test_none(self) -> None:
+        """Without a filter a link leads to the form, and no form is on the list."""
+        outline = page(healthy(), Choices(refresh=60))
+
+        assert "Filter the queries" in outline.text
+        assert "?refresh=60&page=filter" in outline.links
+        assert "form" not in outline.tags
+
+    def test_chosen(self) -> None:
+        """The list says what it is filtered by, and leads to other choices."""
+        outline = page(healthy(), Choices(q="outcomes", state="up", organization="acme"))
+
+        assert "Text outcomes · State up · Organization acme · 1 query Change" in outline.text
+        assert "?q=outcomes&state=up&organization=acme&page=filter" in outline.links
+        assert "?" in outline.links
+
+    def test_form(self) -> None:
+        """The form has what is chosen already, and takes the other choices with it."""
+        html = RENDERER.render(healthy(), Choices(q="a b", by="category", page="filter"))
+
+        assert 'name="q" value="a b"' in html
+        assert '<input type="hidden" name="by" value="category">' in html
+        assert 'name="page"' not in html
+        assert "<table" not in html
 
 
 class TestOrganization:
