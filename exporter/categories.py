@@ -4,6 +4,7 @@ Names and units are those of Relay's ``DataCategory`` and ``CategoryUnit``. The 
 servers add categories. A category that is not listed here is counted in events.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -78,6 +79,17 @@ ALSO_SELECTED_BY: Final = MappingProxyType(
 )
 """Categories, each with the other category whose filter selects it too."""
 
+SAME_ITEMS: Final = (
+    ("span", "span_indexed"),
+    ("transaction", "transaction_processed", "transaction_indexed"),
+    ("profile_chunk", "profile_duration"),
+    ("log_item", "log_byte"),
+)
+"""Categories of which Sentry counts each item several times, once in each category of a group.
+
+A sum over a group counts them several times: of each group only the first category is added.
+"""
+
 OUTCOMES: Final = (
     "accepted",
     "filtered",
@@ -93,3 +105,9 @@ OUTCOMES: Final = (
 def unit_of(category: str) -> Unit:
     """Return the unit in which ``category`` is published; events if it is not listed here."""
     return _NOT_EVENTS.get(category, Unit.EVENTS)
+
+
+def repeated(categories: Iterable[str]) -> set[str]:
+    """Return those of ``categories`` whose items are counted in another one of them already."""
+    present = set(categories)
+    return {name for group in SAME_ITEMS for name in [one for one in group if one in present][1:]}

@@ -242,6 +242,17 @@ class TestReading:
         assert ["globex/outcomes"] == alone
         assert ["acme/outcomes", "globex/outcomes"] == rows(page)
 
+    def test_charts_of_a_category(self, show: Shown) -> None:
+        """The charts can be of another category than errors, or of all of them."""
+        page = show(statuses.healthy, "?query=acme/outcomes").page
+        assert "filtered" in page.locator(".legend").inner_text()
+
+        page.get_by_role("link", name="attachment", exact=True).click()
+        expect(page.locator("figcaption")).to_have_text("Bytes of attachment by outcome")
+        page.get_by_role("link", name="all", exact=True).click()
+
+        expect(page.locator("figure")).to_have_count(3)
+
     def test_charts_by_category(self, show: Shown) -> None:
         """The charts can be by category."""
         page = show(statuses.healthy, "?query=acme/outcomes").page
@@ -256,16 +267,16 @@ class TestReading:
         """The numbers behind a chart are a table: a row for each of its columns."""
         page = show(statuses.healthy, "?query=acme/outcomes").page
 
-        table = page.get_by_role("table", name="Events of acme/outcomes")
+        table = page.get_by_role("table", name="acme/outcomes: events of error")
         expect(table.get_by_role("row")).to_have_count(26)
 
     def test_chart_in_words(self, show: Shown) -> None:
         """A chart has a name and a description, for those who cannot see it."""
         page = show(statuses.healthy, "?query=acme/outcomes").page
 
-        image = page.get_by_role("img", name="acme/outcomes: events by outcome")
+        image = page.get_by_role("img", name="acme/outcomes: events of error by outcome")
 
-        expect(image).to_have_accessible_name(re.compile("In total: accepted 3,329,765, filtered"))
+        expect(image).to_have_accessible_name(re.compile("In total: accepted 976,022, filtered"))
 
 
 class TestKeyboard:
@@ -386,7 +397,7 @@ def test_of_a_real_exporter(visit: Shown, sentry: Simulator, clock: Clock) -> No
     entry = organization({"name": "outcomes", "groupBy": ["category", "outcome"]}, PROJECTS)
     exporter = Exporter(configuration(sentry.url, entry), clock=clock)
     with serving(exporter) as url:
-        page = visit(f"{url}/?query=acme/outcomes").page
+        page = visit(f"{url}/?query=acme/outcomes&category=all").page
         expect(page.locator("main")).to_contain_text("Nothing has been read yet.")
         poll_all(exporter, clock.now)
         page.reload()

@@ -170,4 +170,4 @@ def _chart_text(history: History) -> str:
     parts = ", ".join(f"{name} {count(value)}" for name, value in sums)
     first, last = history.columns[0], history.columns[-1]
     span = f"{utc(first.start, '%Y-%m-%d %H:%M')} to {utc(last.start + last.length, '%H:%M')} UTC"
-    return f"{history.unit} by {history.by}, {span}. In total: {parts or 'nothing'}."
+    return f"{history.subject} by {history.by}, {span}. In total: {parts or 'nothing'}."

@@ -25,8 +25,9 @@ class Choices:
     """The reader's choices.
 
     ``query`` is the name of the only query that is shown, with its details. ``q`` is a text that
-    queries must contain. ``refresh`` is in seconds, 0 for never. With ``page``, the form in which
-    the filter is written is shown in place of the queries.
+    queries must contain. ``category`` is the one whose outcomes the charts show. ``refresh`` is in
+    seconds, 0 for never. With ``page``, the form in which the filter is written is shown in place
+    of the queries.
     """
 
     q: str = ""
@@ -34,6 +35,7 @@ class Choices:
     organization: str = ""
     query: str = ""
     by: str = "outcome"
+    category: str = ""
     refresh: int = DEFAULT_INTERVAL
     page: str = ""
 
@@ -47,6 +49,7 @@ class Choices:
             organization=last.get("organization", "")[:_MAX_TEXT],
             query=last.get("query", "")[:_MAX_TEXT],
             by=_one_of(last.get("by"), _GROUPINGS, "outcome"),
+            category=last.get("category", "")[:_MAX_TEXT],
             refresh=_seconds(last.get("refresh")),
             page=_one_of(last.get("page"), ("filter",), ""),
         )

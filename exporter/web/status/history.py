@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from exporter.buckets import floor
-from exporter.categories import MILLISECONDS_PER_SECOND, OUTCOMES, Unit, unit_of
+from exporter.categories import (
+    KNOWN_CATEGORIES,
+    MILLISECONDS_PER_SECOND,
+    OUTCOMES,
+    Unit,
+    repeated,
+    unit_of,
+)
 from exporter.collect.series import totals
 from exporter.collect.snapshot import BucketData
 from exporter.sentry.question import QUANTITY
@@ -19,6 +26,9 @@ MAX_STACKED: Final = 8
 
 OTHERS: Final = "all others"
 NOT_GROUPED: Final = "all"
+
+ALL: Final = "all"
+"""Chosen in the place of a category: charts of all categories."""
 
 Sums = Mapping[tuple[str, str, str], int]
 """Values by field, category and outcome."""
@@ -48,12 +58,13 @@ class Column:
 class History:
     """The values of one unit over the lookback; ``names`` are outcomes or categories.
 
-    ``categories`` says how many there are of the unit.
+    They are the sums of ``categories``; those ``left_out`` count the items of these again.
     """
 
     unit: str
     by: str
-    categories: int
+    categories: Sequence[str]
+    left_out: Sequence[str]
     names: Sequence[str]
     columns: Sequence[Column]
 
@@ -63,32 +74,75 @@ class History:
         read = [column.values for column in self.columns if column.values is not None]
         return [sum(values) for values in zip(*read, strict=True)]
 
+    @property
+    def subject(self) -> str:
+        """What is counted, such as ``events of error``."""
+        if self.by == "category" or not any(self.categories):
+            return self.unit
+        *others, last = self.categories
+        return f"{self.unit} of {f'{len(others) + 1} categories' if others else last}"
 
-def histories(query: QueryStatus, by: str) -> Iterator[History]:
-    """Yield the history of each unit that the query has values of; events come first."""
-    history = query.report.history
-    read = {start: _summed(bucket) for start, bucket in history.items()}
-    categories = query.settings.filter.category
-    without_category = unit_of(categories[0]) if categories else Unit.EVENTS
 
-    def unit(field: str, category: str) -> str:
-        if field != QUANTITY:
-            return "times seen"
-        return unit_of(category) if category else without_category
+class Lookback:
+    """What a query has read, added up for its charts."""
 
-    units = {unit(field, category) for one in read.values() for field, category, _ in one}
-    for each in sorted(units, key=lambda one: (one != Unit.EVENTS, one)):
+    def __init__(self, query: QueryStatus) -> None:
+        self._query = query
+        self._sums = {start: _summed(one) for start, one in query.report.history.items()}
+        written = query.settings.filter.category
+        self._unit_without_category = unit_of(written[0]) if written else Unit.EVENTS
+
+    @property
+    def categories(self) -> Sequence[str]:
+        """The categories that have values, in Sentry's order."""
+        order = {name: place for place, name in enumerate(KNOWN_CATEGORIES)}
+        present = {category for one in self._sums.values() for _, category, _ in one if category}
+        return sorted(present, key=lambda name: (order.get(name, len(order)), name))
+
+    def category(self, wanted: str) -> str:
+        """Return the category whose outcomes are drawn: the one ``wanted``, or by default errors.
+
+        The few errors that are missed cannot be seen beside a hundred times more spans.
+        """
+        if wanted == ALL or wanted in self.categories:
+            return wanted
+        return "error" if "error" in self.categories else ALL
+
+    def histories(self, by: str, category: str = ALL) -> Iterator[History]:
+        """Yield the history of each unit that ``category`` has values of; events come first."""
+        values = {
+            start: {key: one[key] for key in one if category in {ALL, key[1]}}
+            for start, one in self._sums.items()
+        }
+        units = {self._unit(key) for one in values.values() for key in one}
+        for unit in sorted(units, key=lambda one: (one != Unit.EVENTS, one)):
+            yield self._history(unit, by, values)
+
+    def _history(self, unit: str, by: str, values: Mapping[int, Sums]) -> History:
+        present = {key[1] for one in values.values() for key in one if self._unit(key) == unit}
+        left_out = repeated(present)
+        divisor = MILLISECONDS_PER_SECOND if unit == Unit.SECONDS else 1
         shown = {
             start: _grouped(
-                {key: value for key, value in one.items() if unit(key[0], key[1]) == each},
+                {
+                    key: value
+                    for key, value in one.items()
+                    if self._unit(key) == unit and key[1] not in left_out
+                },
                 by,
-                MILLISECONDS_PER_SECOND if each == Unit.SECONDS else 1,
+                divisor,
             )
-            for start, one in read.items()
+            for start, one in values.items()
         }
         names = _names(shown.values(), by)
-        present = {key[1] for one in read.values() for key in one if unit(*key[:2]) == each}
-        yield History(each, by, len(present), names, list(_columns(query, shown, names)))
+        columns = list(_columns(self._query, shown, names))
+        return History(unit, by, sorted(present - left_out), sorted(left_out), names, columns)
+
+    def _unit(self, key: tuple[str, str, str]) -> str:
+        field, category, _ = key
+        if field != QUANTITY:
+            return "times seen"
+        return unit_of(category) if category else self._unit_without_category
 
 
 def _columns(

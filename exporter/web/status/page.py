@@ -15,7 +15,7 @@ from exporter.status import ExporterStatus, OrganizationStatus, QueryState, Quer
 from exporter.web.status import wording
 from exporter.web.status.chart import css_class, svg
 from exporter.web.status.choices import INTERVALS, Choices
-from exporter.web.status.history import History, histories
+from exporter.web.status.history import ALL, History, Lookback
 
 MAX_ROWS: Final = 1000
 """Queries on one page; the others are found with the filter."""
@@ -42,6 +42,18 @@ class Figure:
     history: History
     svg: str
     legend: Sequence[tuple[str, str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Charts:
+    """The charts of a query, one for each unit, of one ``category``.
+
+    ``categories`` can be chosen in its place; there are none where there is no choice.
+    """
+
+    categories: Sequence[str]
+    category: str
+    figures: Sequence[Figure]
 
 
 class Renderer:
@@ -94,24 +106,25 @@ class Renderer:
             matching=sum(len(one.queries) for one in matching),
             max_rows=MAX_ROWS,
             counts={state: states.count(state) for state in QueryState},
-            figures=self._figures,
+            charts=charts_of,
         )
 
-    def _figures(self, query: QueryStatus, by: str) -> Sequence[Figure]:
-        """Return the charts of a query, one for each unit."""
-        return [
-            Figure(
-                history,
-                svg(history, f"{query.name}/{number}", f"{query.name}: {history.unit} by {by}"),
-                [
-                    (css_class(history, at), name, total)
-                    for at, (name, total) in enumerate(
-                        zip(history.names, history.totals, strict=True)
-                    )
-                ],
-            )
-            for number, history in enumerate(histories(query, by))
-        ]
+
+def charts_of(query: QueryStatus, choices: Choices) -> Charts:
+    """Return the charts of a query as the reader has chosen them."""
+    lookback = Lookback(query)
+    selectable = choices.by == "outcome" and len(lookback.categories) > 1
+    category = lookback.category(choices.category) if selectable else ALL
+    histories = lookback.histories(choices.by, category)
+    figures = [_figure(query, number, one) for number, one in enumerate(histories)]
+    return Charts((ALL, *lookback.categories) if selectable else (), category, figures)
+
+
+def _figure(query: QueryStatus, number: int, history: History) -> Figure:
+    title = f"{query.name}: {history.subject} by {history.by}"
+    sums = zip(history.names, history.totals, strict=True)
+    legend = [(css_class(history, at), name, total) for at, (name, total) in enumerate(sums)]
+    return Figure(history, svg(history, f"{query.name}/{number}", title), legend)
 
 
 def first_rows(organizations: Sequence[OrganizationStatus]) -> Iterator[OrganizationStatus]:

@@ -27,6 +27,7 @@ CHOICES = st.builds(
     organization=st.sampled_from(["", "acme", "a.b-c_D"]),
     query=st.sampled_from(["", "acme/outcomes"]),
     by=st.sampled_from(["outcome", "category"]),
+    category=st.sampled_from(["", "all", "span", "brand_new"]),
     refresh=st.sampled_from([0, *INTERVALS]),
     page=st.sampled_from(["", "filter"]),
 )

@@ -1,7 +1,7 @@
 """The lookback as a chart shows it."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -10,7 +10,7 @@ from exporter.collect.ledger.columns import Column as Cells
 from exporter.collect.ledger.columns import SeriesTable
 from exporter.collect.series import Series, Totals
 from exporter.sentry.question import QUANTITY, TIMES_SEEN
-from exporter.web.status.history import MAX_COLUMNS, OTHERS, History, histories
+from exporter.web.status.history import ALL, MAX_COLUMNS, OTHERS, History, Lookback
 from tests.support.rows import HOUR, NOON
 from tests.support.statuses import query, query_status
 
@@ -23,10 +23,14 @@ def bucket(sums: dict[tuple[str, str], int], field: str = QUANTITY, **settings: 
     return Bucket(Cells.of(SeriesTable().extended(rows), rows), **settings)
 
 
+def lookback(buckets: dict[int, Bucket], **settings: Any) -> Lookback:
+    """Return what a query has read in ``buckets``."""
+    return Lookback(query_status(written=query(**settings), history=buckets))
+
+
 def read(buckets: dict[int, Bucket], by: str = "outcome", **settings: Any) -> list[History]:
     """Return the histories of a query that has read ``buckets``."""
-    status = query_status(written=query(**settings), history=buckets)
-    return list(histories(status, by))
+    return list(lookback(buckets, **settings).histories(by))
 
 
 class TestUnits:
@@ -64,11 +68,8 @@ class TestNames:
 
         (shown,) = read({START: bucket(sums)})
 
-        assert (["accepted", "invalid"], [3, 9], 2) == (
-            shown.names,
-            shown.totals,
-            shown.categories,
-        )
+        assert (["accepted", "invalid"], [3, 9]) == (shown.names, shown.totals)
+        assert "events of 2 categories" == shown.subject
 
     def test_categories(self) -> None:
         """Categories are sorted by size."""
@@ -92,6 +93,61 @@ class TestNames:
         (shown,) = read({START: bucket({("error", ""): 5})})
 
         assert ["all"] == shown.names
+
+
+class TestCategories:
+    """Which category is shown, and which are added to each other."""
+
+    SOME: Final = {
+        ("span", "accepted"): 900,
+        ("error", "accepted"): 5,
+        ("attachment", "invalid"): 7,
+        ("brand_new", "accepted"): 3,
+    }
+
+    def test_order(self) -> None:
+        """They have Sentry's order, those that are not known yet at the end."""
+        shown = lookback({START: bucket(self.SOME)})
+
+        assert ["error", "attachment", "span", "brand_new"] == shown.categories
+
+    @pytest.mark.parametrize(
+        ("wanted", "shown"),
+        [("", "error"), ("span", "span"), (ALL, ALL), ("transaction", "error")],
+    )
+    def test_chosen(self, wanted: str, shown: str) -> None:
+        """Errors are shown by default, and in the place of what the query has not read."""
+        assert shown == lookback({START: bucket(self.SOME)}).category(wanted)
+
+    def test_no_errors(self) -> None:
+        """Without errors all categories are shown by default."""
+        assert ALL == lookback({START: bucket({("span", "accepted"): 9})}).category("")
+
+    def test_one(self) -> None:
+        """The history of one category has nothing of the others, and its own unit."""
+        (shown,) = lookback({START: bucket(self.SOME)}).histories("outcome", "attachment")
+
+        assert ("bytes", ["invalid"], [7]) == (shown.unit, shown.names, shown.totals)
+        assert "bytes of attachment" == shown.subject
+
+    @pytest.mark.parametrize("by", ["outcome", "category"])
+    def test_no_item_is_added_twice(self, by: str) -> None:
+        """Of categories that count the same items only one is in the sum."""
+        names = ("transaction", "transaction_processed", "transaction_indexed", "span_indexed")
+        values = {(name, "accepted"): 100 for name in names}
+
+        (shown,) = read({START: bucket(values)}, by)
+
+        assert 200 == sum(shown.totals)
+        assert ["span_indexed", "transaction"] == shown.categories
+        assert ["transaction_indexed", "transaction_processed"] == shown.left_out
+
+    def test_other_units_are_not_repeated(self) -> None:
+        """Log items and their bytes are in different charts, and in the same one as rows."""
+        values = {("log_item", "accepted"): 5, ("log_byte", "accepted"): 700}
+
+        assert [[], []] == [one.left_out for one in read({START: bucket(values)})]
+        assert ["log_byte"] == read({START: bucket(values, TIMES_SEEN)})[0].left_out
 
 
 class TestColumns:

@@ -11,12 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.collect.ledger import Bucket
+from exporter.collect.series import Series
 from exporter.sentry.api_status import ApiStatus
 from exporter.sentry.deprecation import Deprecation
+from exporter.sentry.question import QUANTITY
 from exporter.status import ExporterStatus, QueryState, TokenStatus
 from exporter.web.status.choices import Choices
 from exporter.web.status.page import MAX_ROWS, SECURITY_HEADERS, Renderer
-from tests.support.rows import HOUR
+from tests.support.rows import HOUR, NOON
 from tests.support.statuses import (
     NOW,
     SCENES,
@@ -320,7 +323,7 @@ class TestQuery:
         text = page(empty(), ONE).text
 
         assert "waiting never \u2013 \u2013 in 4 s none yet" in text
-        assert "Nothing has been read yet. The first poll is in 4 s." in text
+        assert "Nothing has been read yet. The next poll is in 4 s." in text
 
     def test_unknown_query(self) -> None:
         """The address of a query that is gone leads back to the others."""
@@ -342,13 +345,51 @@ class TestDetails:
         assert "interval 1h, polled every 15m lookback 1d counters published" in text
 
     def test_chart(self) -> None:
-        """There is a chart per unit, with its numbers in a table, the newest first."""
+        """A chart of errors by outcome has its numbers in a table, the newest first."""
         outline = page(healthy(), ONE)
+
+        assert 1 == outline.tags.count("svg")
+        assert "Events of error by outcome" in outline.text
+        assert "accepted 976,022" in outline.text
+        assert "all 14 Nov 22:00 (not finished) 6,233 415 242 472 7,362" in outline.text
+
+    def test_all_categories(self) -> None:
+        """There is a chart per unit of all categories."""
+        outline = page(healthy(), ONE.with_(category="all"))
 
         assert 3 == outline.tags.count("svg")
         assert "Events of 2 categories by outcome" in outline.text
         assert "accepted 3,329,765" in outline.text
         assert "all 14 Nov 22:00 (not finished) 18,894 415 242 54 472 20,077" in outline.text
+
+    def test_choice_of_categories(self) -> None:
+        """Each category that has been read can be chosen."""
+        outline = page(healthy(), ONE)
+
+        assert "by outcome category of all error transaction attachment profile_duration" in (
+            outline.text
+        )
+        assert "?query=acme%2Foutcomes&category=attachment" in outline.links
+        assert "by outcome category Events by category" in (
+            page(healthy(), ONE.with_(by="category")).text
+        )
+
+    def test_left_out(self) -> None:
+        """The caption says which categories are not added because they repeat others."""
+        sums = {Series(QUANTITY, name, "accepted", ""): 5 for name in ("span", "span_indexed")}
+        read = {NOON: Bucket({}, total=sums)}
+        status = exporter(organization([query_status(history=read)]))
+
+        assert (
+            "Events of span by outcome. Not added, because these count the same items again: "
+            "span_indexed acme/outcomes"
+        ) in page(status, ONE).text
+
+    def test_nothing_counted(self) -> None:
+        """A lookback without any value is not the same as none."""
+        status = exporter(organization([query_status(history={NOON: Bucket({})})]))
+
+        assert "Sentry has counted nothing in the last 1d." in page(status, ONE).text
 
     def test_incomplete_column(self) -> None:
         """A bucket that is not proven complete is marked."""
