@@ -78,7 +78,7 @@ class Logins:
         Raises `TooManyLoginsError` if it is not known yet, and others are waiting.
         """
         hashed, is_user = _hash_for(users, login.name)
-        digest = self._digest(hashed, login)
+        digest = self._digest(hashed, login, is_user=is_user)
         if digest in self._right:
             return True
         if digest in self._wrong:
@@ -110,9 +110,10 @@ class Logins:
         if not pending.cancelled() and pending.exception() is None:
             (self._right if pending.result() else self._wrong).add(digest)
 
-    def _digest(self, hashed: bytes, login: Login) -> bytes:
+    def _digest(self, hashed: bytes, login: Login, *, is_user: bool) -> bytes:
         """Return what stands for a login in memory, from which no password can be guessed."""
-        parts = (hashed, login.name, login.password)
+        # A user who is removed may be compared with the same hash as before: that of another one.
+        parts = (hashed, login.name, login.password, bytes([is_user]))
         message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         return hashlib.blake2b(message, key=self._key).digest()
 

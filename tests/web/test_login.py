@@ -215,6 +215,18 @@ class TestRemembering:
 
         assert [True] == before
         assert not asyncio.run(logins.accepts(changed, Login(b"alice", b"right")))
+        assert asyncio.run(logins.accepts(changed, Login(b"alice", b"new")))
+
+    def test_removed_user(self) -> None:
+        """A user who is removed is refused at once, though another user has the same hash."""
+        logins = Logins()
+        same = hashed("right").encode()
+        login = Login(b"alice", b"right")
+        before = asyncio.run(logins.accepts([(b"alice", same), (b"bob", same)], login))
+        after = asyncio.run(logins.accepts([(b"bob", same)], login))
+
+        assert (True, False) == (before, after)
+        assert asyncio.run(logins.accepts([(b"bob", same)], Login(b"bob", b"right")))
 
     def test_wrong_ones_do_not_displace_right_ones(self) -> None:
         """However many wrong logins come, the right one stays remembered."""
