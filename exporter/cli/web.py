@@ -11,9 +11,9 @@ import structlog
 
 from exporter.cli.exit import end
 from exporter.cli.options import option
-from exporter.web.inherited import InheritedSocketsError, inherited_sockets
 from exporter.web.live import LiveWebConfig
 from exporter.web.prefix import parse_prefix, path_of_url
+from exporter.web.systemd_sockets import InheritedSocketsError, inherited_sockets
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -15,7 +15,7 @@ from typing import ClassVar, Final
 
 import structlog
 
-from exporter.web.handshake import PLAIN_HTTP, handshake_problem
+from exporter.web.handshake_problems import PLAIN_HTTP, TLS_HANDSHAKE, handshake_problem
 from exporter.web.live import LiveWebConfig
 from exporter.web.malformed import MalformedRequests
 
@@ -32,8 +32,6 @@ _PAUSE: Final = 1.0
 _SILENT: Final = 0.1
 """Seconds without a byte after which a client counts as silent: others send one at once."""
 
-# The type of a TLS handshake record (RFC 8446, 5.1).
-_TLS_HANDSHAKE: Final = b"\x16"
 # What Go's server answers.
 _NOT_TLS: Final = (
     b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
@@ -46,15 +44,15 @@ asyncio's 256 KiB make a connection cost 280 KiB, this 70 KiB at most.
 """
 SSLProtocol.max_size = READ_BUFFER
 
-log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
-class _Arrival:
+class _Accepted:
     """A connection that has been accepted, and has no protocol yet."""
 
     def __init__(self, client: socket.socket, now: float) -> None:
         self._socket = client
-        self._accepted = now
+        self._accepted_at = now
         self.connected = False
         self.host: str | None = None
         # Asked now: a socket that has been closed has no peer.
@@ -63,7 +61,7 @@ class _Arrival:
 
     def is_silent(self, since: float) -> bool:
         """Return whether the client has sent nothing since a time."""
-        if self.connected or self._accepted > since:
+        if self.connected or self._accepted_at > since:
             return False
         # A busy event loop may not have come to read what is there.
         try:
@@ -71,7 +69,7 @@ class _Arrival:
         except OSError:
             return True
 
-    async def beginning(self, loop: asyncio.AbstractEventLoop) -> bytes:
+    async def first_byte(self, loop: asyncio.AbstractEventLoop) -> bytes:
         """Return the first byte once it is there, without taking it; nothing at the end."""
         readable = asyncio.Event()
         loop.add_reader(self._socket, readable.set)
@@ -145,7 +143,7 @@ class Acceptor:
         self._web = web
         self._malformed = malformed
         # The oldest comes first.
-        self._handshakes: dict[asyncio.Task[None], _Arrival] = {}
+        self._handshakes: dict[asyncio.Task[None], _Accepted] = {}
 
     def start(self) -> None:
         """Accept connections."""
@@ -173,7 +171,7 @@ class Acceptor:
             self._begin(client)
 
     def _pause(self, listener: socket.socket, error: OSError) -> None:
-        log.error("cannot accept connections", error=error.strerror)
+        _log.error("cannot accept connections", error=error.strerror)
         self._loop.remove_reader(listener)
 
         def resume() -> None:
@@ -184,46 +182,46 @@ class Acceptor:
         self._loop.call_later(_PAUSE, resume)
 
     def _begin(self, client: socket.socket) -> None:
-        arrival = _Arrival(client, self._loop.time())
-        task = self._loop.create_task(self._hand_over(arrival))
-        self._handshakes[task] = arrival
-        task.add_done_callback(partial(self._end, arrival))
+        accepted = _Accepted(client, self._loop.time())
+        task = self._loop.create_task(self._hand_over(accepted))
+        self._handshakes[task] = accepted
+        task.add_done_callback(partial(self._end, accepted))
         if len(self._handshakes) > self.max_handshakes:
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:
         """Close the oldest connection that is silent; if none is, the oldest of all."""
         since = self._loop.time() - _SILENT
-        silent = (task for task, arrival in self._handshakes.items() if arrival.is_silent(since))
+        silent = (task for task, accepted in self._handshakes.items() if accepted.is_silent(since))
         oldest = next(silent, None) or next(iter(self._handshakes))
         # Now, or the next of this turn would cancel the same one.
         del self._handshakes[oldest]
         oldest.cancel()
 
-    async def _hand_over(self, arrival: _Arrival) -> None:
+    async def _hand_over(self, accepted: _Accepted) -> None:
         """Bring a connection to where its protocol takes over."""
         if self._web is None or self._web.config.context is None:
-            await arrival.connect(self._loop, self._connect)
+            await accepted.connect(self._loop, self._connect)
             return
         async with asyncio.timeout(self.timeout):
-            beginning = await arrival.beginning(self._loop)
-            if beginning == _TLS_HANDSHAKE:
+            first = await accepted.first_byte(self._loop)
+            if first == TLS_HANDSHAKE:
                 # Only now: what the client gets is what the files have at this moment.
                 await self._web.refresh()
                 context = self._web.config.context
-                await arrival.connect(self._loop, self._connect, context, self.timeout)
-            elif beginning.isalpha():
-                self._malformed.add(arrival.host, PLAIN_HTTP)
-                arrival.answer(_NOT_TLS)
+                await accepted.connect(self._loop, self._connect, context, self.timeout)
+            elif first.isalpha():
+                self._malformed.add(accepted.host, PLAIN_HTTP)
+                accepted.answer(_NOT_TLS)
 
-    def _end(self, arrival: _Arrival, task: asyncio.Task[None]) -> None:
+    def _end(self, accepted: _Accepted, task: asyncio.Task[None]) -> None:
         self._handshakes.pop(task, None)
         error = None if task.cancelled() else task.exception()
         if isinstance(error, OSError):
             problem = handshake_problem(error)
             if problem is not None:
-                self._malformed.add(arrival.host, problem)
+                self._malformed.add(accepted.host, problem)
         elif error is not None:
-            log.error("connection failed", exc_info=error)
-        if task.cancelled() or error is not None or not arrival.connected:
-            arrival.close()
+            _log.error("connection failed", exc_info=error)
+        if task.cancelled() or error is not None or not accepted.connected:
+            accepted.close()

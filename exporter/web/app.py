@@ -22,7 +22,7 @@ from exporter.web.negotiate import choose, gzip_accepted
 from exporter.web.prefix import UnderPrefix
 from exporter.web.status.endpoint import StatusPage, StatusSource
 
-log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 SLICE: Final = 1 << 18
 """Bytes of a body that are handed to the server at once, and held for a slow reader.
@@ -138,8 +138,8 @@ class _Guard:
 
         try:
             await self._app(scope, receive, watched)
-        except Exception:
-            log.exception("request failed", method=scope["method"], path=scope["path"])
+        except Exception:  # noqa: BLE001 - whatever it is, the client gets an answer
+            _log.exception("answering a request failed", method=scope["method"], path=scope["path"])
             # Once the head is sent, no other answer can follow: the server closes the connection.
             if not started:
                 await _line(HTTPStatus.INTERNAL_SERVER_ERROR)(scope, receive, send)

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Final, cast
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from exporter.web.config.peer import names_of
-from exporter.web.handshake import NOT_ALLOWED
+from exporter.web.config.client_names import names_of
+from exporter.web.handshake_problems import NOT_ALLOWED
 from exporter.web.live import LiveWebConfig
 from exporter.web.malformed import MalformedRequests, problem_of
 
@@ -64,7 +64,7 @@ class Connection(H11Protocol):
         self.conn = _Parser(h11.SERVER, max_incomplete_event_size=_MAX_HEAD)
         self._malformed = malformed
         self._web = web
-        self._beginning = b""
+        self._first_bytes = b""
         self.aborted = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -88,13 +88,13 @@ class Connection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Parse what was received, and answer the requests in it."""
         # Enough to recognise a TLS handshake; more would be memory of every idle connection.
-        self._beginning = data[:8]
+        self._first_bytes = data[:8]
         super().data_received(data)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse the malformed request for which the parser has just raised an error."""
         self._malformed.add(
-            self.client and self.client[0], problem_of(sys.exception(), self._beginning)
+            self.client and self.client[0], problem_of(sys.exception(), self._first_bytes)
         )
         # The request's body can be malformed while the request is being answered. Then nothing
         # more of that answer may be sent; once it has begun, no other status can be sent either.

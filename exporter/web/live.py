@@ -25,7 +25,7 @@ RETRY: Final = 1.0
 MAX_WAIT: Final = 1.0
 """Seconds that a connection or a request waits for files of a slow disk; then it goes on."""
 
-log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 class LiveWebConfig:
@@ -87,7 +87,7 @@ class LiveWebConfig:
         else:
             self.config = config
             self._wrong_since, self._logged = None, ""
-            log.info("web configuration read again", file=str(self._path))
+            _log.info("web configuration read again", file=str(self._path))
 
     def _check_switches(self, config: WebConfig) -> None:
         """Raise `ConfigError` if ``config`` has what takes a restart.
@@ -107,7 +107,7 @@ class LiveWebConfig:
             self._wrong_since = now
         if now - self._wrong_since >= GRACE and problems != self._logged:
             self._logged = problems
-            log.error(
+            _log.error(
                 "web configuration not read again, the one before stays in effect",
                 file=str(self._path),
                 error=problems,

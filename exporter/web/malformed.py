@@ -11,6 +11,8 @@ from typing import Final
 
 import structlog
 
+from exporter.web.handshake_problems import TLS_HANDSHAKE
+
 BURST: Final = 60.0
 """Seconds from a peer's first malformed request until its requests are logged together."""
 
@@ -20,13 +22,11 @@ MAX_PEERS: Final = 100
 OTHER_PEERS: Final = "others"
 
 _TLS: Final = "TLS handshake, but this port serves plain HTTP"
-# The type of a TLS handshake record (RFC 8446, 5.1). No HTTP method begins with this byte.
-_TLS_HANDSHAKE: Final = b"\x16"
 _QUOTED_BYTES: Final = re.compile(r""":? (?:bytearray\()?b['"].*""", re.DOTALL)
 # How a socket for both versions of IP writes an IPv4 address.
 _MAPPED_VERSION4: Final = "::ffff:"
 
-log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ class MalformedRequests:
         """Log every burst that began at least `BURST` seconds ago."""
         now = self._clock()
         for peer, burst in list(self._bursts.items()):
-            # Bursts are in the order of their beginning.
+            # Bursts are in the order of their start.
             if now - burst.began < BURST:
                 break
             self._log(peer)
@@ -73,18 +73,18 @@ class MalformedRequests:
 
     def _log(self, peer: str) -> None:
         burst = self._bursts.pop(peer)
-        log.warning(
+        _log.warning(
             "malformed requests", peer=peer, problem="; ".join(burst.problems), count=burst.count
         )
 
 
-def problem_of(error: BaseException | None, beginning: bytes) -> str:
+def problem_of(error: BaseException | None, first_bytes: bytes) -> str:
     """Return what is wrong with a request that the parser refused.
 
-    ``beginning`` is the first bytes of what was received last. The result contains nothing that
+    ``first_bytes`` is the first bytes of what was received last. The result contains nothing that
     was received: that may include a password, and differs from request to request.
     """
-    if beginning.startswith(_TLS_HANDSHAKE):
+    if first_bytes.startswith(TLS_HANDSHAKE):
         return _TLS
     text = _QUOTED_BYTES.sub("", str(error or "")) or "invalid HTTP"
     return text[0].lower() + text[1:]

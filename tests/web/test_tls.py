@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from exporter.web.address import bind
-from exporter.web.handshake import NOT_ALLOWED
+from exporter.web.handshake_problems import NOT_ALLOWED
 from exporter.web.live import LiveWebConfig
 from exporter.web.server import Server
 from tests.support.certificates import LONG_AGO, Authority, Pair, get, tls_section, write_web_config

@@ -414,7 +414,9 @@ class TestRefusals:
             response = ask("/metrics", pages=BrokenPages())
 
         assert (500, "Internal Server Error\n") == (response.status_code, response.text)
-        assert [("request failed", "/metrics")] == [(it["event"], it["path"]) for it in records]
+        assert [("answering a request failed", "/metrics")] == [
+            (it["event"], it["path"]) for it in records
+        ]
         assert records[0]["exc_info"]
 
     def test_failure_after_the_headers(self, ask: Ask, caplog: pytest.LogCaptureFixture) -> None:
@@ -425,7 +427,7 @@ class TestRefusals:
         ):
             ask("/metrics", pages=TornPages([b"first", b"second"]))
 
-        assert ["request failed"] == [record["event"] for record in records]
+        assert ["answering a request failed"] == [record["event"] for record in records]
         assert [] == [record for record in caplog.records if record.exc_info]
 
     def test_server_does_not_name_itself(self, ask: Ask) -> None:

@@ -15,10 +15,10 @@ from exporter.config import ConfigError
 from exporter.config.errors import explained
 from exporter.config.yaml_file import Document, decoded, parse, read
 from exporter.web.config.checks import problems_across
-from exporter.web.config.context import make_context
-from exporter.web.config.material import read_material
+from exporter.web.config.client_names import canonical
 from exporter.web.config.models import RateLimit, TLSServerConfig, WebConfigFile
-from exporter.web.config.peer import canonical
+from exporter.web.config.pem import read_material
+from exporter.web.config.tls_context import make_context
 
 __all__ = ["RateLimit", "WebConfig", "load_web_config"]
 

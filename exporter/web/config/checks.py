@@ -8,7 +8,7 @@ from typing import Final
 
 from exporter.config.errors import KeyPath, Problem
 from exporter.config.yaml_file import Document
-from exporter.web.config.names import CIPHERS_OF_TLS13, CLIENT_AUTH, UNVERIFIED_CLIENT_AUTH
+from exporter.web.config.go_names import CIPHERS_OF_TLS13, CLIENT_AUTH, UNVERIFIED_CLIENT_AUTH
 
 _TLS: Final = "tls_server_config"
 _VERIFYING: Final = ("VerifyClientCertIfGiven", "RequireAndVerifyClientCert")

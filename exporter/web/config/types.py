@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from exporter.config.errors import refusal, shown
 from exporter.config.notation import Notation, one_of, text
 from exporter.sentry.token import Secret
-from exporter.web.config.names import (
+from exporter.web.config.go_names import (
     CIPHERS,
     CIPHERS_OF_TLS13,
     CLIENT_AUTH,
@@ -22,7 +22,7 @@ _HASH: Final = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu][./A-Za
 _HASH_EXPECTED: Final = "a bcrypt hash, such as htpasswd -nB makes"
 _MIN_COST: Final = 4
 _MAX_COST: Final = 16
-"""Each step doubles the time of a comparison, to 5 s here; bcrypt itself allows 31: 46 hours."""
+"""Each step doubles the time of a comparison, to 5 s here; bcrypt itself allows 31: two days."""
 
 _UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART: Final = r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|m|h)"

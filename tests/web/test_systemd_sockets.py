@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from exporter.web.inherited import InheritedSocketsError, inherited_sockets
+from exporter.web.systemd_sockets import InheritedSocketsError, inherited_sockets
 
 
 def announced(count: int | str, pid: int | None = None) -> dict[str, str]:

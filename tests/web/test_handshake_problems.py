@@ -4,7 +4,7 @@ import ssl
 
 import pytest
 
-from exporter.web.handshake import handshake_problem
+from exporter.web.handshake_problems import handshake_problem
 
 
 def failed(reason: str | None) -> ssl.SSLError:

@@ -1,7 +1,10 @@
-"""Why a TLS handshake failed, in the words of the log."""
+"""What begins a TLS handshake, and why one failed, in the words of the log."""
 
 import ssl
 from typing import Final
+
+# The type of a TLS handshake record (RFC 8446, 5.1). No HTTP method begins with this byte.
+TLS_HANDSHAKE: Final = b"\x16"
 
 _FAILED: Final = "TLS handshake failed"
 
@@ -18,7 +21,7 @@ _REASONS: Final = {
     "NO_SUITABLE_GROUPS": "the client offers no accepted curve",
     "NO_SUITABLE_KEY_SHARE": "the client offers no accepted curve",
     "ALERT_UNKNOWN_CA": "the client does not know the authority of the server's certificate",
-    "ALERT_CERTIFICATE_EXPIRED": "the server's certificate has expired, says the client",
+    "ALERT_CERTIFICATE_EXPIRED": "the client considers the server's certificate expired",
     "ALERT_BAD_CERTIFICATE": "the client does not accept the server's certificate",
     "ALERT_CERTIFICATE_UNKNOWN": "the client does not accept the server's certificate",
 }

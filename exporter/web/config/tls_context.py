@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from tempfile import NamedTemporaryFile
 from typing import Final
 
-from exporter.web.config.material import Material
+from exporter.web.config.go_names import CIPHERS, CLIENT_AUTH, CURVES, VERSIONS
 from exporter.web.config.models import TLSServerConfig
-from exporter.web.config.names import CIPHERS, CLIENT_AUTH, CURVES, VERSIONS
+from exporter.web.config.pem import Material
 
 _KEY_FLAWS: Final = {
     "KEY_VALUES_MISMATCH": "does not belong to the certificate",
