@@ -1,4 +1,4 @@
-"""One thread for work that would stop the event loop."""
+"""Threads for work that would stop the event loop."""
 
 import threading
 from collections.abc import Callable
@@ -11,16 +11,18 @@ T = TypeVar("T")
 
 
 class Worker(Executor):
-    """Does one thing after the other in a daemon thread, which starts with the first of them.
+    """Makes calls in daemon threads, in the order in which they were submitted.
+
+    At most ``threads`` calls run at the same time; each of the first ones starts a thread.
 
     The executors of the standard library make the process wait for their threads when it ends. A
     file system that hangs, or an expensive hash, would delay that.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, threads: int = 1) -> None:
         self._name = name
+        self._missing = threads
         self._queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._thread: threading.Thread | None = None
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Return the future result of a call; only the thread of the event loop may submit."""
@@ -34,9 +36,9 @@ class Worker(Executor):
                     future.set_exception(error)
 
         self._queue.put(call)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-            self._thread.start()
+        if self._missing:
+            self._missing -= 1
+            threading.Thread(target=self._run, name=self._name, daemon=True).start()
         return future
 
     def _run(self) -> None:

@@ -1,4 +1,4 @@
-"""The thread for work that would stop the event loop."""
+"""Threads for work that would stop the event loop."""
 
 import subprocess
 import sys
@@ -41,6 +41,22 @@ def test_one_after_the_other() -> None:
         future.result(HANG)
 
     assert [(number, "test") for number in range(100)] == order
+
+
+def test_several_at_the_same_time() -> None:
+    """As many calls run at once as there are threads, and no more."""
+    worker, meet, go_on = Worker("test", threads=2), threading.Barrier(2), threading.Event()
+    met = [worker.submit(meet.wait, HANG) for _ in range(2)]
+
+    assert {0, 1} == {future.result(HANG) for future in met}
+    for _ in range(2):
+        worker.submit(go_on.wait, HANG)
+    third = worker.submit(int, "3")
+
+    assert not third.running()
+    assert not third.done()
+    go_on.set()
+    assert 3 == third.result(HANG)
 
 
 def test_cancelled_call_is_not_made() -> None:
