@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +11,7 @@ import structlog
 from exporter.config import ConfigError
 from exporter.config.errors import Problem
 from exporter.fingerprint import Fingerprint, file_fingerprint
+from exporter.sentry.token import redact
 from exporter.web.config import WebConfig, load_web_config
 from exporter.web.worker import Worker
 
@@ -23,7 +23,15 @@ RETRY: Final = 1.0
 """Seconds until files that are wrong are read again, though none seems to have changed."""
 
 MAX_WAIT: Final = 1.0
-"""Seconds that a connection or a request waits for files of a slow disk; then it goes on."""
+"""Seconds that connections and requests wait for the files of a disk that hangs.
+
+They are counted from the first that waits; those that come later do not wait again.
+"""
+
+_MAX_ERROR: Final = 500
+"""Characters of an unforeseen error's text, which may hold anything."""
+
+_Fingerprints = Mapping[Path, Fingerprint | None]
 
 _log = structlog.get_logger(__name__)
 
@@ -32,18 +40,16 @@ class LiveWebConfig:
     """The settings in ``path``, read again whenever it or a file that it names has changed.
 
     Files with errors change nothing: the settings before stay in effect, and the errors are
-    logged once. ``clock`` returns monotonic seconds. Raises `ConfigError` if the files have errors
-    at the start.
+    logged once. The files are read in another thread, which may replace ``config`` at any time.
+    ``clock`` returns monotonic seconds. Raises `ConfigError` if the files have errors at the start.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
         self._clock = clock
         self._worker = Worker("web configuration")
-        self._reading: asyncio.Future[WebConfig] | None = None
-        self._seen = _fingerprints(load_web_config(path).files)
-        # Again: only what is read after the fingerprints were taken is what they stand for.
-        self.config = load_web_config(path)
+        self._is_queued = False
+        self.config, self._seen = _load(path, (path,))
         self._wrong_since: float | None = None
         self._read_at = clock()
         self._logged = ""
@@ -51,43 +57,46 @@ class LiveWebConfig:
     async def refresh(self) -> None:
         """Read the files again if they have changed; return when that is done."""
         self.begin_refresh()
-        if self._reading is not None:
-            await asyncio.wait([self._reading], timeout=MAX_WAIT)
+        remaining = self._asked_at + MAX_WAIT - self._clock()
+        if remaining > 0:
+            await asyncio.wait([self._look], timeout=remaining)
 
     def begin_refresh(self) -> None:
-        """Begin to read the files again if they have changed.
+        """Begin to read the files again if they have changed."""
+        # Who asks while a look at the files is running needs the next one, since this one may have
+        # missed a change. All of them share it: however many ask, one look runs and one waits.
+        if not self._is_queued:
+            self._is_queued = True
+            self._asked_at = self._clock()
+            loop = asyncio.get_running_loop()
+            self._look = loop.run_in_executor(self._worker, self._look_at_files)
 
-        To look at four files takes 10 µs. They are read in another thread.
-        """
-        if self._reading is not None or not self._is_due():
-            return
-        self._read_at = self._clock()
-        # Taken before the files are read: what is written meanwhile is another change.
-        seen = _fingerprints(self.config.files)
-        loop = asyncio.get_running_loop()
-        self._reading = loop.run_in_executor(self._worker, load_web_config, self._path)
-        self._reading.add_done_callback(partial(self._finish, seen))
-
-    def _is_due(self) -> bool:
-        if self._wrong_since is not None and self._clock() - self._read_at >= RETRY:
-            # The new file may name others, which appear later.
-            return True
-        return _fingerprints(self.config.files) != self._seen
-
-    def _finish(
-        self, seen: Mapping[Path, Fingerprint | None], reading: asyncio.Future[WebConfig]
-    ) -> None:
-        self._reading = None
-        self._seen = seen
+    def _look_at_files(self) -> None:
+        """Read the files if they have changed; only the worker's thread does this."""
+        # First: whoever asks from now on needs another look.
+        self._is_queued = False
         try:
-            config = reading.result()
-            self._check_switches(config)
+            if self._is_due():
+                self._read()
         except ConfigError as error:
             self._reject(str(error))
-        else:
-            self.config = config
-            self._wrong_since, self._logged = None, ""
-            _log.info("web configuration read again", file=str(self._path))
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not end the rotation
+            self._reject(redact(f"internal error: {type(error).__name__}: {error}")[:_MAX_ERROR])
+
+    def _is_due(self) -> bool:
+        """Return whether to read the files, and note what has been seen of them."""
+        before, self._seen = self._seen, _fingerprints(self.config.files)
+        # Files that are wrong may name others, which appear later.
+        is_retry = self._wrong_since is not None and self._clock() - self._read_at >= RETRY
+        return is_retry or self._seen != before
+
+    def _read(self) -> None:
+        self._read_at = self._clock()
+        config, seen = _load(self._path, self.config.files)
+        self._check_switches(config)
+        self.config, self._seen = config, seen
+        self._wrong_since, self._logged = None, ""
+        _log.info("web configuration reloaded", file=str(self._path))
 
     def _check_switches(self, config: WebConfig) -> None:
         """Raise `ConfigError` if ``config`` has what takes a restart.
@@ -108,12 +117,25 @@ class LiveWebConfig:
         if now - self._wrong_since >= GRACE and problems != self._logged:
             self._logged = problems
             _log.error(
-                "web configuration not read again, the one before stays in effect",
+                "web configuration not reloaded, the previous one stays in effect",
                 file=str(self._path),
                 error=problems,
             )
 
 
-def _fingerprints(paths: Iterable[Path]) -> Mapping[Path, Fingerprint | None]:
-    """Return what changes with each file; None for one that cannot be looked at."""
+def _load(path: Path, files: Iterable[Path]) -> tuple[WebConfig, _Fingerprints]:
+    """Return the settings in ``path``, and the fingerprints of the files that they were read from.
+
+    Expects them to be read from ``files``. Raises `ConfigError`.
+    """
+    while True:
+        # Taken before the files are read: what is written meanwhile is another change.
+        seen = _fingerprints(files)
+        config = load_web_config(path)
+        if seen.keys() == set(config.files):
+            return config, seen
+        files = config.files
+
+
+def _fingerprints(paths: Iterable[Path]) -> _Fingerprints:
     return {path: file_fingerprint(path) for path in paths}

@@ -223,7 +223,7 @@ class TestRotation:
         with serving("--web.config.file", web_config) as (program, port):
             scraper = Scraper(port, authority)
             web_config.write_text("tls_server_config: {cert_fil: a}\nbasic_auth_users: 1\n")
-            output = program.wait_for(r"web configuration not read again.* error=(.*)")
+            output = program.wait_for(r"web configuration not reloaded.* error=(.*)")
             scraper.scrape(anew=True)
             scraper.close()
 

@@ -2,9 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Hashable, Iterator, MutableMapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import requests
@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from exporter.config import ConfigError
+from exporter.sentry.token import file_fingerprint
 from exporter.web.config import WebConfig, load_web_config
 from exporter.web.live import GRACE, RETRY, LiveWebConfig
 from exporter.web.server import Server
@@ -43,6 +44,11 @@ async def hello(scope: Scope, receive: Receive, send: Send) -> None:
 def errors(records: Records) -> list[str]:
     """Return the errors that were logged about files."""
     return [record["error"] for record in records if record["log_level"] == "error"]
+
+
+def fail(_path: Path) -> NoReturn:
+    """Fail as nothing is expected to."""
+    raise RuntimeError("https://alice:hunter2@example.com/")
 
 
 class TestReading:
@@ -95,7 +101,48 @@ class TestReading:
             after = self.refreshed(live).config.context
 
         assert before is not after
-        assert ["web configuration read again"] == [record["event"] for record in records]
+        assert ["web configuration reloaded"] == [record["event"] for record in records]
+
+    def test_other_certificate(
+        self, tmp_path: Path, live: LiveWebConfig, authority: Authority
+    ) -> None:
+        """A file that names other files than before is read once, and then these are followed."""
+        other = authority.issue(name="other")
+        write_web_config(tmp_path, tls_section(other), USERS)
+        with capture_logs() as records:
+            for _ in range(5):
+                self.refreshed(live)
+        between = live.config
+        authority.issue(name="other")
+
+        assert ["web configuration reloaded"] == [record["event"] for record in records]
+        assert other.certificate in between.files
+        assert between is not self.refreshed(live).config
+
+    def test_unforeseen_error(
+        self,
+        tmp_path: Path,
+        live: LiveWebConfig,
+        authority: Authority,
+        clock: Clock,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """An error of another kind is logged once, without secrets, and the next change is read."""
+        before = live.config
+        with capture_logs() as records, monkeypatch.context() as patch:
+            patch.setattr("exporter.web.live.load_web_config", fail)
+            authority.issue()
+            for _ in range(10):
+                self.refreshed(live)
+                clock.now += RETRY
+        authority.issue()
+        after = self.refreshed(live).config
+        (error,) = errors(records)
+
+        assert error.startswith("internal error: RuntimeError: https://")
+        assert "hunter2" not in error
+        assert [str(tmp_path / "web.yaml")] == [record["file"] for record in records]
+        assert before is not after
 
     def test_replaced_by_a_link(
         self, tmp_path: Path, live: LiveWebConfig, authority: Authority
@@ -173,7 +220,7 @@ class TestReading:
                 self.refreshed(live)
 
         assert 2 == len(errors(records))
-        assert 2 == [record["event"] for record in records].count("web configuration read again")
+        assert 2 == [record["event"] for record in records].count("web configuration reloaded")
 
     def test_named_file_appears_later(
         self, tmp_path: Path, live: LiveWebConfig, authority: Authority, clock: Clock
@@ -241,6 +288,69 @@ class TestReading:
             return meanwhile
 
         assert before is asyncio.run(refresh())
+
+    def test_disk_that_hangs(
+        self, live: LiveWebConfig, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """While no file can even be looked at, the event loop goes on; only the first wait."""
+        answers = threading.Event()
+        monkeypatch.setattr("exporter.web.live.file_fingerprint", lambda _: answers.wait(HANG))
+        monkeypatch.setattr("exporter.web.live.MAX_WAIT", 0.2)
+        turns: list[bool] = []
+
+        async def take_turns() -> None:
+            """Note that the event loop goes on."""
+            while True:
+                turns.append(answers.is_set())
+                await asyncio.sleep(0)
+
+        async def refresh() -> list[int]:
+            """Refresh while the disk hangs; return how many turns passed each time."""
+            others = asyncio.create_task(take_turns())
+            counts = []
+            for _ in range(3):
+                before = len(turns)
+                await live.refresh()
+                counts.append(len(turns) - before)
+                clock.now += 1
+            others.cancel()
+            return counts
+
+        first, second, third = asyncio.run(refresh())
+        answers.set()
+
+        assert not any(turns)
+        assert first
+        assert second
+        assert 0 == third
+
+    def test_shared_look(self, live: LiveWebConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+        """However many ask while the files are looked at, they are looked at once more."""
+        answers = threading.Event()
+        began = threading.Event()
+        looks: list[Path] = []
+
+        def look(path: Path) -> Hashable:
+            """Note which file is looked at, once the disk answers."""
+            looks.append(path)
+            began.set()
+            answers.wait(HANG)
+            return file_fingerprint(path)
+
+        monkeypatch.setattr("exporter.web.live.file_fingerprint", look)
+
+        async def ask() -> None:
+            """Ask many times while the first look is running."""
+            first = asyncio.create_task(live.refresh())
+            await asyncio.to_thread(began.wait, HANG)
+            others = [asyncio.create_task(live.refresh()) for _ in range(100)]
+            await asyncio.sleep(0)
+            answers.set()
+            await asyncio.gather(first, *others)
+
+        asyncio.run(ask())
+
+        assert 2 * list(live.config.files) == looks
 
     def test_file_is_removed(self, live: LiveWebConfig, clock: Clock) -> None:
         """A file that is gone changes nothing, and is logged."""
