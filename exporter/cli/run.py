@@ -14,7 +14,7 @@ from exporter.app import Exporter
 from exporter.cli.exit import end, end_without_listening, log_stopped
 from exporter.cli.options import LISTEN_FLAG, flag_or_variable
 from exporter.cli.systemd import Notifier
-from exporter.config import Config, as_yaml
+from exporter.config import Config
 from exporter.reload import Reloader
 from exporter.shard import Shard
 from exporter.state import State, StateError
@@ -73,7 +73,7 @@ def serve_until_stopped(
         exporter,
         exporter.status,
         prefix,
-        shown_config=lambda: as_yaml(exporter.config),
+        config=lambda: exporter.config,
         reload=reloader.request if reloader else None,
     )
     server = Server(

@@ -1,4 +1,4 @@
-"""The paths and their answers. Nothing that is scraped or probed waits, locks or renders."""
+"""The paths and their answers. What is scraped or probed takes no lock and renders nothing."""
 
 import asyncio
 import re
@@ -18,9 +18,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from exporter.config import Config, as_yaml
 from exporter.web.negotiate import choose, gzip_accepted
 from exporter.web.prefix import UnderPrefix
 from exporter.web.status.endpoint import StatusPage, StatusSource
+from exporter.web.worker import Worker
 
 _log = structlog.get_logger(__name__)
 
@@ -56,20 +58,20 @@ def make_app(
     status: StatusSource,
     prefix: str = "",
     *,
-    shown_config: Callable[[], str] | None = None,
+    config: Callable[[], Config] | None = None,
     reload: Callable[[], Future[Sequence[str]]] | None = None,
 ) -> Starlette:
     """Return the application that answers every path of the exporter, all below ``prefix``.
 
-    ``shown_config`` returns the text of ``/config``; it may take its time. ``reload`` begins a
-    reload of the configuration, and returns what comes to hold its problems. Without them, the
-    application does not have these paths.
+    ``config`` returns the running configuration, which ``/config`` shows. ``reload`` begins a
+    reload of it, and returns what comes to hold its problems. Without them, the application does
+    not have these paths.
     """
     healthy = partial(_probe, why_not=health.why_not_healthy, adjective="healthy")
     ready = partial(_probe, why_not=health.why_not_ready, adjective="ready")
     optional = []
-    if shown_config is not None:
-        optional.append(Route("/config", partial(_config, shown=shown_config)))
+    if config is not None:
+        optional.append(Route("/config", _ShownConfig(config), methods=["GET"]))
     if reload is not None:
         handler = partial(_reload, begin=reload)
         optional.append(Route("/-/reload", handler, methods=["POST", "PUT"]))
@@ -120,6 +122,30 @@ class _Metrics:
             for body in _slices(chunks):
                 await send({"type": "http.response.body", "body": body, "more_body": True})
         await send({"type": "http.response.body"})
+
+
+class _ShownConfig:
+    """``/config``: the running configuration without secrets, rendered once until it changes."""
+
+    def __init__(self, current: Callable[[], Config]) -> None:
+        self._current = current
+        # With a thousand queries, rendering takes seconds.
+        self._worker = Worker("configuration page")
+        self._config: Config | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        config = self._current()
+        if config is not self._config or self._has_failed():
+            loop = asyncio.get_running_loop()
+            self._config = config
+            self._body = loop.run_in_executor(self._worker, lambda: as_yaml(config).encode())
+        # Shielded: the client may disconnect while others wait for the same text.
+        response = PlainTextResponse(await asyncio.shield(self._body))
+        await response(scope, receive, send)
+
+    def _has_failed(self) -> bool:
+        return self._body.done() and self._body.exception() is not None
 
 
 class _Guard:
@@ -190,11 +216,6 @@ async def _probe(_request: Request, why_not: Callable[[], str], adjective: str) 
     if not reason:
         return PlainTextResponse(f"{adjective}\n")
     return PlainTextResponse(f"not {adjective}: {reason}\n", HTTPStatus.SERVICE_UNAVAILABLE)
-
-
-async def _config(_request: Request, shown: Callable[[], str]) -> Response:
-    # In a thread: with a thousand queries this takes about a second.
-    return PlainTextResponse(await asyncio.to_thread(shown))
 
 
 async def _reload(_request: Request, begin: Callable[[], Future[Sequence[str]]]) -> Response:

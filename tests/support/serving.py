@@ -10,7 +10,6 @@ from typing import Any, Final
 from starlette.types import ASGIApp
 
 from exporter.app import Exporter
-from exporter.config import as_yaml
 from exporter.web.address import Address, bind
 from exporter.web.app import make_app
 from exporter.web.server import Server
@@ -68,7 +67,7 @@ def serving(exporter: Exporter, address: Address = ANY_PORT) -> Iterator[str]:
         exporter.page,
         exporter,
         exporter.status,
-        shown_config=lambda: as_yaml(exporter.config),
+        config=lambda: exporter.config,
     )
     with serving_app(app, [address]) as server:
         yield f"http://{server.addresses[0]}"

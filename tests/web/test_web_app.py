@@ -3,8 +3,9 @@
 import asyncio
 import gzip
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -19,12 +20,16 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import exposition, parser
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from exporter.config import Config, as_yaml, loads
 from exporter.web.app import SLICE, Health, Pages, make_app
 from exporter.web.server import Server
 from tests.support.serving import FakeHealth
 from tests.support.statuses import healthy
 
 Serve = Callable[..., Server]
+
+HANG = 20.0
+"""Seconds after which a test fails because something hangs."""
 
 # The library leaves these two without annotations.
 generate_openmetrics: Callable[[CollectorRegistry], bytes] = exposition.generate_latest
@@ -305,28 +310,97 @@ def done(problems: Sequence[str]) -> Future[Sequence[str]]:
     return future
 
 
+ORGANIZATIONS = "organizations: [{slug: %s, token_env: TOKEN}]"
+
+
 class TestConfig:
     """``/config``."""
 
-    def test_shown(self, ask: Ask) -> None:
-        """The configuration is plain text in UTF-8, as it is at that moment."""
-        response = ask("/config", shown_config=lambda: "team: Zürich\n")
+    @pytest.fixture
+    def rendered(self, monkeypatch: pytest.MonkeyPatch) -> list[Config]:
+        """Return the configurations that are rendered, one after the other."""
+        rendered: list[Config] = []
 
-        assert (200, "team: Zürich\n") == (response.status_code, response.text)
+        def render(config: Config) -> str:
+            """Render, after noting what."""
+            rendered.append(config)
+            return as_yaml(config)
+
+        monkeypatch.setattr("exporter.web.app.as_yaml", render)
+        return rendered
+
+    def test_shown(self, ask: Ask) -> None:
+        """The configuration is plain text in UTF-8."""
+        config = loads(ORGANIZATIONS % "acme")
+        response = ask("/config", config=lambda: config)
+
+        assert (200, as_yaml(config)) == (response.status_code, response.text)
         assert "text/plain; charset=utf-8" == response.headers["Content-Type"]
 
     def test_head(self, ask: Ask) -> None:
         """HEAD has the length, and no body."""
-        response = ask("/config", "HEAD", shown_config=lambda: "a: b\n")
+        config = loads(ORGANIZATIONS % "a")
+        response = ask("/config", "HEAD", config=lambda: config)
 
         assert (200, b"") == (response.status_code, response.content)
-        assert "5" == response.headers["Content-Length"]
+        assert str(len(as_yaml(config))) == response.headers["Content-Length"]
 
     def test_wrong_method(self, ask: Ask) -> None:
         """Any other method is 405."""
-        response = ask("/config", "POST", shown_config=str)
+        response = ask("/config", "POST", config=lambda: loads(ORGANIZATIONS % "a"))
 
         assert (405, "GET, HEAD") == (response.status_code, response.headers["Allow"])
+
+    def test_rendered_once(self, serve: Serve, rendered: list[Config]) -> None:
+        """A configuration is rendered with its first request only, and the next one anew."""
+        first, second = (loads(ORGANIZATIONS % name) for name in ("first", "second"))
+        current = [first]
+        app = make_app(FakePages(), FakeHealth(), healthy, config=lambda: current[0])
+        url = f"http://{serve(app).addresses[0]}/config"
+        before = {requests.get(url, timeout=HANG).text for _ in range(5)}
+        current[0] = second
+        after = {requests.get(url, timeout=HANG).text for _ in range(5)}
+
+        assert ({as_yaml(first)}, {as_yaml(second)}) == (before, after)
+        assert [first, second] == rendered
+
+    def test_many_at_once(self, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+        """While the text is rendered, once for all who ask, other paths are answered."""
+        began, go_on = threading.Event(), threading.Event()
+        rendered: list[Config] = []
+
+        def render(config: Config) -> str:
+            """Render slowly."""
+            rendered.append(config)
+            began.set()
+            go_on.wait(HANG)
+            return "Zürich"
+
+        monkeypatch.setattr("exporter.web.app.as_yaml", render)
+        config = loads(ORGANIZATIONS % "a")
+        app = make_app(FakePages(), FakeHealth(), healthy, config=lambda: config)
+        url = f"http://{serve(app).addresses[0]}"
+        with ThreadPoolExecutor(20) as run:
+            answers = [run.submit(requests.get, f"{url}/config", timeout=HANG) for _ in range(20)]
+            assert began.wait(HANG)
+            scrapes = [requests.get(f"{url}/metrics", timeout=HANG).status_code for _ in range(5)]
+            go_on.set()
+
+        assert [200] * 5 == scrapes
+        assert {"Zürich"} == {answer.result().text for answer in answers}
+        assert [config] == rendered
+
+    def test_failure_is_not_remembered(self, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A configuration that could not be rendered is rendered with the next request."""
+        config = loads(ORGANIZATIONS % "a")
+        app = make_app(FakePages(), FakeHealth(), healthy, config=lambda: config)
+        url = f"http://{serve(app).addresses[0]}/config"
+        with monkeypatch.context() as patch, structlog.testing.capture_logs():
+            patch.setattr("exporter.web.app.as_yaml", lambda _: 1 / 0)
+            failed = requests.get(url, timeout=HANG)
+
+        assert 500 == failed.status_code
+        assert as_yaml(config) == requests.get(url, timeout=HANG).text
 
 
 class TestHome:
