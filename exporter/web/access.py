@@ -4,7 +4,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -38,13 +38,12 @@ class Access:
         """Answer a request, or refuse it."""
         await self._web.refresh()
         config = self._web.config
+        names = {name for name, _ in config.headers}
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(raw=list(message.get("headers", ())))
-                for name, value in config.headers:
-                    headers[name.decode()] = value.decode()
-                message = {**message, "headers": headers.raw}
+                own = [pair for pair in message.get("headers", ()) if pair[0] not in names]
+                message = {**message, "headers": [*own, *config.headers]}
             await send(message)
 
         refusal = await self._refusal(config, Headers(scope=scope))

@@ -149,7 +149,9 @@ class TestHeaders:
         assert 405 == wrong_method.status_code
         assert HEADERS == {name: wrong_method.headers[name] for name in HEADERS}
         assert b"HTTP/1.1 400 Bad Request\r\n" == malformed[:26]
-        assert all(f"{name}: {value}\r\n".encode() in malformed for name, value in HEADERS.items())
+        assert all(
+            f"{name.lower()}: {value}\r\n".encode() in malformed for name, value in HEADERS.items()
+        )
 
     def test_empty_value(self, served: Callable[..., Any]) -> None:
         """A header with an empty value is not sent."""

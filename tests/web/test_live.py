@@ -91,7 +91,7 @@ class TestReading:
         """A changed web configuration takes effect at once."""
         write_web_config(tmp_path, tls_section(authority.issue()), USERS, HEADERS)
 
-        assert ((b"X-Frame-Options", b"deny"),) == self.refreshed(live).config.headers
+        assert ((b"x-frame-options", b"deny"),) == self.refreshed(live).config.headers
 
     def test_changed_certificate(self, live: LiveWebConfig, authority: Authority) -> None:
         """A changed certificate takes effect at once, though the web configuration is the same."""

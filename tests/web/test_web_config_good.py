@@ -66,7 +66,7 @@ def test_headers(tmp_path: Path) -> None:
     headers = "{X-XSS-Protection: 0, X-Frame-Options: '', X-Content-Type-Options: nosniff}"
     config = loaded(tmp_path, f"http_server_config: {{http2: true, headers: {headers}}}")
 
-    assert {b"X-XSS-Protection": b"0", b"X-Content-Type-Options": b"nosniff"} == dict(
+    assert {b"x-xss-protection": b"0", b"x-content-type-options": b"nosniff"} == dict(
         config.headers
     )
 

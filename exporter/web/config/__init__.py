@@ -38,6 +38,7 @@ class WebConfig:
     users: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
     """User names and bcrypt hashes."""
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    """As they are sent: names are in lower case."""
     rate_limit: RateLimit = field(default_factory=RateLimit)
     files: tuple[Path, ...] = ()
 
@@ -58,7 +59,7 @@ def load_web_config(path: Path) -> WebConfig:
             for name, hashed in file.basic_auth_users.items()
         ),
         tuple(
-            (name.encode(), value.encode())
+            (name.lower().encode(), value.encode())
             for name, value in file.http_server_config.headers.items()
             if value
         ),
