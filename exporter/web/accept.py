@@ -15,6 +15,7 @@ from typing import ClassVar, Final
 
 import structlog
 
+from exporter.repetition import Repetition
 from exporter.web.handshake_problems import PLAIN_HTTP, TLS_HANDSHAKE, handshake_problem
 from exporter.web.live import LiveWebConfig
 from exporter.web.malformed import MalformedRequests
@@ -28,6 +29,9 @@ could be done.
 
 _PAUSE: Final = 1.0
 """Seconds until the next attempt when accepting fails, as without a free descriptor."""
+
+_FORGET: Final = 60.0
+"""Seconds without a failure to accept, after which the next one is logged at once."""
 
 _SILENT: Final = 0.1
 """Seconds without a byte after which a client counts as silent: others send one at once."""
@@ -142,6 +146,8 @@ class Acceptor:
         self._connect = connect
         self._web = web
         self._malformed = malformed
+        self._failed_at = self._loop.time()
+        self._failures = Repetition(self._failed_at)
         # The oldest comes first.
         self._handshakes: dict[asyncio.Task[None], _Accepted] = {}
 
@@ -171,7 +177,14 @@ class Acceptor:
             self._begin(client)
 
     def _pause(self, listener: socket.socket, error: OSError) -> None:
-        _log.error("cannot accept connections", error=error.strerror)
+        now = self._loop.time()
+        if now - self._failed_at >= _FORGET:
+            self._failures = Repetition(now)
+        self._failed_at = now
+        if self._failures.note(now):
+            _log.error(
+                "cannot accept connections", error=error.strerror, failures=self._failures.count
+            )
         self._loop.remove_reader(listener)
 
         def resume() -> None:

@@ -3,7 +3,6 @@
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
 from typing import Any, Final
 
 import pytest
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 
 from exporter.collect.poll.failure import Failure
 from exporter.collect.poll.poll_log import MAX_FIRST, MAX_NAMED, PollLog
-from exporter.collect.poll.repetition import FIRST_DISTANCE, MAX_DISTANCE, Repetition
 from exporter.collect.poll.schedule import Schedule, Slots
 from tests.support.logs import logged
 from tests.support.settings import NOW
@@ -238,22 +236,3 @@ def test_nothing_fills_the_log(queries: int, seed: int) -> None:
     named = sum(it["event"] == "poll failed" for it in records)
     assert named <= len(causes) * MAX_NAMED * 25
     assert len(records) - named <= len(causes) * 32
-
-
-def test_a_clock_set_back_does_not_silence() -> None:
-    """After the clock is set back by hours, what repeats is logged within the usual distance."""
-    repetition = Repetition(since=NOW)
-    for moment in range(0, DAY, 300):
-        repetition.note(NOW + moment)
-    later = [repetition.note(NOW - DAY + moment) for moment in range(0, MAX_DISTANCE, 300)]
-
-    assert any(later)
-
-
-def test_distances_grow() -> None:
-    """The distances between two lines grow to the maximum."""
-    repetition = Repetition(since=0)
-    lines = [moment for moment in range(3 * MAX_DISTANCE) if repetition.note(moment)]
-    distances = [after - before for before, after in pairwise(lines)]
-
-    assert [FIRST_DISTANCE, 40, 160, 640, 2560, MAX_DISTANCE] == distances[:6]

@@ -195,21 +195,25 @@ def test_a_connection_holds_a_record() -> None:
 
 
 class Exhausted(socket.socket):
-    """A listening socket that fails once, as in a process without a free descriptor."""
+    """A listening socket that fails at first, as in a process without a free descriptor."""
 
-    failed = False
+    failures = 5
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Accept, from the second attempt on."""
-        if not self.failed:
-            self.failed = True
+        """Accept, once it has failed often enough."""
+        if self.failures:
+            self.failures -= 1
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         return super().accept()
 
 
-def test_no_descriptor_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a free descriptor, accepting pauses, and then goes on."""
-    monkeypatch.setattr(accept, "_PAUSE", 0.05)
+@pytest.mark.parametrize(("forget", "lines"), [(60.0, [1]), (0.0, [1] * 5)])
+def test_no_descriptor_left(
+    monkeypatch: pytest.MonkeyPatch, forget: float, lines: list[int]
+) -> None:
+    """Without a free descriptor, accepting pauses and then goes on; repeated failures are one."""
+    monkeypatch.setattr(accept, "_PAUSE", 0.01)
+    monkeypatch.setattr(accept, "_FORGET", forget)
     listener = Exhausted(fileno=bind(Address("127.0.0.1", 0)).detach())
     server = Server(hello, [listener])
     thread = threading.Thread(target=server.run)
@@ -218,8 +222,8 @@ def test_no_descriptor_left(monkeypatch: pytest.MonkeyPatch) -> None:
         answer = requests.get(f"http://{server.addresses[0]}/", timeout=HANG).text
         server.stop()
         thread.join(HANG)
+    logged = [record for record in records if record["event"] == "cannot accept connections"]
 
     assert "hello" == answer
-    assert ["Too many open files"] == [
-        record["error"] for record in records if record["event"] == "cannot accept connections"
-    ]
+    assert {"Too many open files"} == {record["error"] for record in logged}
+    assert lines == [record["failures"] for record in logged]

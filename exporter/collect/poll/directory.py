@@ -10,9 +10,9 @@ import structlog
 
 from exporter.collect.persistence import ListPersistence, PersistError
 from exporter.collect.poll.failure import Failure
-from exporter.collect.poll.repetition import Repetition
 from exporter.collect.publisher import ProjectsPublisher
 from exporter.collect.snapshot import ProjectInfo
+from exporter.repetition import Repetition
 from exporter.sentry.errors import SentryError
 from exporter.sentry.projects import Project, ProjectList
 

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import structlog
 
 from exporter.collect.poll.failure import Failure
-from exporter.collect.poll.repetition import Repetition
 from exporter.log import elapsed, utc
+from exporter.repetition import Repetition
 
 MAX_NAMED: Final = 10
 """Queries of a cause that are named: at first, and again in each hour that it lasts."""
