@@ -1,4 +1,4 @@
-"""The paths and their answers. What is scraped or probed takes no lock and renders nothing."""
+"""The paths and their answers. Once a login is accepted, no scrape or probe waits or renders."""
 
 import asyncio
 import re

@@ -74,7 +74,7 @@ class MalformedRequests:
     def _log(self, peer: str) -> None:
         burst = self._bursts.pop(peer)
         _log.warning(
-            "malformed requests", peer=peer, problem="; ".join(burst.problems), count=burst.count
+            "malformed requests", peer=peer, error="; ".join(burst.problems), count=burst.count
         )
 
 

@@ -48,7 +48,7 @@ class UnderPrefix:
         self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request below the prefix, and send what is at its edge to the start page."""
+        """Answer requests below the prefix; redirect `/` and the bare prefix to the status page."""
         path: str = scope["path"]
         app: ASGIApp
         if path.startswith(f"{self._prefix}/"):

@@ -64,9 +64,9 @@ def test_every_key_is_named() -> None:
     "text",
     [
         f"within {Acceptor.timeout:g} seconds",
-        f"more than {Acceptor.max_handshakes} connections that are not that far",
-        f"within {Connection.timeout:g} seconds",
-        f"more than {Connection.max_connections} such connections",
+        f"At most {Acceptor.max_handshakes} connections can be in the handshake",
+        f"within {Connection.timeout:g} seconds of the previous answer",
+        f"At most {Connection.max_connections} connections can be open after the handshake",
         f"at most {Acceptor.max_handshakes + Connection.max_connections} connections",
         f"{MAX_ACCEPTED} more that have just been accepted",
         f"While {login.MAX_PENDING} different logins wait",

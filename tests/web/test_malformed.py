@@ -93,7 +93,7 @@ def logged(records: Records) -> list[tuple[str, str, int]]:
     """Return peer, problem and count of every line; fail if there is any other line."""
     assert {"malformed requests"} >= {record["event"] for record in records}
     assert {"warning"} >= {record["log_level"] for record in records}
-    return [(record["peer"], record["problem"], record["count"]) for record in records]
+    return [(record["peer"], record["error"], record["count"]) for record in records]
 
 
 class TestBursts:

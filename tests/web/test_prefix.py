@@ -90,7 +90,7 @@ class TestServing:
     @pytest.mark.parametrize("prefix", ["/a", "/a/b"])
     @pytest.mark.parametrize("behind", ["", "/proxy"])
     def test_at_the_edge(self, serve: Callable[..., Server], prefix: str, behind: str) -> None:
-        """The root and the prefix itself lead to the start page, also behind another prefix."""
+        """The root and the prefix itself lead to the status page, also behind another prefix."""
         app = UnderPrefix(path, prefix)
         address = serve(UnderPrefix(app, behind) if behind else app).addresses[0]
         urls = [f"http://{address}{behind}{edge}" for edge in ("/", prefix)]

@@ -74,7 +74,7 @@ def handshake(server: Server, authority: Authority, **settings: Any) -> ssl.SSLS
 
 def problems(records: Any) -> list[str]:
     """Return the problems of clients that were logged."""
-    return [record["problem"] for record in records if record["event"] == "malformed requests"]
+    return [record["error"] for record in records if record["event"] == "malformed requests"]
 
 
 class TestServerCertificate:

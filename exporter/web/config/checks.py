@@ -69,6 +69,7 @@ def _client_authority(document: Document) -> Iterator[Problem]:
 
 def _client_names(document: Document) -> Iterator[Problem]:
     kind = document.at(_AUTH)
+    # A type that does not exist has an error of its own.
     judged = kind in (None, *CLIENT_AUTH, *UNVERIFIED_CLIENT_AUTH)
     if _has(document, "client_allowed_sans") and judged and kind != "RequireAndVerifyClientCert":
         yield document.problem(

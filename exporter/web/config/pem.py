@@ -89,6 +89,7 @@ def _read(path: Path) -> tuple[str, str | None]:
 
 
 def _certificates(text: str) -> str:
+    # Without what is between them: `load_verify_locations` takes only ASCII.
     return "\n".join(match[0] for match in _CERTIFICATE.finditer(text))
 
 

@@ -47,6 +47,7 @@ def make_context(
 
 
 def _is_readable(certificates: str) -> bool:
+    # In another context: what is loaded into that of the server, its clients may sign with.
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=certificates)
     except ssl.SSLError:
@@ -95,6 +96,7 @@ def _in_memory(text: str) -> Iterator[str]:
 def _set_versions(context: ssl.SSLContext, tls: TLSServerConfig) -> None:
     context.minimum_version = VERSIONS[tls.min_version]
     context.maximum_version = VERSIONS[tls.max_version]
+    # OpenSSL has another list for TLS 1.3, which `set_ciphers` does not change.
     if tls.cipher_suites:
         suites = [CIPHERS[name] for name in tls.cipher_suites if name in CIPHERS]
         if suites:
@@ -110,6 +112,7 @@ def _set_versions(context: ssl.SSLContext, tls: TLSServerConfig) -> None:
 
 def _set_clients(context: ssl.SSLContext, tls: TLSServerConfig, material: Material) -> None:
     context.verify_mode = CLIENT_AUTH[tls.client_auth_type]
+    # The context of a server trusts no authority by itself, not even those of the system.
     if material.authorities:
         context.load_verify_locations(cadata=material.authorities)
         # As in Go, whatever is listed is trusted, also an authority between root and client.
