@@ -14,14 +14,11 @@ import structlog
 from exporter.app import Exporter
 from exporter.config import Config, ConfigError, parsed, read
 from exporter.queries import changes, enumeration
-from exporter.sentry.token import redact
+from exporter.sentry.token import described, redact
 from exporter.state import StateError
 
 _MAX_NAMED: Final = 20
 """How many organizations or queries the log names."""
-
-_MAX_ERROR: Final = 500
-"""Characters of an unforeseen error's text, which may hold anything."""
 
 _log = structlog.get_logger(__name__)
 
@@ -113,7 +110,7 @@ class Reloader:
             problems = [str(error)]
         except Exception as error:  # noqa: BLE001 - a fault of ours must not end reloads either
             _log.exception("reload failed", reason="internal")
-            problems = [f"internal error: {type(error).__name__}: {error}"[:_MAX_ERROR]]
+            problems = [f"internal error: {described(error)}"]
         else:
             _log_changes(before, config)
             return ()

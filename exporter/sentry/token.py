@@ -32,6 +32,9 @@ _SCHEME: Final = re.compile(r"(?:(?:[a-z][a-z0-9+.-]*:)?/+)?", re.IGNORECASE)
 _MIN_PASSWORD: Final = 4
 """Characters; masking shorter ones wherever they occur would leave no text readable."""
 
+MAX_ERROR: Final = 500
+"""Characters of an unforeseen error's text, which may hold anything."""
+
 # The lookahead is for base64: a token that ends in = is not an assignment of nothing.
 _ASSIGNMENT: Final = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)(\s*=\s*|:\s+)(?!=*$)")
 _VARIABLE: Final = "([A-Za-z_][A-Za-z0-9_]*)"
@@ -220,6 +223,12 @@ def redact(text: str) -> str:
     for credentials in _proxy_credentials():
         masked = masked.replace(credentials, "***@" if credentials.endswith("@") else "***")
     return _WORD.sub(_without_user_info, masked)
+
+
+def described(error: BaseException) -> str:
+    """Return an unforeseen error's type and text, without secrets and of limited length."""
+    # In this order: nothing recognizes a part of a token.
+    return redact(f"{type(error).__name__}: {error}")[:MAX_ERROR]
 
 
 def ownership(path: Path) -> str:

@@ -11,11 +11,13 @@ import yaml
 
 from exporter.sentry.errors import TokenError
 from exporter.sentry.token import (
+    MAX_ERROR,
     Secret,
     TokenEnvironment,
     TokenFile,
     TokenLiteral,
     TokenSource,
+    described,
     redact,
 )
 
@@ -285,3 +287,13 @@ class TestFingerprint:
     def test_it_never_fails(self) -> None:
         """A path that cannot be looked at is as good as missing."""
         assert TokenFile(Path("a\0b")).fingerprint() is None
+
+
+def test_described_masks_before_it_cuts() -> None:
+    """No part of a token is left at the end of an error's text that is too long."""
+    token = "0123456789abcdef" * 4
+    texts = {described(ValueError(f"{'x ' * (230 + place)}{token}")) for place in range(20)}
+
+    assert {True} == {text.startswith("ValueError: x x") for text in texts}
+    assert max(map(len, texts)) <= MAX_ERROR
+    assert not [text for text in texts if token[:8] in text]

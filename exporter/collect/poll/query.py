@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Final
 
 import structlog
 
@@ -20,10 +19,7 @@ from exporter.collect.publisher import Publisher
 from exporter.collect.snapshot import Poll, Report, View
 from exporter.config import Organization, Query
 from exporter.sentry.errors import SentryError
-from exporter.sentry.token import redact
-
-_MAX_ERROR: Final = 500
-"""Characters of an unforeseen error's text, which may hold anything."""
+from exporter.sentry.token import described, redact
 
 _log = structlog.get_logger(__name__)
 
@@ -194,7 +190,7 @@ class QueryPoller:
         except ClosedError:
             raise
         except Exception as error:  # noqa: BLE001 - a fault of ours must not end the process either
-            return Outcome(failure=_unforeseen(error)), error
+            return Outcome(failure=Failure("internal", described(error), lasting=True)), error
 
     def _latest_read(self) -> int | None:
         """Return the start of the latest finished bucket that was read, by any process."""
@@ -254,8 +250,3 @@ class QueryPoller:
         # A revoked publisher drops it: a successor has another `_published`, and publishes it.
         self._published = state.report
         self._publisher.publish(state.report)
-
-
-def _unforeseen(error: Exception) -> Failure:
-    text = redact(f"{type(error).__name__}: {error}")
-    return Failure("internal", text[:_MAX_ERROR], lasting=True)
