@@ -1,8 +1,9 @@
 """Reads the configuration file again, and puts it in place of the running configuration."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -20,33 +21,45 @@ from exporter.state import StateError
 _MAX_NAMED: Final = 20
 """How many organizations or queries the log names."""
 
+_NO_RELOAD: Final = ("the exporter is stopping",)
+
 _log = structlog.get_logger(__name__)
 
 Problems = Sequence[str]
 """Why a reload failed, one line for each problem; nothing if it succeeded."""
 
 
-class Reloader:
-    """Reloads the file at ``path`` into ``exporter``, in a thread of its own, one at a time.
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """The file at ``path``, of whose ``content`` the running configuration was made.
 
-    The running configuration was read from the ``content`` of the file. With ``interval``, the file
-    is looked at again after that many seconds, and reloaded when it has changed. Each reload runs
-    within a block that ``reloading`` returns.
+    With ``interval``, it is looked at again after that many seconds, and reloaded when it has
+    changed.
+    """
+
+    path: Path
+    content: bytes
+    interval: float | None = None
+
+
+class Reloader:
+    """Reloads ``file`` into ``exporter``, in a thread of its own, one at a time.
+
+    Each reload runs within a block that ``reloading`` returns.
     """
 
     def __init__(
         self,
         exporter: Exporter,
-        path: Path,
-        content: bytes,
-        interval: float | None = None,
+        file: ConfigFile,
         reloading: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._exporter = exporter
-        self._path = path
-        self._interval = interval
+        self._path = file.path
+        self._interval = file.interval
         self._reloading = reloading
-        self._seen = _checksum(content)
+        self._seen = _checksum(file.content)
+        self._logged: Problems = ()
         # Its `put` may be called by a signal handler, even while the same thread is in `put`.
         self._requests: SimpleQueue[Future[Problems] | None] = SimpleQueue()
         self._thread = Thread(target=self._run, name="reload", daemon=True)
@@ -61,7 +74,7 @@ class Reloader:
         self._thread.join(timeout)
 
     def request(self) -> Future[Problems]:
-        """Ask for a reload, and return what comes to hold its problems.
+        """Ask for a reload. Return a future with its problems.
 
         Never waits, and may be called by signal handlers. All that is requested while a reload is
         running leads to one other reload after it.
@@ -71,17 +84,15 @@ class Reloader:
         return future
 
     def _run(self) -> None:
-        while True:
+        ends = False
+        while not ends:
             requests = [*self._next_requests()]
-            if None in requests:
-                return
+            ends = None in requests
             # Those whose client has gone away are left out.
             waiting = [one for one in requests if one and one.set_running_or_notify_cancel()]
-            if requests or self._has_changed():
-                with self._reloading():
-                    problems = self._reload()
-                for one in waiting:
-                    one.set_result(problems)
+            problems = _NO_RELOAD if ends else self._turn(requested=bool(requests))
+            for one in waiting:
+                one.set_result(problems)
 
     def _next_requests(self) -> Iterator[Future[Problems] | None]:
         """Wait for a request, and yield it and all others; nothing if the interval ends before."""
@@ -92,6 +103,20 @@ class Reloader:
         except Empty:
             return
 
+    def _turn(self, *, requested: bool) -> Problems:
+        """Reload if that is ``requested`` or the file has changed, and return the problems."""
+        if requested or self._seen:
+            # No repetition of a try that failed for something else than the file.
+            self._logged = ()
+        try:
+            if not (requested or self._has_changed()):
+                return ()
+            with self._reloading():
+                return self._reload()
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not end reloads either
+            self._seen = ""
+            return self._refuse([f"internal error: {described(error)}"], error)
+
     def _has_changed(self) -> bool:
         """Return whether the file differs from how it was seen last."""
         try:
@@ -100,55 +125,63 @@ class Reloader:
             return str(error) != self._seen
 
     def _reload(self) -> Problems:
-        """Reload, and return the problems; whatever they are, the exporter goes on."""
+        """Reload, and return the problems; if there are any, the exporter goes on as before."""
+        # Whatever else than the file is to blame for a failure may pass: the next look at the file
+        # tries again.
+        self._seen = ""
         try:
-            before, config = self._exporter.config, self._read()
+            before, (config, seen) = self._exporter.config, self._read()
+            changed = changes(before, config)
             self._exporter.apply(config)
         except ConfigError as error:
-            problems: Problems = [str(problem) for problem in error.problems]
+            return self._refuse([str(problem) for problem in error.problems])
         except StateError as error:
-            problems = [str(error)]
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not end reloads either
-            _log.exception("reload failed", reason="internal")
-            problems = [f"internal error: {described(error)}"]
-        else:
-            _log_changes(before, config)
-            return ()
-        problems = [redact(problem) for problem in problems]
-        self._refuse(problems)
-        return problems
+            return self._refuse([str(error)])
+        self._seen, self._logged = seen, ()
+        _log_warnings(before, config)
+        _log.info("configuration reloaded", **_shortened(changed))
+        return ()
 
-    def _read(self) -> Config:
-        """Return the configuration in the file, and note what was seen of the file."""
+    def _read(self) -> tuple[Config, str]:
+        """Return the configuration in the file, and the file's checksum."""
+        seen = ""
         try:
             content = read(self._path)
+            seen = _checksum(content)
+            return parsed(content, self._path), seen
         except ConfigError as error:
-            self._seen = str(error)
+            # Not tried again until the file has changed, or can be read.
+            self._seen = seen or str(error)
             raise
-        self._seen = _checksum(content)
-        return parsed(content, self._path)
 
-    def _refuse(self, problems: Problems) -> None:
-        for problem in problems:
-            _log.error("configuration not reloaded", problem=problem)
+    def _refuse(self, problems: Iterable[str], unforeseen: Exception | None = None) -> Problems:
+        """Log the problems, unless they repeat those of the last try; show that there are some."""
+        problems = [redact(problem) for problem in problems]
+        if problems != self._logged:
+            details = {"reason": "internal", "exc_info": unforeseen} if unforeseen else {}
+            for problem in problems:
+                _log.error("configuration not reloaded", error=problem, **details)
+        self._logged = problems
         try:
             self._exporter.refused()
         except Exception:  # noqa: BLE001 - as above; the next publication shows it
             _log.exception("publishing failed", reason="internal")
+        return problems
 
 
 def _checksum(content: bytes) -> str:
     return sha256(content).hexdigest()
 
 
-def _log_changes(before: Config, after: Config) -> None:
+def _log_warnings(before: Config, after: Config) -> None:
+    """Log what ``before`` gave no warning of."""
     for warning in after.warnings:
-        if warning in before.warnings:
-            continue
-        _log.warning("configuration warning", warning=str(warning))
-    changed = changes(before, after)
+        if warning not in before.warnings:
+            _log.warning("configuration warning", warning=str(warning))
+
+
+def _shortened(changed: Mapping[str, Sequence[str]]) -> Mapping[str, str]:
+    """Return what has changed, as the log says it."""
     if not changed:
-        _log.info("configuration reloaded, nothing has changed")
-        return
-    named = {what: enumeration(names, _MAX_NAMED) for what, names in changed.items()}
-    _log.info("configuration reloaded", **named)
+        return {"changed": "nothing"}
+    return {what: enumeration(names, _MAX_NAMED) for what, names in changed.items()}

@@ -11,7 +11,7 @@ from structlog.typing import EventDict
 from exporter.app import Exporter
 from exporter.config import Config, parsed, read
 from exporter.config.yaml_file import MAX_SIZE
-from exporter.reload import Reloader
+from exporter.reload import ConfigFile, Reloader
 from exporter.state import StateError
 from tests.end_to_end.exposition import read_text, sample
 from tests.support.clock import Clock
@@ -35,7 +35,7 @@ class Stage:
         self.write(organization())
         self.content = path.read_bytes()
         self.exporter = Exporter(parsed(self.content, path), clock=self.clock)
-        self.reloader = Reloader(self.exporter, path, self.content)
+        self.reloader = Reloader(self.exporter, ConfigFile(path, self.content))
 
     def write(self, *organizations: Entry) -> None:
         """Write the configuration file."""
@@ -43,7 +43,8 @@ class Stage:
 
     def start(self, interval: float | None = None) -> None:
         """Start what reloads; it looks at the file after each ``interval``."""
-        self.reloader = Reloader(self.exporter, self.path, self.content, interval)
+        file = ConfigFile(self.path, self.content, interval)
+        self.reloader = Reloader(self.exporter, file)
         self.reloader.start()
 
     def reload(self) -> list[str]:
@@ -63,7 +64,7 @@ class Stage:
 
     def problems(self) -> list[str]:
         """Return the problems that were logged."""
-        return [record["problem"] for record in self.logged if "problem" in record]
+        return [record["error"] for record in self.logged if "error" in record]
 
 
 @pytest.fixture
@@ -135,7 +136,8 @@ class TestGood:
 
         assert [] == stage.reload()
         assert (1, 30) == stage.metrics()
-        assert "configuration reloaded, nothing has changed" == stage.logged[-1]["event"]
+        assert "configuration reloaded" == stage.logged[-1]["event"]
+        assert "nothing" == stage.logged[-1]["changed"]
 
     def test_many_names(self, stage: Stage) -> None:
         """The log does not name hundreds of queries."""
@@ -237,6 +239,34 @@ class TestBad:
         assert (0, 0) == stage.metrics()
         assert [] == stage.reload()
 
+    def test_part_of_a_secret(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An error's text that is cut within a token shows no part of it."""
+        texts = iter(["x " * 230 + " " * place + TOKEN for place in range(60)])
+
+        def fail(*_: object) -> None:
+            raise RuntimeError(next(texts))
+
+        stage.start()
+        monkeypatch.setattr(Exporter, "apply", fail)
+        problems = [stage.reload() for _ in range(60)]
+
+        assert TOKEN[:9] not in f"{problems} {stage.problems()}"
+
+    @pytest.mark.parametrize("where", ["exporter.reload.changes", "exporter.reload.read"])
+    def test_goes_on(self, stage: Stage, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+        """An unforeseen error anywhere in a reload is answered, and the next reload works."""
+
+        def fail(*_: object) -> None:
+            raise RuntimeError("unforeseen")
+
+        stage.start()
+        with monkeypatch.context() as patched:
+            patched.setattr(where, fail)
+            problems = stage.reload()
+
+        assert ["internal error: RuntimeError: unforeseen"] == problems == stage.problems()
+        assert [] == stage.reload()
+
     def test_no_secret(self, stage: Stage) -> None:
         """No token of the file is in the answer or in the log."""
         stage.start()
@@ -280,6 +310,14 @@ class TestRequests:
         stage.reloader.start()
 
         assert [] == stage.reload()
+
+    def test_answered_at_the_end(self, stage: Stage) -> None:
+        """A request that comes too late is answered too."""
+        futures = [stage.reloader.request() for _ in range(2)]
+        stage.reloader.start()
+        stage.reloader.stop(TIMEOUT)
+
+        assert [True, True] == [one.done() for one in futures]
 
     def test_requested_before_the_start(self, stage: Stage) -> None:
         """What is requested before the start is done then."""
@@ -347,3 +385,49 @@ class TestInterval:
         events = [record["event"] for record in stage.logged]
 
         assert 1 == events.count("configuration reloaded")
+
+    @pytest.mark.parametrize("error", [StateError("the disk is full"), RuntimeError("unforeseen")])
+    def test_tries_again(
+        self,
+        stage: Stage,
+        looks: list[Path],
+        monkeypatch: pytest.MonkeyPatch,
+        error: Exception,
+    ) -> None:
+        """What fails for another reason than the file is tried again, and reported once."""
+
+        def fail(*_: object) -> None:
+            raise error
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Exporter, "apply", fail)
+            stage.start(0.01)
+            stage.write(organization(slug="globex"))
+            wait_until(lambda: bool(stage.problems()))
+            wait_for_more(looks, 12)
+        wait_until(lambda: ["globex"] == stage.names())
+        wait_for_more(looks)
+        events = [record["event"] for record in stage.logged]
+
+        assert 1 == len(stage.problems())
+        assert 1 == events.count("configuration reloaded")
+        assert (1, 0) == stage.metrics()
+
+    def test_unforeseen_error_before_a_reload(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A look at the file that fails is reported once; a later one sees the change."""
+
+        def fail(*_: object) -> None:
+            tries.append(1)
+            raise RuntimeError("unforeseen")
+
+        tries: list[int] = []
+        with monkeypatch.context() as patched:
+            patched.setattr("exporter.reload.read", fail)
+            stage.start(0.01)
+            wait_until(lambda: len(tries) > 9)
+        stage.write(organization(slug="globex"))
+        wait_until(lambda: ["globex"] == stage.names())
+
+        assert ["internal error: RuntimeError: unforeseen"] == stage.problems()

@@ -5,7 +5,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 
 import structlog
 
@@ -15,7 +15,7 @@ from exporter.cli.exit import end, end_without_listening, log_stopped
 from exporter.cli.options import LISTEN_FLAG, flag_or_variable
 from exporter.cli.systemd import Notifier
 from exporter.config import Config
-from exporter.reload import Reloader
+from exporter.reload import ConfigFile, Reloader
 from exporter.shard import Shard
 from exporter.state import State, StateError
 from exporter.web.address import Address, bind
@@ -25,9 +25,6 @@ from exporter.web.server import Server
 
 _STOP_TIMEOUT = 0.5
 """Seconds for polls to end once the server has stopped."""
-
-MakeReloader = Callable[[Exporter, Callable[[], AbstractContextManager[None]]], Reloader]
-"""Returns what reloads an exporter, each time within a block of the given kind."""
 
 _log = structlog.get_logger(__package__)
 
@@ -52,12 +49,12 @@ def serve_until_stopped(
     *,
     web: LiveWebConfig | None = None,
     prefix: str = "",
-    make_reloader: MakeReloader | None = None,
+    file: ConfigFile | None = None,
 ) -> None:
     """Serve on ``sockets`` until a signal comes; ``announce`` is called with their addresses.
 
-    ``web`` has the settings of TLS and login; ``prefix`` begins every path. Without
-    ``make_reloader``, the configuration cannot be reloaded.
+    ``web`` has the settings of TLS and login; ``prefix`` begins every path. Without the ``file`` of
+    the configuration, it cannot be reloaded.
     """
     tune_interpreter()
     try:
@@ -67,7 +64,7 @@ def serve_until_stopped(
     if state is not None:
         _log_state(state, exporter)
     systemd = Notifier()
-    reloader = make_reloader(exporter, systemd.reloading) if make_reloader else None
+    reloader = Reloader(exporter, file, systemd.reloading) if file else None
     application = make_app(
         exporter.page,
         exporter,

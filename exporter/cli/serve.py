@@ -24,7 +24,7 @@ from exporter.cli.run import listen, serve_until_stopped
 from exporter.cli.web import live_web_config, route_prefix, sockets_of_systemd, web_options
 from exporter.config import Config, ConfigError, parsed, read
 from exporter.queries import queries_of
-from exporter.reload import Reloader
+from exporter.reload import ConfigFile
 from exporter.shard import UNSHARDED, Shard, ShardError, chosen_shard
 from exporter.state import State, StateError
 from exporter.web.address import Address
@@ -113,9 +113,7 @@ def serve(
             _log_addresses,
             web=web,
             prefix=route_prefix(web_external_url, web_route_prefix),
-            make_reloader=lambda exporter, reloading: Reloader(
-                exporter, config_file, content, config_auto_reload_interval, reloading
-            ),
+            file=ConfigFile(config_file, content, config_auto_reload_interval),
         )
         if state is not None:
             state.close()

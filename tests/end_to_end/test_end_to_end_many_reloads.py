@@ -15,7 +15,7 @@ import requests
 from exporter.app import Exporter
 from exporter.collect.poll import PollerState, QueryPoller
 from exporter.config import parsed
-from exporter.reload import Reloader
+from exporter.reload import ConfigFile, Reloader
 from exporter.sentry.client import SentryClient
 from exporter.simulator import Simulator
 from exporter.state import State
@@ -132,7 +132,7 @@ def test_counters(
     with closing(State(tmp_path / "state")) as state:
         exporter = Exporter(first, clock=clock, state=state)
         poll_all(exporter, clock.now)
-        reloader = Reloader(exporter, path, content)
+        reloader = Reloader(exporter, ConfigFile(path, content))
         reloader.start()
         with serving(exporter) as url, (scraper := Scraper(url)).scraping():
             for number in range(1, RELOADS + 1):
