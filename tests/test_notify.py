@@ -2,14 +2,19 @@
 
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from exporter.cli import run
 from exporter.cli.systemd import STATUS_INTERVAL, Notifier
+from exporter.config import Config
+from exporter.shard import UNSHARDED
+from exporter.web.address import bind
+from tests.support.serving import ANY_PORT
 
 SECOND: Final = 1_000_000
 
@@ -160,3 +165,23 @@ def test_a_manager_that_does_not_read_never_hurts(manager: Manager) -> None:
         notifier.stopping()
 
     assert 0 < len(manager.received()) < 10_000
+
+
+def test_the_end_is_reported_when_it_begins(
+    manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal to stop is reported at once, and not when the server has stopped."""
+
+    @contextmanager
+    def stopping(stop: Callable[[], object]) -> Iterator[None]:
+        """Stop before the server has begun to serve."""
+        stop()
+        yield
+
+    monkeypatch.setattr(run, "tune_interpreter", lambda: None)
+    monkeypatch.setattr(run, "Notifier", manager.notifier)
+    monkeypatch.setattr("exporter.signals.stopping", stopping)
+    sockets = [bind(ANY_PORT)]
+    run.serve_until_stopped(Config((), ()), sockets, None, UNSHARDED, lambda _addresses: None)
+
+    assert ["STOPPING=1", "READY=1"] == [text.split("\n")[0] for text in manager.received()]

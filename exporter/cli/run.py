@@ -4,6 +4,7 @@ import gc
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -23,8 +24,11 @@ from exporter.web.app import make_app
 from exporter.web.live import LiveWebConfig
 from exporter.web.server import Server
 
-_STOP_TIMEOUT = 0.5
-"""Seconds for polls to end once the server has stopped."""
+_STOP_TIMEOUT = 0.3
+"""Seconds for a reload and for polls to end once the server has stopped.
+
+The server takes up to a second, and `signals.STOP_TIMEOUT` is from the signal on.
+"""
 
 _log = structlog.get_logger(__package__)
 
@@ -84,16 +88,20 @@ def serve_until_stopped(
     )
     # A daemon: the process must be able to end while a poll waits for Sentry.
     threading.Thread(target=exporter.loop.run, name="poll loop", daemon=True).start()
-    with signals.stopping(server.stop), _running(reloader):
+
+    def stop() -> None:
+        systemd.stopping()
+        server.stop()
+
+    with signals.stopping(stop), _reloading(reloader):
         announce(server.addresses)
         server.run()
-        systemd.stopping()
-    exporter.loop.stop(timeout=_STOP_TIMEOUT)
+    _wait_for_work(exporter, reloader)
     log_stopped()
 
 
 @contextmanager
-def _running(reloader: Reloader | None) -> Iterator[None]:
+def _reloading(reloader: Reloader | None) -> Iterator[None]:
     """Reload on SIGHUP and on request during the block, if there is a ``reloader``."""
     if reloader is None:
         yield
@@ -101,7 +109,14 @@ def _running(reloader: Reloader | None) -> Iterator[None]:
     reloader.start()
     with signals.reloading(reloader.request):
         yield
-    reloader.stop(timeout=_STOP_TIMEOUT)
+
+
+def _wait_for_work(exporter: Exporter, reloader: Reloader | None) -> None:
+    """Begin no other reload or poll, and wait for those that run; both have the same deadline."""
+    deadline = time.monotonic() + _STOP_TIMEOUT
+    if reloader is not None:
+        reloader.stop(_STOP_TIMEOUT)
+    exporter.loop.stop(max(deadline - time.monotonic(), 0))
 
 
 def _log_state(state: State, exporter: Exporter) -> None:

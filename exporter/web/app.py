@@ -64,7 +64,7 @@ def make_app(
     """Return the application that answers every path of the exporter, all below ``prefix``.
 
     ``config`` returns the running configuration, which ``/config`` shows. ``reload`` begins a
-    reload of it, and returns what comes to hold its problems. Without them, the application does
+    reload of it, and returns a future with its problems. Without them, the application does
     not have these paths.
     """
     healthy = partial(_probe, why_not=health.why_not_healthy, adjective="healthy")
@@ -73,8 +73,8 @@ def make_app(
     if config is not None:
         optional.append(Route("/config", _ShownConfig(config), methods=["GET"]))
     if reload is not None:
-        handler = partial(_reload, begin=reload)
-        optional.append(Route("/-/reload", handler, methods=["POST", "PUT"]))
+        reloads = partial(_reload, begin=reload)
+        optional.append(Route("/-/reload", reloads, methods=["POST", "PUT"]))
     app = Starlette(
         routes=[
             # Starlette calls an object for every method unless some are named; HEAD comes with GET.

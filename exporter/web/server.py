@@ -4,12 +4,12 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final, cast
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.web.accept import Acceptor
 from exporter.web.access import Access
@@ -23,6 +23,9 @@ KEEP_ALIVE: Final = 65
 
 STOP_TIMEOUT: Final = 0.7
 """Seconds that running answers have to end once the server has been asked to stop."""
+
+_CANCEL_DELAY: Final = 0.05
+"""Seconds from there until answers that still run, such as that to a reload, are cancelled."""
 
 
 class Server:
@@ -50,7 +53,7 @@ class Server:
         self._sockets = list(sockets)
         malformed = MalformedRequests(clock)
         configuration = _configuration(
-            app if web is None else Access(app, web, clock),
+            _cancelled_quietly(app if web is None else Access(app, web, clock)),
             partial(connection, malformed=malformed, web=web),
         )
         accept = partial(acceptor, web=web, malformed=malformed)
@@ -115,6 +118,12 @@ class _Uvicorn(uvicorn.Server):
     def _abort_connections(self) -> None:
         for connection in list(self.server_state.connections):
             cast("Connection", connection).abort()
+        # Later: uvicorn complains about a missing answer unless the connection is known to be lost.
+        asyncio.get_running_loop().call_later(_CANCEL_DELAY, self._cancel_answers)
+
+    def _cancel_answers(self) -> None:
+        for task in list(self.server_state.tasks):
+            task.cancel()
 
     def _connect(self) -> asyncio.Protocol:
         """Return the protocol of a new connection, as uvicorn makes it."""
@@ -122,6 +131,16 @@ class _Uvicorn(uvicorn.Server):
         return connect(
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
+
+
+def _cancelled_quietly(app: ASGIApp) -> ASGIApp:
+    """Return ``app``, of which an answer that is cancelled leaves no traceback in the log."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        with suppress(asyncio.CancelledError):
+            await app(scope, receive, send)
+
+    return answer
 
 
 def _configuration(app: ASGIApp, connect: Callable[..., Connection]) -> uvicorn.Config:
@@ -138,6 +157,6 @@ def _configuration(app: ASGIApp, connect: Callable[..., Connection]) -> uvicorn.
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE,
-        # uvicorn takes only whole seconds; STOP_TIMEOUT comes first.
+        # uvicorn takes only whole seconds, and logs an error then; STOP_TIMEOUT comes first.
         timeout_graceful_shutdown=1,
     )

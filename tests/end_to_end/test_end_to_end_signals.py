@@ -1,6 +1,7 @@
 """Signals at any moment in the life of a process."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,7 +19,8 @@ from exporter.simulator import Fault, Simulator
 from tests.deploy.kit import require_root
 from tests.end_to_end.stage import COMMAND, clock_for_commands
 from tests.support.clock import Clock
-from tests.support.programs import TIMEOUT, find_program, running, wait_until
+from tests.support.configuration import OUTCOMES, organization
+from tests.support.programs import TIMEOUT, Program, find_program, running, wait_until
 
 PROMPTLY: Final = 2.0
 """Seconds within which a process must end."""
@@ -83,6 +85,14 @@ def blocked_signals() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def waiting(address: str, request: str) -> socket.socket:
+    """Return a connection that has sent a request, such as ``GET /``, and reads no answer."""
+    host, _, port = address.rpartition(":")
+    client = socket.create_connection((host, int(port)), TIMEOUT)
+    client.sendall(f"{request} HTTP/1.1\r\nHost: here\r\nContent-Length: 0\r\n\r\n".encode())
+    return client
 
 
 def child_of(process: subprocess.Popen[str]) -> int:
@@ -161,12 +171,10 @@ def test_a_second_signal_ends_at_once(serve: Sequence[str], tmp_path: Path) -> N
         assert "event=stopped" not in program.output()
 
 
-def test_reading_the_configuration_is_interrupted(tmp_path: Path) -> None:
-    """A configuration that is a pipe in which nothing comes does not delay the end."""
-    pipe = tmp_path / "config.yaml"
-    os.mkfifo(pipe)
-    command = [*COMMAND, "serve", "--config.file", str(pipe)]
-    with running(command, tmp_path / "serve.log") as program, ExitStack() as writer:
+@contextmanager
+def being_read(pipe: Path) -> Iterator[None]:
+    """Wait until somebody reads ``pipe``; during the block nothing comes in it."""
+    with ExitStack() as writer:
 
         def is_read() -> bool:
             """Open the pipe, which succeeds once somebody reads it."""
@@ -175,11 +183,63 @@ def test_reading_the_configuration_is_interrupted(tmp_path: Path) -> None:
                 return True
             return False
 
-        wait_until(is_read, program.output)
+        wait_until(is_read)
+        yield
+
+
+def test_reading_the_configuration_is_interrupted(tmp_path: Path) -> None:
+    """A configuration that is a pipe in which nothing comes does not delay the end."""
+    pipe = tmp_path / "config.yaml"
+    os.mkfifo(pipe)
+    command = [*COMMAND, "serve", "--config.file", str(pipe)]
+    with running(command, tmp_path / "serve.log") as program, being_read(pipe):
         program.process.send_signal(signal.SIGTERM)
 
         assert 0 == program.process.wait(PROMPTLY)
     assert "event=stopped signal=SIGTERM" in program.output()
+
+
+def end_of(program: Program) -> tuple[int, str, list[str]]:
+    """Send SIGTERM; return the status, what the last line of the log is, and errors in the log."""
+    program.process.send_signal(signal.SIGTERM)
+    status = program.process.wait(TIMEOUT)
+    lines = program.output().splitlines()
+    last = re.findall(r"event=(\S+)", lines[-1])[0]
+    return status, last, [line for line in lines if "level=error" in line or "Traceback" in line]
+
+
+def test_a_reload_does_not_delay_the_end(
+    serve: Sequence[str], configured: Configured, tmp_path: Path
+) -> None:
+    """A request that waits for a reload, and a reload that waits for its file, end quietly."""
+    with running(serve, tmp_path / "serve.log") as program, ExitStack() as clients:
+        address = program.wait_for(r"event=listening .*address=(\S+)")
+        pipe = configured()
+        pipe.unlink()
+        os.mkfifo(pipe)
+        for _ in range(3):
+            clients.enter_context(waiting(address, "POST /-/reload"))
+        clients.enter_context(being_read(pipe))
+
+        assert (0, "stopped", []) == end_of(program)
+
+
+@pytest.mark.parametrize("path", ["/config", "/"])
+def test_rendering_does_not_delay_the_end(
+    configured: Configured, tmp_path: Path, path: str
+) -> None:
+    """Requests for pages, which take seconds to render together, end quietly."""
+    queries = [{**OUTCOMES, "name": f"query-{number}"} for number in range(200)]
+    file = configured(organization(*queries, url="http://127.0.0.1:9"))
+    flags = ("--config.file", str(file), "--web.listen-address", "127.0.0.1:0")
+    command = (*COMMAND, "serve", *flags, "--state.path", str(tmp_path / "state"))
+    with running(command, tmp_path / "serve.log") as program, ExitStack() as clients:
+        address = program.wait_for(r"event=listening .*address=(\S+)")
+        for _ in range(16):
+            clients.enter_context(waiting(address, f"GET {path}"))
+        program.wait_ready(f"http://{address}/-/healthy")
+
+        assert (0, "stopped", []) == end_of(program)
 
 
 def test_a_hangup_never_ends_the_daemon(serve: Sequence[str], tmp_path: Path) -> None:
