@@ -214,11 +214,25 @@ class TestRecovery:
         log.failed(about("stays"), DEAD, 0, 10)
         log.retain([about("stays")])
         log.succeeded(about("stays"), 5, {})
+        log.retain([about("stays"), about("gone")])
         with logged() as records:
             log.failed(about("stays"), DEAD, 10, 20)
             log.failed(about("gone"), DEAD, 10, 20)
 
         assert ["poll failed"] * 2 == events(records)
+
+    def test_late_polls_of_a_removed_query(self, log: PollLog) -> None:
+        """A poll of a removed query that is still out leaves nothing in the log."""
+        log.retain([about("stays")])
+        with logged() as records:
+            log.failed(about("gone"), DEAD, 0, 10)
+            log.succeeded(about("gone"), 5, {})
+            log.failed(about("stays"), DEAD, 5, 10)
+            log.succeeded(about("stays"), 10, {})
+            log.failed(about("stays"), DEAD, 20, 30)
+
+        assert ["poll failed", "first poll succeeded", "poll failed"] == events(records)
+        assert {"stays"} == {record["query"] for record in records}
 
 
 @settings(max_examples=20)

@@ -74,13 +74,17 @@ class _Failing:
 
 
 class PollLog:
-    """Logs the polls of all queries; any number of threads may use it."""
+    """Logs the polls of all queries, or of those that are to be retained.
+
+    Any number of threads may use it.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._episodes: dict[_Cause, _Episode] = {}
         self._failing: dict[_Name, _Failing] = {}
         self._succeeded: set[_Name] = set()
+        self._retained: frozenset[_Name] | None = None
 
     def failed(
         self,
@@ -96,7 +100,7 @@ class PollLog:
         """
         name, cause = _Name.of(about), _Cause(failure.reason, urlsplit(failure.address).netloc)
         with self._lock:
-            line = self._note_failure(name, cause, now)
+            line = self._note_failure(name, cause, now) if self._is_retained(name) else None
         if line is not None:
             event, fields = line
             log = _log.error if failure.reason in _OWN_REASONS else _log.warning
@@ -114,6 +118,8 @@ class PollLog:
         """Note that the poll of a query succeeded at ``now``; ``details`` are for its line."""
         name = _Name.of(about)
         with self._lock:
+            if not self._is_retained(name):
+                return
             first = name not in self._succeeded
             self._succeeded.add(name)
             early = len(self._succeeded) <= MAX_FIRST
@@ -134,12 +140,16 @@ class PollLog:
             )
 
     def retain(self, abouts: Collection[Mapping[str, str]]) -> None:
-        """Forget all queries but these."""
-        names = {_Name.of(about) for about in abouts}
+        """Forget all queries but these, and ignore polls of others that are still out."""
+        names = frozenset(_Name.of(about) for about in abouts)
         with self._lock:
+            self._retained = names
             self._succeeded &= names
             for name in self._failing.keys() - names:
                 self._recover(name, self._failing.pop(name).causes)
+
+    def _is_retained(self, name: _Name) -> bool:
+        return self._retained is None or name in self._retained
 
     def _note_failure(
         self, name: _Name, cause: _Cause, now: float
