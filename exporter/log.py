@@ -7,6 +7,7 @@ of libraries that use the standard library's logging have the same format.
 import logging
 import re
 from datetime import UTC, datetime
+from math import floor
 from typing import Final
 
 import structlog
@@ -134,16 +135,21 @@ def is_json() -> bool:
 
 def utc(seconds: float) -> str:
     """Return a moment, in seconds since the epoch, as the log writes it."""
-    return datetime.fromtimestamp(round(seconds), UTC).isoformat().replace("+00:00", "Z")
+    return datetime.fromtimestamp(floor(seconds), UTC).isoformat().replace("+00:00", "Z")
 
 
 def elapsed(seconds: float) -> str:
-    """Return how long something took as the log writes it, in its two largest units: ``2h5m``."""
-    left, parts = max(round(seconds), 0), []
+    """Return how long something took as the log writes it, in its largest unit and the next.
+
+    ``2h5m``, but ``2h`` where there are no minutes, whatever the seconds.
+    """
+    left, counts = max(round(seconds), 0), []
     for unit, length in _UNITS.items():
         count, left = divmod(left, length)
-        parts += [f"{count}{unit}"] if count else []
-    return "".join(parts[:2]) or "0s"
+        counts.append((count, unit))
+    largest = next((place for place, (count, _) in enumerate(counts) if count), len(counts))
+    shown = counts[largest : largest + 2]
+    return "".join(f"{count}{unit}" for count, unit in shown if count) or "0s"
 
 
 def _handler(renderers: tuple[Processor, ...]) -> logging.Handler:
