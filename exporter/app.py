@@ -135,10 +135,7 @@ class Exporter:
             # Last: from now on the loop polls the successors, whose reports must not be replaced
             # by the older ones that have just been published.
             self._wiring = after
-            self._poll_log.retain([poller.about for poller in after.pollers.values()])
-            # A shard without queries gets no report that would do this.
-            self._note_tried()
-            self._forget(after)
+            self._finish(after)
 
     def refused(self) -> None:
         """Show that a configuration could not take the place of the present one."""
@@ -293,6 +290,16 @@ class Exporter:
         asked = organization.slug, organization.url
         same = upstream is not None and (upstream.organization, upstream.url) == asked
         return known.state if known is not None and same else None
+
+    def _finish(self, after: _Wiring) -> None:
+        """Do what is left once ``after`` is in effect; whatever goes wrong, it stays so."""
+        try:
+            self._poll_log.retain([poller.about for poller in after.pollers.values()])
+            # A shard without queries gets no report that would do this.
+            self._note_tried()
+            self._forget(after)
+        except Exception:  # noqa: BLE001 - a fault of ours must not look like a failed reload
+            _log.exception("cannot finish a reload", reason="internal")
 
     def _forget(self, after: _Wiring) -> None:
         """Delete from the state file what has not been used for long, nor is in ``after``."""
