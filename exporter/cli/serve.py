@@ -92,13 +92,13 @@ def serve(
             own = chosen_shard(shard, total_shards, socket.gethostname())
             content = read(config_file)
             config = parsed(content, config_file)
+            _log.info("starting", version=__version__)
             web = live_web_config(web_config_file)
             state = None if state_path is None else State(state_path)
         except ConfigError as error:
             end(error.problems, 2)
         except (ShardError, StateError) as error:
             end([error], 2)
-        _log.info("starting", version=__version__)
         _log_configuration(config_file, config, own)
         if state is None and any(query.counters for _, query in queries_of(own.share(config))):
             _log.warning(

@@ -55,22 +55,23 @@ def serving(path: Path, folder: Path, *flags: str | Path) -> Iterator[Program]:
 
 def test_a_life(configured: Configured, tmp_path: Path) -> None:
     """At info, a few records tell what is running, where, how it is doing, and why it ended."""
-    path = configured(organization(OUTCOMES, PROJECTS))
-    with serving(path, tmp_path) as program:
+    path, web = configured(organization(OUTCOMES, PROJECTS)), tmp_path / "web.yaml"
+    web.write_text("basic_auth_users: {}", "utf-8")
+    with serving(path, tmp_path, "--web.config.file", web) as program:
         record(program, "every query has been tried")
         program.process.send_signal(signal.SIGTERM)
         program.process.wait(TIMEOUT)
 
     happened = events(program)
     read = record(program, "configuration read")
-    assert ["starting", "configuration read"] == list(happened[:2])
+    assert ["starting", "web configuration read", "configuration read"] == list(happened[:3])
     assert 2 == happened.count("first poll succeeded")
     assert ["stopped"] == list(happened[-1:])
     assert __version__ == record(program, "starting")["version"]
     assert (str(path), 1, 2) == (read["file"], read["organizations"], read["queries"])
     assert 2 == record(program, "every query has been tried")["succeeded"]
     assert "SIGTERM" == record(program, "stopped")["signal"]
-    assert len(happened) <= 10
+    assert len(happened) <= 11
 
 
 def test_counters_without_state(configured: Configured, tmp_path: Path) -> None:
