@@ -172,19 +172,20 @@ class Exporter:
             ],
         )
 
-    def healthy(self) -> bool:
-        """Return whether the poll loop is alive."""
-        return self.loop.alive()
-
     def why_not_healthy(self) -> str:
-        """Return why `healthy` is False, nothing if it is True."""
-        if self.healthy():
+        """Return for how long the poll loop has not run, an empty text if it is alive."""
+        if self.loop.alive():
             return ""
         return f"the poll loop has not run for {self.loop.silence():.0f} seconds"
 
     def why_not_ready(self) -> str:
-        """Return which queries `ready` waits for, nothing if it is True."""
-        if self.ready():
+        """Return which queries have not been tried yet, an empty text if all have.
+
+        Failures count: the page has them, for those who scrape only what is ready. A shard without
+        queries is ready too, or it would hold up the rollout of the pods behind it. A reload does
+        not change this: what was ready stays ready, whatever queries are added.
+        """
+        if self._tried.is_set():
             return ""
         shown = self.page.shown()
         missing = [f"{one.organization}/{one.query}" for one in shown if not one.polls]
@@ -194,17 +195,8 @@ class Exporter:
         named = enumeration(missing, _MAX_NAMED)
         return f"{len(missing)} of {len(shown)} queries not tried yet: {named}"
 
-    def ready(self) -> bool:
-        """Return whether every query had been tried once, and the page showed the results.
-
-        Failures count: the page has them, for those who scrape only what is ready. A shard without
-        queries is ready too, or it would hold up the rollout of the pods behind it. A reload does
-        not change this: what was ready stays ready, whatever queries are added.
-        """
-        return self._tried.is_set()
-
     def _note_tried(self) -> None:
-        """Become ready if every query on the page has been tried."""
+        """Become ready, for good, if every query on the page has been tried."""
         shown = self.page.shown()
         if self._tried.is_set() or not all(report.polls for report in shown):
             return

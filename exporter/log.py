@@ -1,7 +1,7 @@
 """Logging: one record per line on standard error, as logfmt or JSON, with times in UTC.
 
-Code uses ``structlog.get_logger()``, and logs a short lower-case phrase with ``key=value``. Records
-of libraries that use the standard library's logging have the same format.
+Code uses ``structlog.get_logger(__name__)``, and logs a short lower-case phrase with ``key=value``.
+Records of libraries that use the standard library's logging have the same format.
 """
 
 import logging

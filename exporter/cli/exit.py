@@ -12,7 +12,7 @@ import structlog
 from exporter import log, signals
 from exporter.web.address import Address
 
-_log = structlog.get_logger(__package__)
+_log = structlog.get_logger(__name__)
 
 
 def end(problems: Iterable[object], status: int) -> NoReturn:

@@ -30,7 +30,7 @@ _STOP_TIMEOUT = 0.3
 The server takes up to a second, and `signals.STOP_TIMEOUT` is from the signal on.
 """
 
-_log = structlog.get_logger(__package__)
+_log = structlog.get_logger(__name__)
 
 
 def listen(addresses: Iterable[Address]) -> Sequence[socket.socket]:
@@ -84,7 +84,9 @@ def serve_until_stopped(
         # Not only once the exporter is ready: that can take longer than systemd waits, and then it
         # would restart the exporter because Sentry does not answer.
         started=lambda: systemd.ready(_status(exporter)),
-        ticked=lambda: systemd.tick(exporter.healthy, lambda: _status(exporter)),
+        ticked=lambda: systemd.tick(
+            lambda: not exporter.why_not_healthy(), lambda: _status(exporter)
+        ),
     )
     # A daemon: the process must be able to end while a poll waits for Sentry.
     threading.Thread(target=exporter.loop.run, name="poll loop", daemon=True).start()

@@ -31,7 +31,7 @@ from exporter.web.address import Address
 
 MAX_SHARDS = 1000
 
-_log = structlog.get_logger(__package__)
+_log = structlog.get_logger(__name__)
 
 
 @click.command

@@ -17,7 +17,7 @@ from exporter.web.systemd_sockets import InheritedSocketsError, inherited_socket
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_log = structlog.get_logger(__package__)
+_log = structlog.get_logger(__name__)
 
 
 def _read_by(parse: Callable[[str], str]) -> Callable[[str], str]:

@@ -430,31 +430,31 @@ class TestReady:
             configuration(sentry.url, organization({**SHORT, "lookback": "3h"}, BY_PROJECT))
         )
 
-        assert exporter.ready()
+        assert not exporter.why_not_ready()
 
     def test_untried_query_leaves(self, sentry: Simulator, clock: Clock) -> None:
         """It is ready once every query that is left has been tried."""
         both = configuration(sentry.url, organization(SHORT, BY_PROJECT))
         exporter = Exporter(both, clock=clock)
         exporter.queries[0].poll(clock.now)
-        before = exporter.ready()
+        before = exporter.why_not_ready()
 
         exporter.apply(configuration(sentry.url, organization(SHORT)))
 
-        assert not before
-        assert exporter.ready()
+        assert before
+        assert not exporter.why_not_ready()
 
     def test_added_before(self, sentry: Simulator, clock: Clock) -> None:
         """A query that is added before it is ready has to be tried too."""
         exporter = Exporter(configuration(sentry.url, organization(SHORT)), clock=clock)
         exporter.apply(configuration(sentry.url, organization(SHORT, BY_PROJECT)))
         exporter.queries[0].poll(clock.now)
-        before = exporter.ready()
+        before = exporter.why_not_ready()
 
         exporter.queries[1].poll(clock.now)
 
-        assert not before
-        assert exporter.ready()
+        assert before
+        assert not exporter.why_not_ready()
 
 
 class TestProbes:

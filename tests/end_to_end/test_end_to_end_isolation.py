@@ -111,6 +111,6 @@ def test_failed_polls_count_for_readiness(config: Config, clock: Clock) -> None:
     for query in broken:
         query.poll(clock.now)
 
-    assert not exporter.ready()
+    assert exporter.why_not_ready()
     healthy.poll(clock.now)
-    assert exporter.ready()
+    assert not exporter.why_not_ready()

@@ -150,8 +150,8 @@ def test_a_shard_without_queries_is_ready(sentry: Simulator, clock: Clock) -> No
     config = configuration(sentry.url, organization({**OUTCOMES, "name": name_on(SHARDS[1])}))
     idle, busy = (Exporter(config, clock=clock, shard=shard) for shard in SHARDS[:2])
 
-    assert idle.ready()
-    assert not busy.ready()
+    assert not idle.why_not_ready()
+    assert busy.why_not_ready()
 
 
 def test_equal_queries_have_separate_counters(

@@ -272,7 +272,9 @@ def test_the_signal_is_logged(serve: Sequence[str], tmp_path: Path) -> None:
         program.process.send_signal(signal.SIGTERM)
         program.process.wait(TIMEOUT)
 
-    assert program.output().rstrip().endswith("event=stopped signal=SIGTERM logger=exporter.cli")
+    assert (
+        program.output().rstrip().endswith("event=stopped signal=SIGTERM logger=exporter.cli.exit")
+    )
 
 
 def test_systemd_is_notified(serve: Sequence[str], tmp_path: Path) -> None:
