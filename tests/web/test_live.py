@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from exporter.config import ConfigError
-from exporter.sentry.token import file_fingerprint
+from exporter.fingerprint import file_fingerprint
 from exporter.web.config import WebConfig, load_web_config
 from exporter.web.live import GRACE, RETRY, LiveWebConfig
 from exporter.web.server import Server

@@ -19,7 +19,7 @@ from exporter.sentry.question import QUANTITY
 from exporter.status import ExporterStatus, QueryState, TokenStatus
 from exporter.web.status.choices import Choices
 from exporter.web.status.page import MAX_ROWS, SECURITY_HEADERS, Renderer
-from tests.support.rows import HOUR, NOON
+from tests.support.rows import HOUR, NOON, column
 from tests.support.statuses import (
     NOW,
     SCENES,
@@ -377,7 +377,7 @@ class TestDetails:
     def test_left_out(self) -> None:
         """The caption says which categories are not added because they repeat others."""
         sums = {Series(QUANTITY, name, "accepted", ""): 5 for name in ("span", "span_indexed")}
-        read = {NOON: Bucket({}, total=sums)}
+        read = {NOON: Bucket(column({}), total=sums)}
         status = exporter(organization([query_status(history=read)]))
 
         assert (
@@ -387,7 +387,7 @@ class TestDetails:
 
     def test_nothing_counted(self) -> None:
         """A lookback without any value is not the same as none."""
-        status = exporter(organization([query_status(history={NOON: Bucket({})})]))
+        status = exporter(organization([query_status(history={NOON: Bucket(column({}))})]))
 
         assert "Sentry has counted nothing in the last 1d." in page(status, ONE).text
 
