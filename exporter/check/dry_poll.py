@@ -44,8 +44,7 @@ class DryPoll:
         """Return what the query reads; raise `SentryError`."""
         attempt = Attempt(self._source, self._state, self._now, lambda: 0.0, _log)
         attempt.run()
-        if self._state.shown is None:
-            raise LookupError
+        assert self._state.shown is not None  # noqa: S101 - what an attempt that succeeds sets
         return self._data(self._state.shown, attempt.requests)
 
     def missing(self) -> Iterator[UnknownProjectError]:
@@ -86,19 +85,26 @@ class DryPoll:
         return usual, polls * usual + _DAY // query.interval * (ending - usual)
 
     def _asked_when_changed(self, changed: AbstractSet[int]) -> int:
-        """Return how many questions a poll asks for which the buckets ``changed`` have changed."""
+        """Return how many questions a poll asks for which the buckets ``changed`` have changed.
+
+        It runs the plan of a later poll on the answers of now. `recall_all` sends only questions
+        that are new, but counts every one, as a later poll sends all of them.
+        """
         organization, query = self._source.organization, self._source.query
         state, projects = self._state, self._source.directory.state.projects
         ids = state.filter.choose(projects).ids
         asked = resolve(query, ids, address=self._source.address_length())
         settle = organization.settle
         window = buckets.lookback_window(self._now, query.interval, settle, query.lookback)
+        # A poll reads the buckets whose totals are not those that it knows. The first poll may have
+        # left some for the next one, so the totals of all of them are asked for here.
         read = drive(read_series(asked, asked.question(window)), self._client.recall_all)
         known = {
             start: self._known(start, {} if start in changed else totals(one.rows))
             for start, one in read.items()
         }
         readable = projects.accessible - state.filter.refused.keys() if projects else ()
+        # Only from here: the plan asks for the totals once more, as each poll does.
         self._client.asked = 0
         plan = read_window(
             asked,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, Literal, Self
 
+from exporter.collect.poll.failure import Failure
 from exporter.config import Config, Organization, Problem, Query, category_remedy
 from exporter.config.errors import Place
 from exporter.config.models import TOKEN_KEYS
@@ -87,6 +88,19 @@ def failure(
         reason=error.reason,
         organization=organization.name,
         query=query.name if query else "",
+    )
+
+
+def unforeseen(config: Config, organization: Organization, error: Exception) -> Finding:
+    """Return the finding that an exception is which no code expects."""
+    described = Failure.unforeseen(error)
+    return _at(
+        _organization(config, organization),
+        "error",
+        f"the check has failed: {described.error}",
+        remedy="report this as a fault of the exporter",
+        reason=described.reason,
+        organization=organization.name,
     )
 
 

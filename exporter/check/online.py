@@ -11,7 +11,7 @@ from exporter.config import Config
 from exporter.publish.self_metrics import SelfMetrics
 
 
-def learn(config: Config, clock: Callable[[], float]) -> Iterator[Checked]:
+def check_online(config: Config, clock: Callable[[], float]) -> Iterator[Checked]:
     """Yield what is learned of each organization, in the order of the file.
 
     They are asked side by side, within the limits of their tokens: a server that does not answer
@@ -29,13 +29,6 @@ def learn(config: Config, clock: Callable[[], float]) -> Iterator[Checked]:
 def _started(check: OrganizationCheck) -> "Future[Checked]":
     """Return the result of ``check``, which begins in a thread of its own."""
     result: Future[Checked] = Future()
-
-    def work() -> None:
-        try:
-            result.set_result(check.run())
-        except Exception as error:  # noqa: BLE001 - raised in the caller's thread
-            result.set_exception(error)
-
     # A daemon, and no executor: the process must be able to end while a request hangs.
-    threading.Thread(target=work, daemon=True).start()
+    threading.Thread(target=lambda: result.set_result(check.run()), daemon=True).start()
     return result

@@ -11,6 +11,7 @@ from exporter.check.findings import (
     deprecated,
     failure,
     incomplete,
+    unforeseen,
     warning,
 )
 from exporter.check.lookups import identity, plan
@@ -53,7 +54,16 @@ class OrganizationCheck:
     list_failed: bool = False
 
     def run(self) -> Checked:
-        """Ask, and return what was learned."""
+        """Ask, and return what was learned; never raises."""
+        try:
+            report = self._ask()
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not end the other checks
+            self.findings.append(unforeseen(self.config, self.organization, error))
+            report = OrganizationReport.unknown(self.organization)
+        self._add_category_warnings(report.queries)
+        return report, tuple(self.findings)
+
+    def _ask(self) -> OrganizationReport:
         directory = ProjectDirectory(self.organization.name, self.client, _Nowhere())
         cannot_read = self._cannot_read(directory)
         queries = tuple(
@@ -64,8 +74,7 @@ class OrganizationCheck:
         )
         report = self._report(directory.state.projects, queries)
         self._warn(report)
-        self._add_category_warnings(queries)
-        return Checked(report, tuple(self.findings))
+        return report
 
     def _cannot_read(self, directory: ProjectDirectory) -> bool:
         """Read the projects list; return whether nothing else can be read either."""

@@ -10,8 +10,10 @@ from typing import Self
 import msgspec
 
 from exporter.check.findings import Finding
+from exporter.config import Organization
 from exporter.sentry.api_status import RateLimit
 from exporter.sentry.deprecation import Deprecation
+from exporter.sentry.token import UNKNOWN_KIND
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +99,26 @@ class OrganizationReport:
     plan: Plan | None
     queries: tuple[QueryReport, ...]
 
+    @classmethod
+    def unknown(cls, organization: Organization) -> Self:
+        """Return the report of an organization of which nothing could be learned."""
+        return cls(
+            organization.name,
+            organization.slug,
+            organization.url,
+            Token(UNKNOWN_KIND, organization.token.describe()),
+            organization=None,
+            projects=None,
+            clock_skew_seconds=None,
+            rate_limit=None,
+            deprecations=(),
+            plan=None,
+            queries=tuple(QueryReport(query.name) for query in organization.queries),
+        )
 
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What is learned of an organization, and what is wrong with it."""
 
-    organization: OrganizationReport
-    findings: tuple[Finding, ...]
+Checked = tuple[OrganizationReport, tuple[Finding, ...]]
+"""What is learned of an organization, and what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +137,9 @@ class Report:
     ) -> Self:
         """Return the report of ``findings`` about the file, and of the ``checked``."""
         every = tuple(checked)
-        problems = (*findings, *(finding for each in every for finding in each.findings))
+        problems = (*findings, *(finding for _, own in every for finding in own))
         valid = all(problem.severity == "warning" for problem in problems)
-        return cls(config, valid, online, problems, tuple(each.organization for each in every))
+        return cls(config, valid, online, problems, tuple(report for report, _ in every))
 
     def json(self) -> str:
         """Return the document."""

@@ -1,9 +1,10 @@
 """What was learned of an organization, as text for people. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from exporter.check.report import Checked, OrganizationReport, QueryReport
+from exporter.check.findings import Finding
+from exporter.check.report import OrganizationReport, QueryReport
 from exporter.moments import elapsed
 from exporter.sentry.api_status import RateLimit, clocks_agree
 
@@ -11,15 +12,14 @@ _WIDTH: Final = 14
 """Characters of a line before its value."""
 
 
-def organization_text(checked: Checked) -> str:
+def organization_text(report: OrganizationReport, findings: Iterable[Finding]) -> str:
     """Return a heading, a line for each fact, and a line for each finding."""
-    report = checked.organization
     lines = [f"organization {report.name}"]
     lines += [_line("  ", *fact) for fact in _facts(report)]
     for query in report.queries:
         lines.append(f"  query {query.name}")
         lines += [_line("    ", *fact) for fact in _query_facts(query)]
-    lines += [f"  {finding}" for finding in checked.findings]
+    lines += [f"  {finding}" for finding in findings]
     return "\n".join(lines)
 
 

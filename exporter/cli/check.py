@@ -15,7 +15,7 @@ from exporter.check import (
     Finding,
     Report,
     category_warnings,
-    learn,
+    check_online,
     organization_text,
 )
 from exporter.cli.options import config_file, option
@@ -66,7 +66,7 @@ def check(
     if online and config is not None:
         # At any level: the command seems to hang otherwise.
         logging.getLogger(WAITS).setLevel(logging.INFO)
-        checked = learn(config, time.time)
+        checked = check_online(config, time.time)
     if output == "json":
         report = Report.of(str(config_file), findings, checked, online=online)
         click.echo(report.json())
@@ -112,7 +112,7 @@ def _usable(config: Config, host: HostReport) -> Config:
 
 
 def _left_to_sentry(config: Config) -> Collection[str]:
-    """Return the paths of warnings that `learn` repeats unless Sentry has said more."""
+    """Return the paths of warnings that `check_online` repeats unless Sentry has said more."""
     return {
         finding.path
         for organization in config.organizations
@@ -129,7 +129,7 @@ def _printed(
         click.echo(finding)
     every = []
     for each in checked:
-        click.echo(organization_text(each) + "\n")
+        click.echo(organization_text(*each) + "\n")
         every.append(each)
     return Report.of(path, findings, every, online=online)
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from exporter.check import Checked, learn
+from exporter.check import Checked, check_online
 from exporter.config import loads
 from exporter.simulator import Simulator, demo_world
 from tests.support.clock import Clock
@@ -35,6 +35,6 @@ def learned(sentry: Simulator, clock: Clock) -> Learn:
     def learn_all(*organizations: Entry, **defaults: object) -> list[Checked]:
         """Return what is learned of ``organizations``."""
         text = document(sentry.url, *organizations, **defaults)
-        return list(learn(unpaced(loads(text, "config.yaml")), clock))
+        return list(check_online(unpaced(loads(text, "config.yaml")), clock))
 
     return learn_all

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.check.online import learn
+from exporter.check.dry_poll import DryPoll
+from exporter.check.online import check_online
+from exporter.check.report import Data
 from exporter.config import loads
 from exporter.simulator import Fault, Simulator, Token, TokenKind
 from tests.check.conftest import Learn
@@ -27,7 +29,7 @@ def test_order(learned: Learn) -> None:
     names = ["globex", "acme", "nobody"]
 
     assert names == [
-        each.organization.name for each in learned(*(organization(slug=name) for name in names))
+        report.name for report, _ in learned(*(organization(slug=name) for name in names))
     ]
 
 
@@ -42,10 +44,10 @@ def test_organizations_are_asked_at_the_same_time(clock: Clock) -> None:
 
     with ScriptedServer(script) as server:
         entries = [organization(slug="acme"), organization(slug="globex")]
-        checked = list(learn(loads(document(server.url, *entries)), clock))
+        checked = list(check_online(loads(document(server.url, *entries)), clock))
 
     assert not both.broken
-    assert ["network", "network"] == [each.findings[0].reason for each in checked]
+    assert ["network", "network"] == [findings[0].reason for _, findings in checked]
 
 
 @pytest.mark.parametrize("kind", ["reset", "hang"])
@@ -53,20 +55,20 @@ def test_a_server_that_is_down(learned: Learn, sentry: Simulator, kind: str) -> 
     """After two failures that take their time, no other query is tried."""
     fault = Fault("reset") if kind == "reset" else Fault("hang")
     sentry.faults.add(fault)
-    (checked,) = learned(organization(*MANY), timeout="1s")
-    tried = [query.tried for query in checked.organization.queries]
+    ((report, findings),) = learned(organization(*MANY), timeout="1s")
+    tried = [query.tried for query in report.queries]
 
-    assert 1 == len(checked.findings)
+    assert 1 == len(findings)
     assert [True] + [False] * 19 == tried
 
 
 def test_failures_of_queries(learned: Learn, sentry: Simulator) -> None:
     """A query that Sentry refuses does not end the check of the others."""
     wrong = {**OUTCOMES, "name": "wrong", "filter": {"category": "errors"}}
-    (checked,) = learned(organization(wrong, {**wrong, "name": "again"}, OUTCOMES))
+    ((report, findings),) = learned(organization(wrong, {**wrong, "name": "again"}, OUTCOMES))
 
-    assert ["wrong", "again"] == [finding.query for finding in checked.findings]
-    assert [False, False, True] == [bool(one.data) for one in checked.organization.queries]
+    assert ["wrong", "again"] == [finding.query for finding in findings if finding.reason]
+    assert [False, False, True] == [bool(one.data) for one in report.queries]
 
 
 @pytest.mark.parametrize(
@@ -81,19 +83,38 @@ def test_failures_of_queries(learned: Learn, sentry: Simulator) -> None:
 def test_kind_of_a_token(learned: Learn, sentry: Simulator, token: str, kind: str) -> None:
     """The kind of a token is known by its form."""
     sentry.world.add_token(Token(token, TokenKind.INTEGRATION, 1))
-    (checked,) = learned({**organization(), "token": token})
+    ((report, _),) = learned({**organization(), "token": token})
 
-    assert kind == checked.organization.token.kind
+    assert kind == report.token.kind
 
 
 def test_kind_of_a_token_by_what_it_reads(learned: Learn, sentry: Simulator) -> None:
     """A token that reads what the list denies to its user is an integration's."""
     sentry.world.set_open_membership(1, is_open=False)
-    (checked,) = learned(organization())
+    ((report, _),) = learned(organization())
 
-    assert "internal integration token" == checked.organization.token.kind
-    assert checked.organization.projects is not None
-    assert 0 == checked.organization.projects.hidden
+    assert "internal integration token" == report.token.kind
+    assert report.projects is not None
+    assert 0 == report.projects.hidden
+
+
+def test_a_fault_of_ours(learned: Learn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception that no code expects is an error of its organization, and of no other."""
+    run = DryPoll.run
+
+    def fail(poll: DryPoll) -> Data:
+        if poll._source.organization.name == "globex":  # noqa: SLF001
+            raise RuntimeError("sntryu_0123456789 is lost")
+        return run(poll)
+
+    monkeypatch.setattr(DryPoll, "run", fail)
+    results = learned(*(organization(slug=name) for name in ("globex", "acme")))
+    (failed, (finding,)), (well, others) = results
+
+    assert ("internal", "globex") == (finding.reason, finding.organization)
+    assert "RuntimeError: <secret> is lost" in finding.message
+    assert [None] == [query.data for query in failed.queries]
+    assert ([True], ()) == ([bool(query.data) for query in well.queries], others)
 
 
 @pytest.mark.slow

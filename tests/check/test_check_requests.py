@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from exporter.app import Exporter
-from exporter.check import learn
+from exporter.check import check_online
 from exporter.check.report import Requests
 from exporter.simulator import Organization, Project, Row, Simulator, Token, TokenKind, World
 from tests.support.clock import Clock
@@ -45,8 +45,8 @@ def world(projects: int, *, deleted: int = 0) -> World:
 def expected(sentry: Simulator, query: dict[str, Any], clock: Clock) -> Requests:
     """Return what ``check`` says of a query's requests."""
     config = configuration(sentry.url, {"slug": "acme", "token": TOKEN, "queries": [query]})
-    (checked,) = learn(config, clock)
-    (report,) = checked.organization.queries
+    ((organization, _),) = check_online(config, clock)
+    (report,) = organization.queries
     assert report.data is not None
     return report.data.requests
 

@@ -47,25 +47,25 @@ def test_healthy(learned: Learn, sentry: Simulator) -> None:
     queries = {**OUTCOMES, "poll_interval": "5m"}, {**PROJECTS, "poll_interval": "15m"}
     (checked,) = learned(organization(*queries), max_concurrency=1)
 
-    assert HEALTHY.format(url=sentry.url) == organization_text(checked)
+    assert HEALTHY.format(url=sentry.url) == organization_text(*checked)
 
 
 def test_unauthorized(learned: Learn, sentry: Simulator) -> None:
     """A token that Sentry does not know is one error, and nothing else is tried."""
     (checked,) = learned({**organization(), "token": "unknown"})
 
-    assert UNAUTHORIZED.format(url=sentry.url) == organization_text(checked)
+    assert UNAUTHORIZED.format(url=sentry.url) == organization_text(*checked)
 
 
 def test_refused_category(learned: Learn, sentry: Simulator) -> None:
     """A category that Sentry refuses is an error of its query, with the name that is meant."""
     (checked,) = learned(organization({**OUTCOMES, "filter": {"category": "errors"}}))
 
-    assert organization_text(checked).endswith(REFUSED.format(url=sentry.url))
+    assert organization_text(*checked).endswith(REFUSED.format(url=sentry.url))
 
 
 def test_the_token_is_not_shown(learned: Learn) -> None:
     """The token is not in the text, wherever it comes from."""
     (checked,) = learned(organization())
 
-    assert DEMO_TOKENS["acme"] not in organization_text(checked)
+    assert DEMO_TOKENS["acme"] not in organization_text(*checked)

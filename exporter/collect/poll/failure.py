@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from exporter.sentry.errors import SentryError
-from exporter.sentry.token import redact
+from exporter.sentry.token import described, redact
+
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,11 @@ class Failure:
             error.code,
             error.request,
         )
+
+    @classmethod
+    def unforeseen(cls, error: Exception) -> Self:
+        """Return the failure that an exception is which no code expects."""
+        return cls("internal", described(error), lasting=True)
 
     def __str__(self) -> str:
         return f"{self.error} [{self.address}]" if self.address else self.error

@@ -19,7 +19,7 @@ from exporter.collect.publisher import Publisher
 from exporter.collect.snapshot import Poll, Report, View
 from exporter.config import Organization, Query
 from exporter.sentry.errors import SentryError
-from exporter.sentry.token import described, redact
+from exporter.sentry.token import redact
 
 _log = structlog.get_logger(__name__)
 
@@ -190,7 +190,7 @@ class QueryPoller:
         except ClosedError:
             raise
         except Exception as error:  # noqa: BLE001 - a fault of ours must not end the process either
-            return Outcome(failure=Failure("internal", described(error), lasting=True)), error
+            return Outcome(failure=Failure.unforeseen(error)), error
 
     def _latest_read(self) -> int | None:
         """Return the start of the latest finished bucket that was read, by any process."""
