@@ -10,6 +10,7 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter.config import in_units
+from exporter.moments import iso
 from exporter.sentry.api_status import clocks_agree, is_clock_wrong
 from exporter.status import ExporterStatus, OrganizationStatus, QueryState, QueryStatus
 from exporter.web.status import wording
@@ -72,7 +73,6 @@ class Renderer:
             name: getattr(wording, name)
             for name in (
                 "utc",
-                "machine_time",
                 "duration",
                 "short_duration",
                 "count",
@@ -81,7 +81,7 @@ class Renderer:
                 "alternatives",
             )
         }
-        environment.filters["in_units"] = in_units
+        environment.filters |= {"in_units": in_units, "iso": iso}
         environment.globals |= {
             "ago": wording.ago,
             "clocks_agree": clocks_agree,

@@ -24,11 +24,6 @@ def utc(moment: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
         return _TOO_FAR
 
 
-def machine_time(moment: float) -> str:
-    """Return a moment as the attribute ``datetime`` of HTML has it."""
-    return utc(moment, "%Y-%m-%dT%H:%M:%SZ")
-
-
 def duration(seconds: float) -> str:
     """Return a duration in its two largest units, such as ``2 h 5 min``."""
     left = round(abs(seconds))
