@@ -42,6 +42,7 @@ class DryPoll:
 
     def run(self) -> Data:
         """Return what the query reads; raise `SentryError`."""
+        # The time that a poll takes matters only to grace periods, which nobody sees here.
         attempt = Attempt(self._source, self._state, self._now, lambda: 0.0, _log)
         attempt.run()
         assert self._state.shown is not None  # noqa: S101 - what an attempt that succeeds sets
@@ -120,6 +121,7 @@ class DryPoll:
 
     def _known(self, start: int, total: Totals) -> Bucket:
         """Return a bucket as a later poll knows it; a poll reads it if its ``total`` differs."""
+        # An empty one for a bucket that the first poll has left, or that had no rows.
         bucket = self._state.ledger.buckets.get(start) or Bucket(Column.of(SeriesTable(), {}))
         return replace(bucket, total=total, finished=True)
 

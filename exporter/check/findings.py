@@ -207,4 +207,5 @@ def _category_remedy(query: Query, error: BadRequestError) -> str:
 
 def _refused_category(query: Query, error: BadRequestError) -> str | None:
     """Return the category of the filter that Sentry's answer names."""
+    # Sentry quotes it, and so one category is not taken for another one that contains its name.
     return next((name for name in query.filter.category if f'"{name}"' in error.detail), None)

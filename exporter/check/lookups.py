@@ -47,6 +47,7 @@ def plan(organization: Organization, client: SentryClient) -> Plan:
     try:
         client.look_up("customers", plan_url(organization), _Customer)
     except SentryError as error:
+        # A server of one's own does not have the path; at sentry.io, a 404 says something else.
         has_none = isinstance(error, NotFoundError) and not _is_hosted(organization)
         return Plan(readable=False, reason=_NO_PLANS if has_none else redact(str(error)))
     return Plan(readable=True)

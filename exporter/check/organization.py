@@ -87,6 +87,7 @@ class OrganizationCheck:
         return False
 
     def _is_down(self) -> bool:
+        # Not after the first one: a connection that breaks once says little about the next.
         return sum(reason in _SLOW for reason in self.reasons) > 1
 
     def _try(self, query: Query, directory: ProjectDirectory) -> QueryReport:
@@ -120,6 +121,7 @@ class OrganizationCheck:
         answered = projects is not None or any(query.data for query in queries)
         # Before the lookups, which are none of the exporter's requests.
         status = client.status
+        skew = status.clock_skew
         return OrganizationReport(
             organization.name,
             organization.slug,
@@ -127,7 +129,8 @@ class OrganizationCheck:
             Token(_token_kind(organization, projects), organization.token.describe()),
             identity(organization, client) if answered else None,
             Projects(projects.listed, projects.readable, projects.hidden) if projects else None,
-            None if status.clock_skew is None else round(status.clock_skew, 1) + 0.0,
+            # Without the sum, a small negative difference would be -0.0 in the document.
+            None if skew is None else round(skew, 1) + 0.0,
             status.rate_limit,
             status.deprecations,
             plan(organization, client) if answered else None,
@@ -166,6 +169,7 @@ def _warnings(organization: Organization, report: OrganizationReport) -> Iterato
             "compared with Sentry's: correct it, as it determines which buckets are finished"
         )
         yield "settle", text
+    # Without queries by project, what the token cannot read is counted all the same.
     if projects and projects.hidden and any("project" in q.group_by for q in organization.queries):
         text = (
             f"the token cannot read {projects.hidden} of {projects.listed} projects, which are "
