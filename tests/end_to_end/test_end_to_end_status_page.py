@@ -414,8 +414,8 @@ def test_of_a_real_exporter(visit: Shown, sentry: Simulator, clock: Clock) -> No
 
 def test_readme_shows_it(show: Shown) -> None:
     """README has a small screenshot, which ``make screenshot`` takes anew."""
-    page = show(statuses.mixed, "?query=globex/outcomes", width=1200).page
-    page.set_viewport_size({"width": 1200, "height": 690})
+    page = show(statuses.mixed, width=1200).page
+    page.set_viewport_size({"width": 1200, "height": 800})
 
     path = picture(page, "readme")
 
