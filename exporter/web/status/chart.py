@@ -47,6 +47,7 @@ class _Hours(leather.Scale):  # type: ignore[misc]
         """Return round times, not too many."""
         span = self.end - self.start
         step = next((one for one in _TICKS if span / one <= _MAX_TICKS), _TICKS[-1])
+        # Rounded up: the first multiple of the step that is in the chart.
         return range(-(-self.start // step) * step, self.end, step)
 
     def format_tick(self, value: int, _number: int, _count: int) -> str:
@@ -81,6 +82,7 @@ class _StackedColumns(leather.Shape):  # type: ignore[misc]
         def y(value: float) -> float:
             return float(y_scale.project(value, height, 0))
 
+        # One path for all columns of a name, and one for those not finished, which are pale.
         for at in range(len(self._history.names)):
             for running in (False, True):
                 path = "".join(_bars(self._history.columns, at, x, y, running=running))
@@ -90,6 +92,7 @@ class _StackedColumns(leather.Shape):  # type: ignore[misc]
         for column in self._history.columns:
             left, right = x(column.start), x(column.start + column.length)
             box = {"x": f"{left:.1f}", "y": "0", "width": f"{right - left:.1f}"}
+            # Over the full height: a column of a few pixels could not be pointed at.
             area = ET.SubElement(group, "rect", {**box, "height": str(height), "class": "area"})
             ET.SubElement(area, "title").text = _column_text(self._history, column)
         return group

@@ -41,6 +41,7 @@ class StatusPage:
         await response(scope, receive, send)
 
     async def _response(self, request: Request) -> Response:
+        # No lock: only the event loop's thread counts, and nothing is awaited before it has.
         if self._waiting >= MAX_WAITING:
             text = "Too many requests for this page at the same time\n"
             status = HTTPStatus.SERVICE_UNAVAILABLE

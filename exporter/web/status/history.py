@@ -150,6 +150,7 @@ def _columns(
 ) -> Iterator[Column]:
     history, interval = query.report.history, query.settings.interval
     length = _length(max(shown) + interval - min(shown), interval)
+    # From a multiple of the length on, or each new bucket would move the limits of all columns.
     for start in range(floor(min(shown), length), max(shown) + 1, length):
         present = [one for one in range(start, start + length, interval) if one in shown]
         values = _values([shown[one] for one in present], names) if present else None

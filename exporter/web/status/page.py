@@ -67,6 +67,7 @@ class Renderer:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            # Otherwise every page would look whether the files of the templates have changed.
             auto_reload=False,
         )
         environment.filters |= {
