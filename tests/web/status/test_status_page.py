@@ -237,7 +237,7 @@ class TestOrganization:
 
     def test_deprecation(self) -> None:
         """What the server announces to remove is there with its replacement."""
-        expected = "Sentry removes stats_v2 on 2027-01-31; its replacement is /api/1/stats/"
+        expected = "Sentry removes stats_v2 on 2027-01-31; its replacement is /api/1/stats/."
 
         assert expected in page(failing()).text
 
@@ -351,7 +351,7 @@ class TestDetails:
         assert 1 == outline.tags.count("svg")
         assert "Events of error by outcome" in outline.text
         assert "accepted 976,022" in outline.text
-        assert "all 14 Nov 22:00 (not finished) 6,233 415 242 472 7,362" in outline.text
+        assert "all 14 Nov 22:00 (not finished) 6,279 415 242 472 7,408" in outline.text
 
     def test_all_categories(self) -> None:
         """There is a chart per unit of all categories."""
