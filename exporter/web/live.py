@@ -11,7 +11,7 @@ import structlog
 from exporter.config import ConfigError
 from exporter.config.errors import Problem
 from exporter.fingerprint import Fingerprint, file_fingerprint
-from exporter.sentry.token import redact
+from exporter.sentry.token import described
 from exporter.web.config import WebConfig, load_web_config
 from exporter.web.worker import Worker
 
@@ -27,9 +27,6 @@ MAX_WAIT: Final = 1.0
 
 They are counted from the first that waits; those that come later do not wait again.
 """
-
-_MAX_ERROR: Final = 500
-"""Characters of an unforeseen error's text, which may hold anything."""
 
 _Fingerprints = Mapping[Path, Fingerprint | None]
 
@@ -81,7 +78,7 @@ class LiveWebConfig:
         except ConfigError as error:
             self._reject(str(error))
         except Exception as error:  # noqa: BLE001 - a fault of ours must not end the rotation
-            self._reject(redact(f"internal error: {type(error).__name__}: {error}")[:_MAX_ERROR])
+            self._reject(f"internal error: {described(error)}")
 
     def _is_due(self) -> bool:
         """Return whether to read the files, and note what has been seen of them."""
