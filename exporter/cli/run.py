@@ -124,9 +124,9 @@ def _wait_for_work(exporter: Exporter, reloader: Reloader | None) -> None:
 def _log_state(state: State, exporter: Exporter) -> None:
     """Log which queries go on where an earlier process was, and since when."""
     resumed = [query.report.last_success for query in exporter.queries if query.report.last_success]
-    since = {"last_success": log.utc(min(resumed))} if resumed else {}
+    since = {"since": log.utc(min(resumed))} if resumed else {}
     new = len(exporter.queries) - len(resumed)
-    _log.info("state opened", path=str(state.path), resumed=len(resumed), new=new, **since)
+    _log.info("state opened", file=str(state.path), resumed=len(resumed), new=new, **since)
 
 
 def _status(exporter: Exporter) -> str:

@@ -66,7 +66,7 @@ _log = structlog.get_logger(__name__)
     "--config.auto-reload-interval",
     metavar="DURATION",
     type=duration_of("1s", "1d"),
-    help="How often to look whether the configuration file has changed, and reload it if it has; "
+    help="Interval at which to check the configuration file, and reload it if it has changed; "
     "a duration such as 30s. By default only SIGHUP and /-/reload reload it.",
 )
 @logging_options()

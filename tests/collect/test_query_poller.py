@@ -329,7 +329,7 @@ class TestFailure:
                 "failures": 2,
                 "failed_for": "2h",
                 "requests": 1,
-                "duration": 0.0,
+                "seconds": 0.0,
                 "buckets": 3,
             }
         ] == logs
@@ -387,7 +387,7 @@ class TestFailure:
                 "query": "outcomes",
                 "reason": error.reason,
                 "error": error.message,
-                "address": "https://sentry.io/api/",
+                "url": "https://sentry.io/api/",
                 **({"status": 403} if error.reason == "forbidden" else {}),
                 "request": "1234abcd",
                 "remedy": error.remedy,

@@ -97,9 +97,9 @@ def test_state(configured: Configured, tmp_path: Path) -> None:
         again = record(second, "state opened")
 
     assert (0, 2) == (opened["resumed"], opened["new"])
-    assert "last_success" not in opened
+    assert "since" not in opened
     assert (2, 0) == (again["resumed"], again["new"])
-    assert again["last_success"] >= opened["timestamp"][:16]
+    assert again["since"] >= opened["timestamp"][:16]
 
 
 def test_a_failure_and_its_end(sentry: Simulator, configured: Configured, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_failure_and_its_end(sentry: Simulator, configured: Configured, tmp_pa
     )
     assert (502, f"{sentry.url}/api/0/organizations/acme/stats_v2/") == (
         failed["status"],
-        failed["address"],
+        failed["url"],
     )
     assert failed["timestamp"] < failed["next_try"]
     assert 1 <= over["failures"]

@@ -256,7 +256,7 @@ def test_a_hangup_never_ends_the_daemon(serve: Sequence[str], tmp_path: Path) ->
 
 
 def test_a_hangup_ends_other_commands(tmp_path: Path) -> None:
-    """A command that has nothing to reload ends with its terminal."""
+    """SIGHUP ends a command that has nothing to reload."""
     command = [*COMMAND, "demo", "--web.listen-address", "127.0.0.1:0"]
     with blocked_signals(), running(command, tmp_path / "demo.log") as program:
         program.wait_for(r"(Ctrl-C stops both\.)")

@@ -13,7 +13,7 @@ from exporter.sentry.token import described, redact
 class Failure:
     """Why a poll failed, without secrets; ``lasting`` if somebody has to fix something.
 
-    ``address``, ``status`` and ``request`` are those of the request that failed, if any. Values and
+    ``url``, ``status`` and ``request`` are those of the request that failed, if any. Values and
     no exception, whose frames hold the answers of Sentry for as long as it is there.
     """
 
@@ -21,7 +21,7 @@ class Failure:
     error: str
     remedy: str = ""
     lasting: bool = False
-    address: str = ""
+    url: str = ""
     status: int = 0
     request: str = ""
 
@@ -44,13 +44,13 @@ class Failure:
         return cls("internal", described(error), lasting=True)
 
     def __str__(self) -> str:
-        return f"{self.error} [{self.address}]" if self.address else self.error
+        return f"{self.error} [{self.url}]" if self.url else self.error
 
     def details(self) -> Mapping[str, object]:
         """Return what is known of it beside the reason, as the log says it."""
         details = {
             "error": self.error,
-            "address": self.address,
+            "url": self.url,
             "status": self.status,
             "request": self.request,
             "remedy": self.remedy,

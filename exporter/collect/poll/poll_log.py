@@ -98,7 +98,7 @@ class PollLog:
 
         ``about`` has the names of the query and its organization.
         """
-        name, cause = _Name.of(about), _Cause(failure.reason, urlsplit(failure.address).netloc)
+        name, cause = _Name.of(about), _Cause(failure.reason, urlsplit(failure.url).netloc)
         with self._lock:
             line = self._note_failure(name, cause, now) if self._is_retained(name) else None
         if line is not None:
@@ -175,7 +175,7 @@ class PollLog:
             about = {"reason": cause.reason, **name._asdict()}
             return "poll keeps failing", {**about, **episode.failures.about()}
         together = {"queries": len(episode.queries), **episode.failures.about()}
-        return "polls keep failing", {**cause.about(), **together, "last": "/".join(name)}
+        return "polls keep failing", {**cause.about(), **together, **name._asdict()}
 
     def _recover(
         self, name: _Name, causes: Collection[_Cause]

@@ -29,8 +29,8 @@ class PollerState:
     """The data of a query, its counters, its schedule, and what was learned about the server.
 
     ``hints`` are what the last reading learned. ``retry_at`` is when a failed publication is tried
-    again. A ``closed`` state does not change any more. ``working`` is
-    held by the one poller that polls or refreshes, ``changing`` while the ledger changes.
+    again. A ``closed`` state does not change any more. ``working`` is held while a poller polls or
+    refreshes, ``changing`` while the ledger changes.
     """
 
     ledger: Ledger

@@ -205,7 +205,7 @@ class QueryPoller:
     def _log_success(self, now: float, before: int | None, *, backlog: bool) -> None:
         """Log how much was read that had finished since ``before``, if that is of interest."""
         last, shown = self._state.report, self._state.shown
-        details = {"requests": last.requests, "duration": round(last.duration, 3)}
+        details = {"requests": last.requests, "seconds": round(last.duration, 3)}
         if before is not None and shown is not None:
             caught_up = (shown.start - before) // self._source.query.interval
             details["buckets"] = max(caught_up, 0)
