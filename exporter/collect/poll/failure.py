@@ -8,7 +8,6 @@ from exporter.sentry.errors import SentryError
 from exporter.sentry.token import described, redact
 
 
-
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why a poll failed, without secrets; ``lasting`` if somebody has to fix something.
