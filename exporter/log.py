@@ -6,8 +6,6 @@ Records of libraries that use the standard library's logging have the same forma
 
 import logging
 import re
-from datetime import UTC, datetime
-from math import floor
 from typing import Final
 
 import structlog
@@ -28,8 +26,6 @@ _SPELLINGS: Final = {"warning": "warn", "critical": "error"}
 
 MAX_VALUE: Final = 4000
 """Characters of a value, such as a traceback; of longer ones both ends are logged."""
-
-_UNITS: Final = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -131,25 +127,6 @@ def configure(level: str, format: str) -> None:  # noqa: A002  named like its fl
 def is_json() -> bool:
     """Return whether the log has been configured to be JSON."""
     return any(handler.name == "json" for handler in logging.getLogger().handlers)
-
-
-def utc(seconds: float) -> str:
-    """Return a moment, in seconds since the epoch, as the log writes it."""
-    return datetime.fromtimestamp(floor(seconds), UTC).isoformat().replace("+00:00", "Z")
-
-
-def elapsed(seconds: float) -> str:
-    """Return how long something took as the log writes it, in its largest unit and the next.
-
-    ``2h5m``, but ``2h`` where there are no minutes, whatever the seconds.
-    """
-    left, counts = max(round(seconds), 0), []
-    for unit, length in _UNITS.items():
-        count, left = divmod(left, length)
-        counts.append((count, unit))
-    largest = next((place for place, (count, _) in enumerate(counts) if count), len(counts))
-    shown = counts[largest : largest + 2]
-    return "".join(f"{count}{unit}" for count, unit in shown if count) or "0s"
 
 
 def _handler(renderers: tuple[Processor, ...]) -> logging.Handler:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from exporter.log import utc
+from exporter.moments import iso
 
 FIRST_DISTANCE: Final = 10
 MAX_DISTANCE: Final = 3600
@@ -44,4 +44,4 @@ class Repetition:
 
     def about(self) -> Mapping[str, object]:
         """Return what a line says about it."""
-        return {"failures": self.count, "since": utc(self.since)}
+        return {"failures": self.count, "since": iso(self.since)}

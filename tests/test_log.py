@@ -218,31 +218,6 @@ def test_lists_are_texts(capsys: pytest.CaptureFixture[str], layout: str) -> Non
     assert '"web, app"' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [
-        (0, "0s"),
-        (-5, "0s"),
-        (5, "5s"),
-        (59.6, "1m"),
-        (7500, "2h5m"),
-        (7259, "2h"),
-        (93784, "1d2h"),
-        (3 * 86400 + 59, "3d"),
-        (3 * 86400 + 59 * 60, "3d"),
-    ],
-)
-def test_elapsed(seconds: float, expected: str) -> None:
-    """How long something took is written in its largest unit and the next smaller one."""
-    assert expected == log.elapsed(seconds)
-
-
-@pytest.mark.parametrize("fraction", [0, 0.4, 0.999])
-def test_utc(fraction: float) -> None:
-    """Moments are written in UTC, in seconds that have begun."""
-    assert "2026-03-01T00:07:30Z" == log.utc(1772323650 + fraction)
-
-
 @pytest.mark.parametrize(("level", "layout"), [("loud", "json"), ("info", "xml")])
 def test_unknown_choice(level: str, layout: str) -> None:
     """An unknown level or format raises KeyError."""

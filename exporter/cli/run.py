@@ -10,12 +10,13 @@ from contextlib import contextmanager
 
 import structlog
 
-from exporter import log, signals
+from exporter import signals
 from exporter.app import Exporter
 from exporter.cli.exit import end, end_without_listening, log_stopped
 from exporter.cli.options import LISTEN_FLAG, flag_or_variable
 from exporter.cli.systemd import Notifier
 from exporter.config import Config
+from exporter.moments import iso
 from exporter.reload import ConfigFile, Reloader
 from exporter.shard import Shard
 from exporter.state import State, StateError
@@ -124,7 +125,7 @@ def _wait_for_work(exporter: Exporter, reloader: Reloader | None) -> None:
 def _log_state(state: State, exporter: Exporter) -> None:
     """Log which queries go on where an earlier process was, and since when."""
     resumed = [query.report.last_success for query in exporter.queries if query.report.last_success]
-    since = {"since": log.utc(min(resumed))} if resumed else {}
+    since = {"since": iso(min(resumed))} if resumed else {}
     new = len(exporter.queries) - len(resumed)
     _log.info("state opened", file=str(state.path), resumed=len(resumed), new=new, **since)
 

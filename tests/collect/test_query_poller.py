@@ -16,7 +16,7 @@ from exporter.collect.poll.query import QueryPoller
 from exporter.collect.poll.schedule import FIRST_PAUSE, MAX_PAUSE
 from exporter.collect.snapshot import Poll, Report
 from exporter.config import Filter, Query
-from exporter.log import utc
+from exporter.moments import iso
 from exporter.sentry.errors import (
     ForbiddenError,
     NetworkError,
@@ -391,7 +391,7 @@ class TestFailure:
                 **({"status": 403} if error.reason == "forbidden" else {}),
                 "request": "1234abcd",
                 "remedy": error.remedy,
-                "next_try": utc(NOW + (MAX_PAUSE if error.lasting else FIRST_PAUSE)),
+                "next_try": iso(NOW + (MAX_PAUSE if error.lasting else FIRST_PAUSE)),
             }
         ] == logs
 

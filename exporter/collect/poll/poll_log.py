@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from exporter.collect.poll.failure import Failure
-from exporter.log import elapsed, utc
+from exporter.moments import elapsed, iso
 from exporter.repetition import Repetition
 
 MAX_NAMED: Final = 10
@@ -108,7 +108,7 @@ class PollLog:
                 event,
                 **fields,
                 **failure.details(),
-                next_try=utc(next_poll),
+                next_try=iso(next_poll),
                 **({"exc_info": exception} if exception else {}),
             )
 
