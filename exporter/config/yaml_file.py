@@ -15,6 +15,7 @@ from yaml.reader import ReaderError
 from yaml.scanner import ScannerError
 
 from exporter.config.errors import ConfigError, KeyPath, Place, Problem, dotted, masked
+from exporter.files import read_file
 
 MAX_SIZE: Final = 4 << 20
 """Bytes that a file may have. Reading as many values as are allowed takes far fewer."""
@@ -88,9 +89,7 @@ class Document:
 def read(path: Path) -> bytes:
     """Return the content of the file; raises `ConfigError` if it cannot be read."""
     try:
-        with path.open("rb") as file:
-            # One byte more shows that there are more; a device has no end.
-            content = file.read(MAX_SIZE + 1)
+        content = read_file(path, MAX_SIZE)
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
     else:

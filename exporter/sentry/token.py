@@ -9,6 +9,7 @@ from typing import Final, NoReturn, Protocol, Self
 from urllib.parse import unquote
 from urllib.request import getproxies_environment
 
+from exporter.files import read_file
 from exporter.fingerprint import file_fingerprint
 from exporter.sentry.errors import TokenError
 from exporter.sentry.projects import ProjectList
@@ -105,9 +106,7 @@ class TokenFile:
     def read(self) -> Secret:
         """Return what the file holds now; raise `TokenError`."""
         try:
-            with self.path.open("rb") as file:
-                # One byte more shows that there are more; a device or a pipe may have no end.
-                content = file.read(_MAX_SIZE + 1)
+            content = read_file(self.path, _MAX_SIZE)
         except OSError as error:
             raise TokenError(f"{self.describe()}: {error.strerror}") from error
         if len(content) > _MAX_SIZE:

@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ from exporter.simulator import Fault, Simulator
 from tests.deploy.kit import require_root
 from tests.end_to_end.stage import COMMAND, clock_for_commands
 from tests.support.clock import Clock
-from tests.support.configuration import OUTCOMES, organization
+from tests.support.configuration import OUTCOMES, document, organization
 from tests.support.programs import TIMEOUT, Program, find_program, running, wait_until
 
 PROMPTLY: Final = 2.0
@@ -171,28 +171,32 @@ def test_a_second_signal_ends_at_once(serve: Sequence[str], tmp_path: Path) -> N
         assert "event=stopped" not in program.output()
 
 
-@contextmanager
-def being_read(pipe: Path) -> Iterator[None]:
-    """Wait until somebody reads ``pipe``; during the block nothing comes in it."""
-    with ExitStack() as writer:
+def write_large(path: Path) -> None:
+    """Write a configuration that takes many seconds to parse."""
+    queries = [{**OUTCOMES, "name": f"query-{number}"} for number in range(8000)]
+    path.write_text(document("http://127.0.0.1:9", organization(*queries)), "utf-8")
 
-        def is_read() -> bool:
-            """Open the pipe, which succeeds once somebody reads it."""
-            with suppress(OSError):
-                writer.callback(os.close, os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
-                return True
-            return False
 
-        wait_until(is_read)
-        yield
+def wait_busy(program: Program, seconds: float) -> None:
+    """Wait until the program has computed for ``seconds`` more."""
+
+    def used() -> float:
+        """Return for how long it has computed."""
+        user, system = Path(f"/proc/{program.process.pid}/stat").read_text("ascii").split()[13:15]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    before = used()
+    wait_until(lambda: used() >= before + seconds)
 
 
 def test_reading_the_configuration_is_interrupted(tmp_path: Path) -> None:
-    """A configuration that is a pipe in which nothing comes does not delay the end."""
-    pipe = tmp_path / "config.yaml"
-    os.mkfifo(pipe)
-    command = [*COMMAND, "serve", "--config.file", str(pipe)]
-    with running(command, tmp_path / "serve.log") as program, being_read(pipe):
+    """A configuration that takes long to read does not delay the end."""
+    path = tmp_path / "config.yaml"
+    write_large(path)
+    command = [*COMMAND, "serve", "--config.file", str(path)]
+    with running(command, tmp_path / "serve.log") as program:
+        # The start itself takes less.
+        wait_busy(program, 2)
         program.process.send_signal(signal.SIGTERM)
 
         assert 0 == program.process.wait(PROMPTLY)
@@ -214,12 +218,10 @@ def test_a_reload_does_not_delay_the_end(
     """A request that waits for a reload, and a reload that waits for its file, end quietly."""
     with running(serve, tmp_path / "serve.log") as program, ExitStack() as clients:
         address = program.wait_for(r"event=listening .*address=(\S+)")
-        pipe = configured()
-        pipe.unlink()
-        os.mkfifo(pipe)
+        write_large(configured())
         for _ in range(3):
             clients.enter_context(waiting(address, "POST /-/reload"))
-        clients.enter_context(being_read(pipe))
+        wait_busy(program, 1)
 
         assert (0, "stopped", []) == end_of(program)
 
