@@ -110,31 +110,14 @@ class Exporter:
         replaced. Raises `StateError` if the state file cannot be read; after this or any other
         exception, the present configuration goes on.
         """
-        with self._applying, ExitStack() as held:
-            before = self._wiring
-            same = identities(config)
-            ending = [
-                poller.state
-                for name, poller in before.pollers.items()
-                if before.identities[name] != same.get(name)
-            ]
-            # Polls of queries that end may still be out. They cannot write to the state file while
-            # it is read for their successors, and not at all once their states are closed.
-            for state in ending:
-                held.enter_context(state.changing)
+        with self._applying:
             with ExitStack() as undo:
                 undo.callback(self._own.restorer())
-                after = self._wired(config, same)
-                undo.callback(_resume, before, ending)
-                before.publisher.revoke()
-                for state in ending:
-                    state.closed = True
-                self._show(before, after)
+                # This reads the tokens. No state is locked yet: a file may be on a disk that hangs.
+                share = self._shard.share(config)
+                clients = clients_for(share, self._own.meter, self._clock, self._wiring.clients)
+                after = self._swap(config, share, clients)
                 undo.pop_all()
-            after.publisher.enable()
-            # Last: from now on the loop polls the successors, whose reports must not be replaced
-            # by the older ones that have just been published.
-            self._wiring = after
             self._finish(after)
 
     def refused(self) -> None:
@@ -206,11 +189,38 @@ class Exporter:
                 up = sum(report.up for report in shown)
                 _log.info("every query has been tried", queries=len(shown), succeeded=up)
 
-    def _wired(self, config: Config, same: Mapping[QueryName, object]) -> _Wiring:
-        """Return the parts for this shard's share of ``config``, which publish nothing yet."""
-        share = self._shard.share(config)
+    def _swap(self, config: Config, share: Config, clients: Clients) -> _Wiring:
+        """Build the parts for ``config`` and put them in place of the present ones."""
+        before, same = self._wiring, identities(config)
+        ending = [
+            poller.state
+            for name, poller in before.pollers.items()
+            if before.identities[name] != same.get(name)
+        ]
+        with ExitStack() as held:
+            # Polls of queries that end may still be out. They cannot write to the state file while
+            # it is read for their successors, and not at all once their states are closed.
+            for state in ending:
+                held.enter_context(state.changing)
+            after = self._wired(config, share, clients, same)
+            with ExitStack() as undo:
+                undo.callback(_resume, before, ending)
+                before.publisher.revoke()
+                for state in ending:
+                    state.closed = True
+                self._show(before, after)
+                undo.pop_all()
+            after.publisher.enable()
+            # Last: from now on the loop polls the successors, whose reports must not be replaced
+            # by the older ones that have just been published.
+            self._wiring = after
+        return after
+
+    def _wired(
+        self, config: Config, share: Config, clients: Clients, same: Mapping[QueryName, object]
+    ) -> _Wiring:
+        """Return the parts for this shard's ``share`` of ``config``, which publish nothing yet."""
         states = self._poller_states(config, share, same)
-        clients = clients_for(share, self._own.meter, self._clock, self._wiring.clients)
         publisher = RevocablePublisher(self.page, self._publishing(config), self._note_tried)
         directories = {
             one.name: self._directory(one, clients, publisher) for one in share.organizations

@@ -1,5 +1,6 @@
 """The configuration file is read again into a running exporter."""
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -196,18 +197,21 @@ class TestBad:
         assert sorted(problems, key=lambda line: int(line.split(":")[1])) == problems
         assert problems == stage.problems()
 
-    @pytest.mark.parametrize("kind", ["removed", "directory"])
+    @pytest.mark.parametrize("kind", ["removed", "directory", "pipe"])
     def test_unreadable(self, stage: Stage, kind: str) -> None:
         """A file that cannot be read is a failed reload too, until it is back."""
         stage.start()
         stage.path.unlink()
         if kind == "directory":
             stage.path.mkdir()
+        elif kind == "pipe":
+            os.mkfifo(stage.path)
 
         problems = stage.reload()
         failed = stage.metrics()
         if kind == "directory":
             stage.path.rmdir()
+        stage.path.unlink(missing_ok=True)
         stage.write(organization())
 
         assert [True] == ["cannot be read" in one for one in problems]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from exporter.files import read_file
 from exporter.sentry.errors import TLSError
 from exporter.sentry.remedies import Cause
 from exporter.sentry.token import ownership
@@ -54,8 +55,7 @@ def ca_flaw(path: Path, now: float | None = None) -> str | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     content = b""
     try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_INSPECTED)
+        content = read_file(path, _MAX_INSPECTED)
         context.load_verify_locations(path)
     except ssl.SSLError as error:
         return _no_certificate(content, error)

@@ -14,6 +14,7 @@ from exporter.clients import clients_for
 from exporter.config import Config
 from exporter.publish.self_metrics import SelfMetrics
 from exporter.sentry.client import SentryClient
+from exporter.sentry.token import Secret, TokenLiteral
 from exporter.simulator import DEMO_TOKENS, Fault, Simulator
 from exporter.state import State, StateError
 from tests.end_to_end.exposition import Samples, data
@@ -405,6 +406,25 @@ class TestRemoved:
                     "SELECT count(*) FROM query WHERE organization = 'globex' AND last_success > 0"
                 ).fetchone()
             assert 0 == entries
+
+
+def test_tokens_are_read_without_a_lock(
+    sentry: Simulator, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No state is locked while the tokens are read: a file may be on a disk that hangs."""
+    exporter = Exporter(configuration(sentry.url, organization(SHORT)), clock=clock)
+    state, locked = exporter.queries[0].state, []
+    original = TokenLiteral.read
+
+    def read(token: TokenLiteral) -> Secret:
+        locked.append(state.changing.locked())
+        return original(token)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TokenLiteral, "read", read)
+        exporter.apply(configuration(sentry.url, organization(slug="globex")))
+
+    assert {False} == set(locked)
 
 
 def labels(samples: Samples, family: str) -> set[str]:
