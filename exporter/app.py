@@ -211,6 +211,7 @@ class Exporter:
                 self._show(before, after)
                 undo.pop_all()
             after.publisher.enable()
+            _hand_over(before, after)
             # Last: from now on the loop polls the successors, whose reports must not be replaced
             # by the older ones that have just been published.
             self._wiring = after
@@ -282,16 +283,23 @@ class Exporter:
             organization.project_label,
             partial(_team, organization.teams),
             persistence,
-            self._directory_state(organization),
+            self._directory_state(organization, clients),
         )
 
-    def _directory_state(self, organization: Organization) -> DirectoryState | None:
+    def _directory_state(
+        self, organization: Organization, clients: Clients
+    ) -> DirectoryState | None:
         """Return the present projects of the same organization, ``None`` if there are none."""
-        known = self._wiring.directories.get(organization.name)
-        upstream = self._wiring.clients.upstreams.get(organization.name)
+        name, before = organization.name, self._wiring.clients
+        known = self._wiring.directories.get(name)
+        upstream = before.upstreams.get(name)
         asked = organization.slug, organization.url
         same = upstream is not None and (upstream.organization, upstream.url) == asked
-        return known.state if known is not None and same else None
+        if known is None or not same:
+            return None
+        if before.by_organization[name] is clients.by_organization[name]:
+            return known.state
+        return known.state.for_another_client()
 
     def _finish(self, after: _Wiring) -> None:
         """Do what is left once ``after`` is in effect; whatever goes wrong, it stays so."""
@@ -329,6 +337,17 @@ class Exporter:
             dropped=before.pollers.keys() - after.pollers.keys(),
             projects={**dict.fromkeys(before.directories, ()), **projects},
         )
+
+
+def _hand_over(before: _Wiring, after: _Wiring) -> None:
+    """Let nothing that has another client than in ``after`` ask or change anything."""
+    for poller in after.pollers.values():
+        poller.take_over()
+    for name, client in before.clients.by_organization.items():
+        if after.clients.by_organization.get(name) is not client:
+            before.directories[name].state.closed = True
+            # Last: polls that are out must know already that nothing comes of them.
+            client.close()
 
 
 def _resume(wiring: _Wiring, ending: Iterable[PollerState]) -> None:

@@ -32,22 +32,29 @@ def clients_for(
     """Return a client for each organization; those with the same token share its limits.
 
     ``meter`` returns what counts an organization's requests. What has not changed since ``before``
-    is used again, so that pauses that Sentry requires go on, and connections stay open.
+    is used again, so that pauses that Sentry requires go on, and connections stay open. Where one
+    of the organizations with a token has changed, all of them get new clients: requests of its old
+    client may hang, and hold the places that the token has for requests.
     """
     before = before or Clients()
     keys = {one.name: _token_key(one) for one in config.organizations}
+    upstreams = {one.name: _upstream(one) for one in config.organizations}
+    changed = {
+        keys[name]
+        for name, upstream in upstreams.items()
+        if before.upstreams.get(name, upstream) != upstream
+    }
     tokens = {
-        key: _reused(before.tokens.get(key), limits)
+        key: _reused(before.tokens.get(key), limits, changed=key in changed)
         for key, limits in limits_by_token(
             (keys[one.name], Allowance(one.max_concurrency, one.requests_per_second))
             for one in config.organizations
         ).items()
     }
-    upstreams = {one.name: _upstream(one) for one in config.organizations}
     made = {}
     for name, upstream in upstreams.items():
         limits, session = token = tokens[keys[name]]
-        # By identity: `_reused` returns the same pair unless the allowance has changed.
+        # By identity: `_reused` returns the same pair unless something has changed.
         if before.upstreams.get(name) == upstream and before.tokens.get(keys[name]) is token:
             made[name] = before.by_organization[name]
         else:
@@ -56,12 +63,12 @@ def clients_for(
 
 
 def _reused(
-    before: tuple[TokenLimits, requests.Session] | None, limits: TokenLimits
+    before: tuple[TokenLimits, requests.Session] | None, limits: TokenLimits, *, changed: bool
 ) -> tuple[TokenLimits, requests.Session]:
-    """Return ``before``, with the allowance of ``limits`` and a new session if that has changed."""
+    """Return ``before``, or what goes on with its pauses if allowance or users have ``changed``."""
     allowance = limits.allowance
     if before is not None:
-        if before[0].allowance == allowance:
+        if before[0].allowance == allowance and not changed:
             return before
         # A new session too, since the size of a session's connection pool is fixed.
         limits = before[0].with_allowance(allowance)

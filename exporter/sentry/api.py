@@ -73,6 +73,10 @@ class Meter(Protocol):
         """Set when ``api`` is to be removed, in seconds since the epoch; None if it is not."""
 
 
+class ClientClosedError(Exception):
+    """The client has been closed, because another one has taken its place."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Request:
     """One request; ``id`` is what the log calls it."""
@@ -110,11 +114,16 @@ class OrganizationApi:
         self._rate_limit: RateLimit | None = None
         self._last_refusal: tuple[str, float] = "rate_limited", max_wait(None)
         self._answered: set[str] = set()
+        self._closed = False
 
     @property
     def status(self) -> ApiStatus:
         """What the answers so far have said beside the data."""
         return ApiStatus(self._clock_skew, self._rate_limit, self._deprecations.announced)
+
+    def close(self) -> None:
+        """Begin no other request; those that are out go on."""
+        self._closed = True
 
     def read(
         self,
@@ -154,6 +163,9 @@ class OrganizationApi:
     ) -> Reply:
         log_wait = partial(self._log_wait, request.api)
         with self._limits.turn(log_wait) as throttled, self._failures(request):
+            # After the wait for the turn, which may have taken minutes.
+            if self._closed:
+                raise ClientClosedError
             if throttled:
                 self._meter.throttled(throttled)
             self._log_request(request, parameters)

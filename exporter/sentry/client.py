@@ -126,6 +126,10 @@ class SentryClient:
         """Return what changes when the token's place or the CA file does; see `Upstream`."""
         return self._upstream.credentials()
 
+    def close(self) -> None:
+        """Begin no other request: what asks for one gets a `ClientClosedError`."""
+        self._api.close()
+
     def ask(self, question: Question) -> Answer:
         """Return the answer to ``question``; raise `SentryError`.
 

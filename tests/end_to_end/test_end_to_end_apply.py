@@ -1,13 +1,14 @@
 """A configuration takes the place of another one in a running exporter."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+import structlog
 
 from exporter.app import Exporter
 from exporter.clients import clients_for
@@ -155,7 +156,7 @@ class TestUnchanged:
         poll_out: Callable[[Exporter, float], None],
     ) -> None:
         """Its answer is not lost, and the successor begins no poll before it is there."""
-        config = configuration(sentry.url, organization(SHORT, timeout="7s"))
+        config = configuration(sentry.url, organization(SHORT, max_age="5h"))
         exporter = Exporter(configuration(sentry.url, organization(SHORT)), clock=clock)
         poll_out(exporter, clock.now)
 
@@ -171,6 +172,95 @@ class TestUnchanged:
         assert {} == shown
         assert 1 == exporter.queries[0].report.polls
         assert is_right(sentry, config, clock.now, page(exporter))
+
+    @pytest.mark.parametrize("query", [SHORT, BY_PROJECT], ids=["outcomes", "projects"])
+    def test_poll_of_a_replaced_client(
+        self,
+        sentry: Simulator,
+        clock: Clock,
+        tmp_path: Path,
+        gate: Gate,
+        poll_out: Callable[[Exporter, float], None],
+        query: Entry,
+    ) -> None:
+        """With another client, the successor polls at once, and the old answer changes nothing."""
+        first, second = (
+            configuration(sentry.url, organization(query, timeout=timeout))
+            for timeout in ("30s", "7s")
+        )
+        with closing(State(tmp_path / "state")) as state:
+            exporter = Exporter(first, clock=clock, state=state)
+            alone = Exporter(second, clock=clock)
+            for one in (exporter, alone):
+                polled(one, clock.now)
+            clock.now += HOUR
+            poll_out(exporter, clock.now)
+            exporter.apply(second)
+            due = exporter.queries[0].due(clock.now)
+            polled(exporter, clock.now)
+            report = exporter.queries[0].report
+            finish(gate, exporter)
+            after = exporter.queries[0].report
+            expected = counters(polled(alone, clock.now))
+            actual = counters(page(exporter))
+        with closing(State(tmp_path / "state")) as state:
+            restarted = Exporter(second, clock=clock, state=state)
+
+            assert due
+            assert report is after
+            assert report.up
+            assert expected == actual > 0
+            assert expected == counters(polled(restarted, clock.now))
+
+    @pytest.mark.parametrize(
+        ("query", "endpoint"),
+        [(SHORT, "stats_v2"), (BY_PROJECT, "projects")],
+        ids=["stats", "projects"],
+    )
+    def test_poll_that_hangs(
+        self,
+        sentry: Simulator,
+        clock: Clock,
+        query: Entry,
+        endpoint: Literal["stats_v2", "projects"],
+    ) -> None:
+        """It holds up its successor neither by a lock nor by its place among the requests."""
+        first, second = (
+            configuration(sentry.url, organization(query, timeout=timeout, max_concurrency=1))
+            for timeout in ("5m", "7s")
+        )
+        hang = sentry.faults.add(Fault("hang", endpoint=endpoint))
+        exporter = Exporter(first, clock=clock)
+        exporter.loop.tick(clock.now)
+        wait_until(lambda: any(endpoint in request.path for request in sentry.requests))
+        sentry.faults.remove(hang)
+
+        exporter.apply(second)
+        exporter.loop.tick(clock.now)
+        wait_until(lambda: exporter.queries[0].report.polls > 0)
+
+        assert exporter.queries[0].report.up
+        assert not exporter.loop.idle()
+        sentry.stop()
+
+    def test_replaced_client_asks_no_more(
+        self,
+        sentry: Simulator,
+        clock: Clock,
+        gate: Gate,
+        poll_out: Callable[[Exporter, float], None],
+    ) -> None:
+        """After its answer has come, the old poll sends no other request, and logs nothing."""
+        exporter = Exporter(configuration(sentry.url, organization(BY_PROJECT)), clock=clock)
+        poll_out(exporter, clock.now)
+        exporter.apply(configuration(sentry.url, organization(BY_PROJECT, timeout="7s")))
+        before = len(sentry.requests)
+
+        with structlog.testing.capture_logs() as logged:
+            finish(gate, exporter)
+
+        assert before == len(sentry.requests)
+        assert [] == logged
 
     def test_max_age(self, sentry: Simulator, clock: Clock) -> None:
         """Another ``max_age`` withdraws data or shows them again, without a poll."""
@@ -560,27 +650,20 @@ class TestClients:
 
         assert dict(before.by_organization) == dict(self.made(before).by_organization)
 
-    def test_timeout_changed(self) -> None:
-        """The client is another one, but the token's limits stay."""
+    @pytest.mark.parametrize("setting", [{"timeout": "7s"}, {"max_concurrency": 1}])
+    def test_setting_changed(self, setting: Mapping[str, Any]) -> None:
+        """Requests that hang hold no place any more, for those who share the token only."""
         before = self.made()
-        after = self.made(before, timeout="7s")
-
-        assert before.by_organization["acme"] is not after.by_organization["acme"]
-        assert before.by_organization["globex"] is after.by_organization["globex"]
-        assert before.tokens == after.tokens
-
-    def test_limits_changed(self) -> None:
-        """Other limits are in force at once, for the organizations that share the token only."""
-        before = self.made()
-        after = self.made(before, max_concurrency=1)
+        after = self.made(before, **setting)
         changed = [key for key, one in after.tokens.items() if before.tokens[key] != one]
 
         assert 1 == len(changed)
         assert before.by_organization["acme"] is not after.by_organization["acme"]
         assert before.by_organization["globex"] is after.by_organization["globex"]
 
-    def test_pause_goes_on(self) -> None:
-        """A pause that Sentry required holds under other limits too."""
+    @pytest.mark.parametrize("setting", [{"timeout": "7s"}, {"max_concurrency": 1}])
+    def test_pause_goes_on(self, setting: Mapping[str, Any]) -> None:
+        """A pause that Sentry required holds under other settings too."""
 
         class WaitingError(Exception):
             """The request would have to wait."""
@@ -591,7 +674,7 @@ class TestClients:
         before = self.made()
         for limits, _ in before.tokens.values():
             limits.pause(30)
-        after = self.made(before, max_concurrency=1)
+        after = self.made(before, **setting)
 
         for limits, _ in after.tokens.values():
             with pytest.raises(WaitingError), limits.turn(waits):

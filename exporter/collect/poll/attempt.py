@@ -1,6 +1,7 @@
 """One poll of a query: read what has changed, persist it, apply it to the ledger."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 from urllib.parse import quote
@@ -13,7 +14,7 @@ from exporter.collect.plan.resolved import ChosenProjects, ResolvedQuery, resolv
 from exporter.collect.plan.window import WindowReading, read_window
 from exporter.collect.poll.directory import ProjectDirectory
 from exporter.collect.poll.failure import Failure
-from exporter.collect.poll.poller_state import ClosedError, PollerState
+from exporter.collect.poll.poller_state import PollerState
 from exporter.collect.poll.view import shown_at
 from exporter.config import Organization, Query
 from exporter.sentry.api_status import ApiStatus
@@ -118,8 +119,9 @@ class Attempt:
         if "project" not in self._query.group_by and not names:
             return None, None
         try:
-            self._source.directory.projects(self._now)
-            return self._source.directory.find(names, self._now), None
+            with self._waiting():
+                self._source.directory.projects(self._now)
+                return self._source.directory.find(names, self._now), None
         except SentryError as error:
             # Only slugs need the list: other data are read and counted, then the poll fails.
             if all(name.isdigit() for name in names):
@@ -170,7 +172,7 @@ class Attempt:
             backlog=reading.backlog,
         )
         shown = shown_at(self._now, query, settle, labels)
-        state.commit(change, shown, succeeded=succeeded)
+        state.commit(self._source.client, change, shown, succeeded=succeeded)
         return reading, chosen
 
     def _window(self, lookback: Window) -> Window:
@@ -200,11 +202,13 @@ class Attempt:
         return reading
 
     def _ask_all(self, questions: Sequence[Question]) -> list[Reply]:
-        if self._state.closed:
-            # Nothing would come of the answers, and a large poll asks for minutes.
-            raise ClosedError
-        self.requests += len(questions)
-        return self._source.client.ask_all(questions)
+        # Before each round, as a large poll asks for minutes.
+        with self._waiting():
+            self.requests += len(questions)
+            return self._source.client.ask_all(questions)
+
+    def _waiting(self) -> AbstractContextManager[None]:
+        return self._state.waited_for(self._source.client)
 
     def _learn(
         self, asked: ResolvedQuery, projects: ProjectList | None, reading: WindowReading
@@ -218,10 +222,12 @@ class Attempt:
         if projects is None:
             return None
         if reading.refused or reading.hints.unlisted:
-            projects = self._source.directory.refresh(self._now)
+            with self._waiting():
+                projects = self._source.directory.refresh(self._now)
         if not asked.by_project:
             return projects
-        return self._source.directory.learn(reading.readable, self._now)
+        with self._waiting():
+            return self._source.directory.learn(reading.readable, self._now)
 
     def _labels(
         self, asked: ResolvedQuery, projects: ProjectList | None

@@ -2,14 +2,15 @@
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, Self
 
 import structlog
 
 from exporter.collect.persistence import ListPersistence, PersistError
 from exporter.collect.poll.failure import Failure
+from exporter.collect.poll.poller_state import ClosedError
 from exporter.collect.publisher import ProjectsPublisher
 from exporter.collect.snapshot import ProjectInfo
 from exporter.repetition import Repetition
@@ -50,7 +51,7 @@ class DirectoryState:
     ``flags_hold`` is False once the list was seen to be wrong about what the token can read.
     ``failure`` is when and why the list could not be read last, and with which credentials, and
     ``repeated`` how often this was so for the same reason. The ``lock`` is held while the list is
-    being read.
+    being read. Of a ``closed`` state, which has a successor with another client, nothing is asked.
     """
 
     projects: ProjectList | None = None
@@ -60,7 +61,14 @@ class DirectoryState:
     flags_hold: bool = True
     failure: tuple[float, SentryError, Hashable] | None = None
     repeated: tuple[str, Repetition] | None = None
+    closed: bool = False
     lock: Lock = field(default_factory=Lock)
+
+    def for_another_client(self) -> Self:
+        """Return a copy for another client, which need not wait for a request of this one's."""
+        # A request that is out may change this one just now. What it has read is of no interest:
+        # it is read again with the other client.
+        return replace(self, lock=Lock())
 
 
 class ProjectDirectory:
@@ -205,6 +213,7 @@ class ProjectDirectory:
 
     def _read(self, now: float) -> bool:
         state, credentials = self._state, self._credentials()
+        _fail_if_closed(state)
         if state.failure is not None:
             failed_at, failure, tried_with = state.failure
             # With another token, or another CA file, the list may be readable at once.
@@ -215,11 +224,13 @@ class ProjectDirectory:
         try:
             projects = self._client.projects()
         except SentryError as error:
+            _fail_if_closed(state)
             state.failure = now, _without_frames(error), credentials
             if state.projects is None:
                 raise
             self._log_failure(error, now)
             return False
+        _fail_if_closed(state)
         self._log_success()
         state.failure = None
         state.read_at = now
@@ -268,6 +279,11 @@ class ProjectDirectory:
                 organization=self._organization,
                 error=str(error),
             )
+
+
+def _fail_if_closed(state: DirectoryState) -> None:
+    if state.closed:
+        raise ClosedError
 
 
 def _without_frames(error: SentryError) -> SentryError:

@@ -3,6 +3,8 @@
 A reload hands it to a successor with the same query, which goes on where its predecessor was.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Final, Self
@@ -21,7 +23,10 @@ MAX_LAST_POLLS: Final = 20
 
 
 class ClosedError(Exception):
-    """The query was removed or changed while its poll was out: nothing of the poll is to remain."""
+    """The query was removed or changed while its poll was out, or its client was replaced.
+
+    Nothing of the poll is to remain.
+    """
 
 
 @dataclass(slots=True, eq=False)
@@ -29,8 +34,10 @@ class PollerState:
     """The data of a query, its counters, its schedule, and what was learned about the server.
 
     ``hints`` are what the last reading learned. ``retry_at`` is when a failed publication is tried
-    again. A ``closed`` state does not change any more. ``working`` is held while a poller polls or
-    refreshes, ``changing`` while the ledger changes.
+    again. A ``closed`` state does not change any more, and only polls with ``client`` change it, or
+    any poll as long as that is None. ``working`` is held while a poller polls or refreshes;
+    ``waiting`` is set while its poll waits for Sentry. ``changing`` is held while the ledger or one
+    of these changes.
     """
 
     ledger: Ledger
@@ -42,6 +49,8 @@ class PollerState:
     shown: Shown | None = None
     retry_at: float | None = None
     closed: bool = False
+    client: object = None
+    waiting: bool = False
     working: Lock = field(default_factory=Lock)
     changing: Lock = field(default_factory=Lock)
 
@@ -71,7 +80,41 @@ class PollerState:
             Schedule(first_poll),
         )
 
-    def commit(self, change: Change, shown: Shown, *, succeeded: bool) -> None:
+    def is_open_to(self, client: object) -> bool:
+        """Return whether a poll with ``client`` may change the state."""
+        return not self.closed and (self.client is None or self.client is client)
+
+    def hand_over(self, client: object) -> None:
+        """Let only polls with ``client`` change the state from now on.
+
+        A poll with another one that waits for Sentry holds up nobody any more: it changes nothing
+        until Sentry answers, and then it ends. What works in another way is waited for as usual.
+        """
+        with self.changing:
+            if self.client is not client and self.waiting:
+                # That poll has the old lock.
+                self.working, self.waiting = Lock(), False
+            self.client = client
+
+    @contextmanager
+    def waited_for(self, client: object) -> Iterator[None]:
+        """Note that a poll with ``client`` waits for Sentry during the block, and changes nothing.
+
+        Raises `ClosedError`, before or after the block, where nothing would come of the answer.
+        """
+        with self.changing:
+            self._check(client)
+            self.waiting = True
+        try:
+            yield
+        finally:
+            with self.changing:
+                if self.client is None or self.client is client:
+                    self.waiting = False
+                # Here too: it takes the place of an error of the request, which is of no interest.
+                self._check(client)
+
+    def commit(self, client: object, change: Change, shown: Shown, *, succeeded: bool) -> None:
         """Persist the change, then apply it; raises `PersistError` if that fails, or `ClosedError`.
 
         In this order, whatever was published can be restored after a kill.
@@ -79,8 +122,7 @@ class PollerState:
         # Whoever closes the state waits for this, and reads the state file afterwards: a poll that
         # is still out must not write to it any more.
         with self.changing:
-            if self.closed:
-                raise ClosedError
+            self._check(client)
             if self.persistence is not None:
                 self.persistence.persist(change, shown.polled_at, succeeded=succeeded)
             self.ledger.apply(change)
@@ -116,6 +158,10 @@ class PollerState:
         self.report = replace(
             self.report, up=False, failures={**failures, reason: failures.get(reason, 0) + 1}
         )
+
+    def _check(self, client: object) -> None:
+        if not self.is_open_to(client):
+            raise ClosedError
 
 
 def _remembered(polls: tuple[Poll, ...]) -> tuple[Poll, ...]:

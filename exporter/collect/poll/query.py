@@ -29,7 +29,8 @@ class QueryPoller:
 
     Times are seconds since the epoch; polls begin ``offset`` seconds past the query's slots. With
     the ``state`` of a predecessor that has the same query, this one goes on where that one was.
-    Both may be called meanwhile: ``working`` lets one of them work at a time.
+    Both may be called meanwhile: ``working`` lets one of them work at a time. Once this one takes
+    over, a predecessor with another client works no more.
     """
 
     def __init__(
@@ -76,6 +77,10 @@ class QueryPoller:
         """What a successor needs to go on."""
         return self._state
 
+    def take_over(self) -> None:
+        """Let no predecessor with another client change the state, nor hold this one up."""
+        self._state.hand_over(self._source.client)
+
     def due(self, now: float) -> bool:
         """Return whether it is time to poll."""
         return self._is_free() and self._state.schedule.is_due(now, self._source.credentials)
@@ -105,14 +110,14 @@ class QueryPoller:
         """Publish again if what is shown must change because time has passed."""
         if self.must_refresh(now):
             with self._state.working:
-                if not self._state.closed:
+                if self._may_work():
                     self._follow_clock(now)
                     self._publish(now)
 
     def poll(self, now: float) -> Report:
         """Poll once; whatever goes wrong is in the report, and changes no data."""
         with self._state.working:
-            if not self._state.closed:
+            if self._may_work():
                 self._follow_clock(now)
                 self._poll(now)
         return self._state.report
@@ -122,7 +127,10 @@ class QueryPoller:
         self._published = None
 
     def _is_free(self) -> bool:
-        return not (self._state.closed or self._state.working.locked())
+        return self._may_work() and not self._state.working.locked()
+
+    def _may_work(self) -> bool:
+        return self._state.is_open_to(self._source.client)
 
     def _is_clock_set_back(self, now: float) -> bool:
         state = self._state
