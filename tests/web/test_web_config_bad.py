@@ -1,5 +1,6 @@
 """Every web configuration in ``bad_config`` is refused with exactly the text beside it."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -30,6 +31,12 @@ def encrypted_key(folder: Path, key: Path) -> None:
         subprocess.run(command, stdout=output, check=True)  # noqa: S603
 
 
+def other_kind_of_key(folder: Path) -> None:
+    """Write a key of another type than those of the certificates."""
+    command = "openssl genrsa -out rsa.key 2048"
+    subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)  # noqa: S603
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the bad files, and with the certificates and keys that they name."""
@@ -46,6 +53,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     key = good.key.read_text().splitlines(keepends=True)
     (folder / "damaged.key").write_text("".join([key[0], "AAAA\n", key[-1]]))
     (folder / "empty.pem").touch()
+    (folder / "not_ascii.crt").write_text("".join([lines[0], "é\n", *lines[1:]]), "utf-8")
+    (folder / "exchanged_chain.crt").write_text(authority.path.read_text() + certificate)
+    os.mkfifo(folder / "pipe")
+    other_kind_of_key(folder)
     encrypted_key(folder, good.key)
     weak_key(folder)
     return folder

@@ -12,10 +12,8 @@ from exporter.web.config.go_names import CIPHERS, CLIENT_AUTH, CURVES, VERSIONS
 from exporter.web.config.models import TLSServerConfig
 from exporter.web.config.pem import Material
 
-_KEY_FLAWS: Final = {
-    "KEY_VALUES_MISMATCH": "does not belong to the certificate",
-    "KEY_TYPE_MISMATCH": "does not belong to the certificate",
-}
+_MISMATCHES: Final = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+"""What OpenSSL says of a key of another certificate; the last one if it is of another type."""
 _CERTIFICATE_FLAWS: Final = {
     "EE_KEY_TOO_SMALL": "has a key that is too short; use RSA with 2048 bits or more, or ECDSA",
     "CA_MD_TOO_WEAK": "is signed with a hash that is too weak; use SHA-256",
@@ -47,6 +45,9 @@ def make_context(
 
 
 def _is_readable(certificates: str) -> bool:
+    # Of other text, `load_verify_locations` raises a TypeError.
+    if not certificates.isascii():
+        return False
     # In another context: what is loaded into that of the server, its clients may sign with.
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=certificates)
@@ -69,8 +70,17 @@ def _load_pair(context: ssl.SSLContext, material: Material) -> dict[str, str]:
         if reason in _CERTIFICATE_FLAWS:
             return {certificate.key: certificate.flaw(_CERTIFICATE_FLAWS[reason])}
         # The certificates have been read without an error before: what is left is the key.
-        return {key.key: key.flaw(_KEY_FLAWS.get(reason, "holds a private key that is damaged"))}
+        return {key.key: key.flaw(_key_flaw(reason, material))}
     return {}
+
+
+def _key_flaw(reason: str, material: Material) -> str:
+    if reason not in _MISMATCHES:
+        return "holds a private key that is damaged"
+    if material.certificates.count("-----BEGIN") == 1:
+        return "does not belong to the certificate"
+    key = material.sources["cert"].key
+    return f"does not belong to the first certificate in {key}, which must be the server's own"
 
 
 @contextmanager
