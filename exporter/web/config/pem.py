@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from exporter.files import read_file
 from exporter.sentry.token import Secret, ownership
 from exporter.web.config.models import TLSServerConfig
 
@@ -75,8 +76,7 @@ def read_material(tls: TLSServerConfig) -> tuple[Material | None, Mapping[str, s
 def _read(path: Path) -> tuple[str, str | None]:
     """Return the text of a file, and why it cannot be used if that shows at once."""
     try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_SIZE + 1)
+        content = read_file(path, _MAX_SIZE)
     except OSError as error:
         owner = ownership(path) if isinstance(error, PermissionError) else ""
         return "", f"cannot be read: {error.strerror}{owner}"
