@@ -46,6 +46,7 @@ class LiveWebConfig:
         self._clock = clock
         self._worker = Worker("web configuration")
         self._is_queued = False
+        self._is_late = False
         self.config, self._seen = _load(path, (path,))
         self._wrong_since: float | None = None
         self._read_at = clock()
@@ -62,11 +63,24 @@ class LiveWebConfig:
         """Begin to read the files again if they have changed."""
         # Who asks while a look at the files is running needs the next one, since this one may have
         # missed a change. All of them share it: however many ask, one look runs and one waits.
-        if not self._is_queued:
-            self._is_queued = True
-            self._asked_at = self._clock()
-            loop = asyncio.get_running_loop()
-            self._look = loop.run_in_executor(self._worker, self._look_at_files)
+        if self._is_queued:
+            self._warn_if_late()
+            return
+        self._is_queued, self._is_late = True, False
+        self._asked_at = self._clock()
+        loop = asyncio.get_running_loop()
+        self._look = loop.run_in_executor(self._worker, self._look_at_files)
+
+    def _warn_if_late(self) -> None:
+        """Log, once, that a look at the files has to wait for the one before it."""
+        waited = self._clock() - self._asked_at
+        if waited >= GRACE and not self._is_late:
+            self._is_late = True
+            _log.warning(
+                "web configuration not looked at, its disk does not answer",
+                file=str(self._path),
+                seconds=round(waited),
+            )
 
     def _look_at_files(self) -> None:
         """Read the files if they have changed; only the worker's thread does this."""

@@ -324,6 +324,41 @@ class TestReading:
         assert second
         assert 0 == third
 
+    def test_disk_that_hangs_is_logged_once(
+        self, tmp_path: Path, live: LiveWebConfig, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A disk that does not answer is logged, once for as long as it hangs."""
+        answers, began = threading.Event(), threading.Event()
+
+        def look(_path: Path) -> None:
+            """Wait for the disk."""
+            began.set()
+            answers.wait(HANG)
+
+        async def ask() -> list[int]:
+            """Begin looks while the disk hangs; return how many records there are each time."""
+            live.begin_refresh()
+            await asyncio.to_thread(began.wait, HANG)
+            counts = []
+            for _ in range(5):
+                live.begin_refresh()
+                counts.append(len(records))
+                clock.now += GRACE / 2
+            return counts
+
+        monkeypatch.setattr("exporter.web.live.file_fingerprint", look)
+        with capture_logs() as records:
+            counts = asyncio.run(ask())
+            answers.set()
+
+        assert [0, 0, 1, 1, 1] == counts
+        assert {
+            "event": "web configuration not looked at, its disk does not answer",
+            "log_level": "warning",
+            "file": str(tmp_path / "web.yaml"),
+            "seconds": GRACE,
+        } == records[0]
+
     def test_shared_look(self, live: LiveWebConfig, monkeypatch: pytest.MonkeyPatch) -> None:
         """However many ask while the files are looked at, they are looked at once more."""
         answers = threading.Event()
