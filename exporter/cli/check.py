@@ -99,10 +99,13 @@ def _offline(
 def _web_findings(path: Path) -> list[Finding]:
     """Return what is wrong with the web configuration, and with the files that it names."""
     try:
-        load_web_config(path)
+        expiry = load_web_config(path).expiry
     except ConfigError as error:
         return [Finding.of(problem, "error") for problem in error.problems]
-    return []
+    now = time.time()
+    if expiry is None or (problem := expiry.problem(now)) is None:
+        return []
+    return [Finding.of(problem, "error" if expiry.has_passed(now) else "warning")]
 
 
 def _usable(config: Config, host: HostReport) -> Config:

@@ -71,12 +71,7 @@ def live_web_config(path: Path | None) -> LiveWebConfig | None:
     if path is None:
         return None
     web = LiveWebConfig(path)
-    _log.info(
-        "web configuration read",
-        file=str(path),
-        tls=web.config.context is not None,
-        users=len(web.config.users),
-    )
+    _log.info("web configuration read", file=str(path), **web.config.about())
     return web
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +28,9 @@ MAX_WAIT: Final = 1.0
 They are counted from the first that waits; those that come later do not wait again.
 """
 
+DAY: Final = 86400.0
+"""Seconds between two warnings that a certificate has expired or soon will."""
+
 _Fingerprints = Mapping[Path, Fingerprint | None]
 
 _log = structlog.get_logger(__name__)
@@ -38,19 +41,28 @@ class LiveWebConfig:
 
     Files with errors change nothing: the settings before stay in effect, and the errors are
     logged once. The files are read in another thread, which may replace ``config`` at any time.
-    ``clock`` returns monotonic seconds. Raises `ConfigError` if the files have errors at the start.
+    ``clock`` returns monotonic seconds, ``wall`` those since the epoch. Raises `ConfigError` if the
+    files have errors at the start.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self._path = path
         self._clock = clock
+        self._wall = wall
         self._worker = Worker("web configuration")
         self._is_queued = False
         self._is_late = False
         self.config, self._seen = _load(path, (path,))
         self._wrong_since: float | None = None
         self._read_at = clock()
-        self._logged = ""
+        self._logged: Sequence[str] = ()
+        self._warned: object = None
+        self._warned_at = 0.0
 
     async def refresh(self) -> None:
         """Read the files again if they have changed; return when that is done."""
@@ -90,9 +102,10 @@ class LiveWebConfig:
             if self._is_due():
                 self._read()
         except ConfigError as error:
-            self._reject(str(error))
+            self._reject([str(problem) for problem in error.problems])
         except Exception as error:  # noqa: BLE001 - a fault of ours must not end the rotation
-            self._reject(f"internal error: {described(error)}")
+            self._reject([f"internal error: {described(error)}"])
+        self._warn_of_expiry()
 
     def _is_due(self) -> bool:
         """Return whether to read the files, and note what has been seen of them."""
@@ -106,8 +119,8 @@ class LiveWebConfig:
         config, seen = _load(self._path, self.config.files)
         self._check_switches(config)
         self.config, self._seen = config, seen
-        self._wrong_since, self._logged = None, ""
-        _log.info("web configuration reloaded", file=str(self._path))
+        self._wrong_since, self._logged = None, ()
+        _log.info("web configuration reloaded", file=str(self._path), **config.about())
 
     def _check_switches(self, config: WebConfig) -> None:
         """Raise `ConfigError` if ``config`` has what takes a restart.
@@ -121,17 +134,32 @@ class LiveWebConfig:
             message = "login is switched off only by a restart"
             raise ConfigError([Problem("basic_auth_users", None, message, str(self._path))])
 
-    def _reject(self, problems: str) -> None:
+    def _reject(self, problems: Sequence[str]) -> None:
         now = self._clock()
         if self._wrong_since is None:
             self._wrong_since = now
         if now - self._wrong_since >= GRACE and problems != self._logged:
             self._logged = problems
-            _log.error(
-                "web configuration not reloaded, the previous one stays in effect",
-                file=str(self._path),
-                error=problems,
-            )
+            for problem in problems:
+                _log.error(
+                    "web configuration not reloaded, the previous one stays in effect",
+                    file=str(self._path),
+                    error=problem,
+                )
+
+    def _warn_of_expiry(self) -> None:
+        """Log at once, and then once a day, that the certificate has expired or soon will."""
+        expiry, now = self.config.expiry, self._wall()
+        problem = expiry and expiry.problem(now)
+        if not expiry or not problem:
+            self._warned = None
+            return
+        has_expired = expiry.has_passed(now)
+        warned = expiry, has_expired
+        if warned != self._warned or self._clock() - self._warned_at >= DAY:
+            self._warned, self._warned_at = warned, self._clock()
+            event = "certificate has expired" if has_expired else "certificate expires soon"
+            _log.warning(event, warning=str(problem))
 
 
 def _load(path: Path, files: Iterable[Path]) -> tuple[WebConfig, _Fingerprints]:

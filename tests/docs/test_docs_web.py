@@ -10,6 +10,7 @@ import yaml
 from exporter.web import login
 from exporter.web.accept import MAX_ACCEPTED, Acceptor
 from exporter.web.config import load_web_config, models
+from exporter.web.config.expiry import WARN_BEFORE
 from exporter.web.connection import Connection
 from exporter.web.live import GRACE
 from tests.docs.markdown import blocks_of
@@ -72,6 +73,7 @@ def test_every_key_is_named() -> None:
         f"While {login.MAX_PENDING} different logins wait",
         f"at most {login.MAX_PASSWORD} bytes",
         {5: "after five seconds"}[int(GRACE)],
+        f"expires within {WARN_BEFORE // 86400} days",
     ],
 )
 def test_figures(text: str) -> None:

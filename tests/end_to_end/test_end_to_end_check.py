@@ -1,6 +1,7 @@
 """``check``: problems of a file and of what it refers to, each with advice."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from click.testing import Result
 import exporter
 from exporter.simulator import DEMO_TOKENS, Deprecation, Fault, Simulator, store_timeout
 from tests.end_to_end.stage import clock_for_commands, run
+from tests.support.certificates import Authority, tls_section, write_web_config
 from tests.support.clock import Clock
 from tests.support.configuration import OUTCOMES, PROJECTS, Entry, organization
 
@@ -91,6 +93,20 @@ def test_a_bad_file(command: Command, monkeypatch: pytest.MonkeyPatch, name: str
 
     assert 1 == result.exit_code
     assert marked((BAD / f"{name}.txt").read_text("utf-8")) == result.output
+
+
+@pytest.mark.parametrize(("days", "status", "severity"), [(-1, 1, "error"), (5, 0, "warning")])
+def test_a_certificate_that_ends(
+    command: Command, configured: Configured, tmp_path: Path, days: int, status: int, severity: str
+) -> None:
+    """An expired certificate is an error, one that soon expires a warning."""
+    end = datetime.now(UTC) + timedelta(days=days)
+    web = write_web_config(tmp_path, tls_section(Authority(tmp_path).issue(not_after=end)))
+    result = command("check", "--config.file", configured(), "--web.config.file", web)
+
+    assert status == result.exit_code
+    assert f"{severity}: {web}:2: tls_server_config.cert_file: " in result.output
+    assert f"{end:%Y-%m-%dT%H:%M:%SZ}" in result.output
 
 
 def test_a_bad_web_configuration(command: Command, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import Hashable, Iterator, MutableMapping, Sequence
+import time
+from collections.abc import Callable, Hashable, Iterator, MutableMapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,10 +17,11 @@ from structlog.testing import capture_logs
 from exporter.config import ConfigError
 from exporter.fingerprint import file_fingerprint
 from exporter.web.config import WebConfig, load_web_config
-from exporter.web.live import GRACE, RETRY, LiveWebConfig
+from exporter.web.live import DAY, GRACE, RETRY, LiveWebConfig
 from exporter.web.server import Server
 from tests.support.certificates import (
     Authority,
+    Pair,
     get,
     hashed,
     tls_section,
@@ -31,6 +34,7 @@ HANG = 10.0
 """Seconds after which a test fails because something hangs."""
 
 Records = Sequence[MutableMapping[str, Any]]
+Began = Callable[[float], LiveWebConfig]
 
 USERS = {"basic_auth_users": {"alice": hashed("secret")}}
 HEADERS = {"http_server_config": {"headers": {"X-Frame-Options": "deny"}}}
@@ -39,6 +43,11 @@ HEADERS = {"http_server_config": {"headers": {"X-Frame-Options": "deny"}}}
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer any request."""
     await PlainTextResponse("hello")(scope, receive, send)
+
+
+def events(records: Records) -> list[str]:
+    """Return what was logged."""
+    return [record["event"] for record in records]
 
 
 def errors(records: Records) -> list[str]:
@@ -178,7 +187,7 @@ class TestReading:
     def test_bad_file_is_logged_once(
         self, tmp_path: Path, live: LiveWebConfig, clock: Clock
     ) -> None:
-        """A bad file changes nothing; all of its errors are logged, once, after the grace."""
+        """A bad file changes nothing; each of its errors is logged, once, after the grace."""
         before = live.config
         path = write_web_config(tmp_path, {"tls_server_config": {"cert_fil": "a"}})
         with capture_logs() as records:
@@ -186,10 +195,9 @@ class TestReading:
                 self.refreshed(live)
                 clock.now += RETRY
 
-        assert before is live.config
-        (text,) = errors(records)
-        lines = text.splitlines()
+        lines = errors(records)
 
+        assert before is live.config
         assert 3 == len(lines)
         assert all(line.startswith(f"{path}:") for line in lines)
 
@@ -398,6 +406,70 @@ class TestReading:
 
         assert before is live.config
         assert ["No such file or directory" in text for text in errors(records)] == [True]
+
+
+class TestExpiry:
+    """When a certificate that has expired, or soon will, is logged."""
+
+    @pytest.fixture
+    def clock(self) -> Clock:
+        """Return a clock, which tells both times."""
+        return Clock(time.time())
+
+    @pytest.fixture
+    def issue(self, tmp_path: Path, clock: Clock) -> Callable[[float], Pair]:
+        """Return a function that writes a certificate, which ends after so many days."""
+        authority = Authority(tmp_path)
+
+        def issue(days: float) -> Pair:
+            """Write it."""
+            end = datetime.fromtimestamp(clock.now + days * DAY, UTC)
+            return authority.issue(not_after=end)
+
+        return issue
+
+    @pytest.fixture
+    def began(self, tmp_path: Path, clock: Clock, issue: Callable[[float], Pair]) -> Began:
+        """Return a function that returns settings whose certificate ends after so many days."""
+
+        def begin(days: float) -> LiveWebConfig:
+            """Make them."""
+            path = write_web_config(tmp_path, tls_section(issue(days)))
+            return LiveWebConfig(path, clock, clock)
+
+        return begin
+
+    def test_expired(self, tmp_path: Path, began: Began) -> None:
+        """An expired certificate is logged at the first look, with its place."""
+        live = began(-1)
+        with capture_logs() as records:
+            asyncio.run(live.refresh())
+        place = f"{tmp_path}/web.yaml:2: tls_server_config.cert_file: {tmp_path}/server.crt"
+
+        assert ["certificate has expired"] == events(records)
+        assert records[0]["warning"].startswith(f"{place} holds a certificate that has expired")
+
+    def test_once_a_day(self, clock: Clock, began: Began) -> None:
+        """It is logged once a day, and again when it has expired."""
+        live = began(2.25)
+        with capture_logs() as records:
+            for _ in range(8):
+                asyncio.run(live.refresh())
+                clock.now += DAY / 2
+
+        assert 3 * ["certificate expires soon"] + ["certificate has expired"] == events(records)[:4]
+        assert 5 == len(records)
+
+    def test_rotation(self, began: Began, issue: Callable[[float], Pair]) -> None:
+        """A rotation to another one that has expired is logged at once, with its end."""
+        live = began(100)
+        with capture_logs() as records:
+            asyncio.run(live.refresh())
+            issue(-3)
+            asyncio.run(live.refresh())
+
+        assert ["web configuration reloaded", "certificate has expired"] == events(records)
+        assert records[0]["certificate_not_after"] in records[1]["warning"]
 
 
 class TestServing:

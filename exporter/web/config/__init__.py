@@ -4,6 +4,7 @@
 the files that it names.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from ssl import SSLContext
@@ -14,10 +15,12 @@ from pydantic import ValidationError
 from exporter.config import ConfigError
 from exporter.config.errors import explained
 from exporter.config.yaml_file import Document, decoded, parse, read
+from exporter.moments import iso
 from exporter.web.config.checks import problems_across
 from exporter.web.config.client_names import canonical
+from exporter.web.config.expiry import Expiry, not_after
 from exporter.web.config.models import RateLimit, TLSServerConfig, WebConfigFile
-from exporter.web.config.pem import read_material
+from exporter.web.config.pem import Material, read_material
 from exporter.web.config.tls_context import make_context
 
 __all__ = ["RateLimit", "WebConfig", "load_web_config"]
@@ -34,6 +37,7 @@ class WebConfig:
     """
 
     context: SSLContext | None = None
+    expiry: Expiry | None = None
     allowed_sans: frozenset[str] = frozenset()
     users: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
     """User names and bcrypt hashes."""
@@ -41,6 +45,11 @@ class WebConfig:
     """As they are sent: names are in lower case."""
     rate_limit: RateLimit = field(default_factory=RateLimit)
     files: tuple[Path, ...] = ()
+
+    def about(self) -> Mapping[str, object]:
+        """Return what a line of the log says about the settings."""
+        end = {"certificate_not_after": iso(self.expiry.not_after)} if self.expiry else {}
+        return {"tls": self.context is not None, "users": len(self.users), **end}
 
 
 def load_web_config(path: Path) -> WebConfig:
@@ -51,8 +60,10 @@ def load_web_config(path: Path) -> WebConfig:
     document = parse(decoded(read(path), str(path)), str(path), _EMPTY)
     file = _validated(document, path.parent)
     tls = file.tls_server_config
+    context, expiry = _served(document, tls) if tls else (None, None)
     return WebConfig(
-        _context(document, tls) if tls else None,
+        context,
+        expiry,
         frozenset(map(canonical, tls.client_allowed_sans if tls else ())),
         tuple(
             (name.encode(), hashed.reveal().encode())
@@ -79,13 +90,20 @@ def _validated(document: Document, directory: Path) -> WebConfigFile:
     return file
 
 
-def _context(document: Document, tls: TLSServerConfig) -> SSLContext:
-    """Return the TLS settings with what the files that they name contain."""
+def _served(document: Document, tls: TLSServerConfig) -> tuple[SSLContext, Expiry | None]:
+    """Return the TLS settings with what the files that they name contain, and for how long."""
     material, flaws = read_material(tls)
     if material is not None:
         context, flaws = make_context(tls, material)
         if context is not None:
-            return context
+            return context, _expiry(document, material)
     raise ConfigError(
         document.problem(("tls_server_config", key), flaw) for key, flaw in flaws.items()
     )
+
+
+def _expiry(document: Document, material: Material) -> Expiry | None:
+    end, source = not_after(material.certificates), material.sources["cert"]
+    if end is None:
+        return None
+    return Expiry(end, source, document.place(("tls_server_config", source.key)))
