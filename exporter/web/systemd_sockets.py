@@ -1,12 +1,15 @@
 """Listening sockets that the service manager opened (systemd.socket, sd_listen_fds)."""
 
 import os
+import re
 import socket
 from collections.abc import MutableMapping, Sequence
 from typing import Final
 
 _FIRST: Final = 3
 """The number of the first descriptor that is passed."""
+
+_COUNT: Final = r"[1-9][0-9]{0,9}"
 
 _VARIABLES: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 
@@ -23,7 +26,7 @@ def inherited_sockets(
     Raises `InheritedSocketsError` if there are none, or one is not a listening TCP socket.
     """
     pid, count, _ = (environment.pop(name, "") for name in _VARIABLES)
-    if pid != str(os.getpid()) or not count.isdecimal() or int(count) == 0:
+    if pid != str(os.getpid()) or re.fullmatch(_COUNT, count) is None:
         raise InheritedSocketsError(
             "the service manager has passed no sockets to this process: start it by its .socket "
             "unit, which needs ListenStream= and the same name as the service"

@@ -35,7 +35,16 @@ def test_listening_socket() -> None:
 
 @pytest.mark.parametrize(
     "environment",
-    [{}, announced(0), announced(1, pid=1), announced("one"), announced(-1), {"LISTEN_FDS": "1"}],
+    [
+        {},
+        announced(0),
+        announced(1, pid=1),
+        announced("one"),
+        announced(-1),
+        announced(5000 * "9"),
+        announced("٣"),
+        {"LISTEN_FDS": "1"},
+    ],
 )
 def test_none(environment: dict[str, str]) -> None:
     """Sockets that are not announced to this process are not there."""
