@@ -218,12 +218,25 @@ async def _probe(_request: Request, why_not: Callable[[], str], adjective: str) 
     return PlainTextResponse(f"not {adjective}: {reason}\n", HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-async def _reload(_request: Request, begin: Callable[[], Future[Sequence[str]]]) -> Response:
+async def _reload(request: Request, begin: Callable[[], Future[Sequence[str]]]) -> Response:
+    if _is_cross_site(request.headers):
+        text = "Forbidden: a page of another site cannot reload the configuration\n"
+        return PlainTextResponse(text, HTTPStatus.FORBIDDEN)
     problems = await asyncio.wrap_future(begin())
     if not problems:
         return PlainTextResponse("configuration reloaded\n")
     text = "".join(f"{problem}\n" for problem in problems)
     return PlainTextResponse(text, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _is_cross_site(headers: Headers) -> bool:
+    """Return whether a browser sends the request for a page of another site."""
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "cross-site"
+    # Over plain HTTP, browsers send only this, and with every POST and PUT.
+    origin = headers.get("origin")
+    return origin is not None and origin.partition("://")[2] != headers.get("host")
 
 
 async def _refuse(_request: Request, error: Exception) -> Response:

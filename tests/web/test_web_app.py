@@ -298,6 +298,37 @@ class TestReload:
         assert 405 == response.status_code
         assert "POST, PUT" == response.headers["Allow"]
 
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Origin": "http://evil.example"},
+            {"Origin": "https://127.0.0.1", "Sec-Fetch-Site": "cross-site"},
+            {"Origin": "null"},
+        ],
+    )
+    def test_page_of_another_site(self, ask: Ask, headers: dict[str, str]) -> None:
+        """A browser cannot reload for the page of another site."""
+        send = partial(ask, "/-/reload", "POST", reload=lambda: pytest.fail("reloaded"))
+        response = send(headers=headers)
+
+        assert 403 == response.status_code
+        assert "another site" in response.text
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"Sec-Fetch-Site": "none"},
+            {"Sec-Fetch-Site": "same-origin", "Origin": "http://public.example"},
+            {"Origin": "http://here:10790", "Host": "here:10790"},
+        ],
+    )
+    def test_page_of_the_same_site(self, ask: Ask, headers: dict[str, str]) -> None:
+        """A browser can reload otherwise, also behind a proxy that changes the host."""
+        response = ask("/-/reload", "POST", reload=partial(done, []), headers=headers)
+
+        assert 200 == response.status_code
+
     def test_nothing_to_reload(self, ask: Ask) -> None:
         """Without a configuration file, the path does not exist."""
         assert 404 == ask("/-/reload", "POST").status_code
