@@ -71,9 +71,30 @@ def test_headers(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("interval", ["0", "'0'", "0s", "+0ms"])
+def test_no_rate_limit(tmp_path: Path, interval: str) -> None:
+    """Without an interval there is no limit, and no burst is needed."""
+    assert not loaded(tmp_path, f"rate_limit: {{interval: {interval}}}").rate_limit.interval
+
+
 @pytest.mark.parametrize(
     ("interval", "seconds"),
-    [("0", 0.0), ("100ms", 0.1), ("1s", 1.0), ("1m30s", 90.0), ("1.5h", 5400.0), ("2us", 2e-6)],
+    [
+        ("0", 0.0),
+        ("'0'", 0.0),
+        ("+0", 0.0),
+        ("100ms", 0.1),
+        ("1s", 1.0),
+        ("+1s", 1.0),
+        ("1.s", 1.0),
+        (".5s", 0.5),
+        ("1m30s", 90.0),
+        ("1.5h", 5400.0),
+        ("24h", 86400.0),
+        ("2us", 2e-6),
+        ("2\u00b5s", 2e-6),
+        ("2\u03bcs", 2e-6),
+    ],
 )
 def test_rate_limit(tmp_path: Path, interval: str, seconds: float) -> None:
     """Durations are written as in Go."""

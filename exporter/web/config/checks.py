@@ -4,11 +4,12 @@ They look at the plain values of the file, so that an invalid value elsewhere do
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from exporter.config.errors import KeyPath, Problem
 from exporter.config.yaml_file import Document
 from exporter.web.config.go_names import CIPHERS_OF_TLS13, CLIENT_AUTH, UNVERIFIED_CLIENT_AUTH
+from exporter.web.config.types import go_duration
 
 _TLS: Final = "tls_server_config"
 _VERIFYING: Final = ("VerifyClientCertIfGiven", "RequireAndVerifyClientCert")
@@ -94,6 +95,14 @@ def _versions(document: Document) -> Iterator[Problem]:
 
 def _burst(document: Document) -> Iterator[Problem]:
     interval, burst = (document.at(("rate_limit", key)) for key in ("interval", "burst"))
-    if interval not in (None, 0, "0s") and burst in (None, 0):
+    if _is_limit(interval) and burst in (None, 0):
         message = "an interval needs a burst of 1 or more, or every request is refused"
         yield document.problem(("rate_limit", "burst"), message)
+
+
+def _is_limit(interval: Any) -> bool:
+    try:
+        return go_duration(interval) > 0
+    except (TypeError, ValueError):
+        # It is missing, or has an error of its own.
+        return False

@@ -24,8 +24,18 @@ _MIN_COST: Final = 4
 _MAX_COST: Final = 16
 """Each step doubles the time of a comparison, to 5 s here; bcrypt itself allows 31: two days."""
 
-_UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART: Final = r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|m|h)"
+# Go takes both letters that look like µ: the micro sign and the Greek letter.
+_MICROSECONDS: Final = ("us", "\u00b5s", "\u03bcs")
+_UNITS: Final = {
+    "ns": 1e-9,
+    **dict.fromkeys(_MICROSECONDS, 1e-6),
+    "ms": 1e-3,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+}
+_PART: Final = rf"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)({'|'.join(_UNITS)})"
+_MAX_HOURS: Final = 24
 
 
 def _one_of(*names: str) -> Notation:
@@ -87,12 +97,19 @@ def _read_pem(value: Any) -> str:
     return value
 
 
-def _read_duration(value: Any) -> float:
+def go_duration(value: Any) -> float:
+    """Return the seconds of a duration as Go writes it; raises TypeError or ValueError."""
     if type(value) is int and value == 0:
         return 0.0
-    if re.fullmatch(f"(?:{_PART})+", value) is None:
+    written = value.removeprefix("+") if isinstance(value, str) else value
+    if written == "0":
+        return 0.0
+    if re.fullmatch(f"(?:{_PART})+", written) is None:
         raise ValueError
-    return sum(float(amount) * _UNITS[unit] for amount, unit in re.findall(_PART, value))
+    seconds = sum(float(amount) * _UNITS[unit] for amount, unit in re.findall(_PART, written))
+    if seconds > _MAX_HOURS * _UNITS["h"]:
+        raise ValueError
+    return seconds
 
 
 def _optional(notation: Notation) -> Notation:
@@ -110,7 +127,10 @@ PrivateKey = Annotated[Secret, Notation(_read_key, "", {}, looks_for_secrets=Fal
 UserName = Annotated[str, Notation(_read_user, "", {}, looks_for_secrets=False)]
 PasswordHash = Annotated[Secret, Notation(_read_hash, "", {}, looks_for_secrets=False)]
 GoDuration = Annotated[
-    float, Notation(_read_duration, "a duration such as 100ms, 1s or 1m30s, or 0", {})
+    float,
+    Notation(
+        go_duration, f"a duration such as 100ms, 1s or 1m30s, of at most {_MAX_HOURS}h, or 0", {}
+    ),
 ]
 SubjectAlternativeName = Annotated[
     str, text(r"[\x21-\x7e]{1,1024}", "a DNS name, IP address, e-mail address or URI")
