@@ -27,7 +27,7 @@ _SPELLINGS: Final = {"warning": "warn", "critical": "error"}
 MAX_VALUE: Final = 4000
 """Characters of a value, such as a traceback; of longer ones both ends are logged."""
 
-_CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def _bounded(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -54,11 +54,17 @@ def _visible(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDic
     Line feeds are escaped by the renderer.
     """
     return {
-        key: value
-        if value is None or isinstance(value, bool)
-        else _CONTROL.sub(_escape, str(value))
+        key: value if value is None or isinstance(value, bool) else visible(str(value))
         for key, value in event.items()
     }
+
+
+def visible(text: str) -> str:
+    r"""Return ``text`` with escapes such as ``\x1b`` for control characters except line feeds.
+
+    Halves of surrogate pairs are escaped too: JSON may contain them, UTF-8 cannot.
+    """
+    return _CONTROL.sub(_escape, text)
 
 
 def _escape(match: re.Match[str]) -> str:

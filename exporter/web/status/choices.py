@@ -60,7 +60,8 @@ class Choices:
 
     def address(self) -> str:
         """Return the address of the page with these choices, relative to the page itself."""
-        return f"?{urlencode(self.pairs())}"
+        # Sentry's JSON may contain half a surrogate pair, which no address can.
+        return f"?{urlencode(self.pairs(), errors='replace')}"
 
     def prefix(self) -> str:
         """Return an address to which another choice can be added as ``name=value``."""

@@ -10,6 +10,7 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter.config import in_units
+from exporter.log import visible
 from exporter.moments import iso
 from exporter.sentry.api_status import clocks_agree, is_clock_wrong
 from exporter.status import ExporterStatus, OrganizationStatus, QueryState, QueryStatus
@@ -99,7 +100,7 @@ class Renderer:
         matching = choices.matching(status)
         queries = status.queries
         states = [state for query in queries for state in query.states]
-        return self._page.render(
+        page = self._page.render(
             style=STYLE,
             status=status,
             choices=choices,
@@ -109,6 +110,8 @@ class Renderer:
             counts={state: states.count(state) for state in QueryState},
             charts=charts_of,
         )
+        # The whole document at once: names, errors and filters reach it in many ways.
+        return visible(page)
 
 
 def charts_of(query: QueryStatus, choices: Choices) -> Charts:

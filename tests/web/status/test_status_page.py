@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Final
 from urllib.parse import urljoin
@@ -16,7 +18,7 @@ from exporter.collect.series import Series
 from exporter.sentry.api_status import ApiStatus
 from exporter.sentry.deprecation import Deprecation
 from exporter.sentry.question import QUANTITY
-from exporter.status import ExporterStatus, QueryState, TokenStatus
+from exporter.status import ExporterStatus, QueryState, QueryStatus, TokenStatus
 from exporter.web.status.choices import Choices
 from exporter.web.status.page import MAX_ROWS, SECURITY_HEADERS, Renderer
 from tests.support.rows import HOUR, NOON, column
@@ -435,6 +437,11 @@ def everywhere(text: str) -> ExporterStatus:
     )
 
 
+def replace_history(shown: QueryStatus, read: Mapping[int, Bucket]) -> QueryStatus:
+    """Return the status of a query that has read these buckets."""
+    return replace(shown, report=replace(shown.report, history=read))
+
+
 PLAIN: Final = page(everywhere("a"), ONE).tags
 
 
@@ -446,6 +453,27 @@ class TestHostileTexts:
     def test_no_markup(self, text: str) -> None:
         """They add no element to the page."""
         assert PLAIN == page(everywhere(text), ONE).tags
+
+    @pytest.mark.parametrize("by", ["outcome", "category"])
+    @pytest.mark.parametrize("category", ["", "all"])
+    def test_control_characters(self, by: str, category: str) -> None:
+        """Control characters are written as escapes, in charts and tables as in all other texts."""
+        text = "a\x00\x1b[31m\x7f\x9b\r\t\u2028\ud800z"
+        read = {
+            NOON: Bucket(
+                column({}), total={Series(QUANTITY, name, name, ""): 5 for name in (text, "error")}
+            )
+        }
+        (acme,) = everywhere(text).organizations
+        status = exporter(
+            replace(acme, queries=[replace_history(one, read) for one in acme.queries])
+        )
+
+        html = RENDERER.render(status, ONE.with_(by=by, category=category))
+
+        assert r"a\x00\x1b[31m\x7f\x9b\r\t\u2028\ud800z" in html
+        assert [] == re.findall(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\ud800]", html)
+        assert html.encode()
 
     def test_shown_as_they_are(self) -> None:
         """Markup can be read."""
