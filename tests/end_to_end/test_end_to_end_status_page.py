@@ -317,13 +317,13 @@ class TestRefresh:
     def test_keeps_the_place(self, show: Shown, look: str) -> None:
         """After a refresh the reader is where they were, and the filter is as it was."""
         page = show(_later(statuses.thousand), "?q=organization-1&refresh=300", **LOOKS[look]).page
-        page.route("**/*", _refreshing, times=1)
+        refresh = HeldRefresh(page)
         page.reload()
         page.evaluate("window.scrollTo(0, 1500)")
 
-        _wait_for_refresh(page)
+        refresh.release()
 
-        wait_until(lambda: page.evaluate("scrollY") == 1500)
+        page.wait_for_function("scrollY === 1500")
         assert page.url.endswith("?q=organization-1&refresh=300")
         expect(page.get_by_role("navigation", name="Filter")).to_contain_text("Text organization-1")
 
@@ -347,15 +347,15 @@ class TestRefresh:
     def test_keeps_the_place_in_details(self, show: Shown) -> None:
         """Who reads the details of a query stays there too."""
         page = show(_later(statuses.healthy), "?refresh=300", width=PHONE).page
-        page.route("**/*", _refreshing, times=1)
+        refresh = HeldRefresh(page)
         page.get_by_role("link", name="projects").first.click()
         page.get_by_role("heading", name="Last polls").scroll_into_view_if_needed()
         place = page.evaluate("scrollY")
 
-        _wait_for_refresh(page)
+        refresh.release()
 
         assert place > 500
-        wait_until(lambda: page.evaluate("scrollY") == place)
+        page.wait_for_function("place => scrollY === place", arg=place)
         assert page.url.endswith("?refresh=300&query=acme/projects")
 
     def test_can_be_turned_off(self, show: Shown) -> None:
@@ -369,6 +369,40 @@ class TestRefresh:
         page.get_by_role("link", name="30 s", exact=True).click()
 
         assert ["60", None, "30"] == headers
+
+
+class HeldRefresh:
+    """Makes the next document refresh itself after a second; the refresh waits for its release.
+
+    Until then the browser shows the old document, however slow the test is.
+    """
+
+    def __init__(self, page: Page) -> None:
+        """Take over the requests of ``page``."""
+        self._page = page
+        self._held: list[Route] = []
+        self._refreshes = False
+        page.route("**/*", self._handle)
+
+    def _handle(self, route: Route) -> None:
+        """Answer the first request, and hold the next one."""
+        if self._refreshes:
+            self._held.append(route)
+        else:
+            self._refreshes = True
+            _refreshing(route)
+
+    def release(self) -> None:
+        """Wait for the refresh, and return once it is done."""
+        wait_until(self._has_come)
+        with self._page.expect_navigation():
+            self._held.pop().continue_()
+
+    def _has_come(self) -> bool:
+        """Return whether the browser has requested the refresh."""
+        # Requests are handled only while playwright runs.
+        self._page.wait_for_timeout(20)
+        return bool(self._held)
 
 
 def _refreshing(route: Route) -> None:

@@ -6,13 +6,13 @@ from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from exporter.status import ExporterStatus
 from exporter.web.status.choices import Choices
+from exporter.web.worker import Worker
 
 if TYPE_CHECKING:
     from exporter.web.status.page import Renderer
@@ -32,7 +32,7 @@ class StatusPage:
 
     def __init__(self, source: StatusSource) -> None:
         self._source = source
-        self._turns = asyncio.Semaphore(MAX_RENDERING)
+        self._worker = Worker("status page", threads=MAX_RENDERING)
         self._waiting = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,8 +49,8 @@ class StatusPage:
         choices = Choices.of(request.query_params.multi_items())
         self._waiting += 1
         try:
-            async with self._turns:
-                return await run_in_threadpool(self._rendered, choices)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._worker, self._rendered, choices)
         finally:
             self._waiting -= 1
 
