@@ -270,6 +270,19 @@ class TestReading:
         table = page.get_by_role("table", name="acme/outcomes: events of error")
         expect(table.get_by_role("row")).to_have_count(26)
 
+    @pytest.mark.parametrize("chosen", ["category=all", "by=category"])
+    @pytest.mark.parametrize("width", [PHONE, 800, 1000, 1200, 1600])
+    def test_no_column_is_cut_off(self, show: Shown, width: int, chosen: str) -> None:
+        """Tables fit the window: nobody has to scroll sideways for a column."""
+        page = show(statuses.failing, f"?query=acme/outcomes&{chosen}", width=width).page
+
+        hidden: list[int] = page.locator(".scroll").evaluate_all(
+            "all => all.map(one => one.scrollWidth - one.clientWidth)"
+        )
+
+        assert 4 == len(hidden)
+        assert {0} == set(hidden)
+
     def test_chart_in_words(self, show: Shown) -> None:
         """A chart has a name and a description, for those who cannot see it."""
         page = show(statuses.healthy, "?query=acme/outcomes").page

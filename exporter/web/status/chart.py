@@ -162,7 +162,7 @@ def _column_text(history: History, column: Column) -> str:
         for name, value in zip(history.names, column.values, strict=True)
         if value
     ]
-    notes = "" if column.finished else ", not finished"
+    notes = "" if column.finished else ", running"
     notes += "" if column.complete else ", incomplete"
     return f"{when}{notes}: {', '.join(parts) or '0'}"
 
