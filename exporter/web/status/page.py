@@ -86,6 +86,7 @@ class Renderer:
         environment.filters |= {"in_units": in_units, "iso": iso}
         environment.globals |= {
             "ago": wording.ago,
+            "until": wording.until,
             "clocks_agree": clocks_agree,
             "is_clock_wrong": is_clock_wrong,
             "filter_of": wording.filter_of,

@@ -42,8 +42,11 @@ def short_duration(seconds: float) -> str:
 
 def ago(moment: float, now: float) -> str:
     """Return how long ago a moment was, or in how long it will be."""
-    if now - moment >= 1:
-        return f"{duration(now - moment)} ago"
+    return f"{duration(now - moment)} ago" if now - moment >= 1 else until(moment, now)
+
+
+def until(moment: float, now: float) -> str:
+    """Return in how long something will happen; what is late happens now."""
     return f"in {duration(moment - now)}" if moment - now >= 1 else "now"
 
 

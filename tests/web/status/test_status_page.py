@@ -3,10 +3,9 @@
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from html.parser import HTMLParser
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urljoin
 
 import pytest
@@ -35,6 +34,7 @@ from tests.support.statuses import (
     polls,
     query,
     query_status,
+    waiting_query,
     without_queries,
 )
 
@@ -133,6 +133,11 @@ class TestEveryScene:
         for link in page(SCENES[scene](), choices).links:
             assert link is not None
             assert urljoin(base, link).startswith((base, "data:image/svg+xml,"))
+
+
+def replace_report(shown: QueryStatus, **report: Any) -> QueryStatus:
+    """Return the status of a query of which the ``report`` says something else."""
+    return replace(shown, report=replace(shown.report, **report))
 
 
 def counted(status: ExporterStatus) -> dict[str, int]:
@@ -286,11 +291,27 @@ class TestQuery:
         text = page(failing()).text
 
         assert (
-            "unauthorized since 2023-11-14 20:05:00 UTC (2 h 7 min), 3 polls in a row "
+            "unauthorized since 2023-11-14 20:05:00 UTC (2 h 7 min), 3 failed polls in a row "
             'HTTP 401: {"detail":"Invalid token"} '
             "[https://sentry.example/api/0/organizations/acme/stats_v2/] "
             "Sentry does not know this token: create a new one, or correct its file"
         ) in text
+
+    def test_failed_once(self) -> None:
+        """A single failed poll is no row of them."""
+        failed = failing_query(last_polls=polls(1), failed_polls=1)
+
+        text = page(exporter(organization([failed]))).text
+
+        assert "(2 h 7 min), 1 failed poll HTTP 401" in text
+
+    def test_late_poll(self) -> None:
+        """A poll that is late is not said to have been in the past."""
+        late = replace_report(waiting_query(), next_poll=NOW - 6)
+
+        assert (
+            "waiting never \u2013 \u2013 now none yet" in page(exporter(organization([late]))).text
+        )
 
     def test_data_withdrawn(self) -> None:
         """A row says that its data have become too old to be shown."""
@@ -360,7 +381,7 @@ class TestDetails:
         outline = page(healthy(), ONE.with_(category="all"))
 
         assert 3 == outline.tags.count("svg")
-        assert "Events of 2 categories by outcome" in outline.text
+        assert "Events of 2 categories by outcome: error, transaction acme" in outline.text
         assert "accepted 3,329,765" in outline.text
         assert "all 14 Nov 22:00 running 18,894 415 242 54 472 20,077" in outline.text
 
@@ -435,11 +456,6 @@ def everywhere(text: str) -> ExporterStatus:
     )
 
 
-def replace_history(shown: QueryStatus, read: Mapping[int, Bucket]) -> QueryStatus:
-    """Return the status of a query that has read these buckets."""
-    return replace(shown, report=replace(shown.report, history=read))
-
-
 PLAIN: Final = page(everywhere("a"), ONE).tags
 
 
@@ -464,7 +480,7 @@ class TestHostileTexts:
         }
         (acme,) = everywhere(text).organizations
         status = exporter(
-            replace(acme, queries=[replace_history(one, read) for one in acme.queries])
+            replace(acme, queries=[replace_report(one, history=read) for one in acme.queries])
         )
 
         html = RENDERER.render(status, ONE.with_(by=by, category=category))

@@ -2,7 +2,15 @@
 
 import pytest
 
-from exporter.web.status.wording import ago, count, duration, short_count, short_duration, utc
+from exporter.web.status.wording import (
+    ago,
+    count,
+    duration,
+    short_count,
+    short_duration,
+    until,
+    utc,
+)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +46,12 @@ def test_short_duration(seconds: float, text: str) -> None:
 def test_ago(moment: float, text: str) -> None:
     """A moment is in the past, in the future, or now."""
     assert text == ago(moment, 100)
+
+
+@pytest.mark.parametrize(("moment", "text"), [(40, "now"), (100.9, "now"), (220, "in 2 min")])
+def test_until(moment: float, text: str) -> None:
+    """What should have happened already happens now."""
+    assert text == until(moment, 100)
 
 
 @pytest.mark.parametrize(
