@@ -85,6 +85,10 @@ class Choices:
         """Whether some queries may be left out."""
         return bool(self.q or self.state or self.organization)
 
+    def query_exists(self, status: ExporterStatus) -> bool:
+        """Return whether the query that was chosen, if any, is one of the exporter's."""
+        return not self.query or any(self.query == one.name for one in status.queries)
+
     def matching(self, status: ExporterStatus) -> Sequence[OrganizationStatus]:
         """Return the organizations with the queries that match; without a filter all of them."""
         shown = (

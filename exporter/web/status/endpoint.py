@@ -61,7 +61,9 @@ class StatusPage:
         if choices.seconds_to_refresh:
             # A header and no element: browsers reload the same address, and stay where they are.
             headers["Refresh"] = str(choices.seconds_to_refresh)
-        return HTMLResponse(self._renderer.render(self._source(), choices), headers=headers)
+        status = self._source()
+        code = HTTPStatus.OK if choices.query_exists(status) else HTTPStatus.NOT_FOUND
+        return HTMLResponse(self._renderer.render(status, choices), code, headers)
 
     @cached_property
     def _renderer(self) -> "Renderer":

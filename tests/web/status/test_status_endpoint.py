@@ -77,6 +77,17 @@ def test_choices() -> None:
     assert "globex/outcomes" not in text
 
 
+def test_unknown_query() -> None:
+    """The address of a query that there is not, or no longer, is not found; others are."""
+    response = answered("/?query=acme%2Fgone")
+
+    assert 404 == response.status_code
+    assert "There is no query acme/gone on this exporter." in response.text
+    assert "Charts by" not in response.text
+    assert "30" == response.headers["Refresh"]
+    assert 200 == answered("/?query=acme%2Foutcomes").status_code
+
+
 class TestRenderingAside:
     """However long a page takes to render, others are answered."""
 
