@@ -96,6 +96,20 @@ class OrganizationStatus:
     listed: int | None = None
     hidden: int | None = None
 
+    @property
+    def common_failure(self) -> Poll | None:
+        """The last failure of its queries if they are several, and all fail for the same reason."""
+        failures = [one.last_failure for one in self.queries if one.report.failed_polls]
+        texts = {(one.reason, one.error, one.remedy) for one in failures if one}
+        is_common = len(failures) == len(self.queries) > 1 and len(texts) == 1
+        return failures[0] if is_common else None
+
+    @property
+    def failing_since(self) -> float:
+        """When the first of its failing queries began to fail, 0 if none does."""
+        reports = (one.report for one in self.queries)
+        return min((one.failing_since for one in reports if one.failed_polls), default=0)
+
 
 @dataclass(frozen=True, slots=True)
 class ExporterStatus:

@@ -9,9 +9,10 @@ from exporter.sentry.api_status import ApiStatus, RateLimit
 from exporter.sentry.deprecation import Deprecation
 from exporter.sentry.projects import Project, ProjectList
 from exporter.sentry.token import Secret, TokenFile, TokenLiteral
-from exporter.status import TokenStatus, organization_status
+from exporter.status import QueryStatus, TokenStatus, organization_status
 from tests.support.settings import organization
-from tests.support.statuses import failing_query, query_status, view, waiting_query
+from tests.support.statuses import failing_query, polls, query_status, view, waiting_query
+from tests.support.statuses import organization as organization_of
 
 API = ApiStatus(2.5, RateLimit(40, 12), (Deprecation("stats_v2", "2027-01-31", ""),))
 
@@ -62,6 +63,33 @@ class TestLastFailure:
     def test_none(self, query: Any) -> None:
         """There is none where no remembered poll has failed."""
         assert query.last_failure is None
+
+
+class TestCommonFailure:
+    """The failure that all queries of an organization have."""
+
+    def test_same(self) -> None:
+        """It is their last one, and lasts since the first of them failed."""
+        first, second = failing_query(failing_since=70), failing_query("projects", failing_since=50)
+        shown = organization_of([first, second])
+
+        assert first.last_failure == shown.common_failure
+        assert 50 == shown.failing_since
+
+    @pytest.mark.parametrize(
+        "queries",
+        [
+            [],
+            [failing_query()],
+            [failing_query(), query_status("projects")],
+            [failing_query(), waiting_query("projects")],
+            [failing_query(), query_status("projects", last_polls=(*polls(1), *polls()))],
+            [failing_query(), failing_query("projects", last_polls=polls(3, error="HTTP 502"))],
+        ],
+    )
+    def test_none(self, queries: list[QueryStatus]) -> None:
+        """There is none where one of them is well or fails for something else, or is alone."""
+        assert organization_of(queries).common_failure is None
 
 
 class TestToken:

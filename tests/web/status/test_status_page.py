@@ -288,7 +288,7 @@ class TestQuery:
 
     def test_failing(self) -> None:
         """A failing query has its error with remedy, since when, and how often."""
-        text = page(failing()).text
+        text = page(failing(), ONE).text
 
         assert (
             "unauthorized since 2023-11-14 20:05:00 UTC (2 h 7 min), 3 failed polls in a row "
@@ -296,6 +296,26 @@ class TestQuery:
             "[https://sentry.example/api/0/organizations/acme/stats_v2/] "
             "Sentry does not know this token: create a new one, or correct its file"
         ) in text
+
+    def test_same_failure_of_all(self) -> None:
+        """What all queries of an organization fail for is there once, above them."""
+        text = page(failing()).text
+
+        assert (
+            "unauthorized 2 queries, the first since 2023-11-14 18:12:34 UTC (4 h) HTTP 401: "
+        ) in text
+        assert 1 == text.count("HTTP 401")
+        assert 1 == text.count("Sentry does not know this token")
+
+    def test_other_failures(self) -> None:
+        """Where they differ, or not all fail, each query has its own."""
+        other = failing_query("projects", last_polls=polls(3, reason="network", error="no route"))
+        different = page(exporter(organization([failing_query(), other]))).text
+        only_one = page(exporter(organization([failing_query(), query_status("projects")]))).text
+
+        assert "unauthorized since" in different
+        assert "network since" in different
+        assert "unauthorized since" in only_one
 
     def test_failed_once(self) -> None:
         """A single failed poll is no row of them."""
