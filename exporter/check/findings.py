@@ -74,7 +74,11 @@ class Finding:
 
 
 def failure(
-    config: Config, organization: Organization, error: SentryError, query: Query | None = None
+    config: Config,
+    organization: Organization,
+    error: SentryError,
+    query: Query | None = None,
+    severity: Severity = "error",
 ) -> Finding:
     """Return the finding that ``error`` is, at the setting that is to be changed."""
     place, remedy = _place(config, organization, query, error), error.remedy
@@ -82,7 +86,7 @@ def failure(
         remedy = _category_remedy(query, error) or remedy
     return _at(
         place,
-        "error",
+        severity,
         redact(str(error)),
         remedy=redact(remedy),
         reason=error.reason,

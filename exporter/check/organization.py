@@ -7,6 +7,7 @@ from typing import Final
 from exporter.check.dry_poll import DryPoll
 from exporter.check.findings import (
     Finding,
+    Severity,
     category_warnings,
     deprecated,
     failure,
@@ -101,18 +102,23 @@ class OrganizationCheck:
             pass
         except SentryError as error:
             self._note(error, query)
+        # As for the exporter: a query goes on without a project, as long as one is left.
+        severity: Severity = "error" if data is None else "warning"
         for missing in poll.missing():
-            self._note(missing, query)
+            self._note(missing, query, severity)
         if data is not None and not data.complete:
             self.findings.append(incomplete(self.config, self.organization, query))
         return QueryReport(query.name, tried=True, data=data)
 
-    def _note(self, error: SentryError, query: Query | None = None) -> None:
+    def _note(
+        self, error: SentryError, query: Query | None = None, severity: Severity = "error"
+    ) -> None:
         """Add a finding, unless the query fails as the organization does."""
         repeated = self.list_failed and error.reason == self.reasons[0]
         self.reasons.append(error.reason)
         if not repeated:
-            self.findings.append(failure(self.config, self.organization, error, query))
+            finding = failure(self.config, self.organization, error, query, severity)
+            self.findings.append(finding)
 
     def _report(
         self, projects: ProjectList | None, queries: Sequence[QueryReport]

@@ -170,6 +170,18 @@ def test_an_unknown_project_id(command: Command, configured: Configured) -> None
     assert "filter.project names '4505', which is no id of the organization" in first
 
 
+def test_some_projects_of_a_filter(command: Command, configured: Configured) -> None:
+    """What a filter names in vain is a warning while the query has another project to read."""
+    entry = organization({**OUTCOMES, "filter": {"project": ["web", "chekout", "4505"]}})
+    result = command("check", "--online", "--config.file", configured(entry))
+    warnings = [line for line in result.output.splitlines() if "  warning: " in line]
+
+    assert (0, []) == (result.exit_code, errors(result))
+    assert ["chekout", "4505"] == [
+        name for line in warnings for name in ("chekout", "4505") if name in line
+    ]
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_failure_of_sentry_is_one_finding(
     command: Command,
