@@ -11,6 +11,7 @@ from exporter.config.errors import Place
 from exporter.config.models import TOKEN_KEYS
 from exporter.sentry.deprecation import Deprecation
 from exporter.sentry.errors import BadRequestError, SentryError, UnknownProjectError
+from exporter.sentry.remedies import Cause
 from exporter.sentry.token import redact
 
 Severity = Literal["error", "warning"]
@@ -33,6 +34,8 @@ _SETTINGS: Final = MappingProxyType(
         "rate_limited": ("requests_per_second",),
     }
 )
+_NOT_OF_SENTRY: Final = frozenset({Cause.NOT_SENTRY, Cause.IN_BETWEEN, Cause.LOGIN_PAGE})
+"""Causes of answers that say nothing about slug or token, whatever their status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +180,7 @@ def _at(
 def _place(
     config: Config, organization: Organization, query: Query | None, error: SentryError
 ) -> Place | None:
-    keys = _SETTINGS.get(error.reason, ())
+    keys = ("url",) if error.cause in _NOT_OF_SENTRY else _SETTINGS.get(error.reason, ())
     places = (config.places.settings.get((organization.name, key)) for key in keys)
     place = next((place for place in places if place), None)
     if place is None and query is not None:

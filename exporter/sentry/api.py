@@ -251,7 +251,7 @@ class OrganizationApi:
         except SentryError as error:
             self._meter.failure(request.api, error.reason)
             if isinstance(error, NotFoundError):
-                error.cause = error.cause or self._why_not_found(request.api)
+                error.cause = self._why_not_found(request.api, error.cause)
             if not isinstance(error, TokenError):
                 error.asked = str(self._transport.route(request.url))
                 error.request = request.id
@@ -260,8 +260,11 @@ class OrganizationApi:
             )
             raise
 
-    def _why_not_found(self, api: str) -> Cause | None:
+    def _why_not_found(self, api: str, cause: Cause | None) -> Cause | None:
+        """Return what is behind a 404; by its body alone, it is ``cause``."""
         # A wrong slug is a 404 for both APIs. Once stats have been answered, the endpoint exists.
-        if api == STATS and PROJECTS in self._answered and STATS not in self._answered:
+        lacks_stats = api == STATS and PROJECTS in self._answered and STATS not in self._answered
+        if lacks_stats and cause in {None, Cause.NOT_SENTRY}:
             return Cause.NO_STATS
-        return Cause.NUMERIC_ID if self._base.rpartition("/")[2].isdigit() else None
+        is_id = self._base.rpartition("/")[2].isdigit()
+        return Cause.NUMERIC_ID if is_id and cause is None else cause

@@ -226,6 +226,9 @@ def _cause(status: int, explained: Explanation) -> Cause | None:
         return Cause.GONE
     if status in _GLITCHTIP_STATUSES and _complains_as_glitchtip(explained.document):
         return Cause.GLITCHTIP
+    # Sentry's own 404s have a detail, those of other servers and of proxies nothing or a text.
+    if status == HTTPStatus.NOT_FOUND and not (explained.code or explained.login):
+        return Cause.NOT_SENTRY
     if explained.page:
         return _in_between(explained)
     return _CODES.get(explained.code) if status == HTTPStatus.UNAUTHORIZED else None

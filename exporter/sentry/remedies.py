@@ -34,6 +34,7 @@ class Cause(StrEnum):
     ANOTHER_ORGANIZATION = auto()
     LOGIN_PAGE = auto()
     IN_BETWEEN = auto()
+    NOT_SENTRY = auto()
     TWO_FACTOR = auto()
     SINGLE_SIGN_ON = auto()
     MEMBER_OVER_LIMIT = auto()
@@ -121,6 +122,9 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
         Cause.IN_BETWEEN: (
             "something between the exporter and Sentry answers: have it pass requests to /api/0/"
             " through, or set url to Sentry's own address"
+        ),
+        Cause.NOT_SENTRY: (
+            "this server does not answer as Sentry does: check host, port and path in url"
         ),
         Cause.TWO_FACTOR: (
             "the organization requires two-factor authentication, which the token's owner has to"

@@ -19,6 +19,7 @@ from exporter.sentry.errors import (
     UnauthorizedError,
     UnknownProjectError,
 )
+from exporter.sentry.remedies import Cause
 
 CONFIG = loads(
     """\
@@ -56,6 +57,7 @@ def category(name: str) -> BadRequestError:
         (UnauthorizedError(401, ""), 3, "defaults.token_env"),
         (ForbiddenError(403, ""), 3, "defaults.token_env"),
         (NotFoundError(404, ""), 7, "organizations[0].slug"),
+        (NotFoundError(404, "", cause=Cause.NOT_SENTRY), 2, "defaults.url"),
         (NetworkError(), 2, "defaults.url"),
         (DeadlineError(), 2, "defaults.url"),
         (ServerError(502, ""), 2, "defaults.url"),

@@ -38,6 +38,8 @@ AUTHORITY = (
     "set ca_file to the certificate of the authority that signed the server's; a"
     " proxy that inspects TLS signs with its own"
 )
+NO_RESOURCE = '{"detail": "The requested resource does not exist"}'
+NOT_SENTRY = "this server does not answer as Sentry does: check host, port and path in url"
 IN_BETWEEN = (
     "something between the exporter and Sentry answers: have it pass requests to"
     " /api/0/ through, or set url to Sentry's own address"
@@ -753,7 +755,20 @@ ANSWERS = {
         says("404 Not Found", "<html><title>404 &amp; nothing</title></html>"),
         "not_found",
         '404: a page titled "404 & nothing"',
-        IN_BETWEEN,
+        NOT_SENTRY,
+    ),
+    "a 404 of a server that is not Sentry's": (
+        says("404 Not Found", "404 page not found"),
+        "not_found",
+        "404: 404 page not found",
+        NOT_SENTRY,
+    ),
+    "an empty 404": (says("404 Not Found"), "not_found", "404", NOT_SENTRY),
+    "a 404 that is a login page": (
+        says("404 Not Found", LOGIN_PAGE),
+        "not_found",
+        '404: a page titled "Acme SSO"',
+        LOGIN,
     ),
     "garbage": (
         says("200 OK", "nonsense"),
@@ -805,7 +820,7 @@ ANSWERS = {
         GLITCHTIP,
     ),
     "unknown organization": (
-        says("404 Not Found", '{"detail": "The requested resource does not exist"}'),
+        says("404 Not Found", NO_RESOURCE),
         "not_found",
         "404: The requested resource does not exist",
         (
@@ -869,12 +884,15 @@ class TestOldServers:
 
     def test_numeric_id(self, ask: Ask) -> None:
         """A 404 for an id may come from an older Sentry, which knows only slugs."""
-        with ScriptedServer(says("404 Not Found")) as server:
+        with ScriptedServer(says("404 Not Found", NO_RESOURCE)) as server:
             failure = ask(server.url, organization="4505123")
 
         assert (
             "not_found",
-            f"404 [{server.url}/api/0/organizations/4505123/stats_v2/]",
+            (
+                "404: The requested resource does not exist"
+                f" [{server.url}/api/0/organizations/4505123/stats_v2/]"
+            ),
             (
                 "check that the id is right, and that url is the address of its region; a Sentry"
                 " before 24.5 knows organizations by slug only: use that"
