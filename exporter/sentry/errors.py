@@ -188,14 +188,14 @@ class TooLargeError(SentryError):
 class BadAnswerError(SentryError):
     """An answer that does not have the shape, or the range, that was asked for.
 
-    ``path`` is the place in the document.
+    ``path`` is the place in the document, ``""`` where it is none.
     """
 
     reason = "bad_answer"
 
     def __init__(self, path: str, message: str, *, cause: Cause | None = None) -> None:
         self.path = path
-        super().__init__(f"{path}: {message}", cause=cause)
+        super().__init__(f"{path}: {message}" if path else message, cause=cause)
 
 
 class UnknownProjectError(SentryError):

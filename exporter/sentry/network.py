@@ -17,6 +17,7 @@ from requests.utils import select_proxy
 from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
+from exporter.sentry.broken import TLS_BROKEN, broken
 from exporter.sentry.errors import DeadlineError, NetworkError, SentryError, TLSError
 from exporter.sentry.remedies import Cause
 from exporter.sentry.tls import ca_flaw, handshake_error
@@ -24,7 +25,6 @@ from exporter.sentry.token import redact
 
 # urllib3's ReadTimeoutError is not a TimeoutError of Python's.
 _TIMED_OUT: Final = (TimeoutError, urllib3.exceptions.ReadTimeoutError)
-_TLS_BROKEN: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 # http.client gives the status of a proxy's refusal only in this text of an OSError.
 _TUNNEL: Final = re.compile(r"Tunnel connection failed: (\d+) ?(.*)", re.DOTALL)
 _PORTS: Final = {"http": 80, "https": 443}
@@ -217,7 +217,8 @@ def _network_error(causes: Sequence[BaseException], route: Route) -> NetworkErro
             cause=Cause.PROXY_UNREACHABLE if route.proxy else Cause.CONNECTION_REFUSED,
             about=route.variable,
         )
-    return NetworkError(f"{route.next_hop}: {type(causes[-1]).__name__}: {causes[-1]}")
+    text = f"{route.next_hop}: {type(causes[-1]).__name__}: {causes[-1]}"
+    return broken(causes, route.next_hop) or NetworkError(text)
 
 
 def _setting(route: Route) -> str:
@@ -228,7 +229,7 @@ def _setting(route: Route) -> str:
 def _tls_failure(causes: Sequence[BaseException]) -> ssl.SSLError | None:
     """Return the TLS error among ``causes``, unless it only says that the connection broke."""
     error = _first(causes, ssl.SSLError)
-    return None if isinstance(error, _TLS_BROKEN) else error
+    return None if isinstance(error, TLS_BROKEN) else error
 
 
 def _first(causes: Sequence[BaseException], kind: type[E]) -> E | None:

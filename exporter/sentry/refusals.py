@@ -171,8 +171,8 @@ def page_error(body: bytes, secret: Secret) -> BadAnswerError | None:
     if not start.startswith(b"<"):
         return None
     page = _page(start.decode(errors="replace"))
-    text = f"is {presentable(page.text, secret)}, not JSON"
-    return BadAnswerError("body", text, cause=_in_between(page))
+    text = f"the answer is {presentable(page.text, secret)}, not JSON"
+    return BadAnswerError("", text, cause=_in_between(page))
 
 
 def is_redirect(status: int) -> bool:

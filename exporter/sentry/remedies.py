@@ -25,6 +25,7 @@ class Cause(StrEnum):
     CLIENT_CERTIFICATE = auto()
     NAME_UNKNOWN = auto()
     CONNECTION_REFUSED = auto()
+    CONNECTION_BROKEN = auto()
     NO_CONNECTION_IN_TIME = auto()
     PROXY_ADDRESS = auto()
     PROXY_UNREACHABLE = auto()
@@ -91,6 +92,10 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
         ),
         Cause.CONNECTION_REFUSED: (
             "check that host and port in url are right, and that the server is running"
+        ),
+        Cause.CONNECTION_BROKEN: (
+            "the exporter tries again; if this lasts, look for a proxy or firewall between it and"
+            " Sentry"
         ),
         Cause.NO_CONNECTION_IN_TIME: (
             "check that {about} is right, and that no firewall blocks the connection; if a proxy"

@@ -69,7 +69,7 @@ def test_plan_that_can_be_read(stack: ExitStack) -> None:
         (b"", "404 Not Found", "only sentry.io has plans"),
         (b'{"detail": "No."}', "403 Forbidden", "403: No."),
         (b"[]", "200 OK", "$: Expected `object`, got `array`".replace("`", "")),
-        (b"<html>", "200 OK", "body: is a page without a title, not JSON"),
+        (b"<html>", "200 OK", "the answer is a page without a title, not JSON"),
     ],
 )
 def test_plan_that_cannot_be_read(stack: ExitStack, body: bytes, status: str, reason: str) -> None:

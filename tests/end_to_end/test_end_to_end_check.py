@@ -26,7 +26,7 @@ LIST = "[%s/projects/]"
 FAULTS = {
     "hang": (Fault("hang"), "set a longer timeout"),
     "garbage": (Fault("garbage"), "something between the exporter and Sentry answers"),
-    "reset": (Fault("reset"), "check that url is right, and that this host can reach it"),
+    "reset": (Fault("reset"), "look for a proxy or firewall between it and Sentry"),
     "redirect": (Fault("redirect", location="https://x.test/"), "its current slug"),
     "stats only": (Fault("status", status=403, endpoint="stats_v2"), "the token lacks org:read"),
     "store": (store_timeout(None), "try again later, or add a filter"),

@@ -483,9 +483,9 @@ CASES = {
         use_closed_port, "check that host and port in url are right", use_url_of_sentry
     ),
     "reset connections": Case(
-        use_fault(Fault("reset")), "that this host can reach it", until_it_is_over
+        use_fault(Fault("reset")), "look for a proxy or firewall", until_it_is_over
     ),
-    "cut answers": Case(use_fault(Fault("cut")), "that this host can reach it", until_it_is_over),
+    "cut answers": Case(use_fault(Fault("cut")), "look for a proxy or firewall", until_it_is_over),
     "unknown authority": Case(use_tls(), "set ca_file to the certificate", trust),
     "another authority": Case(trust_another, "add the authority", trust),
     "expired certificate": Case(use_expired, "renew the server's certificate", use_tls()),

@@ -38,8 +38,43 @@ AUTHORITY = (
     "set ca_file to the certificate of the authority that signed the server's; a"
     " proxy that inspects TLS signs with its own"
 )
-NO_RESOURCE = '{"detail": "The requested resource does not exist"}'
 NOT_SENTRY = "this server does not answer as Sentry does: check host, port and path in url"
+BROKEN = (
+    "the exporter tries again; if this lasts, look for a proxy or firewall between it and Sentry"
+)
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n[1,2,\r\n"
+BROKEN_ANSWERS = {
+    "nothing": (b"", "{server} closed the connection without an answer", BROKEN),
+    "short": (
+        HEAD + b"Content-Length: 617\r\n\r\n" + b"x" * 308,
+        "the answer ended after 308 of 617 bytes",
+        BROKEN,
+    ),
+    "without its last chunk": (CHUNKED, "the answer ended before it was complete", BROKEN),
+    "half a chunk": (CHUNKED + b"5\r\n3,", "the answer ended before it was complete", BROKEN),
+    "no gzip": (
+        HEAD + b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nabcde",
+        "the answer cannot be decompressed",
+        BROKEN,
+    ),
+    "a chunk of no length": (
+        CHUNKED + b"zz\r\n",
+        "the answer is not valid HTTP: one of its chunks has no length",
+        NOT_SENTRY,
+    ),
+    "another protocol": (
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        "the answer is not valid HTTP: SSH-2.0-OpenSSH_9.2",
+        NOT_SENTRY,
+    ),
+    "too many headers": (
+        HEAD + b"a: b\r\n" * 200 + b"\r\n",
+        "the answer is not valid HTTP: got more than 100 headers",
+        NOT_SENTRY,
+    ),
+}
+NO_RESOURCE = '{"detail": "The requested resource does not exist"}'
 IN_BETWEEN = (
     "something between the exporter and Sentry answers: have it pass requests to"
     " /api/0/ through, or set url to Sentry's own address"
@@ -384,12 +419,24 @@ class TestConnections:
 
         assert (
             "network",
-            (
-                f"127.0.0.1:{server.port}: ConnectionResetError: [Errno 104] Connection reset by"
-                f" peer [{server.url}{STATS}]"
-            ),
-            "check that url is right, and that this host can reach it",
+            f"127.0.0.1:{server.port} reset the connection [{server.url}{STATS}]",
+            BROKEN,
         ) == failure
+
+    @pytest.mark.parametrize("name", BROKEN_ANSWERS)
+    def test_broken(self, ask: Ask, name: str) -> None:
+        """An answer that breaks off, or is no HTTP, is described without Python's words."""
+        sent, message, remedy = BROKEN_ANSWERS[name]
+
+        def run(peer: Peer) -> None:
+            peer.receive()
+            peer.send(sent)
+
+        with ScriptedServer(run) as server:
+            failure = ask(server.url)
+
+        text = message.format(server=f"127.0.0.1:{server.port}")
+        assert ("network", f"{text} [{server.url}{STATS}]", remedy) == failure
 
     def test_no_answer_in_time(self, ask: Ask) -> None:
         """An answer that does not come leads to the timeout."""
@@ -742,13 +789,13 @@ ANSWERS = {
     "a login page with 200": (
         says("200 OK", LOGIN_PAGE),
         "bad_answer",
-        'body: is a page titled "Acme SSO", not JSON',
+        'the answer is a page titled "Acme SSO", not JSON',
         LOGIN,
     ),
     "another page with 200": (
         says("200 OK", "\n<html>Welcome</html>"),
         "bad_answer",
-        "body: is a page without a title, not JSON",
+        "the answer is a page without a title, not JSON",
         IN_BETWEEN,
     ),
     "a page that is not found": (
