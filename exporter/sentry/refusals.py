@@ -141,7 +141,8 @@ def refusal(status: int, detail: str, explained: Explanation | None = None) -> S
 def redirect(status: int, asked: str, location: str, secret: Secret) -> RedirectError:
     """Return the error for a redirect from ``asked`` to ``location``.
 
-    Its text shows only scheme, host and organization of the target: the others may be secret.
+    Its text shows only scheme, host and organization of the target, and the path before that of
+    the API: the others may be secret.
     """
     try:
         target, source = urlsplit(urljoin(asked, location)), urlsplit(asked)
@@ -157,12 +158,28 @@ def redirect(status: int, asked: str, location: str, secret: Secret) -> Redirect
     if organization and own and organization[1] != own[1]:
         text = f"{status} to the organization {presentable(organization[1], secret)} at {shown}"
         return RedirectError(text, cause=Cause.ANOTHER_ORGANIZATION)
+    prefix = source.path.partition("/api/0/")[0]
     if (source.scheme, target.scheme, host) == ("http", "https", source.hostname):
         # The path before the API's is the one in our own url, and so may be shown.
-        prefix = source.path.partition("/api/0/")[0]
         url = shown + prefix if target.path.startswith(f"{prefix}/") else shown
-        return RedirectError(f"{status} to {shown}", cause=Cause.REDIRECT_TO_HTTPS, about=url)
+        return RedirectError(f"{status} to {shown}", cause=Cause.REDIRECT_TO_URL, about=url)
+    if server == _server(source.scheme, source.netloc):
+        return _redirect_within(status, shown, prefix, target.path, secret)
     return RedirectError(f"{status} to {shown}")
+
+
+def _redirect_within(
+    status: int, server: str, prefix: str, path: str, secret: Secret
+) -> RedirectError:
+    """Return the error for a redirect to ``path`` on the same server, which has our ``prefix``."""
+    before, api, _ = path.partition("/api/0/organizations/")
+    if not api:
+        text = f"{status} to another path of {server}"
+        return RedirectError(text, cause=Cause.REDIRECT_TO_ANOTHER_PATH)
+    if before == prefix:
+        return RedirectError(f"{status} to the same address", cause=Cause.REDIRECT_TO_ITSELF)
+    url = presentable(f"{server}{before}", secret)
+    return RedirectError(f"{status} to {url}", cause=Cause.REDIRECT_TO_URL, about=url)
 
 
 def page_error(body: bytes, secret: Secret) -> BadAnswerError | None:

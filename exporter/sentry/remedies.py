@@ -31,7 +31,9 @@ class Cause(StrEnum):
     PROXY_UNREACHABLE = auto()
     PROXY_LOGIN = auto()
     PROXY_REFUSAL = auto()
-    REDIRECT_TO_HTTPS = auto()
+    REDIRECT_TO_URL = auto()
+    REDIRECT_TO_ANOTHER_PATH = auto()
+    REDIRECT_TO_ITSELF = auto()
     ANOTHER_ORGANIZATION = auto()
     LOGIN_PAGE = auto()
     IN_BETWEEN = auto()
@@ -115,7 +117,14 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
             "have the proxy allow connections to that host and port, and check that it can reach"
             " them; or bypass it with NO_PROXY"
         ),
-        Cause.REDIRECT_TO_HTTPS: "set url to {about}",
+        Cause.REDIRECT_TO_URL: "set url to the address that it redirects to: {about}",
+        Cause.REDIRECT_TO_ANOTHER_PATH: (
+            "set url to the address under which this server has Sentry's API, with its path"
+        ),
+        Cause.REDIRECT_TO_ITSELF: (
+            "check the proxy in front of Sentry: it must tell Sentry scheme and host of the"
+            " request, in X-Forwarded-Proto and Host"
+        ),
         Cause.ANOTHER_ORGANIZATION: (
             "the subdomain in url belongs to another organization: set url to https://sentry.io or"
             " the region's address, or slug to that organization's"

@@ -547,7 +547,7 @@ def test_the_address_of_a_redirect_mends(stage: Stage) -> None:
     """The address in the remedy for a redirect to TLS is the one to use."""
     redirect_to_tls(stage)
     failing = stage.check()
-    (url,) = re.findall(r"\(set url to (\S+)\)", failing.output)
+    (url,) = re.findall(r"\(set url to the address that it redirects to: (\S+)\)", failing.output)
     stage.configure(url=url)
 
     assert 1 == failing.exit_code

@@ -120,10 +120,19 @@ ASKED = "http://sentry.example.com:9000/api/0/organizations/acme/stats_v2/"
     ("location", "expected", "cause"),
     [
         ("https://user:pass@evil.example.com:8443/x?t=y", "https://evil.example.com:8443", None),
-        ("", "http://sentry.example.com:9000", None),
-        ("/elsewhere/", "http://sentry.example.com:9000", None),
+        ("", "the same address", Cause.REDIRECT_TO_ITSELF),
+        (
+            "/elsewhere/",
+            "another path of http://sentry.example.com:9000",
+            Cause.REDIRECT_TO_ANOTHER_PATH,
+        ),
+        (
+            "/sentry/api/0/organizations/acme/stats_v2/?secret",
+            "http://sentry.example.com:9000/sentry",
+            Cause.REDIRECT_TO_URL,
+        ),
         ("https://[::1", "an unreadable address", None),
-        ("https://sentry.example.com/x/", "https://sentry.example.com", Cause.REDIRECT_TO_HTTPS),
+        ("https://sentry.example.com/x/", "https://sentry.example.com", Cause.REDIRECT_TO_URL),
         (
             "/auth/login/acme/?next=secret",
             "a login page at http://sentry.example.com:9000",
@@ -137,7 +146,7 @@ ASKED = "http://sentry.example.com:9000/api/0/organizations/acme/stats_v2/"
     ],
 )
 def test_redirect(location: str, expected: str, cause: Cause | None) -> None:
-    """Of a redirect's target, scheme, host and kind are shown, and nothing else."""
+    """Of a redirect's target, scheme, host, prefix and kind are shown, and nothing else."""
     error = redirect(302, ASKED, location, Secret(TOKEN))
 
     assert f"302 to {expected}" == str(error)
@@ -149,7 +158,7 @@ def test_redirect_under_a_path() -> None:
     asked = "http://example.com/sentry/api/0/organizations/acme/stats_v2/"
     error = redirect(301, asked, asked.replace("http:", "https:"), Secret(TOKEN))
 
-    assert "set url to https://example.com/sentry" == error.remedy
+    assert error.remedy.endswith(": https://example.com/sentry")
 
 
 @given(st.integers(100, 999), st.binary(), st.text())

@@ -670,7 +670,16 @@ REDIRECTS = {
         "301 Moved Permanently",
         "https://127.0.0.1/api/0/organizations/acme/stats_v2/?a=secret",
         "301 to https://127.0.0.1",
-        "set url to https://127.0.0.1",
+        "set url to the address that it redirects to: https://127.0.0.1",
+    ),
+    "to the same address": (
+        "301 Moved Permanently",
+        f"{STATS}?a=secret",
+        "301 to the same address",
+        (
+            "check the proxy in front of Sentry: it must tell Sentry scheme and host of the"
+            " request, in X-Forwarded-Proto and Host"
+        ),
     ),
     "elsewhere": (
         "302 Found",
