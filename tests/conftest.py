@@ -25,9 +25,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
-@pytest.fixture
-def restored_logging() -> Iterator[None]:
-    """Restore the logging configuration after the test."""
+@pytest.fixture(autouse=True)
+def _restored_logging() -> Iterator[None]:
+    """Restore the logging configuration after each test: commands change it for the process."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield

@@ -81,7 +81,6 @@ def test_other_levels_are_refused() -> None:
         ([], "Missing option '--config.file'"),
     ],
 )
-@pytest.mark.usefixtures("restored_logging")
 def test_misuse_is_a_record_where_the_log_is_json(
     arguments: list[str], environment: dict[str, str], wrong: list[str], expected: str
 ) -> None:
@@ -103,7 +102,6 @@ def test_misuse_is_text_otherwise(arguments: list[str]) -> None:
     assert ended.stderr.startswith("Usage: ")
 
 
-@pytest.mark.usefixtures("restored_logging")
 def test_each_mistake_is_a_record_where_the_log_is_json(tmp_path: Path) -> None:
     """The mistakes of a configuration are one record each."""
     path = tmp_path / "config.yaml"
@@ -174,7 +172,6 @@ def test_durations(text: str, seconds: int) -> None:
     assert seconds == duration_of("1s", "1d")(text)
 
 
-@pytest.mark.usefixtures("restored_logging")
 def test_warning_in_the_environment(tmp_path: Path) -> None:
     """The environment variable takes both spellings too."""
     path = tmp_path / "config.yaml"

@@ -42,7 +42,7 @@ def configured(sentry: Simulator, tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def command(restored_logging: None) -> Callable[..., Result]:
+def command() -> Callable[..., Result]:
     """Return a function that runs a command in this process."""
 
     def invoke(*arguments: str | Path) -> Result:

@@ -135,7 +135,6 @@ def test_an_example_of_a_masked_address(output: Run) -> None:
     assert "the address of the proxy cannot be used: http://***@127.0.0.1:99999" in printed
 
 
-@pytest.mark.usefixtures("restored_logging")
 def decompressed(state: State) -> bytes:
     """Return what is in the blobs of a state file."""
     with state.transaction() as database:
