@@ -1,7 +1,7 @@
 """The parts of a running exporter, wired together for a configuration that can be replaced."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,7 +23,7 @@ from exporter.collect.poll import (
     only_team,
 )
 from exporter.collect.publisher import RevocablePublisher
-from exporter.config import Config, Organization, Teams
+from exporter.config import Config, Organization, Problem, Teams, host_report, in_order
 from exporter.publish.page import Page
 from exporter.publish.self_metrics import SelfMetrics
 from exporter.queries import (
@@ -120,6 +120,11 @@ class Exporter:
                 undo.pop_all()
             self._finish(after)
 
+    def host_problems(self) -> tuple[Problem, ...]:
+        """Return what is wrong on this host with the files that are used."""
+        report = host_report(self._shard.share(self.config), self._clock())
+        return (*in_order([*report.problems, *report.warnings]), *self._state_problems())
+
     def refused(self) -> None:
         """Show that a configuration could not take the place of the present one."""
         self._own.configuration_refused()
@@ -177,6 +182,12 @@ class Exporter:
             return ""
         named = enumeration(missing, _MAX_NAMED)
         return f"{len(missing)} of {len(shown)} queries not tried yet: {named}"
+
+    def _state_problems(self) -> Iterator[Problem]:
+        if self._state is not None and not self._state.is_in_place():
+            path = self._state.path
+            text = f"{path} was removed or replaced while in use: counters are lost with a restart"
+            yield Problem("--state.path", None, text, "")
 
     def _note_tried(self) -> None:
         """Become ready, for good, if every query on the page has been tried."""

@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from exporter.app import Exporter
-from exporter.config import Config, ConfigError, parsed, read
+from exporter.config import Config, ConfigError, Problem, parsed, read
 from exporter.queries import changes, enumeration
 from exporter.sentry.token import described, redact
 from exporter.state import StateError
@@ -21,12 +21,15 @@ from exporter.state import StateError
 _MAX_NAMED: Final = 20
 """How many organizations or queries the log names."""
 
-_NO_RELOAD: Final = ("the exporter is stopping",)
+_NO_RELOAD: Final = ("the exporter is stopping",), ()
 
 _log = structlog.get_logger(__name__)
 
 Problems = Sequence[str]
 """Why a reload failed, one line for each problem; nothing if it succeeded."""
+
+Outcome = tuple[Problems, Sequence[str]]
+"""The problems of a reload, and what there is to warn of if it succeeded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ class Reloader:
         self._seen = _checksum(file.content)
         self._logged: Problems = ()
         # Its `put` may be called by a signal handler, even while the same thread is in `put`.
-        self._requests: SimpleQueue[Future[Problems] | None] = SimpleQueue()
+        self._requests: SimpleQueue[Future[Outcome] | None] = SimpleQueue()
         self._thread = Thread(target=self._run, name="reload", daemon=True)
 
     def start(self) -> None:
@@ -73,13 +76,13 @@ class Reloader:
         self._requests.put(None)
         self._thread.join(timeout)
 
-    def request(self) -> Future[Problems]:
-        """Ask for a reload. Return a future with its problems.
+    def request(self) -> Future[Outcome]:
+        """Ask for a reload. Return a future with its problems and warnings.
 
         Never waits, and may be called by signal handlers. All that is requested while a reload is
         running leads to one other reload after it.
         """
-        future: Future[Problems] = Future()
+        future: Future[Outcome] = Future()
         self._requests.put(future)
         return future
 
@@ -90,11 +93,11 @@ class Reloader:
             ends = None in requests
             # Those whose client has gone away are left out.
             waiting = [one for one in requests if one and one.set_running_or_notify_cancel()]
-            problems = _NO_RELOAD if ends else self._turn(requested=bool(requests))
+            outcome = _NO_RELOAD if ends else self._turn(requested=bool(requests))
             for one in waiting:
-                one.set_result(problems)
+                one.set_result(outcome)
 
-    def _next_requests(self) -> Iterator[Future[Problems] | None]:
+    def _next_requests(self) -> Iterator[Future[Outcome] | None]:
         """Wait for a request, and yield it and all others; nothing if the interval ends before."""
         try:
             yield self._requests.get(timeout=self._interval)
@@ -103,19 +106,19 @@ class Reloader:
         except Empty:
             return
 
-    def _turn(self, *, requested: bool) -> Problems:
-        """Reload if that is ``requested`` or the file has changed, and return the problems."""
+    def _turn(self, *, requested: bool) -> Outcome:
+        """Reload if that is ``requested`` or the file has changed, and return what came of it."""
         if requested or self._seen:
             # No repetition of a try that failed for something else than the file.
             self._logged = ()
         try:
             if not (requested or self._has_changed()):
-                return ()
+                return (), ()
             with self._reloading():
                 return self._reload()
         except Exception as error:  # noqa: BLE001 - a fault of ours must not end reloads either
             self._seen = ""
-            return self._refuse([f"internal error: {described(error)}"], error)
+            return self._refuse([f"internal error: {described(error)}"], error), ()
 
     def _has_changed(self) -> bool:
         """Return whether the file differs from how it was seen last."""
@@ -124,8 +127,8 @@ class Reloader:
         except ConfigError as error:
             return str(error) != self._seen
 
-    def _reload(self) -> Problems:
-        """Reload, and return the problems; if there are any, the exporter goes on as before."""
+    def _reload(self) -> Outcome:
+        """Reload, and return what came of it; with problems, the exporter goes on as before."""
         # Whatever else than the file is to blame for a failure may pass: the next look at the file
         # tries again.
         self._seen = ""
@@ -134,13 +137,16 @@ class Reloader:
             changed = changes(before, config)
             self._exporter.apply(config)
         except ConfigError as error:
-            return self._refuse([str(problem) for problem in error.problems])
+            return self._refuse([str(problem) for problem in error.problems]), ()
         except StateError as error:
-            return self._refuse([str(error)])
+            return self._refuse([str(error)]), ()
         self._seen, self._logged = seen, ()
-        _log_warnings(before, config)
+        # Of the file, what is new; of this host, what is still so.
+        new = (one for one in config.warnings if one not in before.warnings)
+        warnings = [*new, *self._exporter.host_problems()]
+        log_warnings(warnings)
         _log.info("configuration reloaded", **_shortened(changed))
-        return ()
+        return (), [redact(str(one)) for one in warnings]
 
     def _read(self) -> tuple[Config, str]:
         """Return the configuration in the file, and the file's checksum."""
@@ -169,15 +175,14 @@ class Reloader:
         return problems
 
 
+def log_warnings(warnings: Iterable[Problem]) -> None:
+    """Log what is doubtful about a configuration in effect, a line for each."""
+    for warning in warnings:
+        _log.warning("configuration warning", warning=str(warning))
+
+
 def _checksum(content: bytes) -> str:
     return sha256(content).hexdigest()
-
-
-def _log_warnings(before: Config, after: Config) -> None:
-    """Log what ``before`` gave no warning of."""
-    for warning in after.warnings:
-        if warning not in before.warnings:
-            _log.warning("configuration warning", warning=str(warning))
 
 
 def _shortened(changed: Mapping[str, Sequence[str]]) -> Mapping[str, str]:

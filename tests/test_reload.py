@@ -1,8 +1,10 @@
 """The configuration file is read again into a running exporter."""
 
 import os
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from exporter.app import Exporter
 from exporter.config import Config, parsed, read
 from exporter.config.yaml_file import MAX_SIZE
 from exporter.reload import ConfigFile, Reloader
-from exporter.state import StateError
+from exporter.state import State, StateError
 from tests.end_to_end.exposition import read_text, sample
 from tests.support.clock import Clock
 from tests.support.configuration import OUTCOMES, Entry, document, organization
@@ -32,6 +34,7 @@ class Stage:
     def __init__(self, path: Path, logged: list[EventDict]) -> None:
         self.path = path
         self.logged = logged
+        self.warnings: Sequence[str] = ()
         self.clock = Clock(START)
         self.write(organization())
         self.content = path.read_bytes()
@@ -51,7 +54,8 @@ class Stage:
     def reload(self) -> list[str]:
         """Reload half a minute later, and return the problems."""
         self.clock.now += 30
-        return list(self.reloader.request().result(TIMEOUT))
+        problems, self.warnings = self.reloader.request().result(TIMEOUT)
+        return list(problems)
 
     def metrics(self) -> tuple[float, float]:
         """Return whether the last reload succeeded, and the seconds from the start to success."""
@@ -158,6 +162,71 @@ class TestGood:
 
         warnings = [record["warning"] for record in stage.logged if "warning" in record]
         assert any("Sentry refuses the category" in warning for warning in warnings)
+
+
+class TestWarnings:
+    """What a file that can be used needs and this host lacks."""
+
+    def use_token_file(self, stage: Stage) -> Path:
+        """Write a configuration that needs a token file, and return the path of it."""
+        path = stage.path.with_name("token")
+        entry = {**organization(), "token_file": str(path)}
+        del entry["token"]
+        stage.write(entry)
+        return path
+
+    def warnings(self, stage: Stage) -> list[str]:
+        """Return the warnings that were logged, without their folder."""
+        folder = f"{stage.path.parent}/"
+        logged = [record["warning"] for record in stage.logged if "warning" in record]
+        assert logged == list(stage.warnings)
+        return [text.replace(folder, "") for text in logged]
+
+    def test_missing_token(self, stage: Stage) -> None:
+        """A token file that is not there is answered and logged with its line."""
+        stage.start()
+        self.use_token_file(stage)
+
+        assert [] == stage.reload()
+        (warning,) = self.warnings(stage)
+        assert re.fullmatch(
+            r"config.yaml:\d+: organizations\[0\].token_file: token: No such file or directory",
+            warning,
+        )
+
+    def test_no_warning(self, stage: Stage) -> None:
+        """One that can be read needs no word."""
+        stage.start()
+        path = self.use_token_file(stage)
+        path.write_text(TOKEN)
+        path.chmod(0o600)
+
+        assert [] == stage.reload()
+        assert [] == self.warnings(stage)
+
+    def test_pipe_for_a_token(self, stage: Stage) -> None:
+        """A pipe in the place of a token does not hold up the reload, nor the next one."""
+        stage.start()
+        os.mkfifo(self.use_token_file(stage))
+
+        assert [] == stage.reload()
+        assert [True] == ["is a pipe, not a file" in text for text in self.warnings(stage)]
+
+    def test_state_file_removed(self, stage: Stage) -> None:
+        """A state file that was removed while in use is warned of."""
+        path = stage.path.with_name("state")
+        with closing(State(path)) as state:
+            stage.exporter = Exporter(stage.exporter.config, clock=stage.clock, state=state)
+            stage.start()
+            stage.reload()
+            before = self.warnings(stage)
+            path.unlink()
+            stage.reload()
+
+        assert [] == before
+        assert ["--state.path: state was removed or replaced while in use"] == [
+            text.rpartition(":")[0] for text in self.warnings(stage)
+        ]
 
 
 class TestBad:
@@ -304,7 +373,7 @@ class TestRequests:
         others = [stage.reloader.request() for _ in range(50)]
         opened.set()
 
-        assert [()] * 51 == [one.result(TIMEOUT) for one in [first, *others]]
+        assert [()] * 51 == [one.result(TIMEOUT)[0] for one in [first, *others]]
         assert [1, 2] == applied
 
     def test_client_has_gone_away(self, stage: Stage) -> None:
@@ -329,7 +398,7 @@ class TestRequests:
         future = stage.reloader.request()
         stage.reloader.start()
 
-        assert () == future.result(TIMEOUT)
+        assert () == future.result(TIMEOUT)[0]
         assert ["globex"] == stage.names()
 
 

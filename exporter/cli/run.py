@@ -17,7 +17,7 @@ from exporter.cli.options import LISTEN_FLAG, flag_or_variable
 from exporter.cli.systemd import Notifier
 from exporter.config import Config
 from exporter.moments import iso
-from exporter.reload import ConfigFile, Reloader
+from exporter.reload import ConfigFile, Reloader, log_warnings
 from exporter.shard import Shard
 from exporter.state import State, StateError
 from exporter.web.address import Address, bind
@@ -66,6 +66,7 @@ def serve_until_stopped(
         exporter = Exporter(config, state=state, shard=shard)
     except StateError as error:
         end([error], 2)
+    log_warnings(exporter.host_problems())
     if state is not None:
         _log_state(state, exporter)
     systemd = Notifier()

@@ -24,7 +24,7 @@ from exporter.cli.run import listen, serve_until_stopped
 from exporter.cli.web import live_web_config, route_prefix, sockets_of_systemd, web_options
 from exporter.config import Config, ConfigError, parsed, read
 from exporter.queries import queries_of
-from exporter.reload import ConfigFile
+from exporter.reload import ConfigFile, log_warnings
 from exporter.shard import UNSHARDED, Shard, ShardError, chosen_shard
 from exporter.state import State, StateError
 from exporter.web.address import Address
@@ -130,8 +130,7 @@ def _log_configuration(path: Path, config: Config, own: Shard) -> None:
         queries=sum(1 for _ in queries_of(share)),
         **shard,
     )
-    for warning in config.warnings:
-        _log.warning("configuration warning", warning=str(warning))
+    log_warnings(config.warnings)
 
 
 def _log_addresses(addresses: Sequence[Address]) -> None:

@@ -45,6 +45,7 @@ __all__ = [
     "as_yaml",
     "category_remedy",
     "host_report",
+    "in_order",
     "in_units",
     "load",
     "loads",

@@ -171,6 +171,10 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
             f"use the token of {_TOKEN}, which can read every project, or remove the project from"
             " the filter"
         ),
+        "token": (
+            "put the token, and nothing else, where the configuration names it, readable by the"
+            " exporter's user: it is tried again as soon as it is there"
+        ),
         "unauthorized": f"Sentry does not know the token: use the token of {_TOKEN}",
         "forbidden": (
             f"the token lacks org:read, or its owner is not a member: use the token of {_TOKEN},"

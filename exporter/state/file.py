@@ -22,12 +22,17 @@ class State:
         self._path = path
         self._lock = Lock()
         self._connection = opened(path)
+        self._identity = _identity(path)
         self._restored: list[LedgerPersistence] = []
 
     @property
     def path(self) -> Path:
         """Where the file is."""
         return self._path
+
+    def is_in_place(self) -> bool:
+        """Return whether the file that is open is still the one at its path."""
+        return _identity(self._path) == self._identity
 
     def restore(
         self,
@@ -97,6 +102,15 @@ class State:
         """Close the file, after what is being written."""
         with self._lock:
             self._connection.close()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what no other file has at the same time, None where there is no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def question_of(organization: Organization, query: Query) -> str:

@@ -59,13 +59,13 @@ def make_app(
     prefix: str = "",
     *,
     config: Callable[[], Config] | None = None,
-    reload: Callable[[], Future[Sequence[str]]] | None = None,
+    reload: Callable[[], Future[tuple[Sequence[str], Sequence[str]]]] | None = None,
 ) -> Starlette:
     """Return the application that answers every path of the exporter, all below ``prefix``.
 
     ``config`` returns the running configuration, which ``/config`` shows. ``reload`` begins a
-    reload of it, and returns a future with its problems. Without them, the application does
-    not have these paths.
+    reload of it, and returns a future with its problems and its warnings. Without them, the
+    application does not have these paths.
     """
     healthy = partial(_probe, why_not=health.why_not_healthy, adjective="healthy")
     ready = partial(_probe, why_not=health.why_not_ready, adjective="ready")
@@ -218,13 +218,16 @@ async def _probe(_request: Request, why_not: Callable[[], str], adjective: str) 
     return PlainTextResponse(f"not {adjective}: {reason}\n", HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-async def _reload(request: Request, begin: Callable[[], Future[Sequence[str]]]) -> Response:
+async def _reload(
+    request: Request, begin: Callable[[], Future[tuple[Sequence[str], Sequence[str]]]]
+) -> Response:
     if _is_cross_site(request.headers):
         text = "Forbidden: a page of another site cannot reload the configuration\n"
         return PlainTextResponse(text, HTTPStatus.FORBIDDEN)
-    problems = await asyncio.wrap_future(begin())
+    problems, warnings = await asyncio.wrap_future(begin())
     if not problems:
-        return PlainTextResponse("configuration reloaded\n")
+        lines = ["configuration reloaded", *(f"warning: {warning}" for warning in warnings)]
+        return PlainTextResponse("".join(f"{line}\n" for line in lines))
     text = "".join(f"{problem}\n" for problem in problems)
     return PlainTextResponse(text, HTTPStatus.INTERNAL_SERVER_ERROR)
 

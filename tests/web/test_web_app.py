@@ -283,6 +283,13 @@ class TestReload:
 
         assert (200, "configuration reloaded\n") == (response.status_code, response.text)
 
+    def test_warnings(self, ask: Ask) -> None:
+        """A reload that succeeds with warnings is answered with them, one in each line."""
+        response = ask("/-/reload", "POST", reload=partial(done, [], ["one", "two"]))
+
+        assert 200 == response.status_code
+        assert "configuration reloaded\nwarning: one\nwarning: two\n" == response.text
+
     def test_failure(self, ask: Ask) -> None:
         """A reload that fails is a 500 with all problems, one in each line."""
         response = ask("/-/reload", "POST", reload=partial(done, ["one", "two"]))
@@ -334,10 +341,12 @@ class TestReload:
         assert 404 == ask("/-/reload", "POST").status_code
 
 
-def done(problems: Sequence[str]) -> Future[Sequence[str]]:
+def done(
+    problems: Sequence[str], warnings: Sequence[str] = ()
+) -> Future[tuple[Sequence[str], Sequence[str]]]:
     """Return a reload that has ended."""
-    future: Future[Sequence[str]] = Future()
-    future.set_result(problems)
+    future: Future[tuple[Sequence[str], Sequence[str]]] = Future()
+    future.set_result((problems, warnings))
     return future
 
 
