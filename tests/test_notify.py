@@ -119,6 +119,8 @@ def test_watchdog_of_a_dead_loop(manager: Manager) -> None:
         {},
         {"WATCHDOG_USEC": "2000000", "WATCHDOG_PID": "1"},
         {"WATCHDOG_USEC": "soon"},
+        {"WATCHDOG_USEC": "9" * 400},
+        {"WATCHDOG_USEC": "9" * 5000},
         {"WATCHDOG_USEC": "0"},
     ],
     ids=str,

@@ -4,11 +4,15 @@ Without a socket in ``NOTIFY_SOCKET`` nothing is sent. What cannot be sent is dr
 """
 
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Final
+
+_NUMBER: Final = re.compile(r"[0-9]{1,18}")
+"""An interval of up to 30,000 years; Python converts no number of unlimited length."""
 
 STATUS_INTERVAL: Final = 5_000_000
 """Microseconds between two looks at what ``systemctl status`` shows."""
@@ -29,7 +33,7 @@ class Notifier:
         # A leading @ is how the environment, which cannot hold a null, writes an abstract socket.
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self._microseconds = microseconds
-        self._watchdog = _watchdog_interval(environment) / 2
+        self._watchdog = _watchdog_interval(environment) // 2
         self._alive_at = self._status_at = microseconds()
         self._status = ""
 
@@ -86,4 +90,4 @@ def _watchdog_interval(environment: Mapping[str, str]) -> int:
     interval = environment.get("WATCHDOG_USEC", "")
     # Set for another process if this one was started by it.
     is_ours = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
-    return int(interval) if is_ours and interval.isascii() and interval.isdigit() else 0
+    return int(interval) if is_ours and _NUMBER.fullmatch(interval) else 0
