@@ -100,10 +100,17 @@ def duration(minimum: str, maximum: str | None = None) -> Notation:
     bounds = f"from {minimum} to {maximum}" if maximum else f"of {minimum} or more"
     return Notation(
         _within(seconds, minimum, maximum),
-        f"a duration {bounds}: a whole number and its unit, such as 30s, 5m, 1h or 1d",
+        f"a duration {bounds}: a whole number and its unit, such as {_examples(minimum, maximum)}",
         _text_schema(_DURATION),
         write=in_units,
     )
+
+
+def _examples(minimum: str, maximum: str | None) -> str:
+    """Return some durations within the bounds."""
+    low, high = seconds(minimum), seconds(maximum) if maximum else inf
+    *first, last = (one for one in ("30s", "5m", "1h", "1d") if low <= seconds(one) <= high)
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def size(minimum: str, maximum: str) -> Notation:
