@@ -127,7 +127,9 @@ def configure(level: str, format: str) -> None:  # noqa: A002  named like its fl
     root.handlers[0].name = format
     root.setLevel(LEVELS[level])
     _tame_uvicorn(LEVELS[level])
-    logging.getLogger("schedule").setLevel(logging.WARNING)
+    # At debug they would name what the exporter's own records have already.
+    for library in ("schedule", "urllib3"):
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def is_json() -> bool:

@@ -1,7 +1,7 @@
 """One organization's API: requests within the token's limits, counted, and retried after a 429."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -169,14 +169,18 @@ class OrganizationApi:
             if throttled:
                 self._meter.throttled(throttled)
             self._log_request(request, parameters)
-            observe = partial(self._observe, request)
+            ended: dict[str, float] = {}
+            observe = partial(self._observe, request, ended)
             # The server wrote its date some time between the two readings of our clock.
             sent = self._now()
-            reply = self._transport.get(request.url, parameters, observe)
-            self._compare_clocks(reply, (sent + self._now()) / 2)
+            try:
+                reply = self._transport.get(request.url, parameters, observe)
+                self._compare_clocks(reply, (sent + self._now()) / 2)
+                notice = read_notice(reply.headers, self._now())
+                ended |= self._note_rate_limit(notice)
+            finally:
+                self._log_end(request, ended)
             self._deprecations.note(request.api, reply.status, reply.headers)
-            notice = read_notice(reply.headers, self._now())
-            self._note_rate_limit(notice, request)
             # Before the turn ends: the thread that gets this place next already meets the pause.
             self._pause(pause_after(notice, reply.error, fallback_pause), reply.error)
             if reply.error is None:
@@ -195,10 +199,23 @@ class OrganizationApi:
             parameters="&".join(f"{name}={value}" for name, value in parameters),
         )
 
-    def _observe(self, request: _Request, code: int, seconds: float) -> None:
-        """Count and log a request that was sent."""
+    def _observe(
+        self, request: _Request, ended: dict[str, float], code: int, seconds: float
+    ) -> None:
+        """Count a request that was sent, and add how it ended to ``ended``."""
         self._meter.request(request.api, code, seconds)
-        _log.debug("request ended", request=request.id, status=code, seconds=round(seconds, 3))
+        ended.update(status=code, seconds=round(seconds, 3))
+
+    def _log_end(self, request: _Request, ended: Mapping[str, float]) -> None:
+        # Nothing has ended where nothing was sent, as without a token.
+        if ended:
+            _log.debug(
+                "request ended",
+                organization=self._name,
+                api=request.api,
+                request=request.id,
+                **ended,
+            )
 
     def _compare_clocks(self, reply: Reply, now: float) -> None:
         """Compare the answer's date with our clock, which showed ``now`` halfway."""
@@ -207,18 +224,18 @@ class OrganizationApi:
             self._clock_skew = date - now
             self._meter.clock_skew(self._clock_skew)
 
-    def _note_rate_limit(self, notice: Notice, request: _Request) -> None:
-        """Note the limits in an answer; one that does not have them changes nothing."""
+    def _note_rate_limit(self, notice: Notice) -> Mapping[str, int]:
+        """Note the limits in an answer, and return them; one without them changes nothing."""
         limit, remaining, concurrent = notice.limit, notice.remaining, notice.concurrent
         # On every answer, a 200 too (Sentry's src/sentry/middleware/ratelimit.py), but not on those
         # of a proxy.
         if limit is None or remaining is None:
-            return
+            return {}
         if concurrent is None and self._rate_limit is not None:
             concurrent = self._rate_limit.concurrent
         self._rate_limit = RateLimit(limit, remaining, concurrent)
         self._meter.rate_limit(limit, remaining)
-        _log.debug("rate limit", request=request.id, limit=limit, remaining=remaining)
+        return {"limit": limit, "remaining": remaining}
 
     def _pause(self, seconds: float, error: SentryError | None) -> None:
         """Let the token pause for as long as an answer with ``error`` requires."""

@@ -738,7 +738,7 @@ class TestRequestIds:
             bench.client.ask(question())
 
         assert "field=sum(quantity)" in logs[0]["parameters"]
-        assert [39] == [it["remaining"] for it in logs if it["event"] == "rate limit"]
+        assert [39] == [it["remaining"] for it in logs if it["event"] == "request ended"]
         assert TOKEN not in str(logs)
 
 
