@@ -66,7 +66,8 @@ class Exporter:
     """Everything between a configuration and the page that is scraped.
 
     ``clock`` returns seconds since the epoch. With ``state``, counters go on where they were in the
-    process before. Of the configured queries, those of ``shard`` are polled.
+    process before. Of the configured queries, those of ``shard`` are polled. Unless somebody
+    ``repeats`` failed polls, the log does not say when.
     """
 
     def __init__(
@@ -76,13 +77,14 @@ class Exporter:
         clock: Callable[[], float] = time.time,
         state: State | None = None,
         shard: Shard = UNSHARDED,
+        repeats: bool = True,
     ) -> None:
         self._clock = clock
         self._started = clock()
         self._state = state
         self._shard = shard
         self._own = SelfMetrics(shard)
-        self._poll_log = PollLog()
+        self._poll_log = PollLog(repeats=repeats)
         self.page = Page(self._own)
         self._tried = Event()
         self._becoming_ready = Lock()

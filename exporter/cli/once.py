@@ -26,7 +26,7 @@ def once(config_file: Path, log_level: str, log_format: str) -> None:
         config = load(config_file)
     except ConfigError as error:
         end(error.problems, 1)
-    exporter = Exporter(config)
+    exporter = Exporter(config, repeats=False)
     # A thread per query, however many: the token's limits decide how many requests are in flight.
     polls = [
         threading.Thread(target=_poll_out, args=(query,), daemon=True) for query in exporter.queries

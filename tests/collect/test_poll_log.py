@@ -63,6 +63,13 @@ class TestFailures:
             }
         ] == records
 
+    def test_no_next_try(self) -> None:
+        """Where nobody polls again, no time for it is named."""
+        with logged() as records:
+            PollLog(repeats=False).failed(about(), DEAD, 0, 300)
+
+        assert [False] == ["next_try" in record for record in records]
+
     def test_a_day_of_failures_is_some_lines(self, log: PollLog) -> None:
         """A query that fails every five minutes for a day has a line an hour, with the count."""
         with logged() as records:

@@ -76,10 +76,12 @@ class _Failing:
 class PollLog:
     """Logs the polls of all queries, or of those that are to be retained.
 
-    Any number of threads may use it.
+    Any number of threads may use it. Where nobody ``repeats`` failed polls, it names no time for
+    the next try.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, repeats: bool = True) -> None:
+        self._repeats = repeats
         self._lock = Lock()
         self._episodes: dict[_Cause, _Episode] = {}
         self._failing: dict[_Name, _Failing] = {}
@@ -108,7 +110,7 @@ class PollLog:
                 event,
                 **fields,
                 **failure.details(),
-                next_try=iso(next_poll),
+                **({"next_try": iso(next_poll)} if self._repeats else {}),
                 **({"exc_info": exception} if exception else {}),
             )
 
