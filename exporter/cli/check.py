@@ -99,13 +99,14 @@ def _offline(
 def _web_findings(path: Path) -> list[Finding]:
     """Return what is wrong with the web configuration, and with the files that it names."""
     try:
-        expiry = load_web_config(path).expiry
+        config = load_web_config(path)
     except ConfigError as error:
         return [Finding.of(problem, "error") for problem in error.problems]
-    now = time.time()
-    if expiry is None or (problem := expiry.problem(now)) is None:
-        return []
-    return [Finding.of(problem, "error" if expiry.has_passed(now) else "warning")]
+    findings = [Finding.of(problem, "warning") for problem in config.warnings]
+    expiry, now = config.expiry, time.time()
+    if expiry is not None and (problem := expiry.problem(now)) is not None:
+        findings.append(Finding.of(problem, "error" if expiry.has_passed(now) else "warning"))
+    return findings
 
 
 def _usable(config: Config, host: HostReport) -> Config:

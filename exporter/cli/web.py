@@ -72,6 +72,8 @@ def live_web_config(path: Path | None) -> LiveWebConfig | None:
         return None
     web = LiveWebConfig(path)
     _log.info("web configuration read", file=str(path), **web.config.about())
+    for warning in web.config.warnings:
+        _log.warning("configuration warning", warning=str(warning))
     return web
 
 

@@ -106,7 +106,7 @@ def _token(source: TokenSource, key: str) -> _Result:
         if path is not None and isinstance(error.__cause__, PermissionError):
             return _Result(f"{text}{ownership(path)}")
         return _Result(text)
-    return _Result(warning=_exposure(path) if path else None)
+    return _Result(warning=exposure(path) if path else None)
 
 
 def _is_only_for_its_unit(path: Path) -> bool:
@@ -115,7 +115,8 @@ def _is_only_for_its_unit(path: Path) -> bool:
     return path.is_relative_to(_CREDENTIALS) and not os.path.exists(path.parent)  # noqa: PTH110
 
 
-def _exposure(path: Path) -> str | None:
+def exposure(path: Path) -> str | None:
+    """Return that every user of this host can read the file, None if that is not so."""
     try:
         mode = path.stat().st_mode
     except OSError:

@@ -118,9 +118,12 @@ class LiveWebConfig:
         self._read_at = self._clock()
         config, seen = _load(self._path, self.config.files)
         self._check_switches(config)
-        self.config, self._seen = config, seen
+        known, self.config, self._seen = self.config.warnings, config, seen
         self._wrong_since, self._logged = None, ()
         _log.info("web configuration reloaded", file=str(self._path), **config.about())
+        for warning in config.warnings:
+            if warning not in known:
+                _log.warning("configuration warning", warning=str(warning))
 
     def _check_switches(self, config: WebConfig) -> None:
         """Raise `ConfigError` if ``config`` has what takes a restart.

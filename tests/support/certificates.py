@@ -50,6 +50,8 @@ class Authority:
         leaf = self._authority.issue_cert(*(identities or ("127.0.0.1",)), not_after=not_after)
         pair = Pair(self._folder / f"{name}.crt", self._folder / f"{name}.key")
         pair.certificate.write_bytes(b"".join(part.bytes() for part in leaf.cert_chain_pems))
+        # Without the warning that every user can read the key.
+        pair.key.touch(0o600)
         pair.key.write_bytes(leaf.private_key_pem.bytes())
         return pair
 

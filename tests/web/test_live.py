@@ -112,6 +112,18 @@ class TestReading:
         assert before is not after
         assert ["web configuration reloaded"] == [record["event"] for record in records]
 
+    def test_exposed_key(self, live: LiveWebConfig, authority: Authority, tmp_path: Path) -> None:
+        """A key that every user can read gives a warning, once until it is protected."""
+        (tmp_path / "server.key").chmod(0o604)
+        with capture_logs() as records:
+            for _ in range(2):
+                authority.issue()
+                self.refreshed(live)
+        (warning,) = (record["warning"] for record in records if "warning" in record)
+
+        assert warning.startswith(f"{tmp_path}/web.yaml:5: tls_server_config.key_file: ")
+        assert "can be read by every user of this host (mode 0604)" in warning
+
     def test_other_certificate(
         self, tmp_path: Path, live: LiveWebConfig, authority: Authority
     ) -> None:

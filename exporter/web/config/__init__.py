@@ -4,7 +4,7 @@
 the files that it names.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from ssl import SSLContext
@@ -13,7 +13,8 @@ from typing import Final
 from pydantic import ValidationError
 
 from exporter.config import ConfigError
-from exporter.config.errors import explained
+from exporter.config.errors import Problem, explained
+from exporter.config.host import exposure
 from exporter.config.yaml_file import Document, decoded, parse, read
 from exporter.moments import iso
 from exporter.web.config.checks import problems_across
@@ -33,7 +34,7 @@ class WebConfig:
     """How to serve: with which certificate, to which users, with which headers.
 
     Without ``context``, HTTP is plain; without ``users``, nobody has to log in. ``files`` are all
-    files that the settings were read from.
+    files that the settings were read from. ``warnings`` prevent nothing.
     """
 
     context: SSLContext | None = None
@@ -45,6 +46,7 @@ class WebConfig:
     """As they are sent: names are in lower case."""
     rate_limit: RateLimit = field(default_factory=RateLimit)
     files: tuple[Path, ...] = ()
+    warnings: tuple[Problem, ...] = ()
 
     def about(self) -> Mapping[str, object]:
         """Return what a line of the log says about the settings."""
@@ -76,7 +78,13 @@ def load_web_config(path: Path) -> WebConfig:
         ),
         file.rate_limit,
         (path, *(tls.files() if tls else ())),
+        tuple(_warnings(document, tls.key_file if tls else None)),
     )
+
+
+def _warnings(document: Document, key_file: Path | None) -> Iterator[Problem]:
+    if key_file is not None and (exposed := exposure(key_file)):
+        yield document.problem(("tls_server_config", "key_file"), exposed)
 
 
 def _validated(document: Document, directory: Path) -> WebConfigFile:
