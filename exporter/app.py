@@ -132,6 +132,11 @@ class Exporter:
         self._own.configuration_refused()
         self.page.publish()
 
+    def web_configuration(self, usable: bool) -> None:  # noqa: FBT001 - it is called back
+        """Show whether the web configuration that was read last can be used."""
+        self._own.web_configuration(usable=usable)
+        self.page.publish()
+
     def status(self) -> ExporterStatus:
         """Return what the status page shows; reads the tokens to learn their kinds."""
         wiring, series = self._wiring, self.page.series()

@@ -69,6 +69,8 @@ def serve_until_stopped(
     log_warnings(exporter.host_problems())
     if state is not None:
         _log_state(state, exporter)
+    if web is not None:
+        web.report_to(exporter.web_configuration)
     systemd = Notifier()
     reloader = Reloader(exporter, file, systemd.reloading) if file else None
     application = make_app(

@@ -249,6 +249,14 @@ RELOAD_TIME: Final = Family(
     "When the configuration in effect was put in place, at start-up or by a reload.",
     "seconds",
 )
+WEB_RELOAD_SUCCESSFUL: Final = Family(
+    "sentry_stats_exporter_web_config_last_reload_successful",
+    Type.GAUGE,
+    (),
+    "1 if the files of the web configuration could be used when they were last read; 0 if they "
+    "could not, and the previous web configuration is still in effect. Absent without "
+    "--web.config.file.",
+)
 SHARD_ORDINAL: Final = Family(
     "sentry_stats_exporter_shard_ordinal",
     Type.GAUGE,
@@ -266,6 +274,7 @@ EXPORTER_FAMILIES: Final = (
     BUILD_INFO,
     RELOAD_SUCCESSFUL,
     RELOAD_TIME,
+    WEB_RELOAD_SUCCESSFUL,
     SHARD_ORDINAL,
     TOTAL_SHARDS,
 )

@@ -42,7 +42,7 @@ class SelfMetrics:
         ordinal.set(shard.ordinal)
         total = _metric(Gauge, families.TOTAL_SHARDS)
         total.set(shard.total)
-        self._metrics = {
+        self._metrics: Mapping[Family, MetricWrapperBase] = {
             families.BUILD_INFO: build_info,
             families.RELOAD_SUCCESSFUL: self._reload_successful,
             families.RELOAD_TIME: self._reload_time,
@@ -74,6 +74,14 @@ class SelfMetrics:
     def configuration_refused(self) -> None:
         """Record that the configuration that was read last cannot be used."""
         self._record_reload(0, self._reload[1])
+
+    def web_configuration(self, *, usable: bool) -> None:
+        """Record whether the web configuration that was read last can be used."""
+        metric = _metric(Gauge, families.WEB_RELOAD_SUCCESSFUL)
+        metric.set(usable)
+        # Another mapping: a drain may be reading this one.
+        self._metrics = {**self._metrics, families.WEB_RELOAD_SUCCESSFUL: metric}
+        self._changed.add(_EXPORTER)
 
     def restorer(self) -> Callable[[], None]:
         """Return a function that restores the meters and what is recorded of reloads as of now."""

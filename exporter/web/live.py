@@ -61,8 +61,18 @@ class LiveWebConfig:
         self._wrong_since: float | None = None
         self._read_at = clock()
         self._logged: Sequence[str] = ()
+        self._report: Callable[[bool], None] = lambda _: None
+        self._reported = True
         self._warned: object = None
         self._warned_at = 0.0
+
+    def report_to(self, report: Callable[[bool], None]) -> None:
+        """Call ``report`` with whether the files can be used: now, and whenever that changes.
+
+        To be called before the first look at the files, in whose thread the later calls are made.
+        """
+        self._report = report
+        report(self._reported)
 
     async def refresh(self) -> None:
         """Read the files again if they have changed; return when that is done."""
@@ -106,6 +116,11 @@ class LiveWebConfig:
         except Exception as error:  # noqa: BLE001 - a fault of ours must not end the rotation
             self._reject([f"internal error: {described(error)}"])
         self._warn_of_expiry()
+        # As the log says it: not before the grace has passed.
+        usable = not self._logged
+        if usable != self._reported:
+            self._report(usable)
+            self._reported = usable
 
     def _is_due(self) -> bool:
         """Return whether to read the files, and note what has been seen of them."""

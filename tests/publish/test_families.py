@@ -23,6 +23,7 @@ def everything() -> Page:
     """Return a page on which every family has a sample."""
     own = SelfMetrics()
     own.configuration_read(1_772_000_000.5)
+    own.web_configuration(usable=True)
     meter = own.meter("acme")
     meter.request("stats_v2", 200, 0.25)
     meter.failure("projects", "timeout")

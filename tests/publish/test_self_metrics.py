@@ -50,6 +50,17 @@ def test_build_info(shown: Shown) -> None:
     assert 1 == shown()[name, labelled(__version__, platform.python_version())]
 
 
+def test_web_configuration(own: SelfMetrics, shown: Shown) -> None:
+    """Whether the web configuration could be used is shown, if there is one."""
+    name = "sentry_stats_exporter_web_config_last_reload_successful", labelled()
+    values = [shown().get(name)]
+    for usable in (True, False, True):
+        own.web_configuration(usable=usable)
+        values.append(shown().get(name))
+
+    assert [None, 1, 0, 1] == values
+
+
 def test_configuration(own: SelfMetrics, shown: Shown) -> None:
     """When a valid configuration was last read is shown."""
     own.configuration_read(1_772_000_000.5)

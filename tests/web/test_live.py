@@ -242,6 +242,22 @@ class TestReading:
         assert 2 == len(errors(records))
         assert 2 == [record["event"] for record in records].count("web configuration reloaded")
 
+    def test_reported(
+        self, tmp_path: Path, live: LiveWebConfig, authority: Authority, clock: Clock
+    ) -> None:
+        """Whether the files can be used is reported at first, and whenever that changes."""
+        reported: list[bool] = []
+        live.report_to(reported.append)
+        write_web_config(tmp_path, {"unknown": 1})
+        for _ in range(10):
+            self.refreshed(live)
+            clock.now += RETRY
+        write_web_config(tmp_path, tls_section(authority.issue()), USERS)
+        self.refreshed(live)
+        self.refreshed(live)
+
+        assert [True, False, True] == reported
+
     def test_named_file_appears_later(
         self, tmp_path: Path, live: LiveWebConfig, authority: Authority, clock: Clock
     ) -> None:
