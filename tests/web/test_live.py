@@ -1,6 +1,7 @@
 """The web configuration in effect: what is read again, and what a bad file does."""
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, MutableMapping, Sequence
@@ -422,6 +423,22 @@ class TestReading:
         asyncio.run(ask())
 
         assert 2 * list(live.config.files) == looks
+
+    def test_pipe(self, live: LiveWebConfig, authority: Authority, clock: Clock) -> None:
+        """A pipe in the place of a certificate is refused at once, and the next file is read."""
+        before = live.config
+        certificate = before.files[1]
+        certificate.unlink()
+        os.mkfifo(certificate)
+        with capture_logs() as records:
+            self.refreshed(live)
+            clock.now += GRACE
+            self.refreshed(live)
+        certificate.unlink()
+        authority.issue()
+
+        assert ["is a pipe, not a file" in text for text in errors(records)] == [True]
+        assert before is not self.refreshed(live).config
 
     def test_file_is_removed(self, live: LiveWebConfig, clock: Clock) -> None:
         """A file that is gone changes nothing, and is logged."""
