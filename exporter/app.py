@@ -85,6 +85,7 @@ class Exporter:
         self._shard = shard
         self._own = SelfMetrics(shard)
         self._poll_log = PollLog(repeats=repeats)
+        self._reload_problems: tuple[str, ...] = ()
         self.page = Page(self._own)
         self._tried = Event()
         self._becoming_ready = Lock()
@@ -127,8 +128,9 @@ class Exporter:
         report = host_report(self._shard.share(self.config), self._clock())
         return (*in_order([*report.problems, *report.warnings]), *self._state_problems())
 
-    def refused(self) -> None:
-        """Show that a configuration could not take the place of the present one."""
+    def refused(self, problems: Iterable[str]) -> None:
+        """Show that a configuration could not replace the present one, for these ``problems``."""
+        self._reload_problems = tuple(problems)
         self._own.configuration_refused()
         self.page.publish()
 
@@ -154,6 +156,7 @@ class Exporter:
             started=self._started,
             configured=self._own.configured,
             reload_successful=self._own.reload_successful,
+            reload_problems=self._reload_problems,
             has_state=self._state is not None,
             shard=self._shard,
             organizations=[

@@ -169,7 +169,7 @@ class Reloader:
                 _log.error("configuration not reloaded", error=problem, **details)
         self._logged = problems
         try:
-            self._exporter.refused()
+            self._exporter.refused(problems)
         except Exception:  # noqa: BLE001 - as above; the next publication shows it
             _log.exception("publishing failed", reason="internal")
         return problems

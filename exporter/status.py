@@ -113,13 +113,17 @@ class OrganizationStatus:
 
 @dataclass(frozen=True, slots=True)
 class ExporterStatus:
-    """The exporter at ``now``; all times are seconds since the epoch."""
+    """The exporter at ``now``; all times are seconds since the epoch.
+
+    ``reload_problems`` are those of the last reload that failed, without secrets.
+    """
 
     version: str
     now: float
     started: float
     configured: float
     reload_successful: bool
+    reload_problems: Sequence[str]
     has_state: bool
     shard: Shard
     organizations: Sequence[OrganizationStatus]

@@ -256,7 +256,7 @@ class TestBad:
         assert (0, 0) == stage.metrics()
 
     def test_every_problem(self, stage: Stage) -> None:
-        """All problems of the file are answered and logged, each in a line, in order."""
+        """All problems of the file are answered, logged and shown, each in a line, in order."""
         stage.start()
         stage.write(organization(slug="Acme Inc", timeout="1"), organization(settle="soon"))
 
@@ -265,6 +265,7 @@ class TestBad:
         assert 3 == len(problems)
         assert sorted(problems, key=lambda line: int(line.split(":")[1])) == problems
         assert problems == stage.problems()
+        assert problems == list(stage.exporter.status().reload_problems)
 
     @pytest.mark.parametrize("kind", ["removed", "directory", "pipe"])
     def test_unreadable(self, stage: Stage, kind: str) -> None:

@@ -141,7 +141,7 @@ def test_reload_metrics_stay(
         failing_at(patch, "swap")
         with pytest.raises(ForeseenByNobodyError):
             exporter.apply(another(sentry))
-    exporter.refused()
+    exporter.refused(["a problem"])
 
     assert clock.now - 2 * HOUR == before[name] == page(exporter)[name]
 

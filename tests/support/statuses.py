@@ -147,6 +147,7 @@ def exporter(*organizations: OrganizationStatus, **settings: Any) -> ExporterSta
         "started": NOW - 2 * 86400 - 8040,
         "configured": NOW - 5 * HOUR,
         "reload_successful": True,
+        "reload_problems": (),
         "has_state": True,
         "shard": UNSHARDED,
     }
@@ -188,6 +189,10 @@ def failing() -> ExporterStatus:
         organization([failing_query(), failing_query("projects", **gone)], token=flaw),
         organization([query_status(organization="globex")], "globex", api=announced),
         reload_successful=False,
+        reload_problems=(
+            "exporter.yaml:7: organizations[0].queries[1].interval: expected 1h or 1d, got 90s",
+            "exporter.yaml:9: organizations[0].queries[1]: unknown key gruopBy",
+        ),
     )
 
 

@@ -22,6 +22,9 @@ from exporter.web.status.history import ALL, History, Lookback
 MAX_ROWS: Final = 1000
 """Queries on one page; the others are found with the filter."""
 
+MAX_PROBLEMS: Final = 10
+"""Problems of a failed reload that are shown; the log has all of them."""
+
 STYLE: Final = (files(__package__) / "templates" / "style.css").read_text("utf-8")
 
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
@@ -108,6 +111,7 @@ class Renderer:
             organizations=list(first_rows(matching)),
             matching=sum(len(one.queries) for one in matching),
             max_rows=MAX_ROWS,
+            max_problems=MAX_PROBLEMS,
             counts={state: states.count(state) for state in QueryState},
             charts=charts_of,
         )

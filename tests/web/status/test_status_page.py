@@ -19,7 +19,7 @@ from exporter.sentry.deprecation import Deprecation
 from exporter.sentry.question import QUANTITY
 from exporter.status import ExporterStatus, QueryState, QueryStatus, TokenStatus
 from exporter.web.status.choices import Choices
-from exporter.web.status.page import MAX_ROWS, SECURITY_HEADERS, Renderer
+from exporter.web.status.page import MAX_PROBLEMS, MAX_ROWS, SECURITY_HEADERS, Renderer
 from tests.support.rows import HOUR, NOON, column
 from tests.support.statuses import (
     NOW,
@@ -162,8 +162,30 @@ class TestOverview:
         assert "Shard" not in text
 
     def test_failed_reload(self) -> None:
-        """A reload that failed is seen."""
-        assert "the last reload failed" in page(failing()).text
+        """A reload that failed is seen, with its problems."""
+        text = page(failing()).text
+
+        assert "the last reload failed" in text
+        assert (
+            "The last reload failed. The configuration read before stays in use. exporter.yaml:7: "
+        ) in text
+        assert "unknown key gruopBy Filter" in text
+
+    def test_reload_after_a_failed_one(self) -> None:
+        """The problems of a reload are gone once one has succeeded."""
+        text = page(replace(failing(), reload_successful=True)).text
+
+        assert "reload failed" not in text
+        assert "gruopBy" not in text
+
+    def test_many_problems(self) -> None:
+        """Of many problems the first ones are shown."""
+        problems = [f"problem-{number};" for number in range(MAX_PROBLEMS + 2)]
+
+        text = page(replace(failing(), reload_problems=problems)).text
+
+        assert f"problem-{MAX_PROBLEMS - 1}; 2 more problems in the log" in text
+        assert f"problem-{MAX_PROBLEMS};" not in text
 
     def test_counts(self) -> None:
         """How many queries are in which state leads to them."""
@@ -472,7 +494,9 @@ def everywhere(text: str) -> ExporterStatus:
             [failing_query(last_polls=last, missing=(text,))],
             token=TokenStatus(text, flaw=text),
             api=ApiStatus(deprecations=(Deprecation(text, text, text),)),
-        )
+        ),
+        reload_successful=False,
+        reload_problems=(text,),
     )
 
 
