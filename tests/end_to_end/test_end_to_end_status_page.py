@@ -348,6 +348,7 @@ class TestRefresh:
         page.reload()
         _wait_for_refresh(page)
         page.get_by_role("link", name="Filter the queries").click()
+        expect(page.get_by_label("Text")).to_be_focused()
         page.keyboard.type("half a wo")
         loaded = len(visit.requested)
 
