@@ -19,6 +19,7 @@ from exporter.check import (
     organization_text,
 )
 from exporter.cli.options import config_file, option
+from exporter.cli.output import echo
 from exporter.cli.web import web_config_file
 from exporter.config import Config, ConfigError, HostReport, host_report, load, with_token_file
 from exporter.sentry.api import WAITS
@@ -69,10 +70,10 @@ def check(
         checked = check_online(config, time.time)
     if output == "json":
         report = Report.of(str(config_file), findings, checked, online=online)
-        click.echo(report.json())
+        echo(report.json())
     else:
         report = _printed(str(config_file), findings, checked, online=online)
-        _print_verdict(report, config)
+        _print_verdicts(report, config, web_config_file)
     sys.exit(0 if report.valid else 1)
 
 
@@ -130,22 +131,32 @@ def _printed(
 ) -> Report:
     """Print the findings and the organizations as they arrive; return all of it."""
     for finding in findings:
-        click.echo(finding)
+        echo(finding)
     every = []
     for each in checked:
-        click.echo(organization_text(*each) + "\n")
+        echo(organization_text(*each) + "\n")
         every.append(each)
     return Report.of(path, findings, every, online=online)
 
 
-def _print_verdict(report: Report, config: Config | None) -> None:
-    """Print the last line."""
-    if not report.valid or config is None:
-        errors = sum(problem.severity == "error" for problem in report.problems)
-        click.echo(f"{report.config}: errors: {errors}, warnings: {len(report.problems) - errors}")
-        return
-    queries = sum(len(organization.queries) for organization in config.organizations)
+def _print_verdicts(report: Report, config: Config | None, web_config_file: Path | None) -> None:
+    """Print the last lines, one for each file."""
+    web = str(web_config_file) if web_config_file else None
+    own = [problem for problem in report.problems if problem.file != web]
+    of_web = [problem for problem in report.problems if problem.file == web]
+    echo(f"{report.config}: {_counts(own) or _valid(report, config)}")
+    if web:
+        echo(f"{web}: {_counts(of_web) or 'valid'}")
+
+
+def _counts(problems: Sequence[Finding]) -> str:
+    """Return how many errors and warnings there are, ``""`` if there is no error."""
+    errors = sum(problem.severity == "error" for problem in problems)
+    return f"errors: {errors}, warnings: {len(problems) - errors}" if errors else ""
+
+
+def _valid(report: Report, config: Config | None) -> str:
+    organizations = config.organizations if config else ()
+    queries = sum(len(organization.queries) for organization in organizations)
     how = "valid, tested against Sentry" if report.online else "valid"
-    click.echo(
-        f"{report.config}: {how}; organizations: {len(config.organizations)}, queries: {queries}"
-    )
+    return f"{how}; organizations: {len(organizations)}, queries: {queries}"

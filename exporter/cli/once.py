@@ -11,6 +11,7 @@ from exporter import log
 from exporter.app import Exporter
 from exporter.cli.exit import end
 from exporter.cli.options import config_file, logging_options
+from exporter.cli.output import echo
 from exporter.collect.poll import QueryPoller
 from exporter.config import ConfigError, load
 
@@ -36,7 +37,7 @@ def once(config_file: Path, log_level: str, log_format: str) -> None:
     for poll in polls:
         poll.join()
     page = b"".join(exporter.page.chunks(openmetrics=False, compressed=False))
-    click.echo(page, nl=False)
+    echo(page, nl=False)
     if not all(query.report.up for query in exporter.queries):
         sys.exit(1)
 

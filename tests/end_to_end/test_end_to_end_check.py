@@ -1,5 +1,6 @@
 """``check``: problems of a file and of what it refers to, each with advice."""
 
+import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,10 +10,11 @@ from click.testing import Result
 
 import exporter
 from exporter.simulator import DEMO_TOKENS, Deprecation, Fault, Simulator, store_timeout
-from tests.end_to_end.stage import clock_for_commands, run
+from tests.end_to_end.stage import COMMAND, clock_for_commands, run
 from tests.support.certificates import Authority, tls_section, write_web_config
 from tests.support.clock import Clock
 from tests.support.configuration import OUTCOMES, PROJECTS, Entry, organization
+from tests.support.programs import TIMEOUT
 
 ROOT = Path(exporter.__file__).parent.parent
 BAD = ROOT / "tests" / "config" / "bad"
@@ -120,6 +122,47 @@ def test_a_bad_web_configuration(command: Command, tmp_path: Path) -> None:
     assert "NO_SUCH_VARIABLE" in result.output
     assert f"error: {web}:2: tls_server_config.cert_file: " in result.output
     assert f"error: {web}:3: tls_server_config.key_file: " in result.output
+    assert [f"{path}: errors: 1, warnings: 0", f"{web}: errors: 2, warnings: 0"] == (
+        result.output.splitlines()[-2:]
+    )
+
+
+def test_each_file_has_its_own_verdict(
+    command: Command, configured: Configured, tmp_path: Path
+) -> None:
+    """A web configuration with mistakes leaves the configuration valid, but not the status 0."""
+    path, web = configured(), tmp_path / "web.yaml"
+    web.write_text("basic_auth_user: {}\n")
+    wrong = command("check", "--config.file", path, "--web.config.file", web)
+    web.write_text("http_server_config: {headers: {X-Frame-Options: deny}}\n")
+    right = command("check", "--config.file", path, "--web.config.file", web)
+    valid = f"{path}: valid; organizations: 1, queries: 1"
+
+    assert (1, [valid, f"{web}: errors: 1, warnings: 0"]) == (
+        wrong.exit_code,
+        wrong.output.splitlines()[-2:],
+    )
+    assert (0, [valid, f"{web}: valid"]) == (right.exit_code, right.output.splitlines()[-2:])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["check", "once"])
+def test_an_output_that_is_full(configured: Configured, sentry: Simulator, name: str) -> None:
+    """An output that cannot be written is one line on standard error."""
+    with Path("/dev/full").open("w") as full:
+        finished = subprocess.run(  # noqa: S603 - the product's own command
+            [*COMMAND, name, "--config.file", str(configured())],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+
+    assert (1, "cannot write to standard output: No space left on device\n") == (
+        finished.returncode,
+        finished.stderr,
+    )
 
 
 def test_as_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
