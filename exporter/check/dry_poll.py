@@ -48,6 +48,11 @@ class DryPoll:
         assert self._state.shown is not None  # noqa: S101 - what an attempt that succeeds sets
         return self._data(self._state.shown, attempt.requests)
 
+    @property
+    def has_asked(self) -> bool:
+        """Whether stats_v2 was asked at all."""
+        return self._client.has_asked
+
     def missing(self) -> Iterator[UnknownProjectError]:
         """Yield the error of each project of the filter that cannot be read."""
         projects = self._source.directory.state.projects
@@ -137,6 +142,7 @@ class _Remembering:
         self._client = client
         self._replies: dict[Question, Reply] = {}
         self._is_refused = False
+        self.has_asked = False
         self.asked = 0
 
     @property
@@ -154,6 +160,7 @@ class _Remembering:
         A poll would ask for less and less, with a pause each time, for as long as the store is
         overloaded.
         """
+        self.has_asked = True
         replies: list[Reply] = []
         # One by one after a refusal: whoever asks for several at once waits for each refusal.
         for batch in [[one] for one in questions] if self._is_refused else [questions]:

@@ -101,14 +101,16 @@ class OrganizationCheck:
             # It names the projects that `missing` has one by one.
             pass
         except SentryError as error:
-            self._note(error, query)
+            # Where nothing was asked, the failure is the one of the projects list, again.
+            if poll.has_asked or not self.list_failed:
+                self._note(error, query)
         # As for the exporter: a query goes on without a project, as long as one is left.
         severity: Severity = "error" if data is None else "warning"
         for missing in poll.missing():
             self._note(missing, query, severity)
         if data is not None and not data.complete:
             self.findings.append(incomplete(self.config, self.organization, query))
-        return QueryReport(query.name, tried=True, data=data)
+        return QueryReport(query.name, tried=poll.has_asked, data=data)
 
     def _note(
         self, error: SentryError, query: Query | None = None, severity: Severity = "error"

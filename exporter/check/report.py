@@ -75,7 +75,8 @@ class Data:
 class QueryReport:
     """One query; ``data`` is None if it failed, or if it was not ``tried``.
 
-    It is not tried where it would fail like the organization's requests before it.
+    It is not tried if stats_v2 was not asked: where the projects that it needs are not known, or
+    where it would fail like the organization's requests before it.
     """
 
     name: str

@@ -62,6 +62,17 @@ def test_a_server_that_is_down(learned: Learn, sentry: Simulator, kind: str) -> 
     assert [True] + [False] * 19 == tried
 
 
+def test_a_list_that_cannot_be_read(learned: Learn, sentry: Simulator) -> None:
+    """A query that stats_v2 was not asked for, as it needs the list, was not tried."""
+    sentry.faults.add(Fault("status", status=500, endpoint="projects"))
+    by_slug = {**OUTCOMES, "name": "by-slug", "filter": {"project": "web"}}
+    ((report, _),) = learned(organization(by_slug, OUTCOMES))
+
+    assert [("by-slug", False, False), ("outcomes", True, True)] == [
+        (query.name, query.tried, query.data is not None) for query in report.queries
+    ]
+
+
 def test_failures_of_queries(learned: Learn, sentry: Simulator) -> None:
     """A query that Sentry refuses does not end the check of the others."""
     wrong = {**OUTCOMES, "name": "wrong", "filter": {"category": "errors"}}
