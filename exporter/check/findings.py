@@ -64,6 +64,7 @@ class Finding:
         return cls(
             severity,
             problem.message,
+            problem.remedy,
             file=problem.file,
             line=problem.line,
             column=problem.column,
@@ -71,8 +72,7 @@ class Finding:
         )
 
     def __str__(self) -> str:
-        advice = f" ({self.remedy})" if self.remedy else ""
-        problem = Problem(self.path, self.line, f"{self.message}{advice}", self.file, self.column)
+        problem = Problem(self.path, self.line, self.message, self.file, self.column, self.remedy)
         return f"{self.severity}: {problem}"
 
 

@@ -38,7 +38,7 @@ class Problem:
 
     ``path`` is written as in ``organizations[0].queries[1].interval``, and is empty if the problem
     concerns all of the file. ``line`` and ``column`` count from 1; None if there is no place in
-    the file.
+    the file. ``remedy`` is ``""`` where the message says what to do.
     """
 
     path: str
@@ -46,10 +46,12 @@ class Problem:
     message: str
     file: str
     column: int | None = None
+    remedy: str = ""
 
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
-        return ": ".join(part for part in (place, self.path, self.message) if part)
+        text = with_remedy(self.message, self.remedy)
+        return ": ".join(part for part in (place, self.path, text) if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +63,9 @@ class Place:
     file: str
     column: int | None = None
 
-    def problem(self, message: str) -> Problem:
+    def problem(self, message: str, remedy: str = "") -> Problem:
         """Return the problem at this place."""
-        return Problem(self.path, self.line, message, self.file, self.column)
+        return Problem(self.path, self.line, message, self.file, self.column, remedy)
 
 
 class ConfigError(Exception):
@@ -72,6 +74,13 @@ class ConfigError(Exception):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = in_order(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def with_remedy(message: str, remedy: str) -> str:
+    """Return a message and what to do about it as one text."""
+    if not remedy:
+        return message
+    return f"{message}; {remedy}" if message.endswith(")") else f"{message} ({remedy})"
 
 
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:

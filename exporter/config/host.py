@@ -18,10 +18,9 @@ from exporter.sentry.tls import ca_directory_warning, ca_flaw
 from exporter.sentry.token import TokenFile, TokenSource, ownership
 
 _CREDENTIALS: Final = Path("/run/credentials")
-_NOT_CHECKED: Final = (
-    "not checked: systemd provides this file only while its unit is running; "
-    "to check before, name the file that the unit loads with --token.file"
-)
+_NOT_CHECKED: Final = "not checked: systemd provides this file only while its unit is running"
+_NAME_IT: Final = "to check before, name the file that the unit loads with --token.file"
+_CREATE_IT: Final = "create it with the token, or correct the path"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +41,7 @@ class _Result(NamedTuple):
     flaw: str | None = None
     warning: str | None = None
     checked: bool = True
+    remedy: str = ""
 
 
 def with_token_file(config: Config, path: Path) -> Config:
@@ -74,12 +74,12 @@ def host_report(config: Config, now: float, *, needed: bool = False) -> HostRepo
         ca_file = users[0].ca_file if key == "ca_file" else None
         result = _token(users[0].token, key) if ca_file is None else _certificates(ca_file, now)
         if needed and not result.checked:
-            result = _Result(flaw=result.warning, checked=False)
+            result = result._replace(flaw=result.warning, warning=None)
         if result.flaw is not None:
-            problems.append(place.problem(result.flaw))
+            problems.append(place.problem(result.flaw, result.remedy))
             unusable.update(user.name for user in users)
         if result.warning is not None:
-            warnings.append(place.problem(result.warning))
+            warnings.append(place.problem(result.warning, result.remedy))
     return HostReport(in_order(problems), in_order(warnings), frozenset(unusable))
 
 
@@ -97,7 +97,7 @@ def _named(config: Config) -> Iterator[tuple[Place, str, list[Organization]]]:
 def _token(source: TokenSource, key: str) -> _Result:
     path = source.path if isinstance(source, TokenFile) else None
     if path is not None and _is_only_for_its_unit(path):
-        return _Result(warning=_NOT_CHECKED, checked=False)
+        return _Result(warning=_NOT_CHECKED, checked=False, remedy=_NAME_IT)
     try:
         source.read()
     except TokenError as error:
@@ -105,8 +105,10 @@ def _token(source: TokenSource, key: str) -> _Result:
         text = str(error).removeprefix(f"{key} ")
         if path is not None and isinstance(error.__cause__, PermissionError):
             return _Result(f"{text}{ownership(path)}")
-        return _Result(text)
-    return _Result(warning=exposure(path) if path else None)
+        is_missing = isinstance(error.__cause__, FileNotFoundError)
+        return _Result(text, remedy=_CREATE_IT if is_missing else "")
+    warning = exposure(path) if path else None
+    return _Result(warning=warning, remedy=f"run chmod o-r {path}" if warning else "")
 
 
 def _is_only_for_its_unit(path: Path) -> bool:
@@ -124,10 +126,7 @@ def exposure(path: Path) -> str | None:
         return None
     if not mode & S_IROTH:
         return None
-    return (
-        f"{path} can be read by every user of this host (mode {mode & 0o7777:04o}); "
-        f"run chmod o-r {path}"
-    )
+    return f"{path} can be read by every user of this host (mode {mode & 0o7777:04o})"
 
 
 def _certificates(path: Path, now: float) -> _Result:

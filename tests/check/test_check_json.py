@@ -107,6 +107,17 @@ def test_a_file_with_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert problem["message"].startswith("unknown key")
 
 
+def test_a_missing_token_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrong on this host has its remedy apart from its message."""
+    monkeypatch.chdir(tmp_path)
+    Path("config.yaml").write_text("organizations: [{slug: acme, token_file: token}]\n")
+    _, document = printed("--config.file", "config.yaml")
+
+    assert [
+        ("token: No such file or directory", "create it with the token, or correct the path")
+    ] == [(problem["message"], problem["remedy"]) for problem in document["problems"]]
+
+
 def test_a_valid_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without ``--online`` there are no organizations, and warnings change nothing."""
     monkeypatch.chdir(tmp_path)

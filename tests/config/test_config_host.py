@@ -77,7 +77,10 @@ class TestTokens:
         text = "organizations:\n  - slug: acme\n    token_file: token\n"
 
         assert [
-            "config.yaml:3: organizations[0].token_file: token: No such file or directory"
+            (
+                "config.yaml:3: organizations[0].token_file: token: No such file or directory "
+                "(create it with the token, or correct the path)"
+            )
         ] == lines(report(text))
 
     def test_directory(self, here: Path) -> None:
@@ -151,8 +154,8 @@ class TestTokens:
         assert [
             (
                 "config.yaml:1: defaults.token_file: not checked: systemd provides this file only "
-                "while its unit is running; to check before, name the file that the unit loads "
-                "with --token.file"
+                "while its unit is running (to check before, name the file that the unit loads "
+                "with --token.file)"
             )
         ] == [str(warning) for warning in result.warnings]
 
@@ -356,7 +359,12 @@ class TestAnotherTokenFile:
         """What is wrong with the file is one problem, at the flag."""
         result = host_report(with_token_file(loads(self.TEXT), Path("token")), NOW)
 
-        assert ["--token.file: token: No such file or directory"] == lines(result)
+        assert [
+            (
+                "--token.file: token: No such file or directory "
+                "(create it with the token, or correct the path)"
+            )
+        ] == lines(result)
         assert frozenset("abc") == result.unusable
 
 
@@ -419,7 +427,8 @@ class TestCommand:
 
         assert 1 == result.exit_code
         assert (
-            "error: config.yaml:1: defaults.token_file: token: No such file or directory\n"
+            "error: config.yaml:1: defaults.token_file: token: No such file or directory "
+            "(create it with the token, or correct the path)\n"
             "config.yaml: errors: 1, warnings: 0\n"
         ) == result.output
 
@@ -454,7 +463,8 @@ class TestCommand:
 
         assert (1, 0) == (missing.exit_code, there.exit_code)
         assert (
-            "error: --token.file: token: No such file or directory\n"
+            "error: --token.file: token: No such file or directory "
+            "(create it with the token, or correct the path)\n"
             "config.yaml: errors: 1, warnings: 0\n"
         ) == missing.output
         assert "config.yaml: valid; organizations: 2, queries: 2\n" == there.output
