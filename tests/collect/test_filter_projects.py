@@ -48,7 +48,6 @@ def test_retrying() -> None:
 def test_unknown() -> None:
     """The error names every project, and why each cannot be read."""
     assert (
-        "filter.project names 'project-1', which the token cannot read; "
-        "filter.project names 'project-2', which is no slug of the organization "
-        "(did you mean project-1?)"
+        'filter.project: the token cannot read the project "project-1"; '
+        'no project "project-2" (did you mean project-1?)'
     ) == str(BOTH.unknown(listed(WEB)))

@@ -48,7 +48,10 @@ ENTRIES: dict[str, tuple[Entry, str]] = {
     ),
     "unknown slug of a project": (
         organization({**OUTCOMES, "filter": {"project": "chekout"}}),
-        "queries[0].filter.project: filter.project names 'chekout', which is no slug of",
+        (
+            'queries[0].filter.project: no project "chekout" (did you mean checkout?); '
+            "use the slug from Settings > Projects, or the id"
+        ),
     ),
 }
 
@@ -210,7 +213,7 @@ def test_an_unknown_project_id(command: Command, configured: Configured) -> None
     (first,) = errors(result)
 
     assert 1 == result.exit_code
-    assert "filter.project names '4505', which is no id of the organization" in first
+    assert "filter.project: no project with the id 4505 (use the slug from" in first
 
 
 def test_some_projects_of_a_filter(command: Command, configured: Configured) -> None:

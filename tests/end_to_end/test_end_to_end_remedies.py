@@ -445,7 +445,7 @@ CASES = {
     ),
     "unknown project": Case(
         use_filter(project="chekout"),
-        "(did you mean checkout?) (use the slug from Settings > Projects, or the id)",
+        "(did you mean checkout?); use the slug from Settings > Projects, or the id",
         use_filter(project="checkout"),
     ),
     "hidden project": Case(
@@ -453,9 +453,7 @@ CASES = {
         "which can read every project, or remove the project from the filter",
         use_good_token,
     ),
-    "deleted project": Case(
-        use_deleted_project, "which is no id of the organization", leave_it_out
-    ),
+    "deleted project": Case(use_deleted_project, "no project with the id ", leave_it_out),
     "plural of a category": Case(
         use_filter(category="errors"), '"errors"', use_filter(category="error")
     ),

@@ -179,10 +179,10 @@ def choose_projects(
 def missing_project(name: str, projects: ProjectList | None) -> str:
     """Return what is wrong with a name in a filter that stands for no project to be read."""
     if _project_id(name, projects) is not None:
-        return f"filter.project names {name!r}, which the token cannot read"
-    what = "id" if name.isdigit() else "slug"
-    hint = near(name, projects.by_slug) if projects else ""
-    return f"filter.project names {name!r}, which is no {what} of the organization{hint}"
+        return f'the token cannot read the project "{name}"'
+    if name.isdigit():
+        return f"no project with the id {name}"
+    return f'no project "{name}"{near(name, projects.by_slug) if projects else ""}'
 
 
 def resolve(

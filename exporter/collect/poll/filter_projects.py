@@ -39,4 +39,5 @@ class FilterProjects:
 
     def unknown(self, projects: ProjectList | None) -> UnknownProjectError:
         """Return the error for a filter of which no project can be read."""
-        return UnknownProjectError("; ".join(missing_project(one, projects) for one in self.names))
+        flaws = "; ".join(missing_project(one, projects) for one in self.names)
+        return UnknownProjectError(f"filter.project: {flaws}")
