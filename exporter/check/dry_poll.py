@@ -65,30 +65,27 @@ class DryPoll:
         organization, query = self._source.organization, self._source.query
         view = view_of(query, self._state.ledger, shown)
         _, series = data_lines(organization.name, query.name, view)
-        usual, day = self._later_polls(shown)
         return Data(
             iso(shown.start),
             iso(shown.start + query.interval),
             size_of(self._state.ledger.buckets[shown.start].rows),
             view.complete,
             series,
-            Requests(first, usual, day),
+            self._requests(shown, first),
         )
 
-    def _later_polls(self, shown: Shown) -> tuple[int, int]:
-        """Return the requests of a usual poll, and those of a day without late data.
+    def _requests(self, shown: Shown, first: int) -> Requests:
+        """Return the requests of the ``first`` poll, and of those after it.
 
-        If polls are more frequent than buckets, each reads the running bucket, and one poll of
-        each bucket also the finished one. Otherwise each reads the finished one.
+        If polls are more frequent than buckets, each reads the running bucket. Otherwise each reads
+        the latest finished one.
         """
         query = self._source.query
-        polls = _DAY // query.poll_interval
-        if query.poll_interval == query.interval:
-            usual = self._asked_when_changed({shown.start})
-            return usual, polls * usual
-        usual = self._asked_when_changed({shown.running})
-        ending = self._asked_when_changed({shown.running, shown.start})
-        return usual, polls * usual + _DAY // query.interval * (ending - usual)
+        each = shown.running if _reads_running(query) else shown.start
+        usual = self._asked_when_changed({each})
+        other = shown.start if _reads_running(query) else shown.start - query.interval
+        more = self._asked_when_changed({each, other}) - usual
+        return Requests(first, usual, _DAY // query.poll_interval * usual, more)
 
     def _asked_when_changed(self, changed: AbstractSet[int]) -> int:
         """Return how many questions a poll asks for which the buckets ``changed`` have changed.

@@ -52,11 +52,16 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """Requests to stats_v2 of the first poll, of a usual one after it, and of a day."""
+    """Requests to stats_v2 of the first poll, of a usual one after it, and of a day of these.
+
+    A poll needs ``changed_bucket`` more for each bucket that has changed besides the one that every
+    poll reads.
+    """
 
     first_poll: int
     poll: int
     day: int
+    changed_bucket: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from exporter.check.findings import Finding
-from exporter.check.report import OrganizationReport, QueryReport
+from exporter.check.report import OrganizationReport, QueryReport, Requests
 from exporter.moments import elapsed
 from exporter.sentry.api_status import RateLimit, clocks_agree
 
@@ -64,5 +64,10 @@ def _query_facts(query: QueryReport) -> Iterator[tuple[str, str]]:
     proof = "proven complete" if data.complete else "not proven complete"
     yield "rows", f"{data.rows:,} from {data.bucket_start} to {data.bucket_end}, {proof}"
     counts = f"{requests.first_poll:,} in the first poll, {requests.poll:,} in a later one"
-    yield "requests", f"{counts}, {requests.day:,} a day"
+    yield "requests", f"{counts}, {requests.day:,} a day{_late(requests)}"
     yield "series", f"{data.series:,} on the page"
+
+
+def _late(requests: Requests) -> str:
+    more = requests.changed_bucket
+    return f", and {more:,} for each other bucket that changes" if more else ""

@@ -72,7 +72,7 @@ def test_values(learned: Learn, sentry: Simulator) -> None:
                     "rows": 25,
                     "complete": True,
                     "series": 52,
-                    "requests": {"first_poll": 1, "poll": 1, "day": 24},
+                    "requests": {"first_poll": 1, "poll": 1, "day": 24, "changed_bucket": 0},
                 },
             }
         ],

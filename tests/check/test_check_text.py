@@ -20,7 +20,8 @@ organization acme
     series    78 on the page
   query projects
     rows      138 from 2026-03-05T08:00:00Z to 2026-03-05T09:00:00Z, proven complete
-    requests  5 in the first poll, 3 in a later one, 312 a day
+    requests  5 in the first poll, 3 in a later one, 288 a day, and 1 for each \
+other bucket that changes
     series    420 on the page"""
 
 UNAUTHORIZED = """\
