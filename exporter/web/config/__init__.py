@@ -84,7 +84,8 @@ def load_web_config(path: Path) -> WebConfig:
 
 def _warnings(document: Document, key_file: Path | None) -> Iterator[Problem]:
     if key_file is not None and (exposed := exposure(key_file)):
-        yield document.problem(("tls_server_config", "key_file"), exposed)
+        place = document.place(("tls_server_config", "key_file"))
+        yield place.problem(exposed, f"run chmod o-r {key_file}")
 
 
 def _validated(document: Document, directory: Path) -> WebConfigFile:

@@ -115,7 +115,7 @@ class Renderer:
             counts={state: states.count(state) for state in QueryState},
             charts=charts_of,
         )
-        # The whole document at once: names, errors and filters reach it in many ways.
+        # Once, in the finished document: names, errors and filters reach it in many ways.
         return visible(page)
 
 
