@@ -10,7 +10,7 @@ from exporter.config import Organization, Query
 from exporter.sentry.api_status import ApiStatus
 from exporter.sentry.errors import TokenError
 from exporter.sentry.projects import ProjectList
-from exporter.sentry.token import TokenSource, token_kind
+from exporter.sentry.token import TokenSource, token_kind, token_text
 from exporter.shard import Shard
 
 
@@ -71,6 +71,9 @@ class TokenStatus:
     place: str
     kind: str = ""
     flaw: str = ""
+
+    def __str__(self) -> str:
+        return self.flaw or token_text(self.kind, self.place)
 
     @classmethod
     def of(cls, source: TokenSource, projects: ProjectList | None) -> Self:

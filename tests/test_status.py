@@ -101,7 +101,7 @@ class TestToken:
             ("sntryu_0123", "user token"),
             ("sntryi_0123", "internal integration token"),
             ("sntrya_0123", "token of a user's application"),
-            ("0123456789", "token of unknown kind"),
+            ("0123456789", "user or integration (kind not shown)"),
         ],
     )
     def test_kind(self, token: str, kind: str) -> None:
@@ -130,7 +130,7 @@ class TestToken:
         )
         status = TokenStatus.of(TokenLiteral(Secret("0123456789")), projects)
 
-        assert "token of unknown kind" == status.kind
+        assert "user or integration (kind not shown)" == status.kind
 
     def test_unreadable(self, tmp_path: Path) -> None:
         """A token that cannot be read has its reason instead."""

@@ -7,6 +7,7 @@ from exporter.check.findings import Finding
 from exporter.check.report import OrganizationReport, QueryReport, Requests
 from exporter.moments import elapsed
 from exporter.sentry.api_status import RateLimit, clocks_agree
+from exporter.sentry.token import token_text
 
 _WIDTH: Final = 14
 """Characters of a line before its value."""
@@ -29,7 +30,7 @@ def _line(indent: str, name: str, value: str) -> str:
 
 def _facts(report: OrganizationReport) -> Iterator[tuple[str, str]]:
     yield "url", report.url
-    yield "token", f"{report.token.kind}, from {report.token.source}"
+    yield "token", token_text(report.token.kind, report.token.source)
     if (identity := report.organization) is not None:
         yield "reads", f"{identity.slug}, id {identity.id}, {identity.name}"
     if (projects := report.projects) is not None:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NoReturn, Protocol, Self
+from typing import ClassVar, Final, NoReturn, Protocol, Self
 from urllib.parse import unquote
 from urllib.request import getproxies_environment
 
@@ -26,7 +26,7 @@ _KINDS: Final = {
     "sntrya_": "token of a user's application",
     "sntryi_": _INTEGRATION,
 }
-UNKNOWN_KIND: Final = "token of unknown kind"
+UNKNOWN_KIND: Final = "user or integration (kind not shown)"
 _HEADER_SAFE: Final = re.compile(r"[\x21-\x7e]+")
 _WORD: Final = re.compile(r"\S+")
 _SCHEME: Final = re.compile(r"(?:(?:[a-z][a-z0-9+.-]*:)?/+)?", re.IGNORECASE)
@@ -149,6 +149,8 @@ class TokenEnvironment:
 class TokenLiteral:
     """A token in the configuration itself."""
 
+    PLACE: ClassVar[str] = "token"
+
     secret: Secret
 
     def read(self) -> Secret:
@@ -157,7 +159,7 @@ class TokenLiteral:
 
     def describe(self) -> str:
         """Return ``token``, and nothing of it."""
-        return "token"
+        return self.PLACE
 
     def fingerprint(self) -> Hashable:
         """Return a constant: another token in the configuration is another source."""
@@ -210,6 +212,12 @@ def token_kind(token: Secret, projects: ProjectList | None) -> str:
     if kind is None and projects is not None and projects.is_of_an_integration:
         return _INTEGRATION
     return kind or UNKNOWN_KIND
+
+
+def token_text(kind: str, place: str) -> str:
+    """Return what people read about a token: its ``kind``, and the place that it is read from."""
+    origin = "in the configuration file" if place == TokenLiteral.PLACE else f"from {place}"
+    return f"{kind}, {origin}"
 
 
 def redact(text: str) -> str:

@@ -55,7 +55,7 @@ def test_values(learned: Learn, sentry: Simulator) -> None:
         "name": "acme",
         "slug": "acme",
         "url": sentry.url,
-        "token": {"kind": "token of unknown kind", "source": "token"},
+        "token": {"kind": "user or integration (kind not shown)", "source": "token"},
         "organization": {"id": "1", "slug": "acme", "name": "Acme"},
         "projects": {"listed": 12, "readable": 12, "hidden": 0},
         "clock_skew_seconds": 0.0,

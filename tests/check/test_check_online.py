@@ -88,7 +88,7 @@ def test_failures_of_queries(learned: Learn, sentry: Simulator) -> None:
         ("sntryi_0", "internal integration token"),
         ("sntryu_0", "user token"),
         ("sntrya_0", "token of a user's application"),
-        ("0123456789", "token of unknown kind"),
+        ("0123456789", "user or integration (kind not shown)"),
     ],
 )
 def test_kind_of_a_token(learned: Learn, sentry: Simulator, token: str, kind: str) -> None:

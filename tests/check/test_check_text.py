@@ -8,7 +8,7 @@ from tests.support.configuration import OUTCOMES, PROJECTS, organization
 HEALTHY = """\
 organization acme
   url         {url}
-  token       token of unknown kind, from token
+  token       user or integration (kind not shown), in the configuration file
   reads       acme, id 1, Acme
   projects    12 listed, 12 readable, 0 hidden
   clock       agrees with Sentry's
@@ -27,7 +27,7 @@ other bucket that changes
 UNAUTHORIZED = """\
 organization acme
   url         {url}
-  token       token of unknown kind, from token
+  token       user or integration (kind not shown), in the configuration file
   clock       agrees with Sentry's
   rate limit  40 requests per window, 39 left, 25 at once
   query outcomes

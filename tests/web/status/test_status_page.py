@@ -249,7 +249,7 @@ class TestOrganization:
         text = page(incomplete()).text
 
         assert "https://sentry.example" in text
-        assert "internal integration token from token_file /run/secrets/token" in text
+        assert "internal integration token, from token_file /run/secrets/token" in text
         assert "9 readable, 3 hidden" in text
         assert "37 of 40 requests left" in text
         assert "7 min 1 s behind" in text
@@ -262,7 +262,7 @@ class TestOrganization:
         """A token that is in the configuration is said to be there."""
         status = exporter(organization([query_status()], token=TokenStatus("token", "user token")))
 
-        assert "user token in the configuration file" in page(status).text
+        assert "user token, in the configuration file" in page(status).text
 
     def test_deprecation(self) -> None:
         """What the server announces to remove is there with its replacement."""
