@@ -9,12 +9,15 @@ from typing import Final
 import pytest
 
 from deploy.grafana.generator import FOLDER, rendered
-from exporter.publish.families import BUCKET, COUNTED, FAMILIES, RUNNING
+from deploy.grafana.generator.expressions import RECORDED
+from exporter.publish.families import BUCKET, COUNTED, DATA_LABELS, FAMILIES, RUNNING
 from tests.deploy.dashboards import DASHBOARDS, NAMES, SHOWN, panels
 from tests.deploy.kit import DEPLOY, read_yaml
 from tests.support.prometheus import JOB
 
-METRIC: Final = re.compile(r"\b(?:sentry_stats_|process_|python_)\w+|\bup(?={)|\bALERTS\b")
+METRIC: Final = re.compile(
+    r"(?<![\w:])(?:sentry_stats_|process_|python_)\w+|\w+:\w+:\w+|\bup(?={)|\bALERTS\b"
+)
 SELECTOR: Final = re.compile(r"(\w+){([^}]*)}")
 DATA: Final = frozenset(
     family.name for group in (BUCKET, RUNNING, COUNTED) for family in group.values()
@@ -75,6 +78,7 @@ def test_panels_are_described(name: str) -> None:
         assert [] == [metric for metric in named if metric not in panel["description"]]
         assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
         assert re.search(r"poll|scrape|bucket", panel["description"].partition("From `")[2])
+        assert "\n\nFrom `" in panel["description"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -108,13 +112,20 @@ def test_metrics_exist() -> None:
 def test_queries_are_never_added() -> None:
     """Every selector of data names one query, and one category unless it sums by category."""
     for shown in SHOWN:
-        selectors = SELECTOR.findall(shown.expression)
-        gains = (f"increase({name}{{{matchers}}}[$__range])" for name, matchers in selectors)
-        apart = f"sum by (category) ({' or '.join(gains)})"
-        for name, matchers in selectors:
-            if name in DATA:
+        for name, matchers in SELECTOR.findall(shown.expression):
+            if name in DATA or name == RECORDED:
                 assert re.search(r'\bquery="\$(project_)?query"', matchers), shown.key
-                assert 'category="$category"' in matchers or apart == shown.expression, shown.key
+                apart = re.search(r"sum by \([a-z, ]*category", shown.expression)
+                assert apart or 'category="$category"' in matchers, shown.key
+
+
+def test_replicas_are_never_added() -> None:
+    """Sums are of one replica of each series: what a sum adds was reduced by ``max`` before."""
+    for shown in SHOWN:
+        for selector, name in re.findall(r"((\w+){)", shown.expression):
+            if name in DATA:
+                before = shown.expression.split(selector)[0]
+                assert f"max by ({', '.join(DATA_LABELS)}) (" in before, shown.key
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -130,7 +141,7 @@ def test_links_keep_variables_and_time(name: str) -> None:
 @pytest.mark.parametrize("name", ["overview", "organization"])
 def test_drill_down(name: str) -> None:
     """A cell's link leads to one of the dashboards, and sets variables that it has."""
-    (url,) = re.findall(r'"url": "(/d/[^"]+)"', json.dumps(DASHBOARDS[name]))
+    (url,) = set(re.findall(r'"url": "(/d/[^"]+)"', json.dumps(DASHBOARDS[name])))
     uid, _, query = url.removeprefix("/d/").partition("?")
     target = DASHBOARDS[uid.removeprefix("sentry-stats-")]
     variables = {variable["name"] for variable in target["templating"]["list"]}
@@ -156,6 +167,95 @@ def test_alerts_are_annotated() -> None:
 
     assert alerts
     assert {name for name in alerts if re.fullmatch(pattern, name)} == alerts
+
+
+def test_annotations_are_of_the_chosen_organization() -> None:
+    """Alerts of other organizations and projects are not shown."""
+    matchers = {
+        name: dashboard["annotations"]["list"][0]["expr"].partition('"Sentry.+"')[2]
+        for name, dashboard in DASHBOARDS.items()
+    }
+
+    assert {
+        "overview": "}",
+        "organization": ',organization="$organization"}',
+        "project": ',organization="$organization",project=~"$project|"}',
+        "health": ',organization=~"$organizations|"}',
+    } == matchers
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hours_are_utc(name: str) -> None:
+    """Grafana aligns steps in the time zone of the dashboard; Sentry's hours and days are UTC."""
+    assert "utc" == DASHBOARDS[name]["timezone"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_charts_of_buckets_begin_at_their_hours(name: str) -> None:
+    """Bars extend from the start of their step, which is an hour or a day."""
+    drawn = [panel for panel in panels(name) if "$__interval" in json.dumps(panel["targets"])]
+
+    assert drawn
+    assert {"1h", "1d"} >= {panel["interval"] for panel in drawn}
+    for panel in drawn:
+        custom = panel["fieldConfig"]["defaults"]["custom"]
+        assert (custom.get("drawStyle"), custom.get("barAlignment")) in {("bars", 1), (None, None)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tables_are_sorted(name: str) -> None:
+    """Tables with a number in each row have the largest on top, in whatever unit."""
+    unsorted = {
+        panel["title"]
+        for panel in panels(name)
+        if panel["type"] == "table" and not panel["options"]["sortBy"]
+    }
+
+    assert unsorted <= {
+        "Is the data fresh and complete?",
+        "What are these projects, and whose?",
+        "Which versions run, and is the configuration valid?",
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_legends_are_short(name: str) -> None:
+    """A chart by project, organization, query or reason has at most ten series of each target."""
+    for panel in panels(name):
+        for target in panel["targets"]:
+            if panel["type"] == "timeseries" and re.search(
+                r"{{(project|organization|reason)", target["legendFormat"]
+            ):
+                assert re.search(r"\b(?:topk|bottomk)\(10,", target["expr"]), panel["title"]
+
+
+QUESTIONS: Final = {
+    "organization": {
+        "Which projects sent the most?",
+        "Which projects lost the most?",
+        "What was dropped, and why?",
+        "What did your filters and sampling rules drop?",
+        "What did clients discard, and why?",
+        "What is being dropped right now, and why?",
+        "Who fell silent?",
+        "Is it different from last week?",
+        "Which projects differ most from last week?",
+        "Where did spike protection drop data?",
+        "The last 30 days, by day",
+        "How much belongs to each team?",
+        "Is the data fresh and complete?",
+    },
+    "health": {
+        "Is the data fresh and complete?",
+        "What does it cost Sentry in requests a day?",
+    },
+}
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_questions_have_panels(name: str) -> None:
+    """Each question of an owner has a panel with that title."""
+    assert QUESTIONS[name] <= {panel["title"] for panel in panels(name)}
 
 
 def test_provisioning() -> None:

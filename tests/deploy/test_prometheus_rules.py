@@ -150,6 +150,7 @@ class TestRules:
             "organization_query_category",
             "organization_query_category_outcome",
             "organization_query_category_outcome_project",
+            "organization_query_category_outcome_reason_project",
             "organization_query_category_project",
         } == levels
 

@@ -16,13 +16,20 @@ from tests.support.programs import REPOSITORY, TIMEOUT, Program, find_program, o
 JOB: Final = "sentry-stats-exporter"
 TARGET: Final = f'job="{JOB}",instance="exporter:10790"'
 
-_SAMPLE: Final = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
+_SAMPLE: Final = re.compile(r"^([\w:]+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 _LISTENING: Final = r"Listening on.*address=(127\S+)"
 _RETENTION: Final = "100y"
 """Imported pages may be years old."""
 
-_BLOCK: Final = 7200
-"""Seconds in a block. promtool reads its input once per block, so each block has its own file."""
+_BLOCK: Final = 54 * 3600
+"""Seconds in a block: two hours times a power of three. promtool reads its input once per block, so
+each block has its own file."""
+
+_CREATE_BLOCKS: Final = (
+    "tsdb",
+    "create-blocks-from",
+    f"--max-block-duration={_BLOCK}s",
+)
 
 Key = TypeVar("Key")
 
@@ -92,7 +99,17 @@ def import_pages(folder: Path, pages: Iterable[tuple[float, str]], target: str =
         path = folder / f"block-{block:.0f}"
         text = "".join(_stamped(page, moment, target) for moment, page in some)
         path.write_text(f"{text}# EOF\n", "utf-8")
-        promtool("tsdb", "create-blocks-from", "openmetrics", path, folder / "data")
+        promtool(*_CREATE_BLOCKS, "openmetrics", path, folder / "data")
+        path.unlink()
+
+
+def record(server: Prometheus, folder: Path, rules: Path, start: int, end: int) -> None:
+    """Evaluate the recording rules of a file from ``start`` to ``end``.
+
+    The server finds the recorded series when it is started again in ``folder``.
+    """
+    limits = (f"--start={start}", f"--end={end}", f"--output-dir={folder / 'data'}")
+    promtool(*_CREATE_BLOCKS, "rules", f"--url={server.url}", *limits, rules)
 
 
 def promtool(*arguments: str | Path, folder: Path = REPOSITORY) -> str:

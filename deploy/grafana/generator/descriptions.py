@@ -4,10 +4,14 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from deploy.grafana.generator.expressions import RECORDED, RECORDED_HOURS
 from exporter.publish import families
 from exporter.publish.families import Family
 
-_METRIC: Final = re.compile(r"\b(?:sentry_stats_\w+|process_\w+|python_\w+|up|ALERTS)\b(?=[{ )])")
+_METRIC: Final = re.compile(
+    r"(?<![\w:])(?:\w+:sentry_stats_\w+:\w+|sentry_stats_\w+|process_\w+|python_\w+|up|ALERTS)"
+    r"(?=[{ )])"
+)
 
 _POLL: Final = "Updated at each poll."
 _SCRAPE: Final = "Updated at each scrape."
@@ -19,15 +23,12 @@ def _names(*groups: Iterable[Family]) -> frozenset[str]:
 
 _FRESHNESS: Final = (
     (
-        _names(families.COUNTED.values()),
-        (
-            "Counted at every poll (`poll_interval`, one hour by default), including late data. "
-            "Counters begin at the exporter's first poll."
-        ),
-    ),
-    (
         _names(families.BUCKET.values()),
         "The latest finished bucket changes once per `interval`, `settle` after the bucket's end.",
+    ),
+    (
+        frozenset({RECORDED, RECORDED_HOURS}),
+        "Recorded at the end of the hour that follows each bucket.",
     ),
     (
         _names(families.RUNNING.values()),

@@ -1,25 +1,53 @@
 """PromQL expressions, built from the table of metrics. Pure.
 
-Sums over hourly numbers have two pitfalls:
+All volumes come from finished buckets, so that every panel of a page counts the same hours, and an
+hour equals the one on Sentry's own page. A bucket gauge shows one bucket for an hour.
+`Source.hourly` turns it into one value for each hour, and `stepped` draws it at the hour that it
+counts:
 
-* An increase over exactly one step loses what is counted between the last scrape of a step and the
-  first scrape of the next. So `each_step` uses a range that is one scrape longer
-  (``$__rate_interval``) and multiplies the rate by the step. Then the steps add up to the counter.
-* Two queries of an organization may count the same events. So every scope names one query, and
-  only series of one query are added.
+* Expressions of `Source.hourly` are evaluated at the end of a bucket. They read the last value of
+  the hour that follows, in which the gauges show this bucket, with the late data that has arrived.
+* They return nothing if the gauges did not show that bucket, as after an outage: an old bucket is
+  never drawn as a newer one.
+* `stepped` sums them over the hours of each step of a chart. The half hour in its offset keeps
+  the limits of the range between two hours, so Prometheus 2 (which includes both ends of a range)
+  and 3 count the same hours.
+
+Queries by project have many series, so their hours come from a recording rule with one sample an
+hour. Several replicas publish the same series, so `once` takes one of them before sums.
 
 A `Choice` selects outcomes by matchers that exclude each other. One PromQL selector cannot express
 "this outcome, or that outcome with this reason", so each matcher has its own selector, and the
 selectors are joined by ``or``.
 """
 
-from typing import Final
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from exporter.categories import OUTCOMES
-from exporter.publish.families import Family
+from exporter.publish.families import BUCKET, BUCKET_START, DATA_LABELS, RUNNING, Family
 
 Choice = tuple[str, ...]
 """Matchers of outcomes; a series matches at most one of them."""
+
+Labels = tuple[str, ...]
+
+TARGETS: Final = 'job=~"$job",instance=~"$instance"'
+"""Matchers of every series that Prometheus scrapes; recorded series do not have these labels."""
+
+RECORDED: Final = (
+    "organization_query_category_outcome_reason_project:sentry_stats_bucket_quantity:hour"
+)
+"""One sample for each hour of a query by project, recorded 115 to 120 minutes after its start."""
+
+RECORDED_HOURS: Final = "organization_query:sentry_stats_bucket_start_timestamp_seconds:hour"
+"""The start of that hour, recorded at the same time."""
+
+_QUERY: Final = ("organization", "query")
+
+WEEK: Final = 10_080
+"""Minutes; how much earlier "a week earlier" is."""
 
 
 def _all_except(*excluded: str) -> str:
@@ -38,19 +66,38 @@ DISCARDED: Final[Choice] = ('outcome="client_discard",reason!="ratelimit_backoff
 SUBMITTED: Final[Choice] = (_all_except("client_discard"), _HELD_BACK)
 """Everything that clients had to send, accepted or not."""
 
-NOT_ACCEPTED: Final[Choice] = (_all_except("accepted", "client_discard"), _HELD_BACK)
 DROPPED: Final[Choice] = (_all_except("accepted", "filtered", "client_discard"), _HELD_BACK)
 """What Sentry refused. Users set the filters, so filtered events are not a loss."""
 
-
-def series(family: Family, scope: str, matcher: str = "") -> str:
-    """Return the selector of ``family`` in ``scope``, restricted by ``matcher``."""
-    return f"{family.name}{{{','.join(filter(None, (scope, matcher)))}}}"
+NOT_ACCEPTED: Final[Choice] = (_all_except("accepted"),)
+SPIKE_PROTECTION: Final[Choice] = ('reason="spike_protection"',)
 
 
-def chosen(family: Family, scope: str, choice: Choice = ALL) -> tuple[str, ...]:
-    """Return the selectors of ``family`` in ``scope`` for ``choice``."""
-    return tuple(series(family, scope, matcher) for matcher in choice)
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A unit of Sentry's quantities: the end of a family's name, Grafana's unit, and a title."""
+
+    name: str
+    unit: str
+    title: str
+
+
+MEASURES: Final = (
+    Measure("events", "short", ""),
+    Measure("bytes", "decbytes", " (bytes)"),
+    Measure("seconds", "s", " (time)"),
+)
+"""The units; a category has data in exactly one. Sentry bills in powers of ten."""
+
+
+def series(family: Family, *matchers: str) -> str:
+    """Return the selector of ``family``, scraped from the chosen targets."""
+    return f"{family.name}{{{','.join(filter(None, (TARGETS, *matchers)))}}}"
+
+
+def once(vector: str, *labels: str) -> str:
+    """Return one of the replicas of each series of ``vector``; by default, of data."""
+    return f"max by ({', '.join(labels or DATA_LABELS)}) ({vector})"
 
 
 def total(vector: str, *by: str) -> str:
@@ -58,37 +105,196 @@ def total(vector: str, *by: str) -> str:
     return f"sum by ({', '.join(by)}) ({vector})" if by else f"sum({vector})"
 
 
-def over_range(counters: tuple[str, ...], *by: str) -> str:
-    """Return the increase of ``counters`` over the dashboard's time range."""
-    return total(_joined("increase", counters, "[$__range]"), *by)
+class Source(Protocol):
+    """Where the volumes of a page come from."""
+
+    query: str
+    """Matchers that select the query."""
+
+    data: str
+    """Matchers that select its series."""
+
+    @abstractmethod
+    def hourly(self, measure: str, choice: Choice, by: Labels, earlier: int = 0) -> str:
+        """Return the bucket that ends at the time of evaluation, ``earlier`` minutes before."""
+
+    @abstractmethod
+    def stepped(self, measure: str, choice: Choice, by: Labels) -> str:
+        """Return the sum of the buckets that start in each step of a chart."""
+
+    @abstractmethod
+    def over_range(
+        self, measure: str, choice: Choice, by: Labels = (), *, pinned: bool = False
+    ) -> str:
+        """Return the sum of the finished buckets that start in the time range.
+
+        ``pinned`` evaluates it at the end of the time range in every step of a chart.
+        """
+
+    @abstractmethod
+    def comparable(self, measure: str, choice: Choice, by: Labels, earlier: int = 0) -> str:
+        """Return the sum of as many buckets ``earlier`` as now: without the newest ones."""
 
 
-def each_step(counters: tuple[str, ...], *by: str) -> str:
-    """Return the increase of ``counters`` in each step of a chart."""
-    rates = total(_joined("rate", counters, "[$__rate_interval]"), *by)
-    return f"{rates} * $__interval_ms / 1000"
+@dataclass(frozen=True, slots=True)
+class Gauges(Source):
+    """A query with few series: the bucket gauges as Prometheus scraped them."""
+
+    query: str
+    data: str = ""
+
+    def hourly(self, measure: str, choice: Choice, by: Labels, earlier: int = 0) -> str:
+        """Return the last value in the hour after the bucket, if the gauges showed this bucket."""
+        hour = f"[1h] offset {_minutes(earlier - 60)}"
+        values = _joined(_selected(BUCKET[measure], self, choice), "last_over_time", hour)
+        start = f"last_over_time({series(BUCKET_START, self.query)}{hour})"
+        shown = f"{once(start, *_QUERY)} == time() - {60 * earlier + 3600}"
+        return total(f"{once(values)} and on (organization, query) ({shown})", *by)
+
+    def stepped(self, measure: str, choice: Choice, by: Labels) -> str:
+        """Return the sum of `hourly`."""
+        return stepped(self.hourly(measure, choice, by))
+
+    def over_range(
+        self, measure: str, choice: Choice, by: Labels = (), *, pinned: bool = False
+    ) -> str:
+        """Return the sum of `hourly`."""
+        hourly = self.hourly(measure, choice, by)
+        return f"sum_over_time(({hourly})[$__range:1h]{' @ end()' * pinned} offset -1h)"
+
+    def comparable(self, measure: str, choice: Choice, by: Labels, earlier: int = 0) -> str:
+        """Return the sum of `hourly` without the last hour, in which gauges still change."""
+        return (
+            f"sum_over_time(({self.hourly(measure, choice, by, earlier)})[$__range:1h] offset 1h)"
+        )
 
 
-def _joined(function: str, counters: tuple[str, ...], window: str) -> str:
-    return " or ".join(f"{function}({counter}{window})" for counter in counters)
+@dataclass(frozen=True, slots=True)
+class Recorded(Source):
+    """A query by project: recorded hours, and the gauges for the hour that is not recorded yet."""
+
+    query: str
+    data: str = ""
+
+    def hourly(self, measure: str, choice: Choice, by: Labels, earlier: int = 0) -> str:
+        """Return the recorded hour."""
+        hour = f"[1h] offset {_minutes(earlier - 60)}"
+        return total(_joined(self._recorded(measure, choice), "sum_over_time", hour), *by)
+
+    def stepped(self, measure: str, choice: Choice, by: Labels) -> str:
+        """Return the sum of the recorded hours, and the newest bucket if it is not recorded.
+
+        It reads each sample once, where `stepped` of `hourly` evaluates every series in every hour.
+        """
+        recorded = _joined(
+            self._recorded(measure, choice),
+            "sum_over_time",
+            "[$__interval] offset -${__interval}114m",
+        )
+        at_end = "[1h] @ end() offset -1h"
+        gauges = _joined(_selected(BUCKET[measure], self, choice), "last_over_time", at_end)
+        start = once(f"last_over_time({series(BUCKET_START, self.query)}{at_end})", *_QUERY)
+        hours = f"max_over_time({RECORDED_HOURS}{{{self.query}}}[72m] @ end() offset -1h)"
+        in_step = f"{start} >= time() < time() + $__interval_ms / 1000"
+        fresh = f"{in_step} unless on (organization, query) ({start} <= {hours})"
+        newest = f"{once(gauges)} and on (organization, query) ({fresh})"
+        return total(f"{recorded} or {newest}", *by)
+
+    def over_range(
+        self, measure: str, choice: Choice, by: Labels = (), *, pinned: bool = False
+    ) -> str:
+        """Return the sum of the recorded hours and of the newest bucket, if it is not recorded."""
+        at = " @ end()" * pinned
+        recorded = _joined(
+            self._recorded(measure, choice), "sum_over_time", f"[$__range]{at} offset -114m"
+        )
+        gauges = (f"{each}{at}" for each in _selected(BUCKET[measure], self, choice))
+        start = once(f"{series(BUCKET_START, self.query)}{at}", *_QUERY)
+        hours = f"max_over_time({RECORDED_HOURS}{{{self.query}}}[72m]{at} offset -1h)"
+        newest = f"{once(' or '.join(gauges))} unless on (organization, query) ({start} <= {hours})"
+        # Recorded series have the label unit, and gauges do not, so this keeps both.
+        return total(f"{recorded} or {newest}", *by)
+
+    def comparable(self, measure: str, choice: Choice, by: Labels, earlier: int = 0) -> str:
+        """Return the sum of the hours that were recorded in the time range."""
+        window = f"[$__range]{f' offset {_minutes(earlier)}' * bool(earlier)}"
+        return total(_joined(self._recorded(measure, choice), "sum_over_time", window), *by)
+
+    def _recorded(self, measure: str, choice: Choice) -> tuple[str, ...]:
+        unit = f'unit="{measure}"'
+        return tuple(
+            f"{RECORDED}{{{','.join(filter(None, (unit, self.query, self.data, matcher)))}}}"
+            for matcher in choice
+        )
+
+
+def latest(source: Source, measure: str, choice: Choice, *by: str) -> str:
+    """Return the latest finished bucket."""
+    return total(once(" or ".join(_selected(BUCKET[measure], source, choice))), *by)
+
+
+def running(source: Source, measure: str, choice: Choice, *by: str) -> str:
+    """Return the running bucket so far."""
+    return total(once(" or ".join(_selected(RUNNING[measure], source, choice))), *by)
+
+
+def stepped(hourly: str) -> str:
+    """Return the sum of the buckets that start in each step of a chart."""
+    return f"sum_over_time(({hourly})[$__interval:1h] offset -${{__interval}}30m)"
+
+
+def steps(source: Source, measure: str, choice: Choice, *by: str, earlier: int = 0) -> str:
+    """Return the sum of the buckets of each step of a chart, without zeros."""
+    if earlier:
+        return f"{stepped(source.hourly(measure, choice, by, earlier))} > 0"
+    return f"{source.stepped(measure, choice, by)} > 0"
+
+
+def top_steps(source: Source, measure: str, choice: Choice, *by: str, count: int = 10) -> str:
+    """Return `steps` of the ``count`` largest over the time range."""
+    sums = source.over_range(measure, choice, by, pinned=True)
+    return f"({steps(source, measure, choice, *by)}) and on ({', '.join(by)}) topk({count}, {sums})"
 
 
 def share(part: str, total: str) -> str:
-    """Return ``part / total``; no value where ``total`` is 0."""
-    return f"{part} / ({total} > 0)"
-
-
-def top(counters: tuple[str, ...], label: str, count: int = 10) -> str:
-    """Return `each_step` by ``label``, for the ``count`` largest over the time range."""
-    increases = total(_joined("increase", counters, "[$__range] @ end()"), label)
-    return f"({each_step(counters, label)}) and on ({label}) topk({count}, {increases})"
+    """Return ``part / total`` where both are above 0."""
+    return f"({part} > 0) / ({total} > 0)"
 
 
 def named(vector: str, label: str, name: str) -> str:
-    """Return ``vector`` with ``name`` in place of an empty ``label``, for the legend."""
+    """Return ``vector`` with ``name`` in place of an empty ``label``."""
     return f'label_replace({vector}, "{label}", "{name}", "{label}", "")'
 
 
 def known(timestamp: str) -> str:
     """Return ``timestamp`` in milliseconds, as Grafana's date units need; no value if it is 0."""
     return f"({timestamp} > 0) * 1000"
+
+
+def each_step(family: Family, matchers: str, *by: str) -> str:
+    """Return the increase of a counter of the exporter in each step of a chart, without zeros.
+
+    An increase over exactly one step loses what is counted between two steps. So the range is one
+    scrape longer (``$__rate_interval``), and the rate is multiplied by the step. Only the ten
+    series with the most in the time range are shown.
+    """
+
+    def added(function: str, window: str) -> str:
+        return total(once(f"{function}({series(family, matchers)}{window})", *family.labels), *by)
+
+    rates = added("rate", "[$__rate_interval]")
+    largest = f"topk(10, {added('increase', '[$__range] @ end()')})"
+    return f"({rates} * $__interval_ms / 1000 > 0) and on ({', '.join(by)}) {largest}"
+
+
+def _selected(family: Family, source: Source, choice: Choice) -> tuple[str, ...]:
+    return tuple(series(family, source.query, source.data, matcher) for matcher in choice)
+
+
+def _joined(selectors: tuple[str, ...], function: str, window: str) -> str:
+    return " or ".join(f"{function}({selector}{window})" for selector in selectors)
+
+
+def _minutes(offset: int) -> str:
+    hours, minutes = divmod(abs(offset), 60)
+    return f"{'-' * (offset < 0)}{f'{hours}h' if not minutes else f'{abs(offset)}m'}"

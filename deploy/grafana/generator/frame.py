@@ -21,7 +21,8 @@ from grafana_foundation_sdk.models.dashboard import (
 from deploy.grafana.generator.panels import DATASOURCE
 
 TAG: Final = "sentry-stats"
-ALERTS: Final = 'ALERTS{alertstate="firing",alertname=~"Sentry.+"}'
+ALERTS: Final = 'alertstate="firing",alertname=~"Sentry.+"'
+"""Matchers of the alerts that are shown as annotations."""
 
 _COLUMNS: Final = 24
 _REFRESH: Final = "5m"
@@ -37,11 +38,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A dashboard's names; ``uid`` is part of its address and never changes."""
+    """A dashboard's names; ``uid`` is part of its address and never changes.
+
+    ``alerts`` are matchers of the alerts that concern it, besides `ALERTS`.
+    """
 
     uid: str
     title: str
     description: str
+    alerts: str = ""
 
 
 def assembled(
@@ -50,10 +55,12 @@ def assembled(
     """Return a dashboard of ``rows``; its default time range is the last ``period``."""
     builder = builders.Dashboard(identity.title).uid(identity.uid)
     builder.description(identity.description).tags([TAG]).refresh(_REFRESH)
+    # Sentry's hours and days are in UTC. Grafana aligns the steps of charts in this time zone.
+    builder.timezone("utc").readonly()
     builder.time(f"now-{period}", "now").tooltip(DashboardCursorSync.CROSSHAIR).link(_links())
     dashboard = builder.build()
     dashboard.templating = DashboardDashboardTemplating(list(variables))
-    dashboard.annotations = AnnotationContainer([_alerts()])
+    dashboard.annotations = AnnotationContainer([_alerts(identity.alerts)])
     dashboard.panels = list(_placed(rows))
     return dashboard
 
@@ -77,8 +84,9 @@ class _Alerts(AnnotationQuery):
         }
 
 
-def _alerts() -> AnnotationQuery:
-    return _Alerts(name="Alerts", datasource=DATASOURCE, enable=True, icon_color="red", expr=ALERTS)
+def _alerts(matchers: str) -> AnnotationQuery:
+    firing = f"ALERTS{{{','.join(filter(None, (ALERTS, matchers)))}}}"
+    return _Alerts(name="Alerts", datasource=DATASOURCE, enable=True, icon_color="red", expr=firing)
 
 
 def _placed(rows: Sequence[Row]) -> Iterator[Panel | RowPanel]:

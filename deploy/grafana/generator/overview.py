@@ -4,20 +4,22 @@ from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
-from deploy.grafana.generator.expressions import SUBMITTED, chosen, each_step, known, series
+from deploy.grafana.generator.expressions import SUBMITTED, Gauges, known, once, series
 from deploy.grafana.generator.frame import Identity, Row, assembled
-from deploy.grafana.generator.panels import YES, Figure, Target, bars, data_table
-from deploy.grafana.generator.variables import choice, datasource
+from deploy.grafana.generator.panels import YES, Figure, Target, data_table
+from deploy.grafana.generator.variables import category, query, targets
 from deploy.grafana.generator.volumes import (
-    EVENTS,
-    by_category,
+    RANGE,
     by_outcome,
-    by_reason,
+    categories,
     columns,
-    discarded_by_reason,
+    month,
+    now,
     numbers,
+    reasons,
+    top,
 )
-from exporter.publish.families import BUCKET, BUCKET_END, COMPLETE
+from exporter.publish.families import BUCKET_END, COMPLETE
 
 _IDENTITY: Final = Identity(
     "sentry-stats-overview",
@@ -26,7 +28,8 @@ _IDENTITY: Final = Identity(
 )
 _BY: Final = "organization"
 _QUERY: Final = 'query="$query"'
-_SCOPE: Final = f'{_QUERY},category="$category"'
+_ALL: Final = Gauges(_QUERY)
+_SOURCE: Final = Gauges(_QUERY, 'category="$category"')
 _DRILL_DOWN: Final = (
     "/d/sentry-stats-organization?${datasource:queryparam}&var-organization=${__value.raw:percentencode}"
     "&${query:queryparam}&${category:queryparam}&${__url_time_range}"
@@ -35,49 +38,43 @@ _DRILL_DOWN: Final = (
 
 def built() -> Dashboard:
     """Return the dashboard."""
-    variables = (
-        datasource(),
-        choice("query", "Query", series(BUCKET["events"], "")),
-        choice("category", "Category", series(BUCKET["events"], _QUERY)),
-    )
+    variables = (*targets(), query(), category(_QUERY))
     rows = (
-        Row(
-            "$category",
-            [*numbers(_SCOPE), by_outcome(_SCOPE), by_reason(_SCOPE), discarded_by_reason(_SCOPE)],
-        ),
-        Row("$category, by organization", [_organizations(), _submitted()]),
-        Row("All categories", by_category(_QUERY)),
+        Row("$category in all organizations", [*numbers(_SOURCE), *now(_SOURCE)]),
+        Row("Which organizations?", [_organizations(), _submitted()]),
+        Row("What was dropped, and why?", [by_outcome(_SOURCE), *reasons(_SOURCE)]),
+        Row("The last 30 days", [month(_SOURCE)]),
+        Row("All categories", categories(_ALL)),
     )
     return assembled(_IDENTITY, variables, rows, "24h")
 
 
 def _organizations() -> Panel:
-    ended = known(f"max by ({_BY}) ({series(BUCKET_END, _QUERY)})")
+    ended = known(once(series(BUCKET_END, _QUERY), _BY))
     complete = f"min by ({_BY}) ({series(COMPLETE, _QUERY)})"
     return data_table(
         Figure(
-            "Organizations",
-            "The numbers above for each organization, the end of the bucket that its gauges show, "
-            "and whether that bucket is proven complete. Click a name to open its dashboard.",
+            "What did each organization send and lose, and is its data fresh and complete?",
+            f"{RANGE} Also the end of the bucket that the gauges show, and whether this bucket is "
+            "proven complete. Click a name to open its dashboard.",
             (
-                *columns(_SCOPE, _BY),
+                *columns(_SOURCE, _BY),
                 Target(ended, "Latest bucket ended", "dateTimeFromNow"),
                 Target(complete, "Complete", "none", (YES,)),
             ),
             width=24,
-            height=7,
             links={_BY: _DRILL_DOWN},
+            sort="Dropped",
         )
     )
 
 
 def _submitted() -> Panel:
-    increases = each_step(chosen(EVENTS, _SCOPE, SUBMITTED), _BY)
-    return bars(
-        Figure(
-            "Submitted, by organization",
-            "Submitted events of each organization, per hour.",
-            (Target(increases, "{{organization}}"),),
-            width=24,
-        )
+    return top(
+        _SOURCE,
+        _BY,
+        "Which organizations sent the most?",
+        "What the ten largest submitted.",
+        SUBMITTED,
+        width=24,
     )

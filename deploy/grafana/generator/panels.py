@@ -1,6 +1,6 @@
 """The kinds of panels, each with its display options. All functions return built panels."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from string import ascii_uppercase
 from typing import Final
@@ -20,9 +20,14 @@ from grafana_foundation_sdk.models.dashboard import (
     DataSourceRef,
     DataTransformerConfig,
     DynamicConfigValue,
+    FieldColor,
+    FieldColorModeId,
     GridPos,
     MatcherConfig,
     Panel,
+    Threshold,
+    ThresholdsConfig,
+    ThresholdsMode,
     ValueMap,
     ValueMapping,
     ValueMappingResult,
@@ -30,11 +35,20 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from deploy.grafana.generator.descriptions import described
+from deploy.grafana.generator.expressions import MEASURES
 
 DATASOURCE: Final = DataSourceRef("prometheus", "${datasource}")
 
 HOUR: Final = "1h"
 """The shortest step of a chart of buckets: Sentry's stats are hourly."""
+
+DAY: Final = "1d"
+
+_POINTS: Final = 11_000
+"""The most points that Grafana asks for. It rounds the time of an instant query down to a step, and
+the step is the time range divided by the points."""
+
+_BARS: Final = 180
 
 _COLORS: Final = {
     "accepted": "green",
@@ -44,25 +58,41 @@ _COLORS: Final = {
     "abuse": "dark-red",
     "client_discard": "purple",
     "cardinality_limited": "yellow",
+    "a week earlier": "#8e8e8e",
 }
+
+Steps = tuple[tuple[float | None, str], ...]
+"""Thresholds: from which value on which color; the first value is ``None``."""
+
+LOSS: Final[Steps] = ((None, "green"), (0.01, "yellow"), (0.05, "orange"), (0.2, "red"))
+"""Shares that are dropped. The alerts warn at 5 % by default."""
+
+
+CHANGE: Final[Steps] = ((None, "red"), (-0.5, "transparent"), (1, "orange"), (4, "red"))
+"""How much more than before; the alerts call three times as much far more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """An expression, and the legend of its series or the title of its column.
 
-    ``unit`` and ``mappings`` apply to tables only, where they can differ by column.
+    ``mappings`` and ``thresholds`` apply to tables only, where they can differ by column.
     """
 
     expression: str
     legend: str = ""
-    unit: str = "short"
+    unit: str = ""
     mappings: tuple[ValueMapping, ...] = ()
+    thresholds: Steps = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """The content of a panel. ``what`` begins its description; sizes are in grid cells."""
+    """The content of a panel. ``what`` begins its description; sizes are in grid cells.
+
+    ``sort`` is the column of a table with the largest value on top. ``empty`` is shown instead of
+    "No data", for panels in which no data is good news.
+    """
 
     title: str
     what: str
@@ -70,7 +100,26 @@ class Figure:
     unit: str = "short"
     width: int = 12
     height: int = 8
+    thresholds: Steps = ()
     links: Mapping[str, str] = field(default_factory=dict)
+    sort: str = ""
+    empty: str = ""
+
+
+def measured(build: Callable[[str], str], legend: str = "") -> tuple[Target, ...]:
+    """Return a target for each unit; a category has data in one of them."""
+    return tuple(Target(build(each.name), legend, each.unit) for each in MEASURES)
+
+
+def measured_columns(
+    columns: Sequence[tuple[str, Callable[[str], str]]],
+) -> tuple[Target, ...]:
+    """Return the columns of a table: each title and expression in each unit."""
+    return tuple(
+        Target(build(each.name), f"{title}{each.title}", each.unit)
+        for each in MEASURES
+        for title, build in columns
+    )
 
 
 def state(one: tuple[str, str], zero: tuple[str, str]) -> ValueMapping:
@@ -89,7 +138,8 @@ YES: Final = state(("yes", "green"), ("no", "red"))
 def number(figure: Figure) -> Panel:
     """Return one number for each series, as of the end of the time range."""
     panel = stat.Panel().unit(figure.unit).graph_mode(common_models.BigValueGraphMode.NONE)
-    panel.color_mode(common_models.BigValueColorMode.NONE).reduce_options(_last())
+    mode = common_models.BigValueColorMode
+    panel.color_mode(mode.VALUE if figure.thresholds else mode.NONE).reduce_options(_last())
     return _completed(panel.build(), figure, PromQueryFormat.TIME_SERIES, instant=True)
 
 
@@ -98,28 +148,38 @@ def ranking(figure: Figure) -> Panel:
     panel = bargauge.Panel().unit(figure.unit).min(0).reduce_options(_last())
     panel.orientation(common_models.VizOrientation.HORIZONTAL)
     panel.display_mode(common_models.BarGaugeDisplayMode.BASIC)
-    built = panel.overrides([]).build()
-    built.field_config.overrides = _outcome_colors()
-    return _completed(built, figure, PromQueryFormat.TIME_SERIES, instant=True)
+    built = _completed(panel.build(), figure, PromQueryFormat.TIME_SERIES, instant=True)
+    built.field_config.overrides += _fixed_colors()
+    return built
 
 
-def bars(figure: Figure) -> Panel:
-    """Return stacked bars, one for each hour or longer step."""
-    panel = _chart(figure).draw_style(common_models.GraphDrawStyle.BARS)
+def bars(figure: Figure, step: str = HOUR) -> Panel:
+    """Return stacked bars: one for each hour, or longer step, at the start of its step."""
+    panel = _chart(figure, "sum").draw_style(common_models.GraphDrawStyle.BARS)
     stacking = common.StackingConfig().mode(common_models.StackingMode.NORMAL)
-    panel.stacking(stacking).fill_opacity(70).line_width(0).interval(HOUR)
-    return _charted(panel, figure)
+    panel.stacking(stacking).fill_opacity(80).line_width(0).interval(step)
+    # At most so many bars: a month of projects has bars of six hours, which cost a sixth of hours.
+    panel.max_data_points(_BARS)
+    return _charted(panel.bar_alignment(common_models.BarAlignment.AFTER), figure)
+
+
+def days(figure: Figure, count: int = 30) -> Panel:
+    """Return `bars` of the last ``count`` days, whatever the time range of the page."""
+    panel = bars(figure, DAY)
+    panel.time_from = f"{count}d"
+    return panel
 
 
 def lines(figure: Figure) -> Panel:
     """Return a line for each series."""
-    return _charted(_chart(figure).line_width(1).fill_opacity(5), figure)
+    return _charted(_chart(figure, "lastNotNull").line_width(1).fill_opacity(5), figure)
 
 
-def steps(figure: Figure) -> Panel:
-    """Return a step line for each series: constant between two points."""
-    panel = _chart(figure).line_interpolation(common_models.LineInterpolation.STEP_AFTER)
-    return _charted(panel.line_width(1).interval(HOUR), figure)
+def hours(figure: Figure) -> Panel:
+    """Return a step line for each series: constant over each hour, or longer step."""
+    panel = _chart(figure, "sum")
+    panel.line_interpolation(common_models.LineInterpolation.STEP_AFTER)
+    return _charted(panel.line_width(2).fill_opacity(5).interval(HOUR), figure)
 
 
 def states(figure: Figure, mapping: ValueMapping) -> Panel:
@@ -133,18 +193,37 @@ def data_table(figure: Figure) -> Panel:
     """Return a table with a column for each target; ``links`` has addresses by column."""
     panel = table.Panel().unit(figure.unit).with_transformation(DataTransformerConfig("merge"))
     panel.with_transformation(_named_columns(figure.targets))
-    built = panel.build()
+    largest_first = (
+        common.TableSortByFieldState().display_name(column).desc(True)  # noqa: FBT003 - the builder's way
+        for column in _sorted_by(figure)
+    )
+    built = _completed(
+        panel.sort_by(list(largest_first)).build(), figure, PromQueryFormat.TABLE, instant=True
+    )
     built.field_config.overrides = [
         *(_column(target) for target in figure.targets),
         *(_linked(column, url) for column, url in figure.links.items()),
     ]
-    return _completed(built, figure, PromQueryFormat.TABLE, instant=True)
+    return built
 
 
-def _chart(figure: Figure) -> timeseries.Panel:
+def _sorted_by(figure: Figure) -> Iterator[str]:
+    if figure.sort:
+        titles = {target.legend for target in figure.targets}
+        yield from (
+            f"{figure.sort}{each.title}"
+            for each in MEASURES
+            if f"{figure.sort}{each.title}" in titles
+        )
+
+
+def _chart(figure: Figure, calculation: str) -> timeseries.Panel:
+    """Return a chart; its legend is a table with the largest series on top."""
     legend = common.VizLegendOptions().show_legend(True)  # noqa: FBT003 - the builder's way
-    legend.display_mode(common_models.LegendDisplayMode.LIST)
-    legend.placement(common_models.LegendPlacement.BOTTOM)
+    legend.display_mode(common_models.LegendDisplayMode.TABLE).calcs([calculation])
+    legend.placement(common_models.LegendPlacement.RIGHT)
+    legend.sort_by({"sum": "Total", "lastNotNull": "Last *"}[calculation])
+    legend.sort_desc(True)  # noqa: FBT003
     tooltip = common.VizTooltipOptions().mode(common_models.TooltipDisplayMode.MULTI)
     tooltip.sort(common_models.SortOrder.DESCENDING)
     panel = timeseries.Panel().unit(figure.unit).legend(legend).tooltip(tooltip).min(0)
@@ -152,9 +231,9 @@ def _chart(figure: Figure) -> timeseries.Panel:
 
 
 def _charted(panel: timeseries.Panel, figure: Figure) -> Panel:
-    built = panel.overrides([]).build()
-    built.field_config.overrides = _outcome_colors()
-    return _completed(built, figure, PromQueryFormat.TIME_SERIES, instant=False)
+    built = _completed(panel.build(), figure, PromQueryFormat.TIME_SERIES, instant=False)
+    built.field_config.overrides += _fixed_colors()
+    return built
 
 
 def _completed(
@@ -169,7 +248,24 @@ def _completed(
         _dataquery(target, result_format, instant=instant).ref_id(letter).build()
         for letter, target in _lettered(figure.targets)
     ]
+    defaults = panel.field_config.defaults
+    if figure.empty:
+        defaults.no_value = figure.empty
+    if figure.thresholds:
+        defaults.thresholds = _thresholds(figure.thresholds)
+        defaults.color = FieldColor(mode=FieldColorModeId.THRESHOLDS)
+    if instant:
+        panel.max_data_points = _POINTS
+    panel.field_config.overrides = [
+        _override("byFrameRefID", letter, unit=target.unit)
+        for letter, target in _lettered(figure.targets)
+        if target.unit not in {"", figure.unit}
+    ]
     return panel
+
+
+def _thresholds(steps: Steps) -> ThresholdsConfig:
+    return ThresholdsConfig(ThresholdsMode.ABSOLUTE, [Threshold(*step) for step in steps])
 
 
 def _dataquery(
@@ -184,28 +280,34 @@ def _last() -> common.ReduceDataOptions:
     return common.ReduceDataOptions().calcs(["lastNotNull"])
 
 
-def _outcome_colors() -> list[DashboardFieldConfigSourceOverrides]:
+def _fixed_colors() -> list[DashboardFieldConfigSourceOverrides]:
     return [
-        _override(outcome, color={"mode": "fixed", "fixedColor": color})
-        for outcome, color in _COLORS.items()
+        _override("byName", name, color={"mode": "fixed", "fixedColor": color})
+        for name, color in _COLORS.items()
     ]
 
 
 def _column(target: Target) -> DashboardFieldConfigSourceOverrides:
-    if not target.mappings:
-        return _override(target.legend, unit=target.unit)
-    cell = {"custom.cellOptions": {"type": "color-background", "mode": "basic"}}
-    return _override(target.legend, unit=target.unit, mappings=list(target.mappings), **cell)
+    """Return the unit of a column, and the background of its cells."""
+    properties: dict[str, object] = {"unit": target.unit or "short"}
+    if target.mappings:
+        properties["mappings"] = list(target.mappings)
+    if target.thresholds:
+        properties["thresholds"] = _thresholds(target.thresholds)
+        properties["color"] = {"mode": "thresholds"}
+    if target.mappings or target.thresholds:
+        properties["custom.cellOptions"] = {"type": "color-background", "mode": "basic"}
+    return _override("byName", target.legend, **properties)
 
 
 def _linked(column: str, url: str) -> DashboardFieldConfigSourceOverrides:
-    return _override(column, links=[{"title": "Drill down", "url": url}])
+    return _override("byName", column, links=[{"title": "Drill down", "url": url}])
 
 
-def _override(column: str, **properties: object) -> DashboardFieldConfigSourceOverrides:
+def _override(matcher: str, name: str, **properties: object) -> DashboardFieldConfigSourceOverrides:
     return DashboardFieldConfigSourceOverrides(
-        MatcherConfig("byName", column),
-        [DynamicConfigValue(name, value) for name, value in properties.items()],
+        MatcherConfig(matcher, name),
+        [DynamicConfigValue(key, value) for key, value in properties.items()],
     )
 
 
@@ -222,4 +324,4 @@ def _named_columns(targets: Sequence[Target]) -> DataTransformerConfig:
 
 
 def _lettered(targets: Sequence[Target]) -> Iterator[tuple[str, Target]]:
-    return zip(ascii_uppercase, targets, strict=False)
+    return zip(ascii_uppercase[: len(targets)], targets, strict=True)

@@ -4,130 +4,71 @@ from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
-from deploy.grafana.generator.expressions import (
-    DROPPED,
-    SUBMITTED,
-    Choice,
-    chosen,
-    named,
-    series,
-    top,
-    total,
-)
+from deploy.grafana.generator.expressions import Recorded, once, series
 from deploy.grafana.generator.frame import Identity, Row, assembled
-from deploy.grafana.generator.panels import YES, Figure, Target, bars, data_table, ranking
-from deploy.grafana.generator.variables import choice, choices, datasource
-from deploy.grafana.generator.volumes import (
-    EVENTS,
-    by_category,
-    by_outcome,
-    by_reason,
-    columns,
-    discarded_by_reason,
-    numbers,
+from deploy.grafana.generator.panels import YES, Figure, Target, data_table
+from deploy.grafana.generator.projects import changed, ranked, silent, spike_protection
+from deploy.grafana.generator.variables import (
+    category,
+    organization,
+    project,
+    project_query,
+    targets,
 )
-from exporter.publish.families import BUCKET, PROJECT_INFO
+from deploy.grafana.generator.volumes import (
+    against_last_week,
+    by_outcome,
+    categories,
+    month,
+    now,
+    numbers,
+    reasons,
+)
+from exporter.publish.families import PROJECT_INFO
 
-NO_PROJECT: Final = "no project"
-"""The legend of deleted projects and of those that the token cannot read."""
-
+_ORGANIZATION: Final = 'organization="$organization"'
+_PROJECT: Final = 'project=~"$project"'
 _IDENTITY: Final = Identity(
     "sentry-stats-project",
     "Sentry stats: project",
     "What projects sent to Sentry, what was dropped, and why.",
+    f'{_ORGANIZATION},project=~"$project|"',
 )
-_ORGANIZATION: Final = 'organization="$organization"'
-_PROJECT: Final = 'project=~"$project"'
 _QUERY: Final = f'{_ORGANIZATION},query="$project_query"'
-_CATEGORY: Final = f'{_QUERY},category="$category"'
-_SCOPE: Final = f"{_CATEGORY},{_PROJECT}"
+_ALL: Final = Recorded(_QUERY, _PROJECT)
+_SOURCE: Final = Recorded(_QUERY, f'category="$category",{_PROJECT}')
 
 
 def built() -> Dashboard:
     """Return the dashboard."""
-    events = BUCKET["events"]
-    by_project = series(events, f'{_ORGANIZATION},project!=""')
     variables = (
-        datasource(),
-        choice("organization", "Organization", series(events, 'project!=""')),
-        choice("project_query", "Query", by_project, "query"),
-        choice("category", "Category", series(events, _QUERY)),
-        choices("project", "Project", series(events, _CATEGORY)),
+        *targets(),
+        organization(),
+        project_query(_ORGANIZATION),
+        category(_QUERY),
+        project(_ORGANIZATION),
     )
     rows = (
+        Row("$category in $project", [*numbers(_SOURCE), *now(_SOURCE)]),
+        Row("What was dropped, and why?", [by_outcome(_SOURCE), *reasons(_SOURCE)]),
+        Row("Which of these projects?", ranked(_SOURCE)),
         Row(
-            "$category in $project",
-            [*numbers(_SCOPE), by_outcome(_SCOPE), by_reason(_SCOPE), discarded_by_reason(_SCOPE)],
+            "What is different, and who fell silent?",
+            [against_last_week(_SOURCE), changed(_SOURCE), silent(_SOURCE)],
         ),
-        Row("By project", [_top_submitted(), _top_dropped(), _projects(), _latest()]),
-        Row("All categories of $project", by_category(f"{_QUERY},{_PROJECT}")),
+        Row("Spike protection", spike_protection(_SOURCE)),
+        Row("The last 30 days", [month(_SOURCE)]),
+        Row("All categories of $project", categories(_ALL)),
         Row("About", [_about()]),
     )
     return assembled(_IDENTITY, variables, rows, "7d")
 
 
-def _top(choice: Choice) -> Target:
-    increases = top(chosen(EVENTS, _SCOPE, choice), "project")
-    return Target(named(increases, "project", NO_PROJECT), "{{project}}")
-
-
-def _top_submitted() -> Panel:
-    return bars(
-        Figure(
-            "The ten that submitted most",
-            "Submitted events of the ten chosen projects with the most over the time range. "
-            f"'{NO_PROJECT}' stands for deleted and unreadable projects.",
-            (_top(SUBMITTED),),
-        )
-    )
-
-
-def _top_dropped() -> Panel:
-    return bars(
-        Figure(
-            "The ten that lost most",
-            "Dropped events of the ten chosen projects with the most over the time range. "
-            f"'{NO_PROJECT}' stands for deleted and unreadable projects.",
-            (_top(DROPPED),),
-        )
-    )
-
-
-def _projects() -> Panel:
-    return data_table(
-        Figure(
-            "Projects",
-            "The chosen projects over the time range. The row without a name stands for deleted "
-            "and unreadable projects. With all projects chosen, the rows add up to the "
-            "organization total.",
-            columns(_SCOPE, "project"),
-            width=16,
-            height=10,
-        )
-    )
-
-
-def _latest() -> Panel:
-    latest = named(
-        total(series(BUCKET["events"], _SCOPE), "project", "outcome"), "project", NO_PROJECT
-    )
-    return ranking(
-        Figure(
-            "Latest finished bucket",
-            "The ten largest values by project and outcome.",
-            (Target(f"topk(10, {latest})", "{{project}}: {{outcome}}"),),
-            width=8,
-            height=10,
-        )
-    )
-
-
 def _about() -> Panel:
-    selector = series(PROJECT_INFO, f"{_ORGANIZATION},{_PROJECT}")
-    info = f"max by (project, id, platform, team) ({selector})"
+    info = once(series(PROJECT_INFO, _ORGANIZATION, _PROJECT), "project", "id", "platform", "team")
     return data_table(
         Figure(
-            "Projects list",
+            "What are these projects, and whose?",
             "Id, platform and team of the chosen projects, including those without events. Deleted "
             "and unreadable projects are not listed.",
             (Target(info, "Listed", "none", (YES,)),),

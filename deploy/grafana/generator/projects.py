@@ -1,0 +1,222 @@
+"""Panels about the projects of an organization, which several dashboards share.
+
+``project=""`` stands for deleted projects and those that the token cannot read, so that rows add up
+to the organization's total. Its name in panels is `NO_PROJECT`.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+from grafana_foundation_sdk.models.dashboard import Panel
+
+from deploy.grafana.generator.expressions import (
+    ACCEPTED,
+    DROPPED,
+    MEASURES,
+    RECORDED,
+    SPIKE_PROTECTION,
+    SUBMITTED,
+    WEEK,
+    Choice,
+    Recorded,
+    latest,
+    named,
+    once,
+    running,
+    series,
+)
+from deploy.grafana.generator.panels import CHANGE, Figure, Target, data_table, measured_columns
+from deploy.grafana.generator.volumes import RANGE, VOLUMES, columns, top
+from exporter.publish.families import PROJECT_INFO
+
+NO_PROJECT: Final = "no project"
+"""The legend of deleted projects and of those that the token cannot read."""
+
+NO_TEAM: Final = "no team"
+
+_REMAINDER: Final = f"'{NO_PROJECT}' stands for deleted and unreadable projects."
+_DRILL_DOWN: Final = (
+    "/d/sentry-stats-project?${datasource:queryparam}&${organization:queryparam}"
+    "&${project_query:queryparam}&${category:queryparam}&var-project=${__value.raw:percentencode}"
+    "&${__url_time_range}"
+)
+_LINKS: Final = {"project": _DRILL_DOWN}
+_MIN_MISSED: Final = 20
+"""A project counts as silent when more than these were to be expected. If 20 events are expected,
+the probability of none is about 2 in a billion."""
+
+
+def ranked(source: Recorded) -> Sequence[Panel]:
+    """Return which projects submitted and lost most: two charts and a table."""
+    return [
+        _top(source, "Which projects sent the most?", "What the ten largest submitted.", SUBMITTED),
+        _top(source, "Which projects lost the most?", "What the ten largest dropped.", DROPPED),
+        _table(source),
+    ]
+
+
+def _top(source: Recorded, title: str, what: str, choice: Choice) -> Panel:
+    name = partial(named, label="project", name=NO_PROJECT)
+    return top(source, "project", title, f"{what} {_REMAINDER}", choice, name)
+
+
+def _table(source: Recorded) -> Panel:
+    return data_table(
+        Figure(
+            "What did each project send and lose?",
+            f"{RANGE} 'Last hour' and 'This hour so far' are what was submitted in the latest "
+            "finished and in the running bucket. The row without a name stands for deleted and "
+            "unreadable projects, so the rows add up to the organization's total. Click a name to "
+            "open the project.",
+            columns(source, "project"),
+            width=24,
+            height=12,
+            links=_LINKS,
+            sort="Dropped",
+        )
+    )
+
+
+def teams(source: Recorded, organization: str) -> Panel:
+    """Return the volumes of each team of an organization, which matchers select."""
+    owner = once(series(PROJECT_INFO, organization), "project", "team")
+
+    def build(choice: Choice, measure: str) -> str:
+        by_project = source.over_range(measure, choice, ("project",))
+        owned = f"{by_project} * on (project) group_left (team) ({owner} or vector(1))"
+        return f"{named(f'sum by (team) ({owned})', 'team', NO_TEAM)} > 0"
+
+    titles = ("Submitted", "Accepted", "Filtered", "Dropped")
+    return data_table(
+        Figure(
+            "How much belongs to each team?",
+            f"{RANGE} Teams are those of `teams:` in the configuration, or a project's only team "
+            f"in Sentry. '{NO_TEAM}' also has deleted and unreadable projects.",
+            measured_columns(
+                [(title, partial(build, choice)) for title, _, choice in VOLUMES if title in titles]
+            ),
+            height=10,
+            sort="Submitted",
+        )
+    )
+
+
+def changed(source: Recorded) -> Panel:
+    """Return the projects whose volume differs most from last week's."""
+
+    def now(measure: str) -> str:
+        return source.comparable(measure, SUBMITTED, ("project",))
+
+    def before(measure: str) -> str:
+        return source.comparable(measure, SUBMITTED, ("project",), WEEK)
+
+    def difference(measure: str) -> str:
+        new, gone = (
+            f"{now(measure)} or 0 * {before(measure)}",
+            f"{before(measure)} or 0 * {now(measure)}",
+        )
+        return f"abs(({new}) - ({gone})) > 0"
+
+    ratios = " or ".join(f"{now(each.name)} / ({before(each.name)} > 0) - 1" for each in MEASURES)
+    return data_table(
+        Figure(
+            "Which projects differ most from last week?",
+            "What each project submitted in the hours that were recorded in the time range, and a "
+            "week earlier, with the largest difference on top. Needs a week of data.",
+            (
+                *measured_columns(
+                    [("Difference", difference), ("Submitted", now), ("A week earlier", before)]
+                ),
+                Target(ratios, "Change", "percentunit", thresholds=CHANGE),
+            ),
+            height=10,
+            links=_LINKS,
+            sort="Difference",
+            empty="No week of data yet",
+        )
+    )
+
+
+def silent(source: Recorded) -> Panel:
+    """Return the projects from which nothing has been accepted for longer than usual."""
+    return data_table(
+        Figure(
+            "Who fell silent?",
+            "Projects of which nothing is accepted any more, neither in the last finished nor in "
+            f"the running bucket, although more than {_MIN_MISSED} were to be expected since the "
+            "last one, by the average of the last seven days. In units: events, bytes or seconds.",
+            (
+                Target(_silent(source, _missed(source)), "Expected since then"),
+                Target(_silent(source, _usual(source)), "Usual per hour"),
+                Target(
+                    _silent(source, f"1000 * {_last_bucket(source)}"),
+                    "Last accepted bucket",
+                    "dateTimeFromNow",
+                ),
+            ),
+            height=10,
+            links=_LINKS,
+            sort="Expected since then",
+            empty="Nobody",
+        )
+    )
+
+
+def _accepted(source: Recorded) -> str:
+    return f"{RECORDED}{{{source.query},{source.data},{ACCEPTED[0]}}}"
+
+
+def _usual(source: Recorded) -> str:
+    return f"sum by (project) (sum_over_time({_accepted(source)}[7d])) / 168"
+
+
+def _last_bucket(source: Recorded) -> str:
+    """Return the start of the last bucket with anything accepted.
+
+    It is recorded between 115 and 120 minutes after its start, and read at 120 minutes.
+    """
+    # timestamp() would need four times as long.
+    moment = f"{_accepted(source)} * 0 + time()"
+    return f"(max by (project) (max_over_time(({moment})[7d:1h])) - 7200)"
+
+
+def _missed(source: Recorded) -> str:
+    return f"{_usual(source)} * (time() - 3600 - {_last_bucket(source)}) / 3600"
+
+
+def _silent(source: Recorded, vector: str) -> str:
+    accepting = " or ".join(
+        f"{now(source, each.name, ACCEPTED, 'project')} > 0"
+        for now in (latest, running)
+        for each in MEASURES
+    )
+    missed = f"{_missed(source)} > {_MIN_MISSED}"
+    return f"{vector} and on (project) ({missed}) unless on (project) ({accepting})"
+
+
+def spike_protection(source: Recorded) -> Sequence[Panel]:
+    """Return where spike protection drops data: by hour, and in numbers."""
+
+    def so_far(measure: str) -> str:
+        return f"{running(source, measure, SPIKE_PROTECTION, 'project')} > 0"
+
+    def last(measure: str) -> str:
+        return f"{latest(source, measure, SPIKE_PROTECTION, 'project')} > 0"
+
+    def over_range(measure: str) -> str:
+        return f"{source.over_range(measure, SPIKE_PROTECTION, ('project',))} > 0"
+
+    what = "What spike protection dropped."
+    chart = _top(source, "When was spike protection active, by project?", what, SPIKE_PROTECTION)
+    table = Figure(
+        "Where did spike protection drop data?",
+        f"{what} {RANGE}",
+        measured_columns(
+            [("Dropped", over_range), ("Last hour", last), ("This hour so far", so_far)]
+        ),
+        links=_LINKS,
+        sort="Dropped",
+        empty="Nowhere",
+    )
+    return [chart, data_table(table)]

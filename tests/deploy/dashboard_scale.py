@@ -1,0 +1,131 @@
+"""Measures the dashboards with 30 days of an organization with 2,000 projects.
+
+``python -m tests.deploy.dashboard_scale`` prints what each panel costs Prometheus. It takes some
+minutes, most of them for writing the database. Gauges by project are written for the last hour
+only: a panel that read them over 30 days would show nothing, instead of being slow.
+"""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from deploy.grafana.generator.expressions import RECORDED, RECORDED_HOURS
+from exporter.buckets import floor
+from exporter.categories import Unit
+from exporter.publish import families
+from exporter.simulator import demo_world
+from tests.deploy.dashboard_history import (
+    DAY,
+    END,
+    HOUR,
+    ORGANIZATION,
+    Organization,
+    process,
+    state,
+)
+from tests.deploy.dashboards import Shown, Times, built_in, chosen, panels, substituted
+from tests.support.prometheus import Prometheus, import_pages
+from tests.support.prometheus import prometheus as running
+
+PROJECTS: Final = 2000
+START: Final = END - 30 * DAY
+TIMES: Final = Times(END, 30 * DAY, 60)
+TARGET_SECONDS: Final = 2.0
+
+_MINUTE: Final = 60
+_MEASURED: Final = ("overview", "organization", "project")
+
+
+def write(folder: Path) -> None:
+    """Write the 30 days into the database in ``folder``."""
+    organization = Organization(demo_world(END, projects=PROJECTS), ORGANIZATION)
+    moments = range(START, END + 1, _MINUTE)
+    import_pages(folder, ((each, "\n".join(_page(organization, each))) for each in moments))
+    hours = range(floor(START, HOUR), END - 2 * HOUR, HOUR)
+    recorded = ((hour + 117 * _MINUTE, _recorded(organization, hour)) for hour in hours)
+    import_pages(folder, recorded, target="")
+
+
+def _page(organization: Organization, moment: int) -> Iterator[str]:
+    """Yield the samples of a scrape: by project only those that the dashboards read."""
+    bucket = floor(moment - 5 * _MINUTE, HOUR) - HOUR
+    ending = moment > END - 70 * _MINUTE
+    for query in ("outcomes", "projects"):
+        yield from state({"organization": ORGANIZATION, "query": query}, moment, moment, bucket)
+        if query == "outcomes" or ending:
+            yield from organization.data(query, "bucket", bucket, bucket + DAY)
+        if ending:
+            polled = floor(moment, 5 * _MINUTE)
+            yield from organization.data(query, "running", bucket + HOUR, polled)
+    if ending:
+        yield from organization.projects()
+        yield from process(moment)
+
+
+def _recorded(organization: Organization, hour: int) -> str:
+    """Return the samples that the rule records of a bucket."""
+    lines = organization.data("projects", "bucket", hour, hour + DAY)
+    families_of_units = {families.BUCKET[unit.value].name: unit for unit in Unit}
+    recorded = (
+        f'{RECORDED}{{unit="{families_of_units[name]}",{labels}'
+        for name, _, labels in (line.partition("{") for line in lines)
+        if not labels.endswith(" 0.0")
+    )
+    start = f'{RECORDED_HOURS}{{organization="{ORGANIZATION}",query="projects"}} {hour}'
+    return "\n".join((start, *recorded))
+
+
+def measure(server: Prometheus, name: str) -> Iterator[tuple[str, float, float, float]]:
+    """Yield the title, seconds, millions of samples and of peak samples of each panel."""
+    values = chosen(server, name, TIMES, {"organization": ORGANIZATION})
+    for panel in panels(name):
+        costs = [_cost(server, Shown(name, panel, target), values) for target in panel["targets"]]
+        seconds, samples, peaks = (list(each) for each in zip(*costs, strict=True))
+        yield panel["title"], sum(seconds), sum(samples) / 1e6, max(peaks) / 1e6
+
+
+def _cost(server: Prometheus, shown: Shown, values: dict[str, str]) -> tuple[float, float, float]:
+    """Return the CPU seconds of a target, the samples that it reads, and holds at once."""
+    times = TIMES.of(shown.panel)
+    step = times.step(shown.panel)
+    query = substituted(shown.expression, {**values, **built_in(times, step)})
+    end = times.end // step * step
+    began = _cpu_seconds(server.program.process.pid)
+    if shown.target["instant"]:
+        answer = server.ask("query", query=query, time=end, stats="all")
+    else:
+        window = {"start": (times.end - times.length) // step * step, "end": end, "step": step}
+        answer = server.ask("query_range", query=query, stats="all", **window)
+    samples = answer["stats"]["samples"]
+    cost = _cpu_seconds(server.program.process.pid) - began
+    return cost, samples["totalQueryableSamples"], samples["peakSamples"]
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Write the database, or use that in the folder given, and print a table."""
+    with TemporaryDirectory() as temporary:
+        folder = Path(arguments[0] if arguments else temporary)
+        if not (folder / "data").exists():
+            write(folder)
+        with running(folder) as server:
+            for name in _MEASURED:
+                for title, seconds, samples, peak in measure(server, name):
+                    late = " !" * (seconds > TARGET_SECONDS)
+                    print(  # noqa: T201 - what the program is for
+                        f"{name:13}{seconds:6.2f} s {samples:7.1f} M {peak:6.1f} M  {title}{late}",
+                        flush=True,
+                    )
+
+
+if __name__ == "__main__":
+    began_writing = time.monotonic()
+    main(sys.argv[1:])
+    print(f"in {time.monotonic() - began_writing:.0f} s")  # noqa: T201
