@@ -190,7 +190,8 @@ class TestWarnings:
         assert [] == stage.reload()
         (warning,) = self.warnings(stage)
         assert re.fullmatch(
-            r"config.yaml:\d+: organizations\[0\].token_file: token: No such file or directory",
+            r"config.yaml:\d+: organizations\[0\].token_file: token: No such file or directory "
+            r"\(create it with the token, or correct the path\)",
             warning,
         )
 

@@ -96,7 +96,7 @@ class TestTokens:
         def deny(*_: object, **__: object) -> None:
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(Path, "open", deny)
+        monkeypatch.setattr(os, "open", deny)
         uid = os.geteuid()
 
         assert [
@@ -237,7 +237,7 @@ class TestCertificates:
         def deny(*_: object, **__: object) -> None:
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(Path, "open", deny)
+        monkeypatch.setattr(os, "open", deny)
         (problem,) = report("organizations: [{slug: acme, token: x, ca_file: ca.pem}]").problems
 
         assert problem.message.startswith(
@@ -250,7 +250,7 @@ class TestCertificates:
         def deny(*_: object, **__: object) -> None:
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(Path, "open", deny)
+        monkeypatch.setattr("exporter.sentry.tls.read_file", deny)
         monkeypatch.setattr(Path, "stat", deny)
         (problem,) = report("organizations: [{slug: acme, token: x, ca_file: ca.pem}]").problems
 

@@ -180,7 +180,7 @@ def test_a_running_exporter(
     assert shown["OpenMetrics"].endswith(b"# EOF\n")
     assert 2 == shown["/config"].count(b"token: <secret>\n")
     assert "the proxy" in logged
-    assert "/api/0/organizations/acme/" in logged
+    assert "organization=acme api=stats_v2" in logged
     assert [] == [
         (place, secret)
         for place, content in outputs.items()
