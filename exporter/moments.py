@@ -1,5 +1,6 @@
 """Moments and durations as the log, ``check`` and the requests to Sentry write them. Pure."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import pairwise
 from math import floor
@@ -22,13 +23,19 @@ def iso(moment: float) -> str:
 
 
 def elapsed(seconds: float) -> str:
-    """Return a duration in its two largest adjacent units, as ``3d``, ``1h35m`` or ``0s``.
+    """Return a duration in its two largest adjacent units, as ``3d``, ``1h35m`` or ``0s``."""
+    return "".join(f"{count}{unit}" for count, unit in in_two_units(seconds)) or "0s"
+
+
+def in_two_units(seconds: float) -> Iterator[tuple[int, str]]:
+    """Yield how many of its two largest adjacent units a duration has, without those it has not.
 
     Only the seconds are rounded: what is smaller than the second unit is cut off.
     """
     left = max(round(seconds), 0)
-    for (name, size), (smaller_name, smaller) in pairwise(_UNITS):
+    for (name, size), (smaller_name, smaller) in pairwise((*_UNITS, ("", 1))):
         if left >= size:
-            count, part = left // size, left % size // smaller
-            return f"{count}{name}{part}{smaller_name}" if part else f"{count}{name}"
-    return f"{left}s"
+            yield left // size, name
+            if part := left % size // smaller:
+                yield part, smaller_name
+            return

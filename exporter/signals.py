@@ -12,8 +12,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-# Until `watch` is called, signals have their default action: 26 ms from the start of the process;
-# importing `typing` would add a third.
+# Until `watch` is called, signals have their default action. So nothing is imported here that it
+# does not need, not even `typing`.
 
 STOP_TIMEOUT = 1.5
 """Seconds from the first signal until the process ends, whatever it is still waiting for."""

@@ -44,7 +44,7 @@ _NOT_TLS: Final = (
 READ_BUFFER: Final = 1 << 14
 """Bytes that are read at once from a TLS connection, and held by each: one record of TLS.
 
-asyncio's 256 KiB make a connection cost 280 KiB, this 70 KiB at most.
+asyncio's own 256 KiB would be most of the memory of a connection.
 """
 SSLProtocol.max_size = READ_BUFFER
 

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 
 from exporter.config import Query
+from exporter.moments import in_two_units
 from exporter.sentry.question import QUANTITY
 
-_UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+_NAMES: Final = MappingProxyType({"m": "min"})
 _PREFIXES: Final = ((10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 _TOO_FAR: Final = "an unknown time"
 _MAX_VALUES: Final = 5
@@ -26,13 +28,8 @@ def utc(moment: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
 
 def duration(seconds: float) -> str:
     """Return a duration in its two largest units, such as ``2 h 5 min``."""
-    left = round(abs(seconds))
-    for (size, unit), (smaller, smaller_unit) in zip(_UNITS, (*_UNITS[1:], (1, "")), strict=True):
-        if left >= size:
-            count, part = left // size, left % size // smaller
-            with_part = part and size > 1
-            return f"{count} {unit} {part} {smaller_unit}" if with_part else f"{count} {unit}"
-    return "0 s"
+    parts = in_two_units(abs(seconds))
+    return " ".join(f"{count} {_NAMES.get(unit, unit)}" for count, unit in parts) or "0 s"
 
 
 def short_duration(seconds: float) -> str:
