@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from exporter.categories import Unit
 from exporter.collect.series import Rows, Totals
@@ -22,6 +22,18 @@ class ProjectInfo:
     team: str = ""
 
 
+class Timing(NamedTuple):
+    """How often a query is polled, and how old its data may be, in seconds."""
+
+    interval: int
+    poll_interval: int
+    settle: int
+    max_age: int
+
+
+_UNKNOWN: Final = Timing(0, 0, 0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """The data of a query as they are published.
@@ -31,6 +43,7 @@ class View:
     ``projects`` has a label for each project that has one; the values of others are published
     without a label. ``None``: ids are the labels. In ``counters``, a series' project is the
     position of its label in ``counter_labels``. ``unit`` is that of series without category.
+    ``last_events`` has, by label, the start of the newest bucket with an event of a project.
     """
 
     start: int
@@ -42,6 +55,7 @@ class View:
     projects: Mapping[int, str] | None = None
     counter_labels: Sequence[str] = ("",)
     unit: Unit = Unit.EVENTS
+    last_events: Mapping[str, int] = field(default_factory=dict)
 
 
 class BucketData(Protocol):
@@ -87,15 +101,16 @@ class Poll:
 class Report:
     """The state of a query. ``view`` is ``None`` before its first data and after ``max_age``.
 
-    ``about`` has its interval, fields and dimensions. ``missing`` are the projects that its filter
-    names and that cannot be read. ``last_polls`` are in the order of time, and have failures that
+    ``about`` has its interval, fields, dimensions, and the dimensions that its filter restricts.
+    ``missing`` are the projects that its filter names and that cannot be read. ``last_polls`` are in the order of time, and have failures that
     are older than the oldest success among them. ``failed_polls`` have failed in a row, the first
     of them at ``failing_since``. ``history`` has the buckets of the lookback, by their starts.
     """
 
     organization: str
     query: str
-    about: tuple[str, str, str] = ("", "", "")
+    about: tuple[str, str, str, str] = ("", "", "", "")
+    timing: Timing = _UNKNOWN
     up: bool = False
     last_success: float = 0
     next_poll: float = 0

@@ -94,8 +94,32 @@ def _counter(name: str, text: str, *more: str) -> Family:
 QUERY_INFO: Final = Family(
     "sentry_stats_query_info",
     Type.GAUGE,
-    (*QUERY_LABELS, "interval", "field", "group_by"),
-    "1 for each configured query. Labels: interval, fields (sorted) and groupBy (sorted).",
+    (*QUERY_LABELS, "interval", "field", "group_by", "filter"),
+    "1 for each configured query. Labels: interval, fields, groupBy, and the dimensions that its "
+    "filter restricts (sorted).",
+)
+QUERY_INTERVAL: Final = _gauge(
+    "query_interval_seconds", "Length of the query's buckets.", "seconds"
+)
+QUERY_POLL_INTERVAL: Final = _gauge(
+    "query_poll_interval_seconds", "Time between two regular polls of the query.", "seconds"
+)
+QUERY_SETTLE: Final = _gauge(
+    "query_settle_seconds", "How long after its end a bucket counts as finished.", "seconds"
+)
+QUERY_MAX_AGE: Final = _gauge(
+    "query_max_age_seconds",
+    "Age at which the query's data is withdrawn: max_age, at least two poll intervals.",
+    "seconds",
+)
+# With the label query: several queries by project may have seen the same project.
+PROJECT_LAST_EVENT: Final = Family(
+    "sentry_stats_project_last_event_timestamp_seconds",
+    Type.GAUGE,
+    (*QUERY_LABELS, "project"),
+    "Start of the newest bucket in which Sentry received an event of the project, with any outcome "
+    "except client_discard. After a restart with a state file it is the same.",
+    "seconds",
 )
 UP: Final = _gauge("up", "1 if the last poll succeeded.")
 # 0 instead of no sample: an alert on the age then fires for a query that has never succeeded.
@@ -145,6 +169,11 @@ REGRESSIONS: Final = _counter(
 
 QUERY_FAMILIES: Final = (
     QUERY_INFO,
+    QUERY_INTERVAL,
+    QUERY_POLL_INTERVAL,
+    QUERY_SETTLE,
+    QUERY_MAX_AGE,
+    PROJECT_LAST_EVENT,
     UP,
     LAST_SUCCESS,
     NEXT_POLL,

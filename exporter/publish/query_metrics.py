@@ -16,9 +16,14 @@ def query_lines(report: Report, series: int) -> Mapping[Family, bytes]:
         sample(families.POLL_FAILURES, (*labels, reason), report.failures.get(reason, 0))
         for reason in REASONS
     ]
+    last_events = [
+        sample(families.PROJECT_LAST_EVENT, (*labels, project), start)
+        for project, start in (report.view.last_events if report.view else {}).items()
+    ]
     written = label_set(families.QUERY_LABELS, labels)
     lines = {
         families.QUERY_INFO: info,
+        families.PROJECT_LAST_EVENT: "".join(last_events),
         families.POLL_FAILURES: "".join(failures),
         **{family: line(family.name, written, value) for family, value in _values(report, series)},
     }
@@ -27,6 +32,10 @@ def query_lines(report: Report, series: int) -> Mapping[Family, bytes]:
 
 
 def _values(report: Report, series: int) -> Iterator[tuple[Family, float]]:
+    yield families.QUERY_INTERVAL, report.timing.interval
+    yield families.QUERY_POLL_INTERVAL, report.timing.poll_interval
+    yield families.QUERY_SETTLE, report.timing.settle
+    yield families.QUERY_MAX_AGE, report.timing.max_age
     yield families.UP, report.up
     yield families.LAST_SUCCESS, report.last_success
     yield families.NEXT_POLL, report.next_poll

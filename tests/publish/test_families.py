@@ -35,7 +35,10 @@ def everything() -> Page:
     shown.publish_projects("acme", [ProjectInfo("web", 1, "python")])
     rows = {series(category): 5 for category in ("error", "log_byte", "profile_duration")}
     rows[series(field=TIMES_SEEN)] = 5
-    shown.publish(report(view=view(bucket=rows, running=rows, counters=rows)))
+    last_events = {"web": 1_772_000_000}
+    shown.publish(
+        report(view=view(bucket=rows, running=rows, counters=rows, last_events=last_events))
+    )
     return shown
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.collect.snapshot import REASONS, ProjectInfo, Report
+from exporter.collect.snapshot import REASONS, ProjectInfo, Report, Timing
 from exporter.publish.families import PROJECT_INFO
 from exporter.publish.gzip import Piece, joined
 from exporter.publish.page import Page
@@ -97,7 +97,8 @@ def _without_clock(shown: Page, *, openmetrics: bool = False) -> str:
 def test_values() -> None:
     """The page shows what a report says."""
     one = report(
-        about=("1h", "sum(quantity)", "category,outcome"),
+        about=("1h", "sum(quantity)", "category,outcome", ""),
+        timing=Timing(3600, 900, 300, 10800),
         missing=("gone", "77"),
         next_poll=START + 7500,
         duration=0.25,
@@ -109,6 +110,10 @@ def test_values() -> None:
 
     assert {
         "query_info": 1,
+        "query_interval_seconds": 3600,
+        "query_poll_interval_seconds": 900,
+        "query_settle_seconds": 300,
+        "query_max_age_seconds": 10800,
         "up": 1,
         "last_success_timestamp_seconds": START + 3900.5,
         "next_poll_timestamp_seconds": START + 7500,
@@ -131,7 +136,7 @@ def test_values() -> None:
 
 def test_what_a_query_asks() -> None:
     """Dashboards and rules can choose queries by what they ask."""
-    shown = page(report(about=("1h", "sum(quantity)", "category,outcome,reason")))
+    shown = page(report(about=("1h", "sum(quantity)", "category,outcome,reason", "category")))
 
     labels = {
         "organization": "acme",
@@ -139,8 +144,21 @@ def test_what_a_query_asks() -> None:
         "interval": "1h",
         "field": "sum(quantity)",
         "group_by": "category,outcome,reason",
+        "filter": "category",
     }
     assert 1 == samples_of(shown)["sentry_stats_query_info", frozenset(labels.items())]
+
+
+def test_last_events() -> None:
+    """Each project has the time of its last event, until the data is withdrawn."""
+    family = "sentry_stats_project_last_event_timestamp_seconds"
+    labels = {"organization": "acme", "query": "outcomes", "project": "web"}
+    shown = page(report(view=view(last_events={"web": START - 7200})))
+    before = samples_of(shown)
+    shown.publish(report(view=None))
+
+    assert START - 7200 == before[family, frozenset(labels.items())]
+    assert family not in text_of(shown)
 
 
 def test_ready_for_scrapes() -> None:

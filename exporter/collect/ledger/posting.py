@@ -5,7 +5,6 @@ counters together gain exactly what the organization's own number has grown beyo
 Values that shrink, come back, or move between projects and the remainder change only who gains it.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -67,12 +66,16 @@ def post(
     new, gained = _gained(ledger.counters, posted.values(), number)
     skew = ledger.clock_skew if clock_skew is None else clock_skew
     # By a clock that is days ahead, nothing has been seen for long.
-    due = not backlog and abs(skew or 0) < _MAX_CLOCK_SKEW and _is_due(ledger.checked_at, now)
-    since = dict(_unseen(ledger, posted.values(), number, now, interval)) if due else {}
+    may_look = not backlog and abs(skew or 0) < _MAX_CLOCK_SKEW
+    due = may_look and _is_due(ledger.checked_at, now)
+    dropped = frozenset(start for start in ledger.buckets if start < first_bucket)
+    # When a bucket leaves too: after a restart nothing else says what was last seen in it.
+    look = due or (may_look and dropped)
+    oldest = max(min(ledger.buckets, default=first_bucket), first_bucket)
+    since = dict(_unseen(ledger, posted.values(), number, now, interval, oldest)) if look else {}
     forgotten = frozenset(
         one for one, at in since.items() if at is not None and now - at >= FORGOTTEN_AFTER
     )
-    dropped = frozenset(start for start in ledger.buckets if start < first_bucket)
     changed = {
         start: one
         for start, one in posted.items()
@@ -227,9 +230,12 @@ def _unseen(
     number: _LabelNumbers,
     now: float,
     interval: int,
+    oldest: int,
 ) -> Iterator[tuple[ProjectSeries, float | None]]:
-    """Yield the counters that were or are not seen, and since when; ``None``: they are seen."""
-    oldest = min(ledger.buckets, default=math.inf)
+    """Yield the counters that were or are not seen from ``oldest`` on, and since when.
+
+    ``None``: they are seen.
+    """
     read = [one.rows for one in posted]
     unseen: dict[Series, set[int]] = {}
     for one in ledger.unseen:

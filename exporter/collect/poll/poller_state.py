@@ -14,7 +14,7 @@ from exporter.collect.persistence import Persistence, Restored
 from exporter.collect.plan.core import Hints
 from exporter.collect.poll.filter_projects import FilterProjects
 from exporter.collect.poll.schedule import Schedule
-from exporter.collect.poll.view import Shown, about_query
+from exporter.collect.poll.view import Shown, about_query, timing_of
 from exporter.collect.snapshot import Poll, Report
 from exporter.config import Organization, Query
 
@@ -68,6 +68,7 @@ class PollerState:
             organization.name,
             query.name,
             about_query(query),
+            timing_of(organization, query),
             last_success=restored.last_success,
             next_poll=first_poll,
             history=dict(restored.ledger.buckets),

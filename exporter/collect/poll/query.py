@@ -14,7 +14,7 @@ from exporter.collect.poll.failure import Failure
 from exporter.collect.poll.poll_log import PollLog
 from exporter.collect.poll.poller_state import ClosedError, PollerState
 from exporter.collect.poll.schedule import MAX_PAUSE, Slots
-from exporter.collect.poll.view import view_of
+from exporter.collect.poll.view import timing_of, view_of
 from exporter.collect.publisher import Publisher
 from exporter.collect.snapshot import Poll, Report, View
 from exporter.config import Organization, Query
@@ -50,8 +50,7 @@ class QueryPoller:
         self._publisher = publisher
         self._state = state or PollerState.begin(organization, query)
         self._slots = Slots(query.poll_interval, organization.settle, offset)
-        # Otherwise data of rare polls would be withdrawn before the next one, or by one failure.
-        self._max_age = max(organization.max_age, 2 * query.poll_interval)
+        self._timing = timing_of(organization, query)
         self._timer = timer
         self._published: Report | None = self._state.report
         self._log = _log.bind(**self.about)
@@ -70,7 +69,7 @@ class QueryPoller:
     @property
     def max_age(self) -> int:
         """The age in seconds at which its data are withdrawn."""
-        return self._max_age
+        return self._timing.max_age
 
     @property
     def state(self) -> PollerState:
@@ -140,7 +139,7 @@ class QueryPoller:
     def _is_fresh(self, now: float) -> bool:
         """Return whether there are data that are not too old to be shown."""
         shown = self._state.shown
-        return shown is not None and now - shown.fresh_at < self._max_age
+        return shown is not None and now - shown.fresh_at < self._timing.max_age
 
     def _follow_clock(self, now: float) -> None:
         """Bring moments that lie ahead back to ``now``: the clock has been set back since.
@@ -254,6 +253,8 @@ class QueryPoller:
             view=view,
             next_poll=state.schedule.next_poll,
             history=dict(state.ledger.buckets),
+            # A predecessor may have had another settle or max_age.
+            timing=self._timing,
         )
         # A revoked publisher drops it: a successor has another `_published`, and publishes it.
         self._published = state.report

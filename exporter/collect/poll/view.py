@@ -1,4 +1,4 @@
-"""What a query publishes: its data, made from the ledger. Pure."""
+"""What a query publishes: its data, made from the ledger, and its settings. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from exporter import buckets
 from exporter.categories import Unit, unit_of
 from exporter.collect.ledger import Ledger
-from exporter.collect.snapshot import View
-from exporter.config import Query, in_units
+from exporter.collect.snapshot import Timing, View
+from exporter.config import Organization, Query, in_units
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,50 @@ def view_of(query: Query, ledger: Ledger, shown: Shown) -> View:
         projects=shown.labels,
         counter_labels=tuple(ledger.labels),
         unit=unit_of(query.filter.category[0]) if query.filter.category else Unit.EVENTS,
+        last_events=last_events(ledger, query.interval, shown.labels)
+        if "project" in query.group_by
+        else {},
     )
 
 
-def about_query(query: Query) -> tuple[str, str, str]:
-    """Return a query's interval as it is written, its fields, and its dimensions, sorted."""
+def last_events(
+    ledger: Ledger, interval: int, labels: Mapping[int, str] | None
+) -> Mapping[str, int]:
+    """Return the start of the newest bucket in which Sentry received an event, by label.
+
+    Client discards do not count: clients report them later, and about a time of their own. The
+    ledger's buckets have what is within the lookback. For older events, ``unseen`` has the end of
+    the newest bucket, as long as the counter is published; it is in the state file.
+    """
+    newest: dict[str, int] = {}
+    for series in ledger.series.runs:
+        if series.outcome != "client_discard":
+            for project, start in ledger.last_seen(series):
+                label = str(project) if labels is None else labels.get(project, "")
+                if start > newest.get(label, 0):
+                    newest[label] = start
+    current = None if labels is None else set(labels.values())
+    for (series, number), end in ledger.unseen.items():
+        label, start = ledger.labels[number], buckets.floor(end - 1, interval)
+        listed = current is None or label in current
+        if listed and series.outcome != "client_discard" and start > newest.get(label, 0):
+            newest[label] = start
+    newest.pop("", None)
+    return newest
+
+
+def about_query(query: Query) -> tuple[str, str, str, str]:
+    """Return a query's interval as it is written, and its fields, dimensions and filter, sorted."""
     return (
         in_units(query.interval),
         ",".join(sorted(query.fields)),
         ",".join(sorted(query.group_by)),
+        ",".join(name for name, value in sorted(query.filter) if value),
     )
+
+
+def timing_of(organization: Organization, query: Query) -> Timing:
+    """Return how often ``query`` is polled, and when its data is finished and too old."""
+    # Otherwise data of rare polls would be withdrawn before the next one, or by one failure.
+    max_age = max(organization.max_age, 2 * query.poll_interval)
+    return Timing(query.interval, query.poll_interval, organization.settle, max_age)
