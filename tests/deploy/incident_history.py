@@ -70,8 +70,8 @@ def _layers(rules: Sequence[Rule]) -> Iterator[list[Rule]]:
 
 
 def _read_by(rule: Rule) -> set[str]:
-    """Return all names in the expression of ``rule``."""
-    return set(re.findall(r"[\w:]+", rule["expr"]))
+    """Return all names in the expression of ``rule``, but for its own previous value."""
+    return set(re.findall(r"[\w:]+", rule["expr"])) - {rule["record"]}
 
 
 def _record(layer: Sequence[Rule], start: float, end: float, folder: Path) -> None:

@@ -41,12 +41,13 @@ _DURATIONS: Final = frozenset(
         "group_interval",
         "group_wait",
         "interval",
+        "keep_firing_for",
         "repeat_interval",
         "scrape_interval",
     }
 )
 _PART: Final = re.compile(r"(\d+)([smhdw])")
-_IN_EXPRESSION: Final = re.compile(r"(?<=\[)\w+(?=\])|(?<=\boffset )\w+")
+_IN_EXPRESSION: Final = re.compile(r"(?<=\[)\w+(?=[\]:])|(?<=\w:)\w+(?=\])|(?<=\boffset )\w+")
 
 
 @dataclass(frozen=True, slots=True)

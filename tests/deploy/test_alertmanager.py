@@ -86,10 +86,10 @@ class TestRoutes:
     @pytest.mark.parametrize(
         ("labels", "receiver"),
         [
-            (alert("SentryInvalidUp", organization="acme"), "acme-chat"),
-            (alert("SentryAcceptedFellToZero", organization="acme"), "acme-page"),
-            (alert("SentryInvalidUp", organization="globex"), "chat"),
-            (alert("SentryAcceptedFellToZero", organization="globex"), "page"),
+            (alert("SentryClientDiscardsUp", organization="acme"), "acme-chat"),
+            (alert("SentryAcceptsNothing", organization="acme"), "acme-page"),
+            (alert("SentryClientDiscardsUp", organization="globex"), "chat"),
+            (alert("SentryAcceptsNothing", organization="globex"), "page"),
             (alert("SentryStatsThrottled", organization="acme"), "exporter-chat"),
             (alert("SentryStatsQueryStale", organization="globex"), "exporter-page"),
             (alert("SentryStatsExporterDown"), "exporter-page"),
@@ -234,16 +234,15 @@ class TestInhibition:
 
         wait_until(lambda: {name_of(warning)} == muted(address))
 
-    def test_a_failing_query_mutes_its_data(self, address: str) -> None:
-        """A failing query mutes alerts about its own data, not those of other queries."""
-        place = {"organization": "acme", "category": "error"}
-        frozen = alert("SentryInvalidUp", **place, query="outcomes")
+    def test_a_failing_query_mutes_that_it_is_incomplete(self, address: str) -> None:
+        """A failing query mutes that its data is incomplete, and nothing that the data says."""
+        data = alert("SentryQuotaExceeded", organization="acme", category="error")
         partial = alert("SentryStatsQueryIncomplete", organization="acme", query="outcomes")
-        fresh = alert("SentryInvalidUp", **place, query="projects")
+        other = alert("SentryStatsQueryIncomplete", organization="acme", query="projects")
         failing = alert("SentryStatsQueryFailing", organization="acme", query="outcomes")
-        fire(address, failing, frozen, partial, fresh)
+        fire(address, failing, data, partial, other)
 
-        wait_until(lambda: {name_of(frozen), name_of(partial)} == muted(address))
+        wait_until(lambda: {name_of(partial)} == muted(address))
 
     def test_stale_says_more_than_failing(self, address: str) -> None:
         """A query that has failed for long causes one notification, not two."""
@@ -252,22 +251,3 @@ class TestInhibition:
         fire(address, stale, failing)
 
         wait_until(lambda: {name_of(failing)} == muted(address))
-
-    def test_a_limit_explains_a_silence(self, address: str) -> None:
-        """A critical rate limit mutes the alert that nothing is accepted."""
-        place = {"organization": "acme", "category": "error", "query": "projects"}
-        silent = alert("SentryAcceptedFellToZero", **place, project="checkout")
-        other = alert("SentryAcceptedFellToZero", **{**place, "query": "outcomes"})
-        limited = alert("SentryEventsRateLimited", **place, project="checkout")
-        fire(address, limited, silent, other)
-
-        wait_until(lambda: {name_of(silent)} == muted(address))
-
-    def test_exporter_down_mutes_all_else(self, address: str) -> None:
-        """An exporter that is down mutes all other alerts."""
-        data = alert("SentryInvalidUp", organization="acme", query="outcomes")
-        stale = alert("SentryStatsQueryStale", organization="acme", query="outcomes")
-        down = alert("SentryStatsExporterDown", instance="exporter:10790")
-        fire(address, down, data, stale)
-
-        wait_until(lambda: {name_of(data), name_of(stale)} == muted(address))

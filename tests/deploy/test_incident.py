@@ -21,36 +21,25 @@ from tests.support.programs import wait_until
 pytestmark = pytest.mark.slow
 
 WEEK = 7 * DAY
+TIMES = {"for", "interval", "keep_firing_for"}
+"""The keys of durations in rules."""
+
 NOTIFICATION_DELAY = 1500
 """Seconds, five times Alertmanager's ``group_interval``."""
 
 INCIDENT = [
-    Notification("acme-chat", "SentryEventsRateLimited", "warning", "acme", "outcomes", "error"),
+    Notification("acme-chat", "SentryEventsRateLimited", "warning", "acme", "", "error"),
     Notification(
-        "acme-chat",
-        "SentryVolumeFarAboveLastWeek",
-        "warning",
-        "acme",
-        "projects",
-        "error",
-        "checkout",
+        "acme-chat", "SentryEventsRateLimited", "warning", "acme", "", "error", "checkout"
     ),
-    *(
-        Notification("acme-page", name, "critical", "acme", "projects", category, project)
-        for name, category, project in (
-            ("SentryAcceptedFellToZero", "error", "ios"),
-            ("SentryAcceptedFellToZero", "transaction", "ios"),
-            ("SentryEventsRateLimited", "error", "checkout"),
-        )
+    Notification(
+        "acme-page", "SentryEventsRateLimited", "critical", "acme", "", "error", "checkout"
     ),
+    Notification("acme-page", "SentryProjectSilent", "critical", "acme", "", "", "ios"),
 ]
 
-MUTED = {
-    Notification(
-        "acme-chat", "SentryEventsRateLimited", "warning", "acme", "projects", "error", "checkout"
-    )
-}
-"""Muted by a critical alert; when both are resolved, Alertmanager may report both as resolved."""
+MUTED = INCIDENT[1]
+"""Muted once its critical alert fires: then Alertmanager may not report it as resolved."""
 
 SENTRY_DOWN = [
     Notification(receiver, name, severity, organization, query)
@@ -65,22 +54,15 @@ SENTRY_DOWN = [
 EXPORTER_DOWN = [Notification("exporter-page", "SentryStatsExporterDown", "critical")]
 
 LIMITED = (
-    r"• acme{place}: category error is rate limited\n"
-    r"  (\S+)% of the error volume submitted in the last finished bucket was rate limited,"
-    r" including data that SDKs held back after a 429 \(query {query}\)\.\n"
+    r"• acme{place}: (\S+)% of category error are rate limited\n"
+    r"  In the last 30 minutes .*, (\S+)% of the submitted data was dropped by the rate limit .*\n"
     r"  Since \d{{4}}-\d\d-\d\d \d\d:\d\d UTC\n"
-    r"Runbook: docs/runbooks\.md#sentryeventsratelimited"
 )
 SILENT = (
-    r"Sentry accepted nothing in category {category} in the last two finished buckets\."
-    r" Around the same time last week \(yesterday, if there is less history\), every bucket had at"
-    r" least (\S+) \(query projects\)\."
+    r"In the last hour the project sent almost nothing, of any category\."
+    r" At least (\S+) an hour are usual\."
 )
-INCREASED = (
-    r"The error volume submitted in the last three hours averages (\S+) per bucket, far above the"
-    r" same hours last week \(query projects\)\."
-)
-STALE = r"The last successful poll was 2h 3\dm \d+s ago, longer than two buckets\."
+STALE = r"The last successful poll was 1h [23]\dm \d+s ago\."
 
 
 @pytest.fixture(scope="module")
@@ -161,45 +143,25 @@ def test_an_incident_notifies_the_right_receivers(stage: Stage, calm: Mailbox) -
     start = stage.next_hour()
     stage.incident.start = start
     stage.live_until(start + 5.5 * HOUR)
-    await_resolved(stage, calm, INCIDENT)
+    await_resolved(stage, calm, [one for one in INCIDENT if one != MUTED])
 
     assert INCIDENT == calm.fired()
-    assert calm.resolved() - set(INCIDENT) <= MUTED
-    messages = [one for one in calm.messages() if one.color != "good"]
-    titles = {
-        ("warning", "warning: acme, project checkout: category error is far above last week"),
-        ("warning", "warning: acme: category error is rate limited"),
-        ("danger", "critical: acme, project checkout: category error is rate limited"),
-        ("danger", "critical: 2 x SentryAcceptedFellToZero in acme"),
-    }
-    assert titles == {(one.color, one.title) for one in messages}
+    assert set(INCIDENT) - {MUTED} <= calm.resolved() <= set(INCIDENT)
     assert {"#acme-sentry"} == {one.channel for one in calm.messages()}
-    assert {
-        ("pagerduty-routing-key-acme", f"{status}: {what}")
-        for status in ("critical", "resolved")
-        for what in (
-            "acme, project checkout: category error is rate limited",
-            "2 x SentryAcceptedFellToZero in acme",
-        )
-    } == calm.pages()
-    check_numbers(messages, Truth(stage), start)
+    assert {"pagerduty-routing-key-acme"} == {key for key, _ in calm.pages()}
+    check_numbers([one for one in calm.messages() if one.color != "good"], Truth(stage), start)
 
 
 def check_numbers(messages: Sequence[Message], truth: Truth, start: float) -> None:
-    """Compare the numbers in the messages with the rows; late rows allow a small difference."""
+    """Compare the numbers in the messages with the rows."""
     limited = start + HOUR
-    for place, query, project in (
-        ("", "outcomes", None),
-        (", project checkout", "projects", CHECKOUT),
-    ):
-        share = number(LIMITED.format(place=place, query=query), messages)
-        assert truth.limited_percentage(limited, project) == pytest.approx(share, rel=0.05)
+    for place, project in (("", None), (" / checkout", CHECKOUT)):
+        share = number(LIMITED.format(place=place), messages)
+        # The first message has the share of half an hour that has just begun to be limited.
+        assert 5 < share <= 1.1 * truth.limited_percentage(limited, project)
     around = hours_from(start - WEEK, 1, 2, 3, 4)
-    for category in ("error", "transaction"):
-        least = min(truth.accepted(around, IOS, category))
-        assert least == pytest.approx(number(SILENT.format(category=category), messages), rel=0.05)
-    usual = max(truth.accepted(hours_from(start - WEEK, -1, 0, 1), CHECKOUT))
-    assert 3 * usual < number(INCREASED, messages) < 12 * 1.5 * usual
+    usual = max(truth.accepted(around, IOS, "transaction"))
+    assert 0.5 * usual < number(SILENT, messages) <= 1.1 * usual
 
 
 @pytest.mark.programs
@@ -233,7 +195,7 @@ def test_with_the_exporter_down_one_alert_fires(stage: Stage, calm: Mailbox) -> 
     assert re.fullmatch(
         r"critical: The Sentry stats exporter at 127\.0\.0\.1:\d+ is down", firing.title
     )
-    assert "for 10 minutes (scrapes fail). Sentry's data is not monitored." in firing.text
+    assert "have failed for 10 minutes. Sentry's data is not monitored" in firing.text
     assert firing.title.replace("critical", "resolved") == resolved.title
 
 
@@ -262,10 +224,10 @@ def timeless(node: Any, clock: str) -> Any:
     match node:
         case dict():
             document = {key: timeless(value, clock) for key, value in node.items()}
-            return {key: text for key, text in document.items() if key not in {"for", "interval"}}
+            return {key: text for key, text in document.items() if key not in TIMES}
         case list():
             return [timeless(each, clock) for each in node]
         case str():
-            return re.sub(r"\[\w+\]|offset \w+", "", node.replace(clock, "now"))
+            return re.sub(r"\[\w+(:\w+)?\]|offset \w+", "", node.replace(clock, "now"))
         case _:
             return node
