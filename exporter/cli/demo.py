@@ -60,6 +60,7 @@ def demo(
         configuration = demo_configuration(sentry.url)
         sockets = listen(web_listen_address)
         serve_until_stopped(configuration, sockets, None, UNSHARDED, _announce)
+    stop_now()
 
 
 def demo_configuration(url: str) -> Config:
