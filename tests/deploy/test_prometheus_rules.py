@@ -197,7 +197,7 @@ class TestAlerts:
                 assert re.fullmatch(r"(?:[A-Z][a-z]+)+", name)
                 assert {"alert", "expr", "labels", "annotations"} <= set(rule)
                 assert set(rule) & {"for", "keep_firing_for"}
-                assert {"component", "severity"} == set(rule["labels"])
+                assert {"app", "component", "severity"} == set(rule["labels"])
                 assert rule["labels"]["component"] in {DATA, EXPORTER}
                 assert rule["labels"]["severity"] in {"warning", "critical"}
                 assert REQUIRED <= set(rule["annotations"]) <= {*REQUIRED, "projects", "sentry_url"}
