@@ -24,6 +24,7 @@ GRACE: Final = 120
 RULES: Final = DEPLOY / "prometheus" / "rules"
 GROUPS: Final = (
     "sentry_stats_thresholds",
+    "sentry_stats_messages",
     "sentry_stats_categories",
     "sentry_stats_queries",
     "sentry_stats_projects",
