@@ -5,9 +5,14 @@ from itertools import chain
 from typing import Final
 
 from exporter.simulator.demo_projects import ACME, ACME_TEAMS, QUIET, globex_projects, size_of
-from exporter.simulator.demo_series import backoff_series, series_of
+from exporter.simulator.demo_series import limit_series, series_of
 from exporter.simulator.episodes import Episode
-from exporter.simulator.scenarios import Scenario, episodes_of_hour, scenario_episodes
+from exporter.simulator.scenarios import (
+    Scenario,
+    episodes_of_hour,
+    scenario_episodes,
+    scenario_episodes_everywhere,
+)
 from exporter.simulator.series import Series
 from exporter.simulator.store import Store
 from exporter.simulator.traffic import Traffic
@@ -40,15 +45,16 @@ _USER: Final = "demo"
 def demo_world(
     now: float, *, projects: int = 150, scenario: Scenario = "steady", seed: int = 1
 ) -> World:
-    """Return the world of the demo, in which ``scenario`` begins at ``now``.
+    """Return the world of the demo, in which ``scenario`` begins soon after ``now``.
 
-    The organization ``acme`` has a dozen projects, ``globex`` has ``projects``.
+    The organization ``acme`` has a dozen projects, ``globex`` has ``projects``. The faults of a
+    scenario are not part of the world: see `scenario_faults`.
     """
     acme, globex = _acme_projects(), _globex_projects(projects)
     acme_ids = {project.slug: project.id for project in acme}
     traffic = {
         _ACME.id: _traffic(seed, _ACME, acme, scenario_episodes(scenario, now, acme_ids)),
-        _GLOBEX.id: _traffic(seed, _GLOBEX, globex, ()),
+        _GLOBEX.id: _traffic(seed, _GLOBEX, globex, scenario_episodes_everywhere(scenario, now)),
     }
     return World(
         (_ACME, _GLOBEX),
@@ -102,11 +108,11 @@ def _traffic(
 
 
 def _series(seed: int, projects: Sequence[Project]) -> Iterator[Series]:
-    for project in projects:
-        yield from series_of(project, size_of(seed, project))
+    sized = [(project, size_of(seed, project)) for project in projects]
+    for project, size in sized:
+        yield from series_of(project, size)
     # After all others: the noise of a series depends on its index, and theirs stays the same.
-    for project in projects:
-        yield from backoff_series(project, size_of(seed, project))
+    yield from limit_series(sized)
 
 
 def _tokens() -> list[Token]:
