@@ -4,10 +4,11 @@ import re
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import requests
+import yaml
 
 from tests.deploy.kit import DEPLOY, read_yaml
 from tests.support.programs import TIMEOUT, find_program, output_of, running, wait_until
@@ -35,6 +36,11 @@ LIMITED: Final = {
 def alert(name: str, **labels: str) -> dict[str, str]:
     """Return the labels of an alert as Prometheus sends them."""
     return {"alertname": name, **LABELS[name], **labels}
+
+
+def of_payments(name: str, **labels: str) -> dict[str, str]:
+    """Return the labels of an alert about a project of a team."""
+    return alert(name, organization="acme", project="checkout", team="payments", **labels)
 
 
 def amtool(*arguments: str | Path) -> str:
@@ -68,8 +74,16 @@ class TestConfiguration:
         assert {receiver["name"] for receiver in configuration["receivers"]} == set(named)
 
 
+def receiver_of(configuration: Path, labels: Mapping[str, str]) -> str:
+    """Return the receivers that an alert with ``labels`` reaches, in amtool's last line."""
+    pairs = [f"{name}={value}" for name, value in labels.items()]
+    return amtool(
+        "config", "routes", "test", f"--config.file={configuration}", *pairs
+    ).splitlines()[-1]
+
+
 class TestRoutes:
-    """Alerts are routed by organization and severity."""
+    """Alerts are routed by team, organization and severity."""
 
     @pytest.mark.parametrize(
         ("labels", "receiver"),
@@ -78,6 +92,8 @@ class TestRoutes:
             (alert("SentryAcceptsNothing", organization="acme"), "acme-page"),
             (alert("SentryClientDiscardsUp", organization="globex"), "chat"),
             (alert("SentryAcceptsNothing", organization="globex"), "page"),
+            (of_payments("SentryClientDiscardsUp"), "payments-chat"),
+            (of_payments("SentryProjectSilent", severity="critical"), "payments-page"),
             (alert("SentryStatsThrottled", organization="acme"), "exporter-chat"),
             (alert("SentryStatsQueryStale", organization="globex"), "exporter-page"),
             (alert("SentryStatsExporterDown"), "exporter-page"),
@@ -85,14 +101,49 @@ class TestRoutes:
         ids=lambda value: value if isinstance(value, str) else value["alertname"],
     )
     def test_leads_to_the_receiver(self, labels: Mapping[str, str], receiver: str) -> None:
-        """An alert reaches the receiver for its organization and severity."""
-        pairs = [f"{name}={value}" for name, value in labels.items()]
-        verify = f"--verify.receivers={receiver}"
-        output = amtool(
-            "config", "routes", "test", f"--config.file={CONFIGURATION}", verify, *pairs
+        """An alert reaches the receiver for its team or organization, and its severity."""
+        assert receiver == receiver_of(CONFIGURATION, labels)
+
+    @pytest.mark.parametrize(
+        "labels",
+        [
+            {"alertname": "SentryDown", "component": "data", "severity": "critical"},
+            {"alertname": "DiskFull", "component": "exporter", "organization": "acme"},
+            {"alertname": "HighLatency", "team": "payments", "severity": "warning"},
+        ],
+        ids=lambda labels: labels["alertname"],
+    )
+    def test_under_a_route_of_others_it_catches_ours_only(
+        self, tmp_path: Path, labels: Mapping[str, str]
+    ) -> None:
+        """What is copied into another configuration leaves its other alerts alone."""
+        path = tmp_path / "alertmanager.yml"
+        path.write_text(yaml.safe_dump(copied_into({"receiver": "others"})), "utf-8")
+
+        assert "others" == receiver_of(path, labels)
+        assert "payments-chat" == receiver_of(
+            path, alert("SentryInvalidUp", team="payments", severity="warning")
         )
 
-        assert receiver in output.splitlines()
+    def test_all_inhibitions_are_about_ours(self) -> None:
+        """No rule mutes an alert of others, or because of one."""
+        for rule in read_yaml(CONFIGURATION)["inhibit_rules"]:
+            assert 'app="sentry-stats"' in rule["source_matchers"]
+            assert 'app="sentry-stats"' in rule["target_matchers"]
+
+    def test_all_alerts_have_the_label(self) -> None:
+        """All alerts have the label that the route matches."""
+        assert {"sentry-stats"} == {labels["app"] for labels in LABELS.values()}
+
+
+def copied_into(route: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a configuration of others, with what its users are told to copy from ours."""
+    ours = read_yaml(CONFIGURATION)
+    return {
+        "route": {**route, "routes": ours["route"]["routes"]},
+        "inhibit_rules": ours["inhibit_rules"],
+        "receivers": [*ours["receivers"], {"name": "others"}],
+    }
 
 
 @pytest.fixture
@@ -114,12 +165,13 @@ def address(tmp_path: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/api/v2/alerts"
 
 
-Name = tuple[str, str, str]
+Name = tuple[str, str, str, str]
 
 
 def name_of(labels: Mapping[str, str]) -> Name:
     """Return the labels that identify an alert in these tests."""
-    return labels["alertname"], labels["severity"], labels.get("query", "")
+    place = labels.get("query", ""), labels.get("project", "")
+    return labels["alertname"], labels["severity"], *place
 
 
 def muted(address: str) -> set[Name]:
@@ -144,6 +196,32 @@ class TestInhibition:
         fire(address, {**LIMITED, "severity": "critical"}, warning, web)
 
         wait_until(lambda: {name_of(warning)} == muted(address))
+
+    def test_an_organization_mutes_its_projects(self, address: str) -> None:
+        """Not those of others, of another category, of a team of its own, or more severe ones."""
+        whole = {key: LIMITED[key] for key in set(LIMITED) - {"project", "query"}}
+        warning = {**whole, "severity": "warning"}
+        of_project = [{**warning, "project": project} for project in ("web", "api")]
+        fire(
+            address,
+            warning,
+            *of_project,
+            {**warning, "project": "critical", "severity": "critical"},
+            {**warning, "project": "teams", "team": "payments"},
+            {**warning, "project": "others", "organization": "globex"},
+            {**warning, "project": "spans", "category": "span"},
+        )
+
+        wait_until(lambda: set(map(name_of, of_project)) == muted(address))
+
+    def test_a_critical_organization_mutes_all_of_its_projects(self, address: str) -> None:
+        """A critical alert about an organization mutes what is critical about its projects."""
+        whole = {key: LIMITED[key] for key in set(LIMITED) - {"project", "query"}}
+        critical = {**whole, "severity": "critical"}
+        of_project = [{**critical, "project": project} for project in ("web", "api")]
+        fire(address, critical, *of_project)
+
+        wait_until(lambda: set(map(name_of, of_project)) == muted(address))
 
     def test_a_failing_query_mutes_that_it_is_incomplete(self, address: str) -> None:
         """A failing query mutes that its data is incomplete, and nothing that the data says."""

@@ -200,7 +200,7 @@ class TestAlerts:
                 assert {"app", "component", "severity"} == set(rule["labels"])
                 assert rule["labels"]["component"] in {DATA, EXPORTER}
                 assert rule["labels"]["severity"] in {"warning", "critical"}
-                assert REQUIRED <= set(rule["annotations"]) <= {*REQUIRED, "projects", "sentry_url"}
+                assert REQUIRED <= set(rule["annotations"]) <= {*REQUIRED, "affected", "sentry_url"}
 
     def test_keep_their_state_without_new_data(self) -> None:
         """Alerts about data read recorded series only, and these keep their values."""
