@@ -1,7 +1,12 @@
-"""Sentry, the exporter, Prometheus, Alertmanager and a listener, at the overlay's speed."""
+"""Sentry, the exporter, Prometheus, Alertmanager and a listener, two hours into an incident.
 
+All clocks show the host's time. Those of Sentry and the exporter stand still, so that no poll
+changes what the tests compare, until a test sets them.
+"""
+
+import re
 import signal
-import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -9,146 +14,161 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import requests
 import yaml
 
 from exporter.app import Exporter
-from exporter.simulator import HOUR, Simulator
+from exporter.simulator import Simulator
 from exporter.web.address import Address
-from tests.deploy.incident_history import import_history, scrape_last_week
+from tests.deploy.incident_history import (
+    STEP,
+    STEP_LAST_WEEK,
+    Pages,
+    import_history,
+    scrape_incident,
+    scrape_last_week,
+)
 from tests.deploy.incident_receiver import Mailbox, listening
 from tests.deploy.incident_world import Incident, configuration, world_of
+from tests.deploy.kit import DEPLOY, read_yaml
 from tests.deploy.overlay import (
-    LOOKBACK_DELTA,
-    RESEND_DELAY,
-    SPEED,
     Places,
     alertmanager_file,
     lay_out_secrets,
     prometheus_file,
     rule_files,
-    shortened,
 )
 from tests.support.clock import Clock
-from tests.support.programs import TIMEOUT, find_program, running, wait_until
+from tests.support.exporters import poll_due
+from tests.support.programs import find_program, running, wait_until
 from tests.support.prometheus import Prometheus, prometheus
 from tests.support.serving import free_port, serving
 
-PRESENT: Final = 1_748_944_800.0
-"""The start: a Tuesday morning, at a full hour, UTC."""
-
-_TICK: Final = 0.01
 _PROGRAMS: Final = ("exporter:10790", "alertmanager:9093", "localhost:9090")
+_SUCCESS: Final = re.compile(
+    r'^sentry_stats_last_success_timestamp_seconds\{organization="(.*?)",query="(.*?)"\} (\S+)$',
+    re.MULTILINE,
+)
 
 
-class Daemon:
-    """An exporter that can be stopped and started again, without state."""
+class Site:
+    """The exporter's HTTP server, which can be stopped and started again."""
 
-    def __init__(self, url: str, port: int, clock: Clock) -> None:
-        self._url = url
+    def __init__(self, exporter: Exporter, port: int) -> None:
+        self._exporter = exporter
         self._address = Address("127.0.0.1", port)
-        self._clock = clock
-        self._stopped = threading.Event()
         self._running = ExitStack()
 
     def start(self) -> None:
-        """Start to poll and to serve the page."""
-        exporter = Exporter(configuration(self._url), clock=self._clock)
-        thread = threading.Thread(target=self._tick, args=(exporter,))
-        self._stopped.clear()
-        self._running.enter_context(serving(exporter, self._address))
-        self._running.callback(thread.join, TIMEOUT)
-        self._running.callback(self._stopped.set)
-        thread.start()
+        """Serve the page."""
+        self._running.enter_context(serving(self._exporter, self._address))
 
     def stop(self) -> None:
-        """Stop the exporter, if it runs."""
+        """Stop to serve it."""
         self._running.close()
-
-    def _tick(self, exporter: Exporter) -> None:
-        """Run the poller; its own loop would tick once in ten minutes of this clock."""
-        while not self._stopped.wait(_TICK):
-            exporter.loop.tick(self._clock())
-        wait_until(exporter.loop.idle)
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """All running programs."""
+    """All running programs, and when each query has been polled successfully."""
 
     clock: Clock
     incident: Incident
     sentry: Simulator
-    exporter: Daemon
+    exporter: Exporter
+    site: Site
     mailbox: Mailbox
     prometheus: Prometheus
+    alertmanager: str
+    polls: dict[tuple[str, str], list[float]]
 
-    def live_until(self, moment: float) -> None:
-        """Wait until `clock` shows ``moment``."""
-        never = threading.Event()
-        while self.clock() < moment:
-            never.wait(_TICK)
+    def poll(self) -> None:
+        """Let Sentry and the exporter live until the present."""
+        self.clock.now = time.time()
+        poll_due(self.exporter, self.clock.now)
 
-    def begin(self) -> float:
-        """Let the incident begin at the next hour, and return that hour."""
-        self.incident.start = self.next_hour()
-        for fault in self.incident.faults():
-            self.sentry.faults.add(fault)
-        return self.incident.start
+    def evaluations(self) -> float:
+        """Return how often every group of rules has been evaluated."""
+        least = self.prometheus.instant("min(prometheus_rule_group_iterations_total)")
+        return float(least[0]["value"][1]) if least else 0.0
 
-    def next_hour(self) -> float:
-        """Return the next full hour that is at least 15 minutes away."""
-        return (self.clock() + HOUR / 4) // HOUR * HOUR + HOUR
+    def active_alerts(self) -> list[dict[str, Any]]:
+        """Return the alerts of which Alertmanager notifies somebody."""
+        query = {"inhibited": "false", "active": "true"}
+        return list(requests.get(f"{self.alertmanager}/api/v2/alerts", query, timeout=20).json())
 
-    def is_calm(self) -> bool:
-        """Return whether no alert is firing or pending."""
-        return not self._alerts()
-
-    def alerts(self) -> str:
-        """Return the firing and pending alerts."""
-        return str(self._alerts())
-
-    def _alerts(self) -> Any:
-        return self.prometheus.ask("alerts")["alerts"]
+    def explain(self) -> str:
+        """Return the alerts of Prometheus, and what has arrived."""
+        return f"{self.prometheus.ask('alerts')}\n{self.mailbox.fired()}"
 
 
 @contextmanager
 def staged(folder: Path) -> Iterator[Stage]:
-    """Run everything, with last week in Prometheus's memory."""
-    incident = Incident()
-    world = world_of(incident)
-    pages = scrape_last_week(world, PRESENT)
-    clock = Clock(PRESENT, SPEED)
-    import_history(pages, rule_files(clock), clock, folder)
+    """Run everything, with the incident and the same hours of last week in Prometheus's memory."""
+    incident = Incident(time.time())
+    clock = Clock(incident.now)
     ports = {name: free_port() for name in _PROGRAMS}
     with ExitStack() as stack:
         url, mailbox = stack.enter_context(listening())
-        sentry = stack.enter_context(Simulator(world, clock=clock))
-        exporter = Daemon(sentry.url, ports["exporter:10790"], clock)
-        stack.callback(exporter.stop)
-        exporter.start()
+        sentry = stack.enter_context(Simulator(world_of(incident), clock=clock, rate_limit=None))
+        for fault in incident.faults():
+            sentry.faults.add(fault)
+        last_week = scrape_last_week(sentry.url, clock, incident)
+        exporter = Exporter(configuration(sentry.url), clock=clock)
+        pages = [(clock.now, page) for page in scrape_incident(exporter, clock, incident)]
+        target = f'job="sentry-stats-exporter",instance="127.0.0.1:{ports["exporter:10790"]}"'
+        parts = [(last_week, STEP_LAST_WEEK), (pages, STEP)]
+        import_history(parts, _recording_rules(), folder, target)
+        site = Site(exporter, ports["exporter:10790"])
+        stack.callback(site.stop)
+        site.start()
         places = Places(ports, folder / "secrets", url)
         lay_out_secrets(places)
-        stack.enter_context(_alertmanager(folder, clock, places))
-        started = stack.enter_context(_prometheus(folder, clock, places))
-        yield Stage(clock, incident, sentry, exporter, mailbox, started)
+        alertmanager = stack.enter_context(_alertmanager(folder, places))
+        started = stack.enter_context(_prometheus(folder, places))
+        yield Stage(
+            clock,
+            incident,
+            sentry,
+            exporter,
+            site,
+            mailbox,
+            started,
+            alertmanager,
+            _successful_polls(pages),
+        )
+
+
+def _recording_rules() -> Iterator[dict[str, Any]]:
+    """Yield the shipped recording rules."""
+    for path in (DEPLOY / "prometheus" / "rules").glob("*.yml"):
+        for group in read_yaml(path)["groups"]:
+            yield from (rule for rule in group["rules"] if "record" in rule)
+
+
+def _successful_polls(pages: Pages) -> dict[tuple[str, str], list[float]]:
+    """Return the times of the successful polls in ``pages``, by organization and query."""
+    polls: dict[tuple[str, str], list[float]] = {}
+    for _, page in pages:
+        for organization, query, moment in _SUCCESS.findall(page):
+            times = polls.setdefault((organization, query), [])
+            if float(moment) not in times:
+                times.append(float(moment))
+    return polls
 
 
 @contextmanager
-def _prometheus(folder: Path, clock: Clock, places: Places) -> Iterator[Prometheus]:
+def _prometheus(folder: Path, places: Places) -> Iterator[Prometheus]:
     """Run Prometheus with the shipped files.
 
-    Prometheus takes five real seconds to discover its targets. To the rules these are most of an
-    hour without an exporter, so the rules are loaded afterwards.
+    Prometheus takes five seconds to discover its targets. The rules are loaded afterwards, since
+    an alert about a missing exporter would not wait that long here.
     """
-    flags = (
-        f"--query.lookback-delta={shortened(LOOKBACK_DELTA)}",
-        f"--rules.alert.resend-delay={shortened(RESEND_DELAY)}",
-    )
-    port, shipped = places.ports["localhost:9090"], prometheus_file(clock, places)
-    with prometheus(folder, *flags, port=port, configuration=shipped) as started:
+    port, shipped = places.ports["localhost:9090"], prometheus_file(places)
+    with prometheus(folder, port=port, configuration=shipped) as started:
         wait_until(partial(_is_connected, started), started.program.output)
         (folder / "rules").mkdir()
-        for name, document in rule_files(clock).items():
+        for name, document in rule_files().items():
             _write(folder / "rules" / name, document)
         started.program.process.send_signal(signal.SIGHUP)
         wait_until(lambda: bool(started.ask("rules")["groups"]), started.program.output)
@@ -156,17 +176,17 @@ def _prometheus(folder: Path, clock: Clock, places: Places) -> Iterator[Promethe
 
 
 def _is_connected(started: Prometheus) -> bool:
-    """Return whether it has an Alertmanager, and has scraped an exporter with data."""
-    up = started.instant("sum(sentry_stats_up) == count(sentry_stats_up)")
+    """Return whether it has an Alertmanager, and has scraped the exporter and itself."""
+    up = started.instant("sum(up) > 1")
     return bool(up and started.ask("alertmanagers")["activeAlertmanagers"])
 
 
 @contextmanager
-def _alertmanager(folder: Path, clock: Clock, places: Places) -> Iterator[None]:
-    """Run Alertmanager with the shipped files."""
+def _alertmanager(folder: Path, places: Places) -> Iterator[str]:
+    """Run Alertmanager with the shipped files; yields its URL."""
     address = f"127.0.0.1:{places.ports['alertmanager:9093']}"
     path = folder / "alertmanager.yml"
-    _write(path, alertmanager_file(clock, places))
+    _write(path, alertmanager_file(places))
     command = [
         find_program("prometheus-alertmanager", "prometheus-alertmanager"),
         f"--config.file={path}",
@@ -176,7 +196,7 @@ def _alertmanager(folder: Path, clock: Clock, places: Places) -> Iterator[None]:
     ]
     with running(command, folder / "alertmanager.log") as program:
         program.wait_ready(f"http://{address}/-/ready")
-        yield
+        yield f"http://{address}"
 
 
 def _write(path: Path, document: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 
 import yaml
 
+from exporter.buckets import floor
 from exporter.config import Config, loads
 from exporter.simulator import (
     HOUR,
@@ -42,7 +43,7 @@ ORGANIZATIONS: Final = {
 }
 ACME: Final = ORGANIZATIONS["key-limit"]
 
-_SIZES: Final = {"checkout": 1.0, "ios": 5.0, "web": 30.0}
+_SIZES: Final = {"checkout": 4.0, "ios": 20.0, "web": 120.0}
 """The sizes of the projects: checkout is so small that it hardly matters to its organization."""
 
 _PLATFORM: Final = "python"
@@ -53,33 +54,26 @@ _DELAY: Final = 180
 """Seconds after its start in which a scenario changes nothing."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Incident:
-    """What happens in all organizations at the same time.
+    """What has been happening in all organizations for `LENGTH` seconds, until ``now``."""
 
-    ``start`` is a full hour, and can be set until that hour begins. The incident lasts `LENGTH`.
-    """
+    now: float
 
-    start: float = float("inf")
-
-    LENGTH: ClassVar[int] = 3 * HOUR
+    LENGTH: ClassVar[int] = 2 * HOUR
 
     @property
-    def end(self) -> float:
-        """When it ends."""
-        return self.start + self.LENGTH
+    def start(self) -> float:
+        """When it began: at a full minute."""
+        return floor(self.now, 60) - self.LENGTH
 
     def episodes(self, cause: Scenario) -> Callable[[int], Sequence[Episode]]:
         """Return a function that returns the episodes of an hour in the organization of a cause."""
         projects = {project.slug: project.id for project in projects_of(ORGANIZATIONS[cause])}
+        episodes = scenario_episodes(cause, self.start - _DELAY, projects)
 
         def of_hour(hour: int) -> Sequence[Episode]:
-            if not self.start <= hour < self.end:
-                return ()
-            return [
-                replace(each, end=min(each.end, self.end))
-                for each in scenario_episodes(cause, self.start - _DELAY, projects)
-            ]
+            return [each for each in episodes if each.start < hour + HOUR and each.end > hour]
 
         return of_hour
 
@@ -87,7 +81,7 @@ class Incident:
         """Yield the faults of Sentry's API, each for the organization of its cause."""
         for cause, organization in ORGANIZATIONS.items():
             for fault in scenario_faults(cause, self.start - _DELAY):
-                yield replace(fault, organization=organization.slug, end=self.end)
+                yield replace(fault, organization=organization.slug)
 
 
 def projects_of(organization: Organization) -> list[Project]:
@@ -114,10 +108,14 @@ def world_of(incident: Incident) -> World:
     return World(ORGANIZATIONS.values(), projects, (), tokens, store=Store(traffic))
 
 
-def configuration(url: str) -> Config:
-    """Return the shipped example for the simulated Sentry at ``url``, without pacing of requests."""
+def configuration(url: str, **settings: Any) -> Config:
+    """Return the shipped example for the simulated Sentry at ``url``, without pacing of requests.
+
+    ``settings`` are added to its queries.
+    """
     document = yaml.safe_load((REPOSITORY / "config.example.yaml").read_text("utf-8"))
     (example,) = document["organizations"]
+    example["queries"] = [query | settings for query in example["queries"]]
     document["defaults"] = {"url": url}
     document["organizations"] = [
         {**example, "slug": each.slug, "token": _TOKEN.format(each.slug)}
