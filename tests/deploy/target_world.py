@@ -115,7 +115,7 @@ def shards(job: str, count: int, of: int, **settings: Any) -> list[Target]:
 def check(
     folder: Path,
     of: Iterable[Target | World],
-    expected: Mapping[float, Iterable[Labels]],
+    expected: Mapping[int, Iterable[Labels]] | Mapping[float, Iterable[Labels]],
     more: Iterable[Series] = (),
     step: int = MINUTE,
     expression: str = ALERTS,
