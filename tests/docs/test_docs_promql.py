@@ -27,9 +27,10 @@ from tests.docs.history import (
     rows,
     world,
 )
-from tests.docs.markdown import Block, blocks
+from tests.docs.markdown import README, Block, blocks, blocks_of
 from tests.support.clock import Clock
 from tests.support.exporters import unpaced
+from tests.support.programs import REPOSITORY
 from tests.support.prometheus import Prometheus, import_pages
 from tests.support.prometheus import prometheus as running
 
@@ -281,3 +282,22 @@ def test_expression_answers_the_truth(block: Block, prometheus: Prometheus, trut
 def test_every_answer_has_an_expression() -> None:
     """Each expected answer belongs to an expression in a document."""
     assert set(ANSWERS) == {block.note.removeprefix("answer: ") for block in blocks("promql")}
+
+
+def test_every_expression_is_evaluated() -> None:
+    """Expressions are only in documents that a test evaluates with two exporters.
+
+    The tests of the runbooks have their own data. docs/alerts.md asks Prometheus about itself.
+    """
+    documents = [
+        README,
+        *(REPOSITORY / "docs").glob("*.md"),
+        *(REPOSITORY / "deploy").rglob("*.md"),
+    ]
+    evaluated = {"README.md", "promql.md", "runbooks.md", "alerts.md"}
+
+    assert evaluated == {
+        document.name
+        for document in documents
+        if any(block.language == "promql" for block in blocks_of(document))
+    }
