@@ -34,6 +34,7 @@ ALERTS: Final = (
 FOREVER: Final = 10**9
 
 _GROUPS: Final = (
+    "sentry_stats_messages",
     "sentry_stats_thresholds",
     "sentry_stats_queries",
     "sentry_stats_polls",

@@ -94,7 +94,7 @@ def with_labels(answer: Answer, **more: str) -> Answer:
 
 def counted(*names: str, **chosen: str) -> Answer:
     """Return what each of the queries has counted in the last hour."""
-    answer = sums(*names, **chosen)
+    answer = sums(*names, hours=1, **chosen)
     return {
         key: value for query in QUERIES for key, value in with_labels(answer, query=query).items()
     }
@@ -307,6 +307,11 @@ def exporters() -> Iterator[Series]:
             yield series_of(f"sentry_stats_{metric}", of, [value(time) for time in times])
 
 
+def until(end: float) -> Callable[[float], float]:
+    """Return the clock, which stops at ``end``."""
+    return lambda time: min(time, end)
+
+
 def polls() -> Iterator[tuple[str, Mapping[str, str], Callable[[float], float]]]:
     """Yield what each of the replicas shows of its polls."""
     begun = 2 * HOUR
@@ -314,7 +319,7 @@ def polls() -> Iterator[tuple[str, Mapping[str, str], Callable[[float], float]]]
         of, failing = {"query": query}, query == "outcomes"
         ends = begun if failing else FOREVER
         yield "up", of, during([(0, ends)], 1)
-        yield "last_success_timestamp_seconds", of, lambda time, ends=ends: min(time, ends)
+        yield "last_success_timestamp_seconds", of, until(ends)
         yield "next_poll_timestamp_seconds", of, lambda time: time + 60
         yield "series", of, steady(48_000)
         yield "poll_requests", of, steady(25)
