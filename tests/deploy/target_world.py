@@ -10,6 +10,7 @@ import yaml
 
 from tests.deploy.kit import read_yaml
 from tests.deploy.rule_world import (
+    GROUPS,
     MINUTE,
     RULES,
     Labels,
@@ -21,6 +22,7 @@ from tests.deploy.rule_world import (
     within,
     written,
 )
+from tests.support.programs import find_program, finished
 from tests.support.prometheus import promtool
 
 ALERTS: Final = (
@@ -32,12 +34,18 @@ ALERTS: Final = (
 FOREVER: Final = 10**9
 
 _GROUPS: Final = (
+    "sentry_stats_messages",
     "sentry_stats_thresholds",
     "sentry_stats_queries",
     "sentry_stats_polls",
     "sentry_stats_exporter_alerts",
 )
 """The groups that alerts about the exporter read, in order: a tenth of the work of all of them."""
+
+_MARK: Final = "query_number"
+_GOT: Final = re.compile(r"got: (.*)")
+_SAMPLE: Final = re.compile(r"([\w:]*)\{([^}]*)\} ([-\d.E+]+)")
+_LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
 
 Alert = Mapping[str, str]
 Series = Mapping[str, str]
@@ -115,7 +123,7 @@ def shards(job: str, count: int, of: int, **settings: Any) -> list[Target]:
 def check(
     folder: Path,
     of: Iterable[Target | World],
-    expected: Mapping[float, Iterable[Labels]],
+    expected: Mapping[int, Iterable[Labels]] | Mapping[float, Iterable[Labels]],
     more: Iterable[Series] = (),
     step: int = MINUTE,
     expression: str = ALERTS,
@@ -135,21 +143,72 @@ def check(
         }
         for time, labels in expected.items()
     ]
+    rules, order = _rules(folder), _GROUPS
+
+    assert "SUCCESS" in promtool(
+        "test", "rules", _written(folder, [*series, *more], vectors, step, [rules], order)
+    )
+
+
+def answers(
+    folder: Path,
+    series: Sequence[Series],
+    queries: Sequence[str],
+    time: float,
+    step: int,
+    *,
+    entire: bool = False,
+) -> dict[str, dict[frozenset[tuple[str, str]], float]]:
+    """Return the answers to queries at a time: values by labels, of all rules if ``entire``."""
+    # promtool prints what it gets only where it expected something else. The mark is expected of
+    # nothing, so each answer is printed, with the number of its query.
+    vectors = [
+        {
+            "expr": f'{query} or label_replace(vector({number}), "{_MARK}", "{number}", "", "")',
+            "eval_time": duration(time),
+            "exp_samples": [],
+        }
+        for number, query in enumerate(queries)
+    ]
+    rules, order = (sorted(RULES.glob("*.yml")), GROUPS) if entire else ([_rules(folder)], _GROUPS)
+    path = _written(folder, series, vectors, step, rules, order)
+    output = finished(find_program("promtool", "prometheus"), "test", "rules", path).stdout
+    found = {}
+    for vector in _GOT.findall(output):
+        samples = {
+            frozenset(_LABEL.findall(f'__name__="{name}",{text}' if name else text)): float(value)
+            for name, text, value in _SAMPLE.findall(vector)
+        }
+        (mark,) = (key for key in samples if any(label == _MARK for label, _ in key))
+        number = int(samples.pop(mark))
+        found[queries[number]] = samples
+
+    assert set(queries) == set(found), output
+    return found
+
+
+def _written(
+    folder: Path,
+    series: Sequence[Series],
+    vectors: Sequence[Mapping[str, Any]],
+    step: int,
+    rules: Sequence[Path],
+    order: Sequence[str],
+) -> Path:
     test = {
         "interval": duration(step),
-        "input_series": [*series, *more],
-        "promql_expr_test": vectors,
+        "input_series": list(series),
+        "promql_expr_test": list(vectors),
     }
     document = {
-        "rule_files": [str(_rules(folder))],
+        "rule_files": [str(each) for each in rules],
         "evaluation_interval": duration(step),
-        "group_eval_order": list(_GROUPS),
+        "group_eval_order": list(order),
         "tests": [test],
     }
     path = folder / "test.yml"
     path.write_text(yaml.safe_dump(document, sort_keys=False, width=10**9), "utf-8")
-
-    assert "SUCCESS" in promtool("test", "rules", path)
+    return path
 
 
 def _rules(folder: Path) -> Path:

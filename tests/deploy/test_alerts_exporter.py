@@ -51,8 +51,9 @@ class TestDown:
         """It fires for what was an exporter, not for another target, and ends when it is up."""
         exporter = Target("a", "any", down=[(HOUR, 3 * HOUR)])
         other = series_of("up", {"job": "any", "instance": "node"}, [0] * 240)
-        down = exporter.alert(DOWN, "critical")
-        expected = {HOUR: [], HOUR + 12 * MINUTE: [down], 3 * HOUR: [down], 4 * HOUR: []}
+        firing = [exporter.alert(DOWN, "critical")]
+        quiet: list[Alert] = []
+        expected = {HOUR: quiet, HOUR + 12 * MINUTE: firing, 3 * HOUR: firing, 4 * HOUR: quiet}
         check(tmp_path, [exporter], expected, [other])
 
     def test_goes_on_for_days(self, tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ def _rows_at(at: float, day: int, busy: int) -> Iterator[Row]:
     yield _row(WEB, "error", "client_discard", "ratelimit_backoff", at, 4)
     yield _row(WEB, "transaction", "accepted", None, at, 1000 + busy)
     yield _row(WEB, "attachment", "accepted", None, at, 1_000_000 + busy)
+    yield _row(WEB, "attachment", "rate_limited", "key_quota", at, 20_000 + busy)
     if 9 <= busy <= 12:
         yield _row(WEB, "error", "rate_limited", "key_quota", at, 30 + busy)
 
