@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from deploy.grafana.generator import quotas
 from exporter.buckets import floor
 from exporter.categories import MILLISECONDS_PER_SECOND, Unit, unit_of
 from exporter.publish import families
@@ -39,6 +40,9 @@ SPIKING: Final = ("media-web", "fraud-gateway", "catalog-ios")
 
 _SEED: Final = 1
 _SCRAPE_INTERVAL: Final = 300
+_OFFSET: Final = 37
+"""Not on the minute, because Prometheus spreads its scrapes."""
+
 _POLL_INTERVAL: Final = 1800
 _SETTLE: Final = 300
 _QUERIES: Final = ("outcomes", "projects")
@@ -67,7 +71,7 @@ def write_history(folder: Path) -> World:
     """Import the eight days into the database in ``folder``, and return the simulated world."""
     world = _world()
     organizations = [Organization(world, slug) for slug in _ORGANIZATIONS]
-    moments = range(START, END + 1, _SCRAPE_INTERVAL)
+    moments = range(START + _OFFSET, END + 1, _SCRAPE_INTERVAL)
     import_pages(folder, ((moment, "\n".join(_page(organizations, moment))) for moment in moments))
     return world
 
@@ -200,6 +204,7 @@ def _page(organizations: Sequence[Organization], moment: int) -> Iterator[str]:
         if ending:
             yield from organization.projects()
             yield from organization.last_events(polled.bucket + HOUR, polled.poll)
+            yield from _quotas(organization.slug, moment)
     yield from process(moment)
 
 
@@ -254,6 +259,20 @@ def _requests(slug: str, moment: int) -> Iterator[str]:
     yield _sample(families.API_RATE_LIMIT, organization, 20)
     yield _sample(families.API_RATE_LIMIT_REMAINING, organization, 18 - polls % 5)
     yield _sample(families.API_THROTTLED, organization, polls // 12 * 1.5)
+
+
+def _quotas(slug: str, moment: int) -> Iterator[str]:
+    """Yield a quota that lasts, and one that is gone in three days."""
+    for name, used in (("errors", 0.45), ("spans", 0.83)):
+        labels = _written({"organization": slug, "quota": name})
+        yield f"{quotas.LIMIT}{{{labels}}} 1000000"
+        yield f"{quotas.USED}{{{labels}}} {used * 1e6}"
+        yield f"{quotas.PERIOD_END}{{{labels}}} {moment + 12 * DAY}"
+        for pace, gained in (("week", 0.4), ("day", 0.5)):
+            paced = f'{labels},pace="{pace}"'
+            yield f"{quotas.PROJECTED}{{{paced}}} {(used + gained) * 1e6}"
+            if used + gained > 1:
+                yield f"{quotas.EXHAUSTION}{{{paced}}} {moment + 3 * DAY}"
 
 
 def process(moment: int) -> Iterator[str]:

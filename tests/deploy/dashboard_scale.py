@@ -5,14 +5,20 @@ minutes, most of them for writing the database. Gauges by project are written fo
 only: a panel that read them over 30 days would show nothing, instead of being slow.
 """
 
+import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from deploy.grafana.generator.expressions import RECORDED, RECORDED_HOURS
+from deploy.grafana.generator.expressions import (
+    RECORDED,
+    RECORDED_HOURS,
+    RECORDED_TOTALS,
+    RECORDED_VOLUMES,
+)
 from exporter.buckets import floor
 from exporter.categories import Unit
 from exporter.publish import families
@@ -26,6 +32,7 @@ from tests.deploy.dashboard_history import (
     process,
     state,
 )
+from tests.deploy.dashboard_kinds import VOLUMES
 from tests.deploy.dashboards import NAMES, Shown, Times, built_in, chosen, panels, substituted
 from tests.support.prometheus import Prometheus, import_pages
 from tests.support.prometheus import prometheus as running
@@ -36,6 +43,8 @@ TIMES: Final = Times(END, 30 * DAY, 60)
 TARGET_SECONDS: Final = 2.0
 
 _MINUTE: Final = 60
+_LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
+_BY_VOLUME: Final = ("unit", "organization", "query", "category", "project")
 
 
 def write(folder: Path) -> None:
@@ -75,7 +84,28 @@ def _recorded(organization: Organization, hour: int) -> str:
         if not labels.endswith(" 0.0")
     )
     start = f'{RECORDED_HOURS}{{organization="{ORGANIZATION}",query="projects"}} {hour}'
-    return "\n".join((start, *recorded))
+    each = list(recorded)
+    return "\n".join((start, *each, *_sums(each)))
+
+
+def _sums(recorded: Sequence[str]) -> Iterator[str]:
+    """Yield the volumes of each project, and the totals of all projects, of recorded samples."""
+    sums: dict[str, float] = {}
+    for line in recorded:
+        text, _, value = line.rpartition(" ")
+        labels = dict(_LABEL.findall(text))
+        why = labels["outcome"], labels["reason"]
+        for volume in (name for name, kind in VOLUMES.items() if kind(*why)):
+            name = {key: labels[key] for key in _BY_VOLUME} | {"volume": volume.split()[0].lower()}
+            _add(sums, RECORDED_VOLUMES, name, float(value))
+        _add(sums, RECORDED_TOTALS, {**labels, "project": ""}, float(value))
+    yield from (f"{series} {value}" for series, value in sums.items())
+
+
+def _add(sums: dict[str, float], name: str, labels: Mapping[str, str], value: float) -> None:
+    written = ",".join(f'{key}="{one}"' for key, one in labels.items() if one)
+    series = f"{name}{{{written}}}"
+    sums[series] = sums.get(series, 0) + value
 
 
 def measure(server: Prometheus, name: str) -> Iterator[tuple[str, float, float, float]]:

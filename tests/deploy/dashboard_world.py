@@ -4,7 +4,7 @@ Simulator and exporter run through the day on a clock that the test sets; polls 
 real ones. promtool imports the page of each scrape into a Prometheus, and records the rules.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,7 @@ from exporter.app import Exporter
 from exporter.cli.demo import demo_configuration
 from exporter.config import Config
 from exporter.simulator import RateLimit, Simulator, World, demo_world
+from tests.deploy.dashboard_kinds import Kind
 from tests.support.clock import Clock
 from tests.support.exporters import scraped, unpaced
 from tests.support.prometheus import TARGET, import_pages
@@ -40,9 +41,6 @@ minutes on."""
 
 _HIGH_LIMIT: Final = RateLimit(limit=1000)
 """All requests of a poll fall into one second of the clock, so the default limit is too low."""
-
-Kind = Callable[[str, str], bool]
-"""Returns whether an outcome and reason belong to the kind."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,9 @@ DASHBOARDS: Final[Mapping[str, Document]] = {
 }
 
 SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+HIDDEN: Final = 2
+"""Of a variable that the page does not show; all of its options are chosen."""
+
 POINTS: Final = 900
 """Points of a chart that is as wide as the page; narrower ones have fewer."""
 
@@ -121,7 +124,10 @@ def built_in(times: Times, step: int) -> dict[str, str]:
 
 
 def options(prometheus: Prometheus, query: str, times: Times) -> list[str]:
-    """Return the options of a variable, as Grafana's ``label_values`` does."""
+    """Return the options of a variable, as Grafana's ``label_values`` or ``query_result`` does."""
+    if query.startswith("query_result("):
+        found = prometheus.instant(query.removeprefix("query_result(").removesuffix(")"), times.end)
+        return sorted(filter(None, (each["metric"].get("project") for each in found)))
     parsed = re.fullmatch(r"label_values\((.*), (\w+)\)", query)
     assert parsed is not None, query
     window = {"start": times.end - times.length, "end": times.end}
@@ -139,7 +145,13 @@ def chosen(
     for variable in DASHBOARDS[name]["templating"]["list"]:
         if variable["type"] != "query":
             continue
-        offered = options(prometheus, substituted(variable["query"]["query"], values), times)
+        query = substituted(
+            variable["query"]["query"], {**values, **built_in(times, times.scrape_interval)}
+        )
+        offered = options(prometheus, query, times)
+        if variable.get("hide") == HIDDEN:
+            values[variable["name"]] = f"({'|'.join(offered)})"
+            continue
         assert offered, variable["name"]
         default = (variable.get("current") or {}).get("value")
         preferred = (wanted or {}).get(variable["name"], default)

@@ -4,11 +4,12 @@ This is no Grafana: it reads the same panel and the same answers, and shows what
 of the titles, units, legends, colors, sorting and empty panels.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
+from statistics import mean
 from typing import Any, Final
 
 from matplotlib.axes import Axes
@@ -18,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 from PIL import Image
 
-from tests.deploy.dashboards import Document, numbers
+from tests.deploy.dashboards import Document, Times, numbers
 
 Answers = Mapping[str, Sequence[Mapping[str, Any]]]
 """The series of each target of a panel, by its letter."""
@@ -66,8 +67,14 @@ _SCALES: Final = {
     "ops": ((1, " ops/s"),),
 }
 
+_CALCULATIONS: Final[Mapping[str, tuple[Callable[[Sequence[float]], float], str]]] = {
+    "sum": (sum, "Total"),
+    "mean": (mean, "Mean"),
+    "lastNotNull": (lambda values: values[-1], "Last"),
+}
 
-def draw(path: Path, title: str, panels: Sequence[tuple[Document, Answers]], end: int) -> None:
+
+def draw(path: Path, title: str, panels: Sequence[tuple[Document, Answers]], times: Times) -> None:
     """Draw panels at their places in the grid of their dashboard into a PNG file."""
     tops = [panel["gridPos"]["y"] for panel, _ in panels]
     bottoms = [panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel, _ in panels]
@@ -77,7 +84,9 @@ def draw(path: Path, title: str, panels: Sequence[tuple[Document, Answers]], end
     figure.suptitle(title, x=0.01, y=0.995, ha="left", va="top", fontsize=11, weight="bold")
     head = 0.4 / (height * _ROW_HEIGHT + 0.4)
     for panel, answers in panels:
-        _draw(figure, _box(panel["gridPos"], min(tops), height, head), panel, answers, end)
+        _draw(
+            figure, _box(panel["gridPos"], min(tops), height, head), panel, answers, times.of(panel)
+        )
     drawn = BytesIO()
     figure.savefig(drawn)
     Image.open(drawn).convert("RGB").quantize(_COLORS).save(path, optimize=True)
@@ -97,7 +106,7 @@ def _draw(
     box: tuple[float, float, float, float],
     panel: Document,
     answers: Answers,
-    end: int,
+    times: Times,
 ) -> None:
     left, bottom, width, height = box
     frame = figure.add_axes((left + 0.003, bottom + 0.004, width - 0.006, height - 0.008))
@@ -117,7 +126,7 @@ def _draw(
         "table": _table,
         "state-timeline": _states,
     }
-    drawers[panel["type"]](figure, inner, panel, answers, end)
+    drawers[panel["type"]](figure, inner, panel, answers, times)
 
 
 def legend(target: Document, labels: Mapping[str, str]) -> str:
@@ -189,7 +198,7 @@ def _threshold_color(thresholds: Mapping[str, Any], value: float) -> str:
     return _NAMED[color]
 
 
-def _stat(figure: Figure, box: Any, panel: Document, answers: Answers, end: int) -> None:
+def _stat(figure: Figure, box: Any, panel: Document, answers: Answers, times: Times) -> None:
     shown = list(_named_series(panel, answers))
     axes = figure.add_axes(box)
     axes.axis("off")
@@ -199,13 +208,13 @@ def _stat(figure: Figure, box: Any, panel: Document, answers: Answers, end: int)
         colored = panel["options"]["colorMode"] == "value"
         color = _threshold_color(defaults["thresholds"], value) if colored else "#333333"
         place = (at + 0.5) / len(shown)
-        text = formatted(value, unit, end)
+        text = formatted(value, unit, times.end)
         axes.text(place, 0.55, text, ha="center", va="center", fontsize=20, color=color)
         if len(shown) > 1:
             axes.text(place, 0.05, name, ha="center", va="center", fontsize=9)
 
 
-def _ranking(figure: Figure, box: Any, panel: Document, answers: Answers, end: int) -> None:
+def _ranking(figure: Figure, box: Any, panel: Document, answers: Answers, times: Times) -> None:
     shown = list(_named_series(panel, answers))
     names = [name for name, _, _ in shown]
     values = [numbers(series)[-1] for _, _, series in shown]
@@ -217,16 +226,17 @@ def _ranking(figure: Figure, box: Any, panel: Document, answers: Answers, end: i
     axes.set_xticks([])
     axes.tick_params(length=0, labelsize=8)
     for at, ((_, unit, _), value) in enumerate(zip(shown, values, strict=True)):
-        axes.text(value, at, f" {formatted(value, unit, end)}", va="center", fontsize=8)
+        axes.text(value, at, f" {formatted(value, unit, times.end)}", va="center", fontsize=8)
 
 
-def _chart(figure: Figure, box: Any, panel: Document, answers: Answers, end: int) -> None:
+def _chart(figure: Figure, box: Any, panel: Document, answers: Answers, times: Times) -> None:
     shown = list(_named_series(panel, answers))
-    total = panel["options"]["legend"]["calcs"] == ["sum"]
+    (calculation,) = panel["options"]["legend"]["calcs"]
+    reduce, title = _CALCULATIONS[calculation]
     names = [name for name, _, _ in shown]
     units = [unit for _, unit, _ in shown]
     colors = _colors(panel, names)
-    sums = [sum(numbers(series)) if total else numbers(series)[-1] for _, _, series in shown]
+    sums = [reduce(numbers(series)) for _, _, series in shown]
     left, bottom, width, height = box
     low = 0.2 / figure.get_figheight()
     axes = figure.add_axes((left + 0.035, bottom + low, width * 0.7 - 0.04, height - low))
@@ -236,23 +246,28 @@ def _chart(figure: Figure, box: Any, panel: Document, answers: Answers, end: int
     else:
         post = style.get("lineInterpolation") == "stepAfter"
         for (_, _, series), color in zip(shown, colors, strict=True):
-            times = date2num([datetime.fromtimestamp(at, UTC) for at, _ in series["values"]])
+            moments = date2num([datetime.fromtimestamp(at, UTC) for at, _ in series["values"]])
             drawn = "steps-post" if post else "default"
-            axes.plot(times, numbers(series), color=color, lw=1.3, drawstyle=drawn)
+            axes.plot(moments, numbers(series), color=color, lw=1.3, drawstyle=drawn)
     axes.set_ylim(bottom=0)
-    axes.margins(x=0)
-    _style(axes, units[0], end)
+    axes.set_xlim(*_limits(times))
+    _style(axes, units[0], times.end)
     order = sorted(range(len(shown)), key=lambda at: -sums[at])
     rows = [
-        [("■ ", colors[at]), (names[at], ""), (formatted(sums[at], units[at], end), "")]
+        [("■ ", colors[at]), (names[at], ""), (formatted(sums[at], units[at], times.end), "")]
         for at in order
     ]
     _legend(
         figure,
         (left + width * 0.7, bottom, width * 0.3, height),
         rows,
-        "Total" if total else "Last",
+        title,
     )
+
+
+def _limits(times: Times) -> tuple[float, float]:
+    start, end = (datetime.fromtimestamp(at, UTC) for at in (times.end - times.length, times.end))
+    return float(date2num(start)), float(date2num(end))
 
 
 def _stack(axes: Axes, shown: Sequence[Mapping[str, Any]], colors: Sequence[str]) -> None:
@@ -295,26 +310,27 @@ def _legend(figure: Figure, box: Any, rows: Sequence[Sequence[Cell]], title: str
         axes.text(1, place, value, ha="right", va="top", fontsize=7.5)
 
 
-def _states(figure: Figure, box: Any, panel: Document, answers: Answers, end: int) -> None:
+def _states(figure: Figure, box: Any, panel: Document, answers: Answers, times: Times) -> None:
     left, bottom, width, height = box
     low = 0.2 / figure.get_figheight()
     axes = figure.add_axes((left + width * 0.25, bottom + low, width * 0.75, height - low))
     mapping = panel["fieldConfig"]["defaults"]["mappings"][0]["options"]
     shown = list(_named_series(panel, answers))
     for at, (_, _, series) in enumerate(shown):
-        times = date2num([datetime.fromtimestamp(each, UTC) for each, _ in series["values"]])
+        moments = date2num([datetime.fromtimestamp(each, UTC) for each, _ in series["values"]])
         step = _shortest_step([each for each, _ in series["values"]]) / 86400
         colors = [_NAMED[mapping[str(int(value))]["color"]] for value in numbers(series)]
-        axes.barh(at, step, left=times, color=colors, height=0.7)
+        axes.barh(at, step, left=moments, color=colors, height=0.7)
     axes.set_yticks(range(len(shown)), [name for name, _, _ in shown])
     axes.invert_yaxis()
+    axes.set_xlim(*_limits(times))
     locator = AutoDateLocator(tz=UTC, maxticks=8)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC, show_offset=False))
     axes.tick_params(labelsize=7, length=2)
 
 
-def _table(figure: Figure, box: Any, panel: Document, answers: Answers, end: int) -> None:
+def _table(figure: Figure, box: Any, panel: Document, answers: Answers, times: Times) -> None:
     names, rows = table_rows(panel, answers)
     properties = {
         each["matcher"]["options"]: {one["id"]: one["value"] for one in each["properties"]}
@@ -324,7 +340,7 @@ def _table(figure: Figure, box: Any, panel: Document, answers: Answers, end: int
     texts: list[list[str]] = []
     backgrounds: list[list[str]] = []
     for row in rows[:room]:
-        cells = [_cell(row.get(name), properties.get(name, {}), end) for name in names]
+        cells = [_cell(row.get(name), properties.get(name, {}), times.end) for name in names]
         texts.append([text for text, _ in cells])
         backgrounds.append([color for _, color in cells])
     axes = figure.add_axes(box)

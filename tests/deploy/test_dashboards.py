@@ -8,11 +8,17 @@ from typing import Final
 
 import pytest
 
-from deploy.grafana.generator import FOLDER, rendered
-from deploy.grafana.generator.expressions import RECORDED
+from deploy.grafana.generator import FOLDER, quotas, rendered
+from deploy.grafana.generator.expressions import (
+    ALL_PROJECTS,
+    RECORDED,
+    RECORDED_TOTALS,
+    RECORDED_VOLUMES,
+)
 from exporter.publish.families import BUCKET, COUNTED, DATA_LABELS, FAMILIES, RUNNING
-from tests.deploy.dashboards import DASHBOARDS, NAMES, SHOWN, panels
+from tests.deploy.dashboards import DASHBOARDS, HIDDEN, NAMES, SHOWN, panels
 from tests.deploy.kit import DEPLOY, read_yaml
+from tests.support.programs import REPOSITORY
 from tests.support.prometheus import JOB
 
 METRIC: Final = re.compile(
@@ -22,6 +28,8 @@ SELECTOR: Final = re.compile(r"(\w+){([^}]*)}")
 DATA: Final = frozenset(
     family.name for group in (BUCKET, RUNNING, COUNTED) for family in group.values()
 )
+
+RECORDED_DATA: Final = frozenset({RECORDED, RECORDED_TOTALS, RECORDED_VOLUMES})
 
 
 def test_generated() -> None:
@@ -106,14 +114,14 @@ def test_metrics_exist() -> None:
     named = {metric for one in SHOWN for metric in METRIC.findall(one.expression)}
     ours = {metric.removesuffix("_bucket") for metric in named if metric.startswith("sentry_")}
 
-    assert set() == ours - {family.name for family in FAMILIES}
+    assert set() == ours - {family.name for family in FAMILIES} - set(quotas.FAMILIES)
 
 
 def test_queries_are_never_added() -> None:
     """Every selector of data names one query, and one category unless it sums by category."""
     for shown in SHOWN:
         for name, matchers in SELECTOR.findall(shown.expression):
-            if name in DATA or name == RECORDED:
+            if name in DATA or name in RECORDED_DATA:
                 assert re.search(r'\bquery="\$(project_)?query"', matchers), shown.key
                 apart = re.search(r"sum by \([a-z, ]*category", shown.expression)
                 assert apart or 'category="$category"' in matchers, shown.key
@@ -226,7 +234,87 @@ def test_legends_are_short(name: str) -> None:
             if panel["type"] == "timeseries" and re.search(
                 r"{{(project|organization|reason)", target["legendFormat"]
             ):
-                assert re.search(r"\b(?:topk|bottomk)\(10,", target["expr"]), panel["title"]
+                limited = r"\b(?:topk|bottomk)\(10,|,project=~\"\$most_(?:submitted|dropped)\|\""
+                assert re.search(limited, target["expr"]), panel["title"]
+
+
+@pytest.mark.parametrize("name", ["organization", "project"])
+def test_hidden_variables(name: str) -> None:
+    """Hidden variables find a bounded number of projects; panels use all of them."""
+    hidden = {
+        each["name"]: each
+        for each in DASHBOARDS[name]["templating"]["list"]
+        if each.get("hide") == HIDDEN
+    }
+
+    assert {"most_submitted", "most_dropped", "most_changed", "silent"} == hidden.keys()
+    for each in hidden.values():
+        assert re.match(r"query_result\(topk\(\d+,", each["query"]["query"])
+        assert each["multi"]
+        assert each["includeAll"]
+        assert "$__all" == each["current"]["value"]
+
+
+def test_recorded_names_are_recorded() -> None:
+    """Every recorded series that a dashboard reads is one of the shipped rules."""
+    text = "".join(path.read_text("utf-8") for path in FOLDER.iterdir())
+    names = set(re.findall(r"\w+:\w+:\w+", text))
+    recorded = {
+        rule["record"]
+        for path in (DEPLOY / "prometheus" / "rules").glob("*.yml")
+        for group in read_yaml(path)["groups"]
+        for rule in group["rules"]
+        if "record" in rule
+    }
+
+    assert RECORDED_DATA <= names <= recorded
+
+
+def test_all_projects() -> None:
+    """The value of all projects matches every name; after ``~`` it does, and others do not."""
+    names = ("", "checkout", "billing-worker")
+    matching = {
+        value: [
+            [name for name in names if re.fullmatch(f"(?:{prefix}{value})", name)]
+            for prefix in ("", "~")
+        ]
+        for value in (ALL_PROJECTS, "checkout", "(checkout|billing-worker)")
+    }
+
+    assert {
+        ALL_PROJECTS: [[*names], [*names]],
+        "checkout": [["checkout"], []],
+        "(checkout|billing-worker)": [["checkout", "billing-worker"], []],
+    } == matching
+
+
+ADDRESSES: Final = re.compile(r"`/d/sentry-stats-(\w+)\?([^`]+)`")
+
+
+def test_addresses_in_the_documents() -> None:
+    """The documented addresses name variables that the dashboards have, all of them optional."""
+    text = (REPOSITORY / "docs" / "dashboards.md").read_text("utf-8")
+    addresses = {
+        name: set(re.findall(r"var-(\w+)=", query)) for name, query in ADDRESSES.findall(text)
+    }
+
+    assert set(NAMES) == addresses.keys()
+    for name, given in addresses.items():
+        variables = {each["name"] for each in DASHBOARDS[name]["templating"]["list"]}
+        hidden = {
+            each["name"]
+            for each in DASHBOARDS[name]["templating"]["list"]
+            if each.get("hide") == HIDDEN
+        }
+
+        assert variables - hidden == given
+
+
+def test_quotas_have_a_place() -> None:
+    """Where no quotas are known, the panel says so."""
+    (panel,) = (one for one in panels("organization") if "quota" in one["title"])
+
+    assert "No quotas are known" == panel["fieldConfig"]["defaults"]["noValue"]
 
 
 QUESTIONS: Final = {
@@ -242,6 +330,7 @@ QUESTIONS: Final = {
         "Which projects differ most from last week?",
         "Where did spike protection drop data?",
         "The last 30 days, by day",
+        "How much of the quota is used, and when is it gone?",
         "How much belongs to each team?",
         "Is the data fresh and complete?",
     },

@@ -4,7 +4,12 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from deploy.grafana.generator.expressions import RECORDED, RECORDED_HOURS
+from deploy.grafana.generator.expressions import (
+    RECORDED,
+    RECORDED_HOURS,
+    RECORDED_TOTALS,
+    RECORDED_VOLUMES,
+)
 from exporter.publish import families
 from exporter.publish.families import Family
 
@@ -27,7 +32,7 @@ _FRESHNESS: Final = (
         "The latest finished bucket changes once per `interval`, `settle` after the bucket's end.",
     ),
     (
-        frozenset({RECORDED, RECORDED_HOURS}),
+        frozenset({RECORDED, RECORDED_HOURS, RECORDED_TOTALS, RECORDED_VOLUMES}),
         "Recorded at the end of the hour that follows each bucket.",
     ),
     (

@@ -13,8 +13,9 @@ counts:
   the limits of the range between two hours, so Prometheus 2 (which includes both ends of a range)
   and 3 count the same hours.
 
-Queries by project have many series, so their hours come from a recording rule with one sample an
-hour. Several replicas publish the same series, so `once` takes one of them before sums.
+Queries by project have many series, so their hours come from recording rules with one sample an
+hour: as published, the volumes of each project, and the totals of all projects. Several replicas
+publish the same series, so `once` takes one of them before sums.
 
 A `Choice` selects outcomes by matchers that exclude each other. One PromQL selector cannot express
 "this outcome, or that outcome with this reason", so each matcher has its own selector, and the
@@ -22,7 +23,8 @@ selectors are joined by ``or``.
 """
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from exporter.categories import OUTCOMES
@@ -40,6 +42,20 @@ RECORDED: Final = (
     "organization_query_category_outcome_reason_project:sentry_stats_bucket_quantity:hour"
 )
 """One sample for each hour of a query by project, recorded 115 to 120 minutes after its start."""
+
+RECORDED_VOLUMES: Final = (
+    "organization_query_category_project_volume:sentry_stats_bucket_quantity:hour"
+)
+"""The sums of `RECORDED` over the outcomes and reasons of a volume; its name is a label."""
+
+RECORDED_TOTALS: Final = (
+    "organization_query_category_outcome_reason:sentry_stats_bucket_quantity:hour"
+)
+"""The sums of `RECORDED` over all projects."""
+
+ALL_PROJECTS: Final = "|.*"
+"""What ``$project`` is if all projects are chosen. ``~$project`` then matches everything, because
+of the first character; otherwise nothing, because no project's name begins with ``~``."""
 
 RECORDED_HOURS: Final = "organization_query:sentry_stats_bucket_start_timestamp_seconds:hour"
 """The start of that hour, recorded at the same time."""
@@ -71,6 +87,14 @@ DROPPED: Final[Choice] = (_all_except("accepted", "filtered", "client_discard"),
 
 NOT_ACCEPTED: Final[Choice] = (_all_except("accepted"),)
 SPIKE_PROTECTION: Final[Choice] = ('reason="spike_protection"',)
+
+VOLUME_NAMES: Final[Mapping[Choice, str]] = {
+    SUBMITTED: "submitted",
+    ACCEPTED: "accepted",
+    FILTERED: "filtered",
+    DROPPED: "dropped",
+    DISCARDED: "discarded",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +135,9 @@ class Source(Protocol):
     query: str
     """Matchers that select the query."""
 
-    data: str
-    """Matchers that select its series."""
+    @abstractmethod
+    def matchers(self) -> str:
+        """Return the matchers that select its series."""
 
     @abstractmethod
     def hourly(self, measure: str, choice: Choice, by: Labels, earlier: int = 0) -> str:
@@ -135,6 +160,10 @@ class Source(Protocol):
     def comparable(self, measure: str, choice: Choice, by: Labels, earlier: int = 0) -> str:
         """Return the sum of as many buckets ``earlier`` as now: without the newest ones."""
 
+    @abstractmethod
+    def has_week(self) -> str:
+        """Return something only if the hours a week before the time range are known too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gauges(Source):
@@ -142,6 +171,10 @@ class Gauges(Source):
 
     query: str
     data: str = ""
+
+    def matchers(self) -> str:
+        """Return ``data``."""
+        return self.data
 
     def hourly(self, measure: str, choice: Choice, by: Labels, earlier: int = 0) -> str:
         """Return the last value in the hour after the bucket, if the gauges showed this bucket."""
@@ -168,18 +201,36 @@ class Gauges(Source):
             f"sum_over_time(({self.hourly(measure, choice, by, earlier)})[$__range:1h] offset 1h)"
         )
 
+    def has_week(self) -> str:
+        """Compare how often the start of the bucket was scraped."""
+        return _has_week(series(BUCKET_START, self.query))
+
 
 @dataclass(frozen=True, slots=True)
 class Recorded(Source):
     """A query by project: recorded hours, and the gauges for the hour that is not recorded yet."""
 
     query: str
-    data: str = ""
+    category: str = ""
+    projects: str = ""
+    """Matchers of projects; empty: all of them."""
+
+    chosen: bool = False
+    """Whether ``projects`` is the choice of the page, for which there are recorded totals."""
+
+    def matchers(self) -> str:
+        """Return those of the category and of the projects."""
+        return ",".join(filter(None, (self.category, self.projects)))
+
+    def of(self, projects: str) -> "Recorded":
+        """Return the source of some of its projects, which matchers select."""
+        both = ",".join(filter(None, (self.projects, projects)))
+        return replace(self, projects=both, chosen=False)
 
     def hourly(self, measure: str, choice: Choice, by: Labels, earlier: int = 0) -> str:
         """Return the recorded hour."""
         hour = f"[1h] offset {_minutes(earlier - 60)}"
-        return total(_joined(self._recorded(measure, choice), "sum_over_time", hour), *by)
+        return total(_joined(self._recorded(measure, choice, by), "sum_over_time", hour), *by)
 
     def stepped(self, measure: str, choice: Choice, by: Labels) -> str:
         """Return the sum of the recorded hours, and the newest bucket if it is not recorded.
@@ -187,7 +238,7 @@ class Recorded(Source):
         It reads each sample once, where `stepped` of `hourly` evaluates every series in every hour.
         """
         recorded = _joined(
-            self._recorded(measure, choice),
+            self._recorded(measure, choice, by),
             "sum_over_time",
             "[$__interval] offset -${__interval}114m",
         )
@@ -206,7 +257,7 @@ class Recorded(Source):
         """Return the sum of the recorded hours and of the newest bucket, if it is not recorded."""
         at = " @ end()" * pinned
         recorded = _joined(
-            self._recorded(measure, choice), "sum_over_time", f"[$__range]{at} offset -114m"
+            self._recorded(measure, choice, by), "sum_over_time", f"[$__range]{at} offset -114m"
         )
         gauges = (f"{each}{at}" for each in _selected(BUCKET[measure], self, choice))
         start = once(f"{series(BUCKET_START, self.query)}{at}", *_QUERY)
@@ -218,14 +269,41 @@ class Recorded(Source):
     def comparable(self, measure: str, choice: Choice, by: Labels, earlier: int = 0) -> str:
         """Return the sum of the hours that were recorded in the time range."""
         window = f"[$__range]{f' offset {_minutes(earlier)}' * bool(earlier)}"
-        return total(_joined(self._recorded(measure, choice), "sum_over_time", window), *by)
+        return total(_joined(self._recorded(measure, choice, by), "sum_over_time", window), *by)
 
-    def _recorded(self, measure: str, choice: Choice) -> tuple[str, ...]:
+    def has_week(self) -> str:
+        """Compare how many hours were recorded."""
+        return _has_week(f"{RECORDED_HOURS}{{{self.query}}}")
+
+    def _recorded(self, measure: str, choice: Choice, by: Labels) -> tuple[str, ...]:
+        """Return the selectors of the recorded series that have the fewest samples."""
         unit = f'unit="{measure}"'
+        if self.chosen and "project" not in by:
+            few = f'{self.projects},project!~"~$project"'
+            names = ((RECORDED, few), (RECORDED_TOTALS, 'project=~"~$project"'))
+            return tuple(
+                _matched(name, unit, self.query, self.category, projects, matcher)
+                for matcher in choice
+                for name, projects in names
+            )
+        if choice in VOLUME_NAMES and not {"outcome", "reason"}.intersection(by):
+            volume = f'volume="{VOLUME_NAMES[choice]}"'
+            return (_matched(RECORDED_VOLUMES, unit, self.query, self.matchers(), volume),)
         return tuple(
-            f"{RECORDED}{{{','.join(filter(None, (unit, self.query, self.data, matcher)))}}}"
-            for matcher in choice
+            _matched(RECORDED, unit, self.query, self.matchers(), matcher) for matcher in choice
         )
+
+
+def _matched(name: str, *matchers: str) -> str:
+    return f"{name}{{{','.join(filter(None, matchers))}}}"
+
+
+def _has_week(starts: str) -> str:
+    before, now = (
+        f"max by (organization, query) (count_over_time({starts}[$__range]{offset}))"
+        for offset in (f" offset {_minutes(WEEK)}", "")
+    )
+    return f"({before} >= 0.9 * {now})"
 
 
 def latest(source: Source, measure: str, choice: Choice, *by: str) -> str:
@@ -250,10 +328,10 @@ def steps(source: Source, measure: str, choice: Choice, *by: str, earlier: int =
     return f"{source.stepped(measure, choice, by)} > 0"
 
 
-def top_steps(source: Source, measure: str, choice: Choice, *by: str, count: int = 10) -> str:
-    """Return `steps` of the ``count`` largest over the time range."""
+def top_steps(source: Source, measure: str, choice: Choice, *by: str) -> str:
+    """Return `steps` of the ten largest over the time range."""
     sums = source.over_range(measure, choice, by, pinned=True)
-    return f"({steps(source, measure, choice, *by)}) and on ({', '.join(by)}) topk({count}, {sums})"
+    return f"({steps(source, measure, choice, *by)}) and on ({', '.join(by)}) topk(10, {sums})"
 
 
 def share(part: str, total: str) -> str:
@@ -274,7 +352,8 @@ def known(timestamp: str) -> str:
 def each_step(family: Family, matchers: str, *by: str) -> str:
     """Return the increase of a counter of the exporter in each step of a chart, without zeros.
 
-    An increase over exactly one step loses what is counted between two steps. So the range is one
+    A bar begins at the start of its step, so each step reads what is counted until its end. An
+    increase over exactly one step loses what is counted between two steps. So the range is one
     scrape longer (``$__rate_interval``), and the rate is multiplied by the step. Only the ten
     series with the most in the time range are shown.
     """
@@ -282,13 +361,13 @@ def each_step(family: Family, matchers: str, *by: str) -> str:
     def added(function: str, window: str) -> str:
         return total(once(f"{function}({series(family, matchers)}{window})", *family.labels), *by)
 
-    rates = added("rate", "[$__rate_interval]")
+    rates = added("rate", "[$__rate_interval] offset -$__interval")
     largest = f"topk(10, {added('increase', '[$__range] @ end()')})"
     return f"({rates} * $__interval_ms / 1000 > 0) and on ({', '.join(by)}) {largest}"
 
 
 def _selected(family: Family, source: Source, choice: Choice) -> tuple[str, ...]:
-    return tuple(series(family, source.query, source.data, matcher) for matcher in choice)
+    return tuple(series(family, source.query, source.matchers(), matcher) for matcher in choice)
 
 
 def _joined(selectors: tuple[str, ...], function: str, window: str) -> str:

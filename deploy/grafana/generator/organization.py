@@ -23,7 +23,15 @@ from deploy.grafana.generator.panels import (
     data_table,
     measured_columns,
 )
-from deploy.grafana.generator.projects import changed, ranked, silent, spike_protection, teams
+from deploy.grafana.generator.projects import (
+    changed,
+    hidden,
+    ranked,
+    silent,
+    spike_protection,
+    teams,
+)
+from deploy.grafana.generator.quotas import quotas
 from deploy.grafana.generator.variables import (
     category,
     organization,
@@ -64,6 +72,7 @@ def built() -> Dashboard:
         query(_ORGANIZATION),
         category(_QUERY),
         project_query(_ORGANIZATION),
+        *hidden(_PROJECTS),
     )
     rows = (
         Row("$category in $organization", [*numbers(_SOURCE), *now(_SOURCE)]),
@@ -74,7 +83,7 @@ def built() -> Dashboard:
             [against_last_week(_SOURCE), changed(_PROJECTS), silent(_PROJECTS)],
         ),
         Row("Spike protection", spike_protection(_PROJECTS)),
-        Row("The last 30 days", [month(_SOURCE)]),
+        Row("Quotas, and the last 30 days", [quotas(_ORGANIZATION), month(_SOURCE)]),
         Row("Teams, and how fresh this is", [teams(_PROJECTS, _ORGANIZATION), _fresh()]),
         Row("All categories of $organization", [*categories(_ALL), _categories_changed()]),
     )
@@ -116,14 +125,15 @@ def _categories_changed() -> Panel:
         return f"({_ALL.comparable(measure, SUBMITTED, ('category',))} > 0)"
 
     def before(measure: str) -> str:
-        return f"({_ALL.comparable(measure, SUBMITTED, ('category',), WEEK)} > 0)"
+        sums = _ALL.comparable(measure, SUBMITTED, ("category",), WEEK)
+        return f"({sums} > 0 and on () {_ALL.has_week()})"
 
     ratios = " or ".join(f"{submitted(each.name)} / {before(each.name)} - 1" for each in MEASURES)
     return data_table(
         Figure(
             "Which categories differ from last week?",
             "Submitted in the time range without the last hour, and in the same hours a week "
-            "earlier. Needs a week of data.",
+            "earlier. Needs the hours of the time range and those a week before.",
             (
                 *measured_columns([("Submitted", submitted), ("A week earlier", before)]),
                 Target(ratios, "Change", "percentunit", thresholds=CHANGE),

@@ -4,7 +4,7 @@ from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
-from deploy.grafana.generator.expressions import SUBMITTED, Gauges, known, once, series
+from deploy.grafana.generator.expressions import SUBMITTED, Gauges, known, once, series, top_steps
 from deploy.grafana.generator.frame import Identity, Row, assembled
 from deploy.grafana.generator.panels import YES, Figure, Target, data_table
 from deploy.grafana.generator.variables import category, query, targets
@@ -71,10 +71,9 @@ def _organizations() -> Panel:
 
 def _submitted() -> Panel:
     return top(
-        _SOURCE,
         _BY,
         "Which organizations sent the most?",
         "What the ten largest submitted.",
-        SUBMITTED,
+        lambda measure: top_steps(_SOURCE, measure, SUBMITTED, _BY),
         width=24,
     )

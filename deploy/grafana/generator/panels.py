@@ -177,7 +177,7 @@ def lines(figure: Figure) -> Panel:
 
 def hours(figure: Figure) -> Panel:
     """Return a step line for each series: constant over each hour, or longer step."""
-    panel = _chart(figure, "sum")
+    panel = _chart(figure, "mean")
     panel.line_interpolation(common_models.LineInterpolation.STEP_AFTER)
     return _charted(panel.line_width(2).fill_opacity(5).interval(HOUR), figure)
 
@@ -222,7 +222,7 @@ def _chart(figure: Figure, calculation: str) -> timeseries.Panel:
     legend = common.VizLegendOptions().show_legend(True)  # noqa: FBT003 - the builder's way
     legend.display_mode(common_models.LegendDisplayMode.TABLE).calcs([calculation])
     legend.placement(common_models.LegendPlacement.RIGHT)
-    legend.sort_by({"sum": "Total", "lastNotNull": "Last *"}[calculation])
+    legend.sort_by({"sum": "Total", "mean": "Mean", "lastNotNull": "Last *"}[calculation])
     legend.sort_desc(True)  # noqa: FBT003
     tooltip = common.VizTooltipOptions().mode(common_models.TooltipDisplayMode.MULTI)
     tooltip.sort(common_models.SortOrder.DESCENDING)

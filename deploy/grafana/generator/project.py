@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 from deploy.grafana.generator.expressions import Recorded, once, series
 from deploy.grafana.generator.frame import Identity, Row, assembled
 from deploy.grafana.generator.panels import YES, Figure, Target, data_table
-from deploy.grafana.generator.projects import changed, ranked, silent, spike_protection
+from deploy.grafana.generator.projects import changed, hidden, ranked, silent, spike_protection
 from deploy.grafana.generator.variables import (
     category,
     organization,
@@ -35,8 +35,8 @@ _IDENTITY: Final = Identity(
     f'{_ORGANIZATION},project=~"$project|"',
 )
 _QUERY: Final = f'{_ORGANIZATION},query="$project_query"'
-_ALL: Final = Recorded(_QUERY, _PROJECT)
-_SOURCE: Final = Recorded(_QUERY, f'category="$category",{_PROJECT}')
+_ALL: Final = Recorded(_QUERY, projects=_PROJECT, chosen=True)
+_SOURCE: Final = Recorded(_QUERY, 'category="$category"', _PROJECT, chosen=True)
 
 
 def built() -> Dashboard:
@@ -47,6 +47,7 @@ def built() -> Dashboard:
         project_query(_ORGANIZATION),
         category(_QUERY),
         project(_ORGANIZATION),
+        *hidden(_SOURCE),
     )
     rows = (
         Row("$category in $project", [*numbers(_SOURCE), *now(_SOURCE)]),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from grafana_foundation_sdk.models.dashboard import Panel
+from grafana_foundation_sdk.models.dashboard import Panel, VariableModel
 
 from deploy.grafana.generator.expressions import (
     ACCEPTED,
@@ -20,15 +20,19 @@ from deploy.grafana.generator.expressions import (
     WEEK,
     Choice,
     Recorded,
+    known,
     latest,
     named,
     once,
     running,
     series,
+    steps,
+    top_steps,
 )
 from deploy.grafana.generator.panels import CHANGE, Figure, Target, data_table, measured_columns
+from deploy.grafana.generator.variables import found
 from deploy.grafana.generator.volumes import RANGE, VOLUMES, columns, top
-from exporter.publish.families import PROJECT_INFO
+from exporter.publish.families import PROJECT_INFO, PROJECT_LAST_EVENT
 
 NO_PROJECT: Final = "no project"
 """The legend of deleted projects and of those that the token cannot read."""
@@ -42,23 +46,57 @@ _DRILL_DOWN: Final = (
     "&${__url_time_range}"
 )
 _LINKS: Final = {"project": _DRILL_DOWN}
+_MOST_SUBMITTED: Final = "most_submitted"
+_MOST_DROPPED: Final = "most_dropped"
+_CHANGED: Final = "most_changed"
+_SILENT: Final = "silent"
+_MAX_CHANGED: Final = 50
+_MAX_SILENT: Final = 100
 _MIN_MISSED: Final = 20
 """A project counts as silent when more than these were to be expected. If 20 events are expected,
 the probability of none is about 2 in a billion."""
 
 
+def hidden(source: Recorded) -> Sequence[VariableModel]:
+    """Return the variables for the projects that panels are about; each reads all projects once."""
+
+    def largest(choice: Choice) -> str:
+        sums = (source.over_range(each.name, choice, ("project",)) for each in MEASURES)
+        return f"topk(10, {' or '.join(sums)})"
+
+    differences = " or ".join(f"{_difference(source, each.name)} > 0" for each in MEASURES)
+    changes = f"topk({_MAX_CHANGED}, {differences}) and on () {source.has_week()}"
+    return [
+        found(_MOST_SUBMITTED, largest(SUBMITTED)),
+        found(_MOST_DROPPED, largest(DROPPED)),
+        found(_CHANGED, changes),
+        found(
+            _SILENT,
+            f"topk({_MAX_SILENT}, {_usual(source)} unless on (project) ({_accepting(source)}))",
+        ),
+    ]
+
+
 def ranked(source: Recorded) -> Sequence[Panel]:
     """Return which projects submitted and lost most: two charts and a table."""
     return [
-        _top(source, "Which projects sent the most?", "What the ten largest submitted.", SUBMITTED),
-        _top(source, "Which projects lost the most?", "What the ten largest dropped.", DROPPED),
+        _largest(source, "Which projects sent the most?", "submitted", SUBMITTED, _MOST_SUBMITTED),
+        _largest(source, "Which projects lost the most?", "dropped", DROPPED, _MOST_DROPPED),
         _table(source),
     ]
 
 
-def _top(source: Recorded, title: str, what: str, choice: Choice) -> Panel:
-    name = partial(named, label="project", name=NO_PROJECT)
-    return top(source, "project", title, f"{what} {_REMAINDER}", choice, name)
+def _largest(source: Recorded, title: str, what: str, choice: Choice, variable: str) -> Panel:
+    some = source.of(f'project=~"${variable}|"')
+
+    def build(measure: str) -> str:
+        return _named(steps(some, measure, choice, "project"))
+
+    return top("project", title, f"What the ten largest {what}. {_REMAINDER}", build)
+
+
+def _named(vector: str) -> str:
+    return named(vector, "project", NO_PROJECT)
 
 
 def _table(source: Recorded) -> Panel:
@@ -104,56 +142,70 @@ def teams(source: Recorded, organization: str) -> Panel:
 
 def changed(source: Recorded) -> Panel:
     """Return the projects whose volume differs most from last week's."""
-
-    def now(measure: str) -> str:
-        return source.comparable(measure, SUBMITTED, ("project",))
-
-    def before(measure: str) -> str:
-        return source.comparable(measure, SUBMITTED, ("project",), WEEK)
-
-    def difference(measure: str) -> str:
-        new, gone = (
-            f"{now(measure)} or 0 * {before(measure)}",
-            f"{before(measure)} or 0 * {now(measure)}",
-        )
-        return f"abs(({new}) - ({gone})) > 0"
-
+    some = source.of(f'project=~"${_CHANGED}",project!=""')
+    now = partial(_now, some)
+    before = partial(_before, some)
     ratios = " or ".join(f"{now(each.name)} / ({before(each.name)} > 0) - 1" for each in MEASURES)
     return data_table(
         Figure(
             "Which projects differ most from last week?",
             "What each project submitted in the hours that were recorded in the time range, and a "
-            "week earlier, with the largest difference on top. Needs a week of data.",
+            f"week earlier: the {_MAX_CHANGED} projects with the largest difference. Needs the "
+            "hours of the time range and those a week before.",
             (
                 *measured_columns(
-                    [("Difference", difference), ("Submitted", now), ("A week earlier", before)]
+                    [
+                        ("Difference", partial(_difference, some)),
+                        ("Submitted", now),
+                        ("A week earlier", before),
+                    ]
                 ),
                 Target(ratios, "Change", "percentunit", thresholds=CHANGE),
             ),
             height=10,
             links=_LINKS,
             sort="Difference",
-            empty="No week of data yet",
+            empty="No earlier week to compare with yet",
         )
     )
 
 
+def _now(source: Recorded, measure: str) -> str:
+    return source.comparable(measure, SUBMITTED, ("project",))
+
+
+def _before(source: Recorded, measure: str) -> str:
+    return source.comparable(measure, SUBMITTED, ("project",), WEEK)
+
+
+def _difference(source: Recorded, measure: str) -> str:
+    # Also of projects that have only one of the two, without reading either twice.
+    now = f'label_replace({_now(source, measure)}, "at", "now", "", "")'
+    return f"abs(sum by (project) ({now} or -1 * {_before(source, measure)}))"
+
+
 def silent(source: Recorded) -> Panel:
     """Return the projects from which nothing has been accepted for longer than usual."""
+    some = source.of(f'project=~"${_SILENT}",project!=""')
+    last_event = once(series(PROJECT_LAST_EVENT, some.query, some.projects), "project")
     return data_table(
         Figure(
             "Who fell silent?",
             "Projects of which nothing is accepted any more, neither in the last finished nor in "
             f"the running bucket, although more than {_MIN_MISSED} were to be expected since the "
-            "last one, by the average of the last seven days. In units: events, bytes or seconds.",
+            "last one, by the average of the last seven days. In units: events, bytes or seconds. "
+            "'Last event' is the newest bucket in which Sentry received anything from the "
+            "project, in any category and with any outcome except client_discard: if it is newer, "
+            "the project is not silent as a whole.",
             (
-                Target(_silent(source, _missed(source)), "Expected since then"),
-                Target(_silent(source, _usual(source)), "Usual per hour"),
+                Target(_silent(some, _missed(some)), "Expected since then"),
+                Target(_silent(some, _usual(some)), "Usual per hour"),
                 Target(
-                    _silent(source, f"1000 * {_last_bucket(source)}"),
+                    _silent(some, f"1000 * {_last_bucket(some)}"),
                     "Last accepted bucket",
                     "dateTimeFromNow",
                 ),
+                Target(_silent(some, known(last_event)), "Last event", "dateTimeFromNow"),
             ),
             height=10,
             links=_LINKS,
@@ -164,7 +216,7 @@ def silent(source: Recorded) -> Panel:
 
 
 def _accepted(source: Recorded) -> str:
-    return f"{RECORDED}{{{source.query},{source.data},{ACCEPTED[0]}}}"
+    return f"{RECORDED}{{{source.query},{source.matchers()},{ACCEPTED[0]}}}"
 
 
 def _usual(source: Recorded) -> str:
@@ -185,14 +237,17 @@ def _missed(source: Recorded) -> str:
     return f"{_usual(source)} * (time() - 3600 - {_last_bucket(source)}) / 3600"
 
 
-def _silent(source: Recorded, vector: str) -> str:
-    accepting = " or ".join(
-        f"{now(source, each.name, ACCEPTED, 'project')} > 0"
-        for now in (latest, running)
+def _accepting(source: Recorded) -> str:
+    return " or ".join(
+        f"{shown(source, each.name, ACCEPTED, 'project')} > 0"
+        for shown in (latest, running)
         for each in MEASURES
     )
+
+
+def _silent(source: Recorded, vector: str) -> str:
     missed = f"{_missed(source)} > {_MIN_MISSED}"
-    return f"{vector} and on (project) ({missed}) unless on (project) ({accepting})"
+    return f"{vector} and on (project) ({missed}) unless on (project) ({_accepting(source)})"
 
 
 def spike_protection(source: Recorded) -> Sequence[Panel]:
@@ -208,7 +263,12 @@ def spike_protection(source: Recorded) -> Sequence[Panel]:
         return f"{source.over_range(measure, SPIKE_PROTECTION, ('project',))} > 0"
 
     what = "What spike protection dropped."
-    chart = _top(source, "When was spike protection active, by project?", what, SPIKE_PROTECTION)
+
+    def build(measure: str) -> str:
+        return _named(top_steps(source, measure, SPIKE_PROTECTION, "project"))
+
+    title = "When was spike protection active, by project?"
+    chart = top("project", title, f"{what} The ten largest. {_REMAINDER}", build)
     table = Figure(
         "Where did spike protection drop data?",
         f"{what} {RANGE}",

@@ -8,13 +8,14 @@ from typing import Final
 
 from grafana_foundation_sdk.builders.dashboard import DatasourceVariable, QueryVariable
 from grafana_foundation_sdk.models.dashboard import (
+    VariableHide,
     VariableModel,
     VariableOption,
     VariableRefresh,
     VariableSort,
 )
 
-from deploy.grafana.generator.expressions import TARGETS
+from deploy.grafana.generator.expressions import ALL_PROJECTS, TARGETS
 from deploy.grafana.generator.panels import DATASOURCE
 from exporter.publish.families import BUILD_INFO, PROJECT_INFO, QUERY_INFO
 
@@ -67,7 +68,18 @@ def category(*matchers: str) -> VariableModel:
 def project(*matchers: str) -> VariableModel:
     """Return the variable for projects; all includes deleted and unreadable ones."""
     selector = f"{PROJECT_INFO.name}{{{','.join((TARGETS, *matchers))}}}"
-    return _choices("project", "Project", selector, ".*")
+    return _choices("project", "Project", selector, ALL_PROJECTS)
+
+
+def found(name: str, expression: str) -> VariableModel:
+    """Return a hidden variable: the projects that ``expression`` returns.
+
+    Panels about the largest of thousands of projects then read no others.
+    """
+    variable = _queried(name, name, f"query_result({expression})")
+    variable.regex('/project="([^"]+)"/').hide(VariableHide.HIDE_VARIABLE)
+    variable.current(VariableOption(text="All", value="$__all"))
+    return variable.multi(True).include_all(True).build()  # noqa: FBT003 - the builder's way
 
 
 def _info(*matchers: str) -> str:
@@ -94,7 +106,10 @@ def _choices(
 
 
 def _from_labels(name: str, title: str, selector: str, label: str) -> QueryVariable:
-    query = f"label_values({selector}, {label})"
+    return _queried(name, title, f"label_values({selector}, {label})")
+
+
+def _queried(name: str, title: str, query: str) -> QueryVariable:
     variable = QueryVariable(name).label(title).datasource(DATASOURCE)
     variable.query({"query": query, "refId": f"variable-{name}"})
     variable.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)

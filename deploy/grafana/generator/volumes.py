@@ -57,12 +57,14 @@ VOLUMES: Final[Sequence[tuple[str, str, Choice]]] = (
     ),
 )
 
-RANGE: Final = "Finished buckets that start in the time range."
+_LATE: Final = "What Sentry adds more than an hour later is missing."
+
+RANGE: Final = f"Finished buckets that start in the time range. {_LATE}"
 """The hours that a panel counts."""
 
 STEP: Final = (
     "Each bar stands at the hour that it counts, in UTC, and is drawn when that hour has finished. "
-    "What Sentry adds more than an hour later is missing."
+    f"{_LATE}"
 )
 """How a chart of hours is read."""
 
@@ -150,27 +152,31 @@ def now(source: Source) -> Sequence[Panel]:
     finished = Figure(
         "What happened in the last finished hour?",
         "The latest finished bucket, by outcome.",
-        measured(lambda measure: f"{latest(source, measure, ALL, 'outcome')} > 0", "{{outcome}}"),
+        _ranked(lambda measure: latest(source, measure, ALL, "outcome"), "{{outcome}}"),
         width=8,
     )
     current = Figure(
         "What is happening in this hour?",
         "The running bucket so far, by outcome: these values still grow, and begin at 0 each hour.",
-        measured(lambda measure: f"{running(source, measure, ALL, 'outcome')} > 0", "{{outcome}}"),
+        _ranked(lambda measure: running(source, measure, ALL, "outcome"), "{{outcome}}"),
         width=8,
     )
     reasons = Figure(
         "What is being dropped right now, and why?",
         "The running bucket so far: what Sentry refused, and what SDKs held back after a 429, by "
         "reason.",
-        measured(
-            lambda measure: f"{running(source, measure, DROPPED, 'outcome', 'reason')} > 0",
+        _ranked(
+            lambda measure: running(source, measure, DROPPED, "outcome", "reason"),
             "{{outcome}}: {{reason}}",
         ),
         width=8,
         empty="Nothing",
     )
     return [ranking(current), ranking(reasons), ranking(finished)]
+
+
+def _ranked(build: Callable[[str], str], legend: str) -> tuple[Target, ...]:
+    return measured(lambda measure: f"sort_desc({build(measure)} > 0)", legend)
 
 
 def reasons(source: Source) -> Sequence[Panel]:
@@ -255,7 +261,7 @@ def month(source: Source) -> Panel:
         Figure(
             "The last 30 days, by day",
             "By Sentry's outcome, whatever the time range of the page. Days are in UTC, as on "
-            "Sentry's own page; today is what has finished of it.",
+            f"Sentry's own page; today is what has finished of it. {_LATE}",
             measured(lambda measure: steps(source, measure, ALL, "outcome"), "{{outcome}}"),
             width=24,
         )
@@ -280,22 +286,7 @@ def against_last_week(source: Source, width: int = 24) -> Panel:
     )
 
 
-def top(
-    source: Source,
-    label: str,
-    title: str,
-    what: str,
-    choice: Choice,
-    name: Callable[[str], str] = str,
-    width: int = 12,
-) -> Panel:
-    """Return the hours of the ten values of ``label`` with the most of ``choice``.
-
-    ``name`` replaces the empty label in an expression.
-    """
-
-    def build(measure: str) -> str:
-        return name(top_steps(source, measure, choice, label))
-
+def top(label: str, title: str, what: str, build: Callable[[str], str], width: int = 12) -> Panel:
+    """Return the hours of the largest values of ``label``, which ``build`` returns."""
     targets = measured(build, f"{{{{{label}}}}}")
     return bars(Figure(title, f"{what} {STEP}", targets, width=width, empty="Nothing"))
