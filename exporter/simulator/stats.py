@@ -4,8 +4,8 @@ It follows ``src/sentry/snuba/outcomes.py`` and ``massage_sessions_result`` of
 ``src/sentry/snuba/sessions_v2.py``.
 """
 
-from collections.abc import Iterable, Mapping
-from itertools import groupby
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby, permutations
 from operator import attrgetter
 from random import Random
 from typing import Any, Final, TypeVar
@@ -17,7 +17,11 @@ from exporter.simulator.query import ERROR_CATEGORIES, FIELDS, STORED_REASONS, Q
 from exporter.simulator.release import CURRENT, Release
 from exporter.simulator.world import Organization, Token, World
 
-_API_REASONS: Final = {stored: shown for shown, stored in STORED_REASONS.items()}
+_SHOWN: Final[Mapping[str, Mapping[str | int | None, str]]] = {
+    "category": dict.fromkeys(ERROR_CATEGORIES, "error"),
+    "reason": {stored: shown for shown, stored in STORED_REASONS.items()},
+}
+"""What Sentry shows for a stored value, by dimension; other values are shown as they are."""
 
 Item = TypeVar("Item")
 Totals = Mapping[Key, Sums]
@@ -55,18 +59,18 @@ def response_body(query: Query, totals: Totals, points: Points, random: Random) 
     the time series.
     """
     window = query.window
-    labels = dict.fromkeys(_label(query, key) for key in [*totals, *(key for key, _ in points)])
-    if not query.selection.group_by:
-        # Without groupBy there is always one group, even if there are no rows.
-        labels = {(): None}
-    groups = {label: _empty_group(query, label, random) for label in labels}
+    labels = _labels(query, dict.fromkeys([*totals, *(key for key, _ in points)]))
+    # Without groupBy there is always one group, even if there are no rows.
+    shown = dict.fromkeys(labels.values()) if query.selection.group_by else {(): None}
+    orders = tuple(permutations(range(len(query.selection.group_by))))
+    groups = {label: _empty_group(query, label, random.choice(orders)) for label in shown}
     for key, sums in totals.items():
-        group = groups[_label(query, key)]
+        group = groups[labels[key]]
         for field in query.fields:
             # Added: default, error and security are stored separately, and share the label error.
             group["totals"][field] += getattr(sums, FIELDS[field])
     for (key, bucket), sums in points.items():
-        group = groups[_label(query, key)]
+        group = groups[labels[key]]
         for field in query.fields:
             position = (bucket - window.start) // window.interval
             group["series"][field][position] += getattr(sums, FIELDS[field])
@@ -108,23 +112,19 @@ def _has_series(query: Query) -> bool:
     return "project" not in query.selection.group_by
 
 
-def _label(query: Query, key: Key) -> Key:
+def _labels(query: Query, keys: Iterable[Key]) -> dict[Key, Key]:
+    """Return the values that are shown for each of ``keys``."""
+    shown = [_SHOWN.get(name, {}) for name in query.selection.group_by]
+    return {
+        key: tuple(known.get(value, value) for known, value in zip(shown, key, strict=True))
+        for key in keys
+    }
+
+
+def _empty_group(query: Query, label: Key, order: Sequence[int]) -> dict[str, Any]:
     names = query.selection.group_by
-    return tuple(_shown(name, value) for name, value in zip(names, key, strict=True))
-
-
-def _shown(name: str, value: str | int | None) -> str | int | None:
-    if name == "category" and value in ERROR_CATEGORIES:
-        return "error"
-    if name == "reason" and value in _API_REASONS:
-        return _API_REASONS[str(value)]
-    return value
-
-
-def _empty_group(query: Query, label: Key, random: Random) -> dict[str, Any]:
-    by = zip(query.selection.group_by, label, strict=True)
     group: dict[str, Any] = {
-        "by": dict(_shuffled(by, random)),
+        "by": {names[at]: label[at] for at in order},
         "totals": dict.fromkeys(query.fields, 0),
     }
     if _has_series(query):

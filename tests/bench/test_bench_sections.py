@@ -1,6 +1,7 @@
 """Every section runs at tiny sizes; what the clocks say is not tested."""
 
 import re
+from collections.abc import Iterator, Sequence
 
 import pytest
 from click.testing import CliRunner
@@ -8,7 +9,7 @@ from click.testing import CliRunner
 from bench import __main__ as command
 from bench.sizes import FULL, QUICK, Sizes
 from bench.table import Row
-from bench.trees import measured
+from bench.trees import Tree, measured
 
 TINY = Sizes(
     scrapes={1_000: 1, 10_000: 1},
@@ -32,6 +33,13 @@ TINY = Sizes(
     polls=1,
     starts=1,
 )
+
+
+@pytest.fixture(scope="module")
+def trees() -> Iterator[Sequence[Tree]]:
+    """Return this tree, whose bytecode, libraries' included, is written once for all sections."""
+    with measured() as trees:
+        yield trees
 
 
 @pytest.mark.parametrize(
@@ -98,18 +106,19 @@ TINY = Sizes(
         ),
     ],
 )
-def test_a_section_measures_both_sides(section: str, expected: list[str]) -> None:
+def test_a_section_measures_both_sides(
+    section: str, expected: list[str], trees: Sequence[Tree]
+) -> None:
     """Each row has measurements of ours and of what they are compared with."""
-    rows = measured_rows(section)
+    rows = measured_rows(section, trees)
 
     assert expected == [row.work for row in rows]
     assert all(row.ours.median > 0 and row.against.median > 0 for row in rows)
 
 
-def test_an_earlier_revision_is_measured_beside() -> None:
+def test_an_earlier_revision_is_measured_beside(trees: Sequence[Tree]) -> None:
     """Each row of a section that measures processes has the same row of the other tree."""
-    with measured() as (tree,):
-        rows = list(command.COMPARED["crowd"](TINY, [tree, tree]))
+    rows = list(command.COMPARED["crowd"](TINY, [*trees, *trees]))
     expected = ["8 scrapers at once, 100 series, text", "8 scrapers at once, 100 series, gzip"]
 
     assert expected == [row.work for row in rows]
@@ -145,9 +154,8 @@ def test_a_base_that_git_does_not_know_is_refused() -> None:
     assert "--base" in said.output
 
 
-def measured_rows(section: str) -> list[Row]:
+def measured_rows(section: str, trees: Sequence[Tree]) -> list[Row]:
     """Return the rows of a section about this tree."""
     if section in command.ALONE:
         return list(command.ALONE[section](TINY))
-    with measured() as trees:
-        return list(command.COMPARED[section](TINY, trees))
+    return list(command.COMPARED[section](TINY, trees))

@@ -15,11 +15,12 @@ import requests
 from exporter.app import Exporter
 from exporter.collect.poll import PollerState, QueryPoller
 from exporter.config import parsed
+from exporter.publish.families import DATA_FAMILIES
 from exporter.reload import ConfigFile, Reloader
 from exporter.sentry.client import SentryClient
 from exporter.simulator import Simulator
 from exporter.state import State
-from tests.end_to_end.exposition import Samples, data, read_text
+from tests.end_to_end.exposition import Samples, lines_of, read_text
 from tests.end_to_end.stage import COMMAND, clock_for_commands, page
 from tests.support.clock import Clock
 from tests.support.configuration import OUTCOMES, PROJECTS, document, organization
@@ -42,6 +43,7 @@ FIRST: Final = (organization(SHORT, BY_PROJECT), organization(SHORT, slug="globe
 SECOND: Final = (organization(SHORT, CHANGED, timeout="7s", max_concurrency=2),)
 """Two configurations: one query stays the same, one changes, one organization comes and goes."""
 
+COUNTERS: Final = tuple(one.name for one in DATA_FAMILIES if one.name.endswith("_total"))
 COUNTED: Final = (QueryPoller, PollerState, SentryClient, requests.Session)
 
 
@@ -73,14 +75,14 @@ class Scraper:
                 self.scrapes += 1
                 if answer.status_code != requests.codes.ok:
                     self.wrong.append(f"status {answer.status_code}")
-                self._check(read_text(answer.text))
+                self._check(read_text(lines_of(answer.text, *COUNTERS)))
 
     def _check(self, samples: Samples) -> None:
         """Note counters that fall, and a query that is in both configurations but not here."""
         counters = {
             each: value
-            for each, value in data(samples, query="outcomes").items()
-            if each[0].endswith("_total") and ("organization", "acme") in each[1]
+            for each, value in samples.items()
+            if {("organization", "acme"), ("query", "outcomes")} <= each[1]
         }
         self.wrong += [
             f"{each} fell from {value} to {counters.get(each)}"

@@ -11,11 +11,10 @@ import pytest
 from exporter.app import Exporter
 from exporter.simulator import Organization, Project, Row, Simulator, Token, World
 from exporter.state import State
-from tests.end_to_end.exposition import Sample
-from tests.end_to_end.stage import page
+from tests.end_to_end.exposition import Sample, lines_of, read_text
 from tests.support.clock import Clock
 from tests.support.configuration import Entry, configuration
-from tests.support.exporters import poll_due
+from tests.support.exporters import page_text, poll_due
 
 ACME, WEB, API = 1, 11, 12
 HOUR = 3600
@@ -52,14 +51,13 @@ class Scraper:
 
     def scrape(self, exporter: Exporter) -> None:
         """Scrape once."""
-        for each, value in page(exporter).items():
-            if each[0] == TOTAL:
-                step = value - self.seen.get(each, 0)
-                assert step >= 0, f"{each} fell by {-step}"
-                assert step <= 61_000 * 2, f"{each} jumped by {step}"
+        for each, value in read_text(lines_of(page_text(exporter), TOTAL)).items():
+            step = value - self.seen.get(each, 0)
+            assert step >= 0, f"{each} fell by {-step}"
+            assert step <= 61_000 * 2, f"{each} jumped by {step}"
 
-                self.gained[dict(each[1])["project"]] += int(step)
-                self.seen[each] = value
+            self.gained[dict(each[1])["project"]] += int(step)
+            self.seen[each] = value
 
 
 def entry(**settings: object) -> Entry:

@@ -10,9 +10,10 @@ import sys
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from statistics import quantiles
 from typing import Any
 
 import pytest
@@ -35,9 +36,9 @@ LOGIN = ("prometheus", "right")
 LISTENING = r'event=listening address="?(127\S+:\d+)'
 RELOAD = "sentry_stats_exporter_web_config_last_reload_successful"
 CROWD = 1000
-SCRAPES = 100
+SCRAPES = 50
 BOUND = 1.0
-"""Seconds by which a scrape may be delayed: ten times the target, for busy machines."""
+"""Seconds by which nine of ten scrapes may be delayed: ten times the target, for busy machines."""
 
 
 @pytest.fixture
@@ -141,20 +142,43 @@ def crowd(kind: str, port: int) -> Iterator[Callable[[], bool]]:
         assert process.stdout is not None
         ready = threading.Thread(target=process.stdout.readline, daemon=True)
         ready.start()
+
+        def connected() -> bool:
+            # A pause between two scrapes: to scrape without one slows the connecting itself.
+            ready.join(0.05)
+            return not ready.is_alive()
+
         try:
-            yield lambda: not ready.is_alive()
+            yield connected
         finally:
             process.stdin.close()
 
 
-def longest(scraper: Scraper, ended: Callable[[], bool] = lambda: True) -> tuple[float, float]:
-    """Return the longest of many scrapes on an open and on a new connection."""
+def scraped(
+    scraper: Scraper, ended: Callable[[], bool] = lambda: True
+) -> tuple[Sequence[float], Sequence[float]]:
+    """Return how long many scrapes took on an open and on a new connection."""
     opened: list[float] = []
     anew: list[float] = []
     while not ended() or len(opened) < SCRAPES:
         opened.append(scraper.scrape(anew=False))
         anew.append(scraper.scrape(anew=True))
-    return max(opened), max(anew)
+    return opened, anew
+
+
+def delay(times: Sequence[Sequence[float]], alone: Sequence[Sequence[float]]) -> float:
+    """Return by how much nine of ten scrapes took longer than ``alone``, at most.
+
+    A busy machine may stall any process for a second: the longest of all scrapes says little.
+    """
+    return max(quantiles(one, n=10)[-1] for one in times) - max(
+        quantiles(one, n=10)[-1] for one in alone
+    )
+
+
+def shown(times: Sequence[float]) -> str:
+    """Return the longest of ``times`` in milliseconds."""
+    return f"{max(times) * 1000:.0f}"
 
 
 class TestCrowd:
@@ -175,22 +199,22 @@ class TestCrowd:
         """
         with serving("--web.config.file", web_config) as (program, port):
             scraper = Scraper(port, authority)
-            alone = longest(scraper)
+            alone = scraped(scraper)
             before = descriptors(program)
             with crowd(kind, port) as connected:
-                connecting = longest(scraper, connected)
+                connecting = scraped(scraper, connected)
                 held = descriptors(program) - before
-                crowded = longest(scraper)
+                crowded = scraped(scraper)
             scraper.close()
 
         print(  # noqa: T201 - figures for the documents
-            f"{kind}: longest scrape on an open connection {crowded[0] * 1000:.0f} ms "
-            f"(alone: {alone[0] * 1000:.0f}), on a new one {crowded[1] * 1000:.0f} ms "
-            f"(alone: {alone[1] * 1000:.0f}); while they connect, as fast as they can, "
-            f"{max(connecting) * 1000:.0f} ms; {held} descriptors more"
+            f"{kind}: longest scrape on an open connection {shown(crowded[0])} ms "
+            f"(alone: {shown(alone[0])}), on a new one {shown(crowded[1])} ms "
+            f"(alone: {shown(alone[1])}); while they connect, as fast as they can, "
+            f"{shown([*connecting[0], *connecting[1]])} ms; {held} descriptors more"
         )
 
-        assert max(crowded) - max(alone) < BOUND
+        assert delay(crowded, alone) < BOUND
         assert held <= Connection.max_connections + Acceptor.max_handshakes + MAX_ACCEPTED
 
 
@@ -269,21 +293,21 @@ class TestLogins:
 
         with serving("--web.config.file", web) as (_, port), ExitStack() as threads:
             scraper = Scraper(port, authority)
-            alone = longest(scraper)
+            alone = scraped(scraper)
             for number in range(30):
                 thread = threading.Thread(target=guess, args=(number, port))
                 thread.start()
                 threads.callback(thread.join)
             threads.callback(ended.set)
-            crowded = longest(scraper, lambda: codes >= {401, 503})
+            crowded = scraped(scraper, lambda: codes >= {401, 503})
             scraper.close()
 
         print(  # noqa: T201 - figures for the documents
-            f"longest scrape during wrong logins: {max(crowded) * 1000:.0f} ms, "
-            f"without: {max(alone) * 1000:.0f}"
+            f"longest scrape during wrong logins: {shown([*crowded[0], *crowded[1]])} ms, "
+            f"without: {shown([*alone[0], *alone[1]])}"
         )
 
-        assert max(crowded) - max(alone) < BOUND
+        assert delay(crowded, alone) < BOUND
         assert {401, 503} == codes
 
 

@@ -15,7 +15,7 @@ from tests.support.serving import serving
 
 HOUR = 3600
 NOW = 1_790_000_000 // HOUR * HOUR + 600.0
-PROJECTS, ROWS = 5_000, 20
+PROJECTS, ROWS = 2_000, 20
 QUERY = {**BY_PROJECT, "lookback": "1h"}
 
 
@@ -35,7 +35,7 @@ def wait_until_ready(url: str) -> None:
 
 
 def test_the_first_scrape_after_ready_has_every_series() -> None:
-    """The exporter is not ready before 100,000 series are on its page."""
+    """The exporter is not ready before 40,000 series are on its page."""
     clock = Clock(NOW)
     with Simulator(scale_world(PROJECTS, ROWS), clock=clock, rate_limit=None) as sentry:
         config = configuration(sentry.url, organization(QUERY, slug="scale", token=SCALE_TOKEN))

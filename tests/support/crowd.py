@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import cache
 from typing import Final
 
 from tests.support.programs import TIMEOUT
@@ -36,12 +37,14 @@ class Client:
                 self._channel.send(bytes([piece]))
 
 
+@cache
 def _context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
 
 
+@cache
 def client_hello() -> bytes:
     """Return the bytes that a TLS client sends first."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
