@@ -102,9 +102,10 @@ class Report:
     """The state of a query. ``view`` is ``None`` before its first data and after ``max_age``.
 
     ``about`` has its interval, fields, dimensions, and the dimensions that its filter restricts.
-    ``missing`` are the projects that its filter names and that cannot be read. ``last_polls`` are in the order of time, and have failures that
-    are older than the oldest success among them. ``failed_polls`` have failed in a row, the first
-    of them at ``failing_since``. ``history`` has the buckets of the lookback, by their starts.
+    ``missing`` are the projects that its filter names and that cannot be read. ``last_polls`` are
+    in the order of time, and have failures that are older than the oldest success among them.
+    ``failed_polls`` have failed in a row, the first of them at ``failing_since``. ``history`` has
+    the buckets of the lookback, by their starts.
     """
 
     organization: str

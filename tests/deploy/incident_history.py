@@ -99,9 +99,7 @@ def _read_by(rule: Rule) -> set[str]:
     return set(re.findall(r"[\w:]+", rule["expr"])) - {rule["record"]}
 
 
-def _record(
-    layer: Sequence[Rule], spans: Iterable[tuple[float, float, int]], folder: Path
-) -> None:
+def _record(layer: Sequence[Rule], spans: Iterable[tuple[float, float, int]], folder: Path) -> None:
     """Evaluate a layer over all spans, each of a start, an end and a step."""
     path = folder / "layer.yml"
     path.write_text(yaml.safe_dump({"groups": [{"name": "layer", "rules": list(layer)}]}))
