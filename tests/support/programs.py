@@ -22,7 +22,7 @@ TIMEOUT: Final = 60.0
 REPOSITORY: Final = Path(__file__).parents[2]
 
 _FIRST_PAUSE: Final = 0.01
-_LONGEST_PAUSE: Final = 0.1
+_MAX_PAUSE: Final = 0.1
 """Seconds between two looks at a condition, growing: a look may be a request that costs time."""
 
 _PATH: Final = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -70,7 +70,7 @@ def wait_until(happened: Callable[[], bool], explain: Callable[[], str] = str) -
         assert time.monotonic() < deadline, f"nothing happened for {TIMEOUT:g} s\n{explain()}"
         # Another process, or another thread's socket, has no clock that could be turned.
         time.sleep(pause)
-        pause = min(pause * 1.2, _LONGEST_PAUSE)
+        pause = min(pause * 1.2, _MAX_PAUSE)
 
 
 @dataclass(frozen=True, slots=True)
