@@ -109,8 +109,9 @@ class ColumnStore:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        # Few, as each has two numbers for every selected series.
-        self._groupings = LRUCache[tuple[int, Selection], _Grouping](4)
+        # Few, as each has two numbers for every selected series, but all of a poll in parts of a
+        # thousand projects, which is repeated for each bucket.
+        self._groupings = LRUCache[tuple[int, Selection], _Grouping](8)
 
     def sums(
         self, organization: int, selection: Selection, parts: Iterable[Piece], now: float

@@ -27,7 +27,7 @@ from exporter.simulator import (
 from tests.support.clock import Clock
 from tests.support.configuration import PROJECTS, configuration
 from tests.support.configuration import organization as entry
-from tests.support.exporters import poll_all
+from tests.support.exporters import poll_all, with_settings
 from tests.support.rows import flat
 
 HOUR = 3600
@@ -44,7 +44,8 @@ def exporter_for(
 ) -> Exporter:
     """Return an exporter that has not polled ``sentry`` yet."""
     config = configuration(sentry.url, entry(QUERY, slug=organization, token=token, settle="0s"))
-    return Exporter(config, clock=clock)
+    # A busy machine may take a minute for an answer about 20,000 projects.
+    return Exporter(with_settings(config, timeout=600.0), clock=clock)
 
 
 def poll(exporter: Exporter, clock: Clock) -> View:

@@ -67,6 +67,7 @@ def visiting(browser: Browser) -> Iterator[Callable[..., Visit]]:
             """Open ``url`` in a window of that ``width``."""
             viewport = {"width": width, "height": 900}
             page = browser.new_page(viewport=viewport, **options)  # type: ignore[arg-type]
+            page.set_default_timeout(TIMEOUT * 1000)
             pages.callback(page.close)
             visit = Visit(page, url)
             page.on("console", visit.note_console)

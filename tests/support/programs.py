@@ -16,12 +16,15 @@ from typing import Final
 import pytest
 import requests
 
-TIMEOUT: Final = 20.0
+TIMEOUT: Final = 60.0
 """Seconds before something that does not happen counts as a failure."""
 
 REPOSITORY: Final = Path(__file__).parents[2]
 
-_INTERVAL: Final = 0.02
+_FIRST_PAUSE: Final = 0.01
+_MAX_PAUSE: Final = 0.1
+"""Seconds between two looks at a condition, growing: a look may be a request that costs time."""
+
 _PATH: Final = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 """Where programs are looked for: in the virtual environment of the tests, then in the system."""
 
@@ -62,10 +65,12 @@ def output_of(*command: str | Path, folder: Path = REPOSITORY) -> str:
 def wait_until(happened: Callable[[], bool], explain: Callable[[], str] = str) -> None:
     """Return once ``happened``; raises AssertionError with an explanation if it never does."""
     deadline = time.monotonic() + TIMEOUT
+    pause = _FIRST_PAUSE
     while not happened():
         assert time.monotonic() < deadline, f"nothing happened for {TIMEOUT:g} s\n{explain()}"
         # Another process, or another thread's socket, has no clock that could be turned.
-        time.sleep(_INTERVAL)
+        time.sleep(pause)
+        pause = min(pause * 1.2, _MAX_PAUSE)
 
 
 @dataclass(frozen=True, slots=True)
