@@ -285,6 +285,7 @@ class TestPolls:
         expected = {
             HOUR: [],
             HOUR + 30 * MINUTE: [*failing, warning],
+            HOUR + 75 * MINUTE: [*failing, warning, critical, *stale[:1]],
             4 * HOUR: [*failing, *stale, warning, critical],
         }
         check(tmp_path, worlds, expected, step=300)
