@@ -24,9 +24,9 @@ from tests.support.prometheus import promtool
 pytestmark = pytest.mark.slow
 
 DOWN: Final = "SentryStatsExporterDown"
-MISSING: Final = {"alertname": "SentryStatsExporterMissing", "severity": "critical"}
-SHARD_MISSING: Final = {"alertname": "SentryStatsShardMissing", "severity": "critical"}
-MISMATCH: Final = {"alertname": "SentryStatsShardMismatch", "severity": "critical"}
+MISSING: Final[Alert] = {"alertname": "SentryStatsExporterMissing", "severity": "critical"}
+SHARD_MISSING: Final[Alert] = {"alertname": "SentryStatsShardMissing", "severity": "critical"}
+MISMATCH: Final[Alert] = {"alertname": "SentryStatsShardMismatch", "severity": "critical"}
 
 
 def of_query(name: str, query: str, severity: str = "warning", organization: str = "acme") -> Alert:
@@ -285,6 +285,7 @@ class TestPolls:
         expected = {
             HOUR: [],
             HOUR + 30 * MINUTE: [*failing, warning],
+            HOUR + 75 * MINUTE: [*failing, warning, critical, *stale[:1]],
             4 * HOUR: [*failing, *stale, warning, critical],
         }
         check(tmp_path, worlds, expected, step=300)

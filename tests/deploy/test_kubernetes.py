@@ -1,5 +1,6 @@
 """The Kubernetes manifests, built by kustomize and validated by Kubernetes' own schemas."""
 
+import json
 import os
 import re
 from pathlib import Path
@@ -15,6 +16,7 @@ from exporter.config import loads
 from exporter.publish.families import FAMILIES
 from tests.deploy.kit import DEPLOY, parsed, read_yaml
 from tests.support.programs import find_program, output_of
+from tests.support.prometheus import promtool
 
 DOCKERFILE: Final = (DEPLOY / "docker" / "Dockerfile").read_text("utf-8")
 KUBERNETES: Final = DEPLOY / "kubernetes"
@@ -237,6 +239,31 @@ def test_service_monitor(example: dict[str, list[dict[str, Any]]]) -> None:
     assert service["spec"]["ports"][0]["name"] == endpoint["port"]
     assert job["scrape_interval"] == endpoint["interval"]
     assert job["job_name"] == service["metadata"]["name"]
+
+
+@pytest.mark.programs
+def test_instance_is_the_name_of_the_pod(
+    example: dict[str, list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    """A pod that is rescheduled has another address and the same instance, so counters go on."""
+    (monitor,) = example["ServiceMonitor"]
+    (endpoint,) = monitor["spec"]["endpoints"]
+    # Prometheus writes sourceLabels as source_labels.
+    relabelings = [
+        {re.sub("([A-Z])", r"_\1", key).lower(): value for key, value in one.items()}
+        for one in endpoint["relabelings"]
+    ]
+    pods = [
+        {"targets": [address], "labels": {"__meta_kubernetes_pod_name": f"{NAME}-0"}}
+        for address in ("10.0.0.1:10790", "10.0.0.2:10790")
+    ]
+    job = {"job_name": NAME, "static_configs": pods, "relabel_configs": relabelings}
+    path = tmp_path / "prometheus.yml"
+    path.write_text(yaml.safe_dump({"scrape_configs": [job]}), "utf-8")
+    targets = json.loads(promtool("check", "service-discovery", "--timeout=2s", path, NAME))
+
+    assert [f"{NAME}-0"] * 2 == [target["labels"]["instance"] for target in targets]
+    assert 2 == len({target["labels"]["__address__"] for target in targets})
 
 
 def test_target_labels_are_not_taken() -> None:
