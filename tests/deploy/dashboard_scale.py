@@ -9,6 +9,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -92,20 +93,30 @@ def _sums(recorded: Sequence[str]) -> Iterator[str]:
     """Yield the volumes of each project, and the totals of all projects, of recorded samples."""
     sums: dict[str, float] = {}
     for line in recorded:
-        text, _, value = line.rpartition(" ")
-        labels = dict(_LABEL.findall(text))
-        why = labels["outcome"], labels["reason"]
-        for volume in (name for name, kind in VOLUMES.items() if kind(*why)):
-            name = {key: labels[key] for key in _BY_VOLUME} | {"volume": volume.split()[0].lower()}
-            _add(sums, RECORDED_VOLUMES, name, float(value))
-        _add(sums, RECORDED_TOTALS, {**labels, "project": ""}, float(value))
-    yield from (f"{series} {value}" for series, value in sums.items())
+        series, _, value = line.rpartition(" ")
+        for one in _summed(series):
+            sums[one] = sums.get(one, 0) + float(value)
+    yield from (f"{one} {value}" for one, value in sums.items())
 
 
-def _add(sums: dict[str, float], name: str, labels: Mapping[str, str], value: float) -> None:
+@cache
+def _summed(series: str) -> Sequence[str]:
+    """Return the series in which a recorded one is added up."""
+    labels = dict(_LABEL.findall(series))
+    of_project = {name: labels[name] for name in _BY_VOLUME}
+    volumes = (name for name, kind in VOLUMES.items() if kind(labels["outcome"], labels["reason"]))
+    return (
+        *(
+            _written(RECORDED_VOLUMES, {**of_project, "volume": name.split()[0].lower()})
+            for name in volumes
+        ),
+        _written(RECORDED_TOTALS, {**labels, "project": ""}),
+    )
+
+
+def _written(name: str, labels: Mapping[str, str]) -> str:
     written = ",".join(f'{key}="{one}"' for key, one in labels.items() if one)
-    series = f"{name}{{{written}}}"
-    sums[series] = sums.get(series, 0) + value
+    return f"{name}{{{written}}}"
 
 
 def measure(server: Prometheus, name: str) -> Iterator[tuple[str, float, float, float]]:
