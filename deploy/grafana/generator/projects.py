@@ -48,9 +48,13 @@ _DRILL_DOWN: Final = (
 _LINKS: Final = {"project": _DRILL_DOWN}
 _MOST_SUBMITTED: Final = "most_submitted"
 _MOST_DROPPED: Final = "most_dropped"
+_LARGEST: Final = "largest"
+_MAX_LARGEST: Final = 200
 _CHANGED: Final = "most_changed"
 _SILENT: Final = "silent"
-_MAX_CHANGED: Final = 50
+_MAX_LARGEST: Final = "largest"
+_MAX_LARGEST: Final = 200
+_CHANGED: Final = 50
 _MAX_SILENT: Final = 100
 _MIN_MISSED: Final = 20
 """A project counts as silent when more than these were to be expected. If 20 events are expected,
@@ -60,15 +64,18 @@ the probability of none is about 2 in a billion."""
 def hidden(source: Recorded) -> Sequence[VariableModel]:
     """Return the variables for the projects that panels are about; each reads all projects once."""
 
-    def largest(choice: Choice) -> str:
+    def largest(choice: Choice, count: int = 10) -> str:
         sums = (source.over_range(each.name, choice, ("project",)) for each in MEASURES)
-        return f"topk(10, {' or '.join(sums)})"
+        return f"topk({count}, {' or '.join(sums)})"
+
+    both = " or ".join(largest(choice, _MAX_LARGEST) for choice in (SUBMITTED, DROPPED))
 
     differences = " or ".join(f"{_difference(source, each.name)} > 0" for each in MEASURES)
     changes = f"topk({_MAX_CHANGED}, {differences}) and on () {source.has_week()}"
     return [
         found(_MOST_SUBMITTED, largest(SUBMITTED)),
         found(_MOST_DROPPED, largest(DROPPED)),
+        found(_LARGEST, both),
         found(_CHANGED, changes),
         found(
             _SILENT,
@@ -105,9 +112,10 @@ def _table(source: Recorded) -> Panel:
             "What did each project send and lose?",
             f"{RANGE} 'Last hour' and 'This hour so far' are what was submitted in the latest "
             "finished and in the running bucket. The row without a name stands for deleted and "
-            "unreadable projects, so the rows add up to the organization's total. Click a name to "
-            "open the project.",
-            columns(source, "project"),
+            f"unreadable projects. Up to {_MAX_LARGEST} projects, the rows add up to the total; of "
+            f"more, the {_MAX_LARGEST} that submitted most and the {_MAX_LARGEST} of which most was "
+            "dropped are shown. Click a name to open the project.",
+            columns(source.of(f'project=~"${_LARGEST}|"'), "project"),
             width=24,
             height=12,
             links=_LINKS,
