@@ -30,7 +30,7 @@ from deploy.grafana.generator.expressions import (
     top_steps,
 )
 from deploy.grafana.generator.panels import CHANGE, Figure, Target, data_table, measured_columns
-from deploy.grafana.generator.variables import found
+from deploy.grafana.generator.variables import projects_in
 from deploy.grafana.generator.volumes import RANGE, VOLUMES, columns, top
 from exporter.publish.families import PROJECT_INFO, PROJECT_LAST_EVENT
 
@@ -73,11 +73,11 @@ def hidden(source: Recorded) -> Sequence[VariableModel]:
     differences = " or ".join(f"{_difference(source, each.name)} > 0" for each in MEASURES)
     changes = f"topk({_MAX_CHANGED}, {differences}) and on () {source.has_week()}"
     return [
-        found(_MOST_SUBMITTED, largest(SUBMITTED)),
-        found(_MOST_DROPPED, largest(DROPPED)),
-        found(_LARGEST, both),
-        found(_CHANGED, changes),
-        found(
+        projects_in(_MOST_SUBMITTED, largest(SUBMITTED)),
+        projects_in(_MOST_DROPPED, largest(DROPPED)),
+        projects_in(_LARGEST, both),
+        projects_in(_CHANGED, changes),
+        projects_in(
             _SILENT,
             f"topk({_MAX_SILENT}, {_usual(source)} unless on (project) ({_accepting(source)}))",
         ),
