@@ -50,6 +50,9 @@ _ORGANIZATIONS: Final = {"acme": 1, "globex": 2}
 _ENDING: Final = 50 * 60
 """From this second of an hour on, the samples by project are read; expressions read no others."""
 
+_LOOKED_BACK: Final = 2 * DAY
+"""How old the last event of a project may be; the exporter has no such limit."""
+
 _BOUNDS: Final = (0.1, 0.25, 0.5, 1.0, 2.5)
 
 
@@ -144,7 +147,7 @@ class Organization:
         """Return the newest bucket of each project in which Sentry received an event."""
         slugs = {one.id: one.slug for one in self._projects}
         newest: dict[str, int] = {}
-        for start in range(running, running - 8 * DAY, -HOUR):
+        for start in range(running, running - _LOOKED_BACK, -HOUR):
             for each, quantity in zip(
                 self._traffic.series, self._traffic.visible(start, at), strict=True
             ):
@@ -203,7 +206,8 @@ def _page(organizations: Sequence[Organization], moment: int) -> Iterator[str]:
         yield from _requests(organization.slug, moment)
         if ending:
             yield from organization.projects()
-            yield from organization.last_events(polled.bucket + HOUR, polled.poll)
+            if moment > END - _POLL_INTERVAL:
+                yield from organization.last_events(polled.bucket + HOUR, polled.poll)
             yield from _quotas(organization.slug, moment)
     yield from process(moment)
 

@@ -9,6 +9,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -33,7 +34,17 @@ from tests.deploy.dashboard_history import (
     state,
 )
 from tests.deploy.dashboard_kinds import VOLUMES
-from tests.deploy.dashboards import NAMES, Shown, Times, built_in, chosen, panels, substituted
+from tests.deploy.dashboards import (
+    DASHBOARDS,
+    HIDDEN,
+    NAMES,
+    Shown,
+    Times,
+    built_in,
+    chosen,
+    panels,
+    substituted,
+)
 from tests.support.prometheus import Prometheus, import_pages
 from tests.support.prometheus import prometheus as running
 
@@ -43,6 +54,9 @@ TIMES: Final = Times(END, 30 * DAY, 60)
 TARGET_SECONDS: Final = 2.0
 
 _MINUTE: Final = 60
+_MERGES: Final = 150
+"""Seconds; Prometheus looks for blocks to merge every minute."""
+
 _LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
 _BY_VOLUME: Final = ("unit", "organization", "query", "category", "project")
 
@@ -55,6 +69,18 @@ def write(folder: Path) -> None:
     hours = range(floor(START, HOUR), END - 2 * HOUR, HOUR)
     recorded = ((hour + 117 * _MINUTE, _recorded(organization, hour)) for hour in hours)
     import_pages(folder, recorded, target="")
+
+
+def merge(folder: Path) -> None:
+    """Let Prometheus merge the blocks of scraped and of recorded samples, as it has them itself.
+
+    It begins a minute after its start, and would do so during the measurement.
+    """
+    with running(folder):
+        before: set[str] = set()
+        while (blocks := {path.name for path in (folder / "data").glob("01*")}) != before:
+            before = blocks
+            time.sleep(_MERGES)
 
 
 def _page(organization: Organization, moment: int) -> Iterator[str]:
@@ -92,44 +118,69 @@ def _sums(recorded: Sequence[str]) -> Iterator[str]:
     """Yield the volumes of each project, and the totals of all projects, of recorded samples."""
     sums: dict[str, float] = {}
     for line in recorded:
-        text, _, value = line.rpartition(" ")
-        labels = dict(_LABEL.findall(text))
-        why = labels["outcome"], labels["reason"]
-        for volume in (name for name, kind in VOLUMES.items() if kind(*why)):
-            name = {key: labels[key] for key in _BY_VOLUME} | {"volume": volume.split()[0].lower()}
-            _add(sums, RECORDED_VOLUMES, name, float(value))
-        _add(sums, RECORDED_TOTALS, {**labels, "project": ""}, float(value))
-    yield from (f"{series} {value}" for series, value in sums.items())
+        series, _, value = line.rpartition(" ")
+        for one in _summed(series):
+            sums[one] = sums.get(one, 0) + float(value)
+    yield from (f"{one} {value}" for one, value in sums.items())
 
 
-def _add(sums: dict[str, float], name: str, labels: Mapping[str, str], value: float) -> None:
+@cache
+def _summed(series: str) -> Sequence[str]:
+    """Return the series in which a recorded one is added up."""
+    labels = dict(_LABEL.findall(series))
+    of_project = {name: labels[name] for name in _BY_VOLUME}
+    volumes = (name for name, kind in VOLUMES.items() if kind(labels["outcome"], labels["reason"]))
+    return (
+        *(
+            _written(RECORDED_VOLUMES, {**of_project, "volume": name.split()[0].lower()})
+            for name in volumes
+        ),
+        _written(RECORDED_TOTALS, {**labels, "project": ""}),
+    )
+
+
+def _written(name: str, labels: Mapping[str, str]) -> str:
     written = ",".join(f'{key}="{one}"' for key, one in labels.items() if one)
-    series = f"{name}{{{written}}}"
-    sums[series] = sums.get(series, 0) + value
+    return f"{name}{{{written}}}"
 
 
 def measure(server: Prometheus, name: str) -> Iterator[tuple[str, float, float, float]]:
-    """Yield the title, seconds, millions of samples and of peak samples of each panel."""
+    """Yield the title, seconds, millions of samples and of peak samples of each panel.
+
+    And of each variable that is found among all projects, under its name.
+    """
     values = chosen(server, name, TIMES, {"organization": ORGANIZATION})
+    for variable in DASHBOARDS[name]["templating"]["list"]:
+        if variable.get("hide") == HIDDEN:
+            query = variable["query"]["query"].removeprefix("query_result(").removesuffix(")")
+            query = substituted(query, {**values, **built_in(TIMES, _MINUTE)})
+            seconds, samples, peak = _cost(server, "query", query=query, time=END)
+            yield f"${variable['name']}", seconds, samples / 1e6, peak / 1e6
     for panel in panels(name):
-        costs = [_cost(server, Shown(name, panel, target), values) for target in panel["targets"]]
-        seconds, samples, peaks = (list(each) for each in zip(*costs, strict=True))
-        yield panel["title"], sum(seconds), sum(samples) / 1e6, max(peaks) / 1e6
+        costs = [
+            _of_target(server, Shown(name, panel, target), values) for target in panel["targets"]
+        ]
+        of_all, samples_of_all, peaks = (list(each) for each in zip(*costs, strict=True))
+        yield panel["title"], sum(of_all), sum(samples_of_all) / 1e6, max(peaks) / 1e6
 
 
-def _cost(server: Prometheus, shown: Shown, values: dict[str, str]) -> tuple[float, float, float]:
-    """Return the CPU seconds of a target, the samples that it reads, and holds at once."""
+def _of_target(
+    server: Prometheus, shown: Shown, values: Mapping[str, str]
+) -> tuple[float, float, float]:
     times = TIMES.of(shown.panel)
     step = times.step(shown.panel)
     query = substituted(shown.expression, {**values, **built_in(times, step)})
     end = times.end // step * step
-    began = _cpu_seconds(server.program.process.pid)
     if shown.target["instant"]:
-        answer = server.ask("query", query=query, time=end, stats="all")
-    else:
-        window = {"start": (times.end - times.length) // step * step, "end": end, "step": step}
-        answer = server.ask("query_range", query=query, stats="all", **window)
-    samples = answer["stats"]["samples"]
+        return _cost(server, "query", query=query, time=end)
+    start = (times.end - times.length) // step * step
+    return _cost(server, "query_range", query=query, start=start, end=end, step=step)
+
+
+def _cost(server: Prometheus, path: str, **parameters: object) -> tuple[float, float, float]:
+    """Return the CPU seconds of a query, the samples that it reads, and holds at once."""
+    began = _cpu_seconds(server.program.process.pid)
+    samples = server.ask(path, stats="all", **parameters)["stats"]["samples"]
     cost = _cpu_seconds(server.program.process.pid) - began
     return cost, samples["totalQueryableSamples"], samples["peakSamples"]
 
@@ -145,6 +196,7 @@ def main(arguments: Sequence[str]) -> None:
         folder = Path(arguments[0] if arguments else temporary)
         if not (folder / "data").exists():
             write(folder)
+            merge(folder)
         with running(folder) as server:
             for name in NAMES:
                 for title, seconds, samples, peak in measure(server, name):

@@ -126,8 +126,10 @@ def built_in(times: Times, step: int) -> dict[str, str]:
 def options(prometheus: Prometheus, query: str, times: Times) -> list[str]:
     """Return the options of a variable, as Grafana's ``label_values`` or ``query_result`` does."""
     if query.startswith("query_result("):
-        found = prometheus.instant(query.removeprefix("query_result(").removesuffix(")"), times.end)
-        return sorted(filter(None, (each["metric"].get("project") for each in found)))
+        vector = prometheus.instant(
+            query.removeprefix("query_result(").removesuffix(")"), times.end
+        )
+        return sorted(filter(None, (each["metric"].get("project") for each in vector)))
     parsed = re.fullmatch(r"label_values\((.*), (\w+)\)", query)
     assert parsed is not None, query
     window = {"start": times.end - times.length, "end": times.end}

@@ -22,6 +22,7 @@ from tests.deploy.dashboards import (
     Times,
     answer,
     chosen,
+    numbers,
     seconds,
     substituted,
 )
@@ -106,7 +107,8 @@ def test_no_panel_is_empty(name: str, pages: Mapping[str, Sequence[Row]]) -> Non
         if not any(answers.values())
     ]
 
-    assert [] == empty
+    # The dashboard Project shows seven days, and there are only eight to compare them with.
+    assert ["Which projects differ most from last week?"] * (name == "project") == empty
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -164,12 +166,18 @@ def test_difference_from_last_week(pages: Mapping[str, Sequence[Row]]) -> None:
 
 
 def test_teams(pages: Mapping[str, Sequence[Row]]) -> None:
-    """The teams together have what the projects have."""
+    """The teams together have what the organization has."""
     teams = table(pages, "organization", "How much belongs to each team?")
-    projects = table(pages, "organization", "What did each project send and lose?")
+    (total,) = (
+        numbers(series)[-1]
+        for _, row in pages["organization"]
+        for panel, answers in row
+        if panel["title"] == "Submitted"
+        for series in answers["A"]
+    )
 
     assert "no team" in {row["team"] for row in teams}
-    assert sum(row["Submitted"] for row in projects) == sum(row["Submitted"] for row in teams)
+    assert total == sum(row["Submitted"] for row in teams)
 
 
 def test_a_month_is_eight_days(pages: Mapping[str, Sequence[Row]]) -> None:

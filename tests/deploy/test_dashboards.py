@@ -247,7 +247,7 @@ def test_hidden_variables(name: str) -> None:
         if each.get("hide") == HIDDEN
     }
 
-    assert {"most_submitted", "most_dropped", "most_changed", "silent"} == hidden.keys()
+    assert {"most_submitted", "most_dropped", "largest", "most_changed", "silent"} == hidden.keys()
     for each in hidden.values():
         assert re.match(r"query_result\(topk\(\d+,", each["query"]["query"])
         assert each["multi"]

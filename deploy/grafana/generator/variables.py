@@ -71,7 +71,7 @@ def project(*matchers: str) -> VariableModel:
     return _choices("project", "Project", selector, ALL_PROJECTS)
 
 
-def found(name: str, expression: str) -> VariableModel:
+def projects_in(name: str, expression: str) -> VariableModel:
     """Return a hidden variable: the projects that ``expression`` returns.
 
     Panels about the largest of thousands of projects then read no others.
