@@ -85,6 +85,15 @@ def stale(organization: str) -> Text:
     return Text(f"{summaries[0]}, and 1 more", UNKNOWN, others=summaries)
 
 
+NOTHING_ACCEPTED: Final = tuple(
+    f"accepts-nothing: almost no {noun} accepted from any project since {{{since}}} UTC,"
+    f" usually at least {{{usual}}} an hour"
+    for noun, since, usual in (
+        ("error events", "since", "usual"),
+        ("transactions", "since_2", "transactions"),
+    )
+)
+
 TEXTS: Final[Mapping[Scenario, Text]] = {
     "silence": Text(
         "silence / checkout: almost nothing since {since} UTC, usually at least {transactions}"
@@ -127,20 +136,10 @@ TEXTS: Final[Mapping[Scenario, Text]] = {
         " undo it in the project's settings.",
     ),
     "accepts-nothing": Text(
-        "accepts-nothing: almost no error events accepted from any project since {since} UTC,"
-        " usually at least {usual} an hour, and 1 more",
+        f"{NOTHING_ACCEPTED[0]}, and 1 more",
         "Clients are not refused: nothing reaches Sentry, or Sentry does not count what it"
         " accepts. Check Sentry's status and the network to it.",
-        others=(
-            (
-                "accepts-nothing: almost no error events accepted from any project since {since} UTC,"
-                " usually at least {usual} an hour"
-            ),
-            (
-                "accepts-nothing: almost no transactions accepted from any project since {since_2} UTC,"
-                " usually at least {transactions} an hour"
-            ),
-        ),
+        others=NOTHING_ACCEPTED,
         project="",
     ),
     "api-down": stale("api-down"),
