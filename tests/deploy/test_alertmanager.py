@@ -1,5 +1,6 @@
 """Alertmanager's configuration: routes and inhibition."""
 
+import os
 import re
 import socket
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,16 @@ import requests
 import yaml
 
 from tests.deploy.kit import DEPLOY, read_yaml
-from tests.support.programs import TIMEOUT, find_program, output_of, running, wait_until
+from tests.docs.markdown import blocks_of
+from tests.support.programs import (
+    REPOSITORY,
+    TIMEOUT,
+    find_program,
+    output_of,
+    running,
+    wait_until,
+)
+from tests.support.prometheus import promtool
 
 ALERTMANAGER: Final = DEPLOY / "alertmanager"
 CONFIGURATION: Final = ALERTMANAGER / "alertmanager.yml"
@@ -144,6 +154,66 @@ def copied_into(route: Mapping[str, Any]) -> Mapping[str, Any]:
         "inhibit_rules": ours["inhibit_rules"],
         "receivers": [*ours["receivers"], {"name": "others"}],
     }
+
+
+def document_block(key: str) -> str:
+    """Return the block of docs/alertmanager.md with this key, or this program."""
+    document = REPOSITORY / "docs" / "alertmanager.md"
+    (found,) = [
+        block.text
+        for block in blocks_of(document)
+        if block.language != "text" and re.match(rf"(?ms).*^{key}\b", block.text)
+    ]
+    return found
+
+
+class TestDocument:
+    """What users copy from docs/alertmanager.md works."""
+
+    def test_links_are_those_of_the_rules(self, tmp_path: Path) -> None:
+        """The rule with the links is the shipped one, with other addresses."""
+        path = tmp_path / "rules.yml"
+        path.write_text(document_block("groups"), "utf-8")
+        [[theirs], [ours, *_]] = [
+            read_yaml(file)["groups"][0]["rules"] for file in (path, RULES.parent / "messages.yml")
+        ]
+
+        assert "SUCCESS" in promtool("check", "rules", path)
+        assert ours["record"] == theirs["record"]
+        assert set(ours["labels"]) == set(theirs["labels"])
+
+    def test_links_can_be_patched_in_kubernetes(self, tmp_path: Path) -> None:
+        """The patch changes the links, and leaves the texts of the alerts alone."""
+        folder = os.path.relpath(DEPLOY / "kubernetes" / "example", tmp_path)
+        path = tmp_path / "kustomization.yaml"
+        path.write_text(f"resources: [{folder}]\n{document_block('patches')}", "utf-8")
+        built = output_of(find_program("kubectl", "kubernetes-client"), "kustomize", tmp_path)
+        rules = {
+            rule["metadata"]["name"].rpartition("-")[2]: rule["spec"]["groups"]
+            for rule in yaml.safe_load_all(built)
+            if rule["kind"] == "PrometheusRule"
+        }
+
+        assert (
+            "https://grafana.example.com" == (rules["messages"][0]["rules"][0]["labels"]["grafana"])
+        )
+        assert read_yaml(RULES)["groups"] == rules["alerts"]
+
+    def test_the_least_configuration_works(self, tmp_path: Path) -> None:
+        """It is valid, and catches our alerts only."""
+        path = tmp_path / "alertmanager.yml"
+        path.write_text(document_block("templates"), "utf-8")
+        (tmp_path / "templates").symlink_to(ALERTMANAGER / "templates")
+
+        assert "1 templates" in amtool("check-config", path)
+        assert "sentry-stats" == receiver_of(path, alert("SentryInvalidUp"))
+        assert "everything-else" == receiver_of(path, {"alertname": "DiskFull"})
+
+    def test_the_command_shows_a_receiver(self) -> None:
+        """The command that shows where an alert goes can be typed as it is."""
+        command = document_block("amtool").split()
+
+        assert "payments-page" == amtool(*command[1:]).splitlines()[-1]
 
 
 @pytest.fixture
