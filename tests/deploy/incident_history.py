@@ -1,4 +1,4 @@
-"""A Prometheus database with an incident of the last two hours, and the same hours of last week.
+"""A Prometheus database with an incident of the last two hours, and what was usual at this time.
 
 Simulator and exporter run through these hours on a clock that the test sets, so nobody waits for
 them. promtool imports the scraped pages, then evaluates the recording rules over that time, each
@@ -19,34 +19,42 @@ from tests.support.clock import Clock
 from tests.support.exporters import scraped
 from tests.support.prometheus import import_pages, prometheus, promtool
 
-WEEK: Final = 7 * DAY
-BEFORE: Final = 2 * HOUR
+BEFORE: Final = HOUR
 """How much history there is before the incident."""
 
 STEP: Final = 120
-STEP_LAST_WEEK: Final = 600
-"""Seconds between scrapes, and between evaluations."""
+"""Seconds between scrapes, and between evaluations, as by the rules about projects."""
+
+USUAL: Final = (7 * DAY, DAY)
+"""How long ago the days are that show what is usual: last week and yesterday."""
+
+USUAL_LENGTH: Final = HOUR * 3 // 2
+USUAL_STEP: Final = 600
+"""How much history there is on these days until the present time of day, in which steps."""
 
 _LOOKBACK_DELTA: Final = "15m"
 """Longer than the steps. Only the evaluation of the history has it."""
 
 _READ_LATER: Final = re.compile(
-    r"sentry_stats_(?:series:\w+|poll_interval_seconds:\w+|(?:submitted|accepted):increase1h"
-    r"|quantity:increase30m|lost:ratio30m)$"
+    r".*sentry_stats_(?:series:\w+|poll_interval_seconds:\w+|(?:submitted|accepted):increase1h"
+    r"|quantity:increase30m|lost:ratio30m)|sentry_stats:threshold:warning_ratio"
 )
 """The recorded series that others read as they were an hour, a day or a week ago."""
+
+_ONLY_IN_OUTAGES: Final = re.compile(r".*sentry_stats_unknown:\w+")
+"""What is recorded while the exporter knows nothing, which is not part of the history."""
 
 Rule = Mapping[str, Any]
 Pages = list[tuple[float, str]]
 
 
-def scrape_last_week(url: str, clock: Clock, incident: Incident) -> Pages:
-    """Return the pages of the same hours of last week with their times."""
-    moments = range(int(incident.start - BEFORE - WEEK), int(incident.now - WEEK), STEP_LAST_WEEK)
-    clock.now = moments[0]
-    # A short lookback, because data that comes late hardly matters here.
-    exporter = Exporter(configuration(url, lookback="2h"), clock=clock)
-    return list(scraped(exporter, clock, moments))
+def scrape_usual(url: str, clock: Clock, incident: Incident) -> Iterator[Pages]:
+    """Yield the pages of each of the days of `USUAL`, until the present time of day."""
+    for ago in USUAL:
+        # A short lookback, because data that comes late hardly matters here.
+        exporter = Exporter(configuration(url, lookback="2h"), clock=clock)
+        end = int(incident.now) - ago
+        yield list(scraped(exporter, clock, range(end - USUAL_LENGTH, end + 1, USUAL_STEP)))
 
 
 def scrape_incident(exporter: Exporter, clock: Clock, incident: Incident) -> Iterator[str]:
@@ -73,7 +81,7 @@ def import_history(
 def _needed(rules: Sequence[Rule]) -> list[Rule]:
     """Return the rules whose values are read much later, and the rules that these read."""
     recorded = {rule["record"] for rule in rules}
-    needed = {name for name in recorded if _READ_LATER.search(name)}
+    needed = {name for name in recorded if _READ_LATER.fullmatch(name)}
     added = needed
     while added:
         read = {name for rule in rules if rule["record"] in added for name in _read_by(rule)}
@@ -96,7 +104,8 @@ def _layers(rules: Sequence[Rule]) -> Iterator[list[Rule]]:
 
 def _read_by(rule: Rule) -> set[str]:
     """Return all names in the expression of ``rule``, but for its own previous value."""
-    return set(re.findall(r"[\w:]+", rule["expr"])) - {rule["record"]}
+    names = set(re.findall(r"[\w:]+", rule["expr"])) - {rule["record"]}
+    return {name for name in names if not _ONLY_IN_OUTAGES.fullmatch(name)}
 
 
 def _record(layer: Sequence[Rule], spans: Iterable[tuple[float, float, int]], folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The receiver that Alertmanager notifies: a listener that stores everything it gets."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,26 +61,42 @@ class Mailbox:
             for one in letter["attachments"]
         ]
 
-    def pages(self) -> set[tuple[str, str]]:
-        """Return the pages, as pairs of routing key and summary."""
-        return {
-            (letter["routing_key"], letter["payload"]["summary"])
+    def messages_about(self, organization: str) -> list[Message]:
+        """Return the messages whose title begins with an organization, after the severity."""
+        return [
+            message
+            for message in self.messages()
+            if re.match(rf"\w+[^:]*: {organization}(?: /|:)", message.title)
+        ]
+
+    def last_message(self, organization: str, severity: str) -> Message:
+        """Return the last message about an organization with that severity in its title."""
+        messages = self.messages_about(organization)
+        return [one for one in messages if one.title.startswith(f"{severity}:")][-1]
+
+    def last_page(self, organization: str) -> dict[str, Any]:
+        """Return the last page about an organization that triggers an incident."""
+        return [
+            dict(letter)
             for letter in self._at("/pagerduty")
-        }
+            if letter["event_action"] == "trigger"
+            and letter["payload"]["component"] == organization
+        ][-1]
 
     def _alerts(self, status: str) -> Iterator[tuple[Notification, str]]:
         """Yield each report of an alert with ``status``, and when the alert started."""
         for letter in self._at("/webhook"):
             for alert in letter["alerts"]:
                 if alert["status"] == status:
-                    yield _notification(letter["receiver"], alert), alert["startsAt"]
+                    labels = alert["labels"]
+                    yield notification(letter["receiver"], labels), alert["startsAt"]
 
     def _at(self, path: str) -> list[Any]:
         return [letter for to, letter in self.letters[self.skipped :] if to == path]
 
 
-def _notification(receiver: str, alert: dict[str, Any]) -> Notification:
-    labels = alert["labels"]
+def notification(receiver: str, labels: dict[str, str]) -> Notification:
+    """Return the alert with these labels as ``receiver`` gets it."""
     place = [labels.get(name, "") for name in ("organization", "query", "category", "project")]
     return Notification(receiver, labels["alertname"], labels["severity"], *place)
 

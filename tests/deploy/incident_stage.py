@@ -22,13 +22,13 @@ from exporter.simulator import Simulator
 from exporter.web.address import Address
 from tests.deploy.incident_history import (
     STEP,
-    STEP_LAST_WEEK,
+    USUAL_STEP,
     Pages,
     import_history,
     scrape_incident,
-    scrape_last_week,
+    scrape_usual,
 )
-from tests.deploy.incident_receiver import Mailbox, listening
+from tests.deploy.incident_receiver import Mailbox, Notification, listening, notification
 from tests.deploy.incident_world import Incident, configuration, world_of
 from tests.deploy.kit import DEPLOY, read_yaml
 from tests.deploy.overlay import (
@@ -43,6 +43,13 @@ from tests.support.exporters import poll_due
 from tests.support.programs import find_program, running, wait_until
 from tests.support.prometheus import Prometheus, prometheus
 from tests.support.serving import free_port, serving
+
+DEADLINE: Final = 240.0
+"""Seconds; a busy machine may need that long."""
+
+_WARM_UP: Final = 2
+"""How often all rules are evaluated before the alerts. Rules read what rules of other groups
+record, so a first evaluation may see only a part of it."""
 
 _PROGRAMS: Final = ("exporter:10790", "alertmanager:9093", "localhost:9090")
 _SUCCESS: Final = re.compile(
@@ -87,15 +94,20 @@ class Stage:
         self.clock.now = time.time()
         poll_due(self.exporter, self.clock.now)
 
-    def evaluations(self) -> float:
-        """Return how often every group of rules has been evaluated."""
-        least = self.prometheus.instant("min(prometheus_rule_group_iterations_total)")
-        return float(least[0]["value"][1]) if least else 0.0
+    def active(self) -> set[Notification]:
+        """Return the alerts of which Alertmanager notifies somebody, with the receivers."""
+        return {
+            notification(receiver["name"], alert["labels"])
+            for alert in self._alerts(inhibited="false")
+            for receiver in alert["receivers"]
+        }
 
-    def active_alerts(self) -> list[dict[str, Any]]:
-        """Return the alerts of which Alertmanager notifies somebody."""
-        query = {"inhibited": "false", "active": "true"}
-        return list(requests.get(f"{self.alertmanager}/api/v2/alerts", query, timeout=20).json())
+    def muted(self) -> set[Notification]:
+        """Return the alerts that others mute, without receivers."""
+        return {notification("", alert["labels"]) for alert in self._alerts(active="false")}
+
+    def _alerts(self, **query: str) -> list[dict[str, Any]]:
+        return list(requests.get(f"{self.alertmanager}/api/v2/alerts", query, timeout=60).json())
 
     def explain(self) -> str:
         """Return the alerts of Prometheus, and what has arrived."""
@@ -104,7 +116,7 @@ class Stage:
 
 @contextmanager
 def staged(folder: Path) -> Iterator[Stage]:
-    """Run everything, with the incident and the same hours of last week in Prometheus's memory."""
+    """Run everything, with the incident, and what is usual, in Prometheus's memory."""
     incident = Incident(time.time())
     clock = Clock(incident.now)
     ports = {name: free_port() for name in _PROGRAMS}
@@ -113,11 +125,11 @@ def staged(folder: Path) -> Iterator[Stage]:
         sentry = stack.enter_context(Simulator(world_of(incident), clock=clock, rate_limit=None))
         for fault in incident.faults():
             sentry.faults.add(fault)
-        last_week = scrape_last_week(sentry.url, clock, incident)
+        usual = list(scrape_usual(sentry.url, clock, incident))
         exporter = Exporter(configuration(sentry.url), clock=clock)
         pages = [(clock.now, page) for page in scrape_incident(exporter, clock, incident)]
         target = f'job="sentry-stats-exporter",instance="127.0.0.1:{ports["exporter:10790"]}"'
-        parts = [(last_week, STEP_LAST_WEEK), (pages, STEP)]
+        parts = [*((day, USUAL_STEP) for day in usual), (pages, STEP)]
         import_history(parts, _recording_rules(), folder, target)
         site = Site(exporter, ports["exporter:10790"])
         stack.callback(site.stop)
@@ -162,17 +174,28 @@ def _prometheus(folder: Path, places: Places) -> Iterator[Prometheus]:
     """Run Prometheus with the shipped files.
 
     Prometheus takes five seconds to discover its targets. The rules are loaded afterwards, since
-    an alert about a missing exporter would not wait that long here.
+    an alert about a missing exporter would not wait that long here. Alerts are loaded last: all of
+    them begin at once, when everything that they read has been recorded.
     """
     port, shipped = places.ports["localhost:9090"], prometheus_file(places)
     with prometheus(folder, port=port, configuration=shipped) as started:
-        wait_until(partial(_is_connected, started), started.program.output)
+        wait_until(partial(_is_connected, started), timeout=DEADLINE)
         (folder / "rules").mkdir()
-        for name, document in rule_files().items():
+        files = rule_files()
+        alerts = files.pop("alerts.yml")
+        for name, document in files.items():
             _write(folder / "rules" / name, document)
         started.program.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: bool(started.ask("rules")["groups"]), started.program.output)
+        wait_until(lambda: evaluations(started) >= _WARM_UP, timeout=DEADLINE)
+        _write(folder / "rules" / "alerts.yml", alerts)
+        started.program.process.send_signal(signal.SIGHUP)
         yield started
+
+
+def evaluations(started: Prometheus) -> float:
+    """Return how often every group of rules has been evaluated."""
+    least = started.instant("min(prometheus_rule_group_iterations_total)")
+    return float(least[0]["value"][1]) if least else 0.0
 
 
 def _is_connected(started: Prometheus) -> bool:

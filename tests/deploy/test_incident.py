@@ -1,233 +1,304 @@
-"""An incident and two outages in real Prometheus and Alertmanager processes.
+"""An incident with every cause of silence, in real Prometheus and Alertmanager processes.
 
-They run the shipped files, changed only by the overlay.
+They run the shipped files, changed only by the overlay, and notify a listener that stands in for
+Slack and PagerDuty.
 """
 
-import re
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
 import pytest
 
-from exporter.simulator import DAY, HOUR, Project
-from tests.deploy.incident_receiver import Mailbox, Message, Notification
-from tests.deploy.incident_stage import Stage, staged
-from tests.deploy.incident_world import ACME, CHECKOUT, IOS
+from exporter.simulator import Scenario
+from tests.deploy.incident_links import LINK, unresolved
+from tests.deploy.incident_receiver import Notification
+from tests.deploy.incident_stage import DEADLINE, Stage, evaluations, staged
+from tests.deploy.incident_truth import Truth, filled
+from tests.deploy.incident_world import CAUSES, ORGANIZATIONS
 from tests.deploy.kit import DEPLOY, read_yaml
-from tests.deploy.overlay import SPEED, in_promql, rule_files, shortened
-from tests.support.clock import Clock
+from tests.deploy.overlay import rule_files, shortened
 from tests.support.programs import wait_until
 
 pytestmark = pytest.mark.slow
 
-WEEK = 7 * DAY
-TIMES = {"for", "interval", "keep_firing_for"}
+DURATIONS: Final = {"for", "interval", "keep_firing_for"}
 """The keys of durations in rules."""
 
-NOTIFICATION_DELAY = 1500
-"""Seconds, five times Alertmanager's ``group_interval``."""
+LIMITED: Final = "SentryEventsRateLimited"
+STALE: Final = "SentryStatsQueryStale"
 
-INCIDENT = [
-    Notification("acme-chat", "SentryEventsRateLimited", "warning", "acme", "", "error"),
-    Notification(
-        "acme-chat", "SentryEventsRateLimited", "warning", "acme", "", "error", "checkout"
-    ),
-    Notification(
-        "acme-page", "SentryEventsRateLimited", "critical", "acme", "", "error", "checkout"
-    ),
-    Notification("acme-page", "SentryProjectSilent", "critical", "acme", "", "", "ios"),
-]
+EXPECTED: Final[Mapping[Scenario, list[Notification]]] = {
+    "steady": [],
+    "silence": [Notification("page", "SentryProjectSilent", "critical", project="checkout")],
+    "quota": [Notification("page", "SentryQuotaExceeded", "critical", category="error")],
+    "key-limit": [Notification("acme-page", LIMITED, "critical", "", "", "error", "checkout")],
+    "project-limit": [Notification("page", LIMITED, "critical", "", "", "error", "checkout")],
+    "spike-protection": [
+        Notification("chat", "SentrySpikeProtectionActive", "warning", category="error")
+    ],
+    "filter": [
+        Notification("chat", "SentryFiltersDropMost", "warning", "", "", "error", "checkout")
+    ],
+    "accepts-nothing": [
+        Notification("page", "SentryAcceptsNothing", "critical", category=category)
+        for category in ("error", "transaction")
+    ],
+    "api-down": [
+        Notification("exporter-page", STALE, "critical", query=query)
+        for query in ("outcomes", "projects")
+    ],
+    "token-revoked": [
+        Notification("exporter-page", STALE, "critical", query=query)
+        for query in ("outcomes", "projects")
+    ],
+}
+"""What is notified in the organization of each cause; these alerts mute others."""
 
-MUTED = INCIDENT[1]
-"""Muted once its critical alert fires: then Alertmanager may not report it as resolved."""
+LIMIT: Final = (
+    "A rate limit drops data: of a key (key_quota), a project or the organization. Fix the flood"
+    " at its source, or raise the limit in Sentry."
+)
+UNKNOWN: Final = (
+    "Alerts about this data neither begin nor end until a poll succeeds. The cause is in the"
+    " exporter's log; sentry-stats-exporter check --online names the remedy."
+)
 
-SENTRY_DOWN = [
-    Notification(receiver, name, severity, organization, query)
-    for receiver, name, severity in (
-        ("exporter-chat", "SentryStatsQueryFailing", "warning"),
-        ("exporter-page", "SentryStatsQueryStale", "critical"),
+
+class Text(NamedTuple):
+    """The parts of a message. ``others`` are the summaries of all alerts, if there are several."""
+
+    summary: str
+    advice: str
+    projects: str = ""
+    others: tuple[str, ...] = ()
+    query: str = "projects"
+    project: str = "checkout"
+
+
+def stale(organization: str) -> Text:
+    """Return the message about an organization whose polls fail."""
+    summaries = tuple(
+        f"{organization}: data of query {query} is stale,"
+        f" the last successful poll was {{{ago}}} ago"
+        for query, ago in (("outcomes", "ago"), ("projects", "other_ago"))
     )
-    for organization in ("acme", "globex")
-    for query in ("outcomes", "projects")
-]
+    return Text(f"{summaries[0]}, and 1 more", UNKNOWN, others=summaries)
 
-EXPORTER_DOWN = [Notification("exporter-page", "SentryStatsExporterDown", "critical")]
 
-LIMITED = (
-    r"• acme{place}: (\S+)% of category error are rate limited\n"
-    r"  In the last 30 minutes .*, (\S+)% of the submitted data was dropped by the rate limit .*\n"
-    r"  Since \d{{4}}-\d\d-\d\d \d\d:\d\d UTC\n"
+NOTHING_ACCEPTED: Final = tuple(
+    f"accepts-nothing: almost no {noun} accepted from any project since {{{since}}} UTC,"
+    f" usually at least {{{usual}}} an hour"
+    for noun, since, usual in (
+        ("error events", "since", "usual"),
+        ("transactions", "since_2", "transactions"),
+    )
 )
-SILENT = (
-    r"In the last hour the project sent almost nothing, of any category\."
-    r" At least (\S+) an hour are usual\."
-)
-STALE = r"The last successful poll was 1h [23]\dm \d+s ago\."
+
+TEXTS: Final[Mapping[Scenario, Text]] = {
+    "silence": Text(
+        "silence / checkout: almost nothing since {since} UTC, usually at least {transactions}"
+        " transactions and {usual} error events an hour, last event in the hour from {hour} UTC",
+        "Sentry refuses nothing from it. Check that the site runs, its last release, its DSN and"
+        " whether the key is enabled.",
+    ),
+    "quota": Text(
+        "quota: {share} % of error events over quota since {since} UTC ({lost} lost),"
+        " reason error_usage_exceeded",
+        "The quota of the plan is used up until its period ends. Raise it, or reduce what the"
+        " largest projects send.",
+        "web {recent}, ios {recent_2}, checkout {recent_3}",
+        query="outcomes",
+        project="",
+    ),
+    "key-limit": Text(
+        "acme / checkout: {share} % of error events rate limited since {since} UTC ({lost} lost),"
+        " reason key_quota",
+        LIMIT,
+    ),
+    "project-limit": Text(
+        "project-limit / checkout: {share} % of error events rate limited since {since} UTC"
+        " ({lost} lost), reason project_quota",
+        LIMIT,
+    ),
+    "spike-protection": Text(
+        "spike-protection: {share} % of error events dropped by spike protection since {since} UTC"
+        " ({lost} lost)",
+        "Spike protection drops data because the project sends far more than usual. Find the"
+        " release or issue behind the spike.",
+        "checkout {recent}",
+        query="outcomes",
+        project="",
+    ),
+    "filter": Text(
+        "filter / checkout: {share} % of error events filtered since {since} UTC ({lost} lost),"
+        " reason error-message",
+        "Inbound filters drop nearly everything. If the filter of that reason was just changed,"
+        " undo it in the project's settings.",
+    ),
+    "accepts-nothing": Text(
+        f"{NOTHING_ACCEPTED[0]}, and 1 more",
+        "Clients are not refused: nothing reaches Sentry, or Sentry does not count what it"
+        " accepts. Check Sentry's status and the network to it.",
+        others=NOTHING_ACCEPTED,
+        project="",
+    ),
+    "api-down": stale("api-down"),
+    "token-revoked": stale("token-revoked"),
+}
+
+
+def everything_expected() -> set[Notification]:
+    """Return all expected notifications, with the names of the organizations."""
+    return {
+        one._replace(organization=ORGANIZATIONS[cause].slug)
+        for cause, notifications in EXPECTED.items()
+        for one in notifications
+    }
 
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """Run all programs, once for all tests of this module."""
+    """Run all programs, once for all tests of this module, and wait for the notifications."""
     with staged(tmp_path_factory.mktemp("stage")) as everything:
+        expected = everything_expected()
+        wait_until(
+            lambda: expected <= set(everything.mailbox.fired()), everything.explain, DEADLINE
+        )
+        # What else there is to notify is notified now.
+        enough = evaluations(everything.prometheus) + 2
+        wait_until(
+            lambda: evaluations(everything.prometheus) >= enough, everything.explain, DEADLINE
+        )
         yield everything
 
 
-@pytest.fixture
-def calm(stage: Stage) -> Mailbox:
-    """Wait until nothing fires and all is notified, and return the mailbox from then on."""
-    wait_until(stage.is_calm, stage.alerts)
-    stage.live_until(stage.clock() + NOTIFICATION_DELAY)
-    return stage.mailbox.from_here()
-
-
-def await_resolved(stage: Stage, mailbox: Mailbox, expected: Sequence[Notification]) -> None:
-    """Return once every expected alert is reported as resolved and nothing fires any more."""
-    wait_until(
-        lambda: set(expected) <= mailbox.resolved(),
-        lambda: f"firing: {mailbox.fired()}\nresolved: {mailbox.resolved()}",
-    )
-    wait_until(stage.is_calm, stage.alerts)
-
-
-def number(pattern: str, messages: Sequence[Message]) -> float:
-    """Return the number in the group of ``pattern`` in a message; ``k`` means a thousand."""
-    matches = [match[1] for one in messages for match in re.finditer(pattern, one.text)]
-
-    assert matches, f"{pattern}\n{messages}"
-    return float(matches[0].removesuffix("k")) * (1000 if matches[0].endswith("k") else 1)
-
-
-class Truth:
-    """What the rows say."""
-
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-
-    def events(
-        self, hour: float, outcome: str, project: Project | None = None, category: str = "error"
-    ) -> int:
-        """Return how many of an outcome came within an hour."""
-        filters: dict[str, Any] = {} if project is None else {"project": [project.id]}
-        sums = self._stage.sentry.store.totals(
-            ACME.id,
-            hour,
-            hour + HOUR,
-            at=self._stage.clock(),
-            group_by=["outcome"],
-            category=[category],
-            **filters,
-        )
-        return sums.get((outcome,), 0)
-
-    def limited_percentage(self, hour: float, project: Project | None = None) -> float:
-        """Return how much of the errors of an hour was rate limited."""
-        limited = self.events(hour, "rate_limited", project)
-        let_in = (self.events(hour, name, project) for name in ("accepted", "filtered", "invalid"))
-        return 100 * limited / (limited + sum(let_in))
-
-    def accepted(
-        self, hours: Sequence[float], project: Project, category: str = "error"
-    ) -> list[int]:
-        """Return how many events of a project were accepted, hour by hour."""
-        return [self.events(hour, "accepted", project, category) for hour in hours]
-
-
-def hours_from(start: float, *numbers: int) -> list[float]:
-    """Return the hours of these numbers, the one from ``start`` being 0."""
-    return [start + each * HOUR for each in numbers]
+@pytest.mark.programs
+def test_every_cause_is_one_alert(stage: Stage) -> None:
+    """Each cause has its alert and no other, and the steady organization has none."""
+    assert everything_expected() == stage.active()
+    assert set() == stage.mailbox.resolved()
+    assert set(EXPECTED) == set(CAUSES)
 
 
 @pytest.mark.programs
-def test_an_incident_notifies_the_right_receivers(stage: Stage, calm: Mailbox) -> None:
-    """Each alert of an incident is sent once, to its receiver, with true numbers, and resolves."""
-    start = stage.next_hour()
-    stage.incident.start = start
-    stage.live_until(start + 5.5 * HOUR)
-    await_resolved(stage, calm, [one for one in INCIDENT if one != MUTED])
+def test_nothing_else_was_notified(stage: Stage) -> None:
+    """Beside the expected alerts, only those were notified that they mute by now."""
+    unexpected = set(stage.mailbox.fired()) - everything_expected()
 
-    assert INCIDENT == calm.fired()
-    assert set(INCIDENT) - {MUTED} <= calm.resolved() <= set(INCIDENT)
-    assert {"#acme-sentry"} == {one.channel for one in calm.messages()}
-    assert {"pagerduty-routing-key-acme"} == {key for key, _ in calm.pages()}
-    check_numbers([one for one in calm.messages() if one.color != "good"], Truth(stage), start)
-
-
-def check_numbers(messages: Sequence[Message], truth: Truth, start: float) -> None:
-    """Compare the numbers in the messages with the rows."""
-    limited = start + HOUR
-    for place, project in (("", None), (" / checkout", CHECKOUT)):
-        share = number(LIMITED.format(place=place), messages)
-        # The first message has the share of half an hour that has just begun to be limited.
-        assert 5 < share <= 1.1 * truth.limited_percentage(limited, project)
-    around = hours_from(start - WEEK, 1, 2, 3, 4)
-    usual = max(truth.accepted(around, IOS, "transaction"))
-    assert 0.5 * usual < number(SILENT, messages) <= 1.1 * usual
+    assert set() == {one._replace(receiver="") for one in unexpected} - stage.muted()
 
 
 @pytest.mark.programs
-def test_with_sentry_down_only_exporter_alerts_fire(stage: Stage, calm: Mailbox) -> None:
-    """An outage of Sentry notifies the exporter's operators and nobody else."""
-    stage.sentry.faults.down = True
-    stage.live_until(stage.clock() + 3.25 * HOUR)
-    stage.sentry.faults.down = False
-    # The stale alert mutes the failing alert of its query. If the other query of the message
-    # recovers first, Alertmanager forgets that it has notified this one, and sends no resolved.
-    await_resolved(stage, calm, [one for one in SENTRY_DOWN if one.severity == "critical"])
+@pytest.mark.parametrize("cause", TEXTS)
+def test_the_text_for_slack(stage: Stage, cause: Scenario) -> None:
+    """The message has the expected text, and its numbers are those of the rows."""
+    text, severity = TEXTS[cause], EXPECTED[cause][0].severity.upper()
+    message = stage.mailbox.last_message(ORGANIZATIONS[cause].slug, severity)
+    body = f"{text.advice}\n"
+    if text.projects:
+        body += f"Lost most in the last 30 minutes: {text.projects}\n"
+    body += "".join(f"• {one}\n" for one in text.others)
+    body_of_message, _, _ = message.text.partition("Links: ")
+    title = f"{severity}: {text.summary}"
 
-    assert SENTRY_DOWN == calm.fired()
-    assert calm.resolved() <= set(SENTRY_DOWN)
-    assert {"#sentry"} == {one.channel for one in calm.messages()}
-    text = "\n".join(one.text for one in calm.messages())
-    assert 4 == len(re.findall(STALE, text))
+    values = filled(title, message.title) | filled(body, body_of_message)
+    Truth(stage, cause, text.query, text.project).check(values)
+    assert ("#acme-sentry" if cause == "key-limit" else "#sentry") == message.channel
+    assert ("warning" if severity == "WARNING" else "danger") == message.color
 
 
 @pytest.mark.programs
-def test_with_the_exporter_down_one_alert_fires(stage: Stage, calm: Mailbox) -> None:
-    """An outage of the exporter is one alert, which resolves when the exporter is back."""
-    stage.exporter.stop()
-    stage.live_until(stage.clock() + 1.5 * HOUR)
-    stage.exporter.start()
-    await_resolved(stage, calm, EXPORTER_DOWN)
+@pytest.mark.parametrize(
+    "cause", [cause for cause in TEXTS if EXPECTED[cause][0].severity == "critical"]
+)
+def test_the_text_for_pagerduty(stage: Stage, cause: Scenario) -> None:
+    """The page has the expected text, and its numbers are those of the rows."""
+    text, organization = TEXTS[cause], ORGANIZATIONS[cause].slug
+    page = stage.mailbox.last_page(organization)
+    details = page["payload"]["custom_details"]["firing"]
+    body = f"{text.advice}\n"
+    if text.projects:
+        body += f"Lost most in the last 30 minutes: {text.projects}\n"
+    body += "".join(f"- {one}\n" for one in text.others or (text.summary,))
+    body_of_page, _, _ = details.partition("Dashboard: ")
 
-    assert EXPORTER_DOWN == calm.fired()
-    assert set(EXPORTER_DOWN) == calm.resolved()
-    [firing, resolved] = calm.messages()
-    assert re.fullmatch(
-        r"critical: The Sentry stats exporter at 127\.0\.0\.1:\d+ is down", firing.title
-    )
-    assert "have failed for 10 minutes. Sentry's data is not monitored" in firing.text
-    assert firing.title.replace("critical", "resolved") == resolved.title
+    values = filled(text.summary, page["payload"]["summary"]) | filled(body, body_of_page)
+    Truth(stage, cause, text.query, text.project).check(values)
+    assert organization == page["payload"]["component"]
+    assert EXPECTED[cause][0].name == page["payload"]["class"]
+    assert "critical" == page["payload"]["severity"]
+    key = "pagerduty-routing-key"
+    assert (f"{key}-acme" if cause == "key-limit" else key) == page["routing_key"]
+
+
+@pytest.mark.programs
+@pytest.mark.parametrize("cause", EXPECTED)
+def test_links_are_resolved(stage: Stage, cause: Scenario) -> None:
+    """Runbook, dashboard, Sentry's page and the alert in Prometheus are where links lead."""
+    for message in stage.mailbox.messages_about(ORGANIZATIONS[cause].slug):
+        links = {name: address for address, name in LINK.findall(message.text)}
+
+        assert {"runbook", "dashboard", "Sentry"} <= set(links)
+        assert [] == unresolved(links, stage.prometheus)
+
+
+@pytest.mark.programs
+def test_an_outage_of_the_exporter_is_one_alert(stage: Stage) -> None:
+    """While the exporter is down, its own alert is all that is new, and nothing is resolved."""
+    mailbox = stage.mailbox.from_here()
+    down = Notification("exporter-page", "SentryStatsExporterDown", "critical")
+    stage.site.stop()
+    wait_until(lambda: down in mailbox.fired(), stage.explain, DEADLINE)
+    resolved = mailbox.resolved()
+    stage.site.start()
+    wait_until(lambda: down in mailbox.resolved(), stage.explain, DEADLINE)
+
+    assert set() == resolved
+    assert {down} == mailbox.resolved()
+    assert {down} == set(mailbox.fired()) - everything_expected()
+
+
+@pytest.mark.programs
+def test_alerts_about_polls_end_with_the_next_poll(stage: Stage) -> None:
+    """Once Sentry answers again, the alerts about it are reported as resolved."""
+    mailbox = stage.mailbox.from_here()
+    failing = {one for one in everything_expected() if one.name == STALE}
+    stage.sentry.faults.clear()
+    stage.poll()
+    wait_until(lambda: failing <= mailbox.resolved(), stage.explain, DEADLINE)
+    messages = mailbox.messages_about("token-revoked")
+
+    assert "RESOLVED: token-revoked: data of query outcomes" in messages[-1].title
 
 
 class TestOverlay:
     """The overlay changes nothing but what it says."""
 
     @pytest.mark.parametrize(
-        ("length", "short"), [("30s", "50ms"), ("1h15m", "7500ms"), ("167h", "1002000ms")]
+        ("length", "divisor", "short"),
+        [("30s", 60, "500ms"), ("1h15m", 600, "7500ms"), ("2h", 600, "12000ms")],
     )
-    def test_divides_durations(self, length: str, short: str) -> None:
-        """An hour becomes six seconds."""
-        assert short == shortened(length)
+    def test_divides_durations(self, length: str, divisor: int, short: str) -> None:
+        """Durations are divided, with milliseconds for what is left."""
+        assert short == shortened(length, divisor)
 
-    def test_leaves_the_rules_alone_but_for_time(self) -> None:
-        """Apart from durations and the clock, the rules are the shipped ones."""
-        clock = Clock(0.0, SPEED)
+    def test_leaves_the_rules_alone_but_for_intervals(self) -> None:
+        """Apart from ``for``, ``keep_firing_for`` and intervals, the rules are the shipped ones."""
         shipped = {
             path.name: read_yaml(path) for path in (DEPLOY / "prometheus" / "rules").glob("*.yml")
         }
 
-        assert timeless(shipped, "time()") == timeless(rule_files(clock), in_promql(clock))
+        assert without_durations(shipped) == without_durations(rule_files())
 
 
-def timeless(node: Any, clock: str) -> Any:
-    """Return a document without its durations and its calls of ``time()``."""
+def without_durations(node: Any) -> Any:
+    """Return a document without its durations."""
     match node:
         case dict():
-            document = {key: timeless(value, clock) for key, value in node.items()}
-            return {key: text for key, text in document.items() if key not in TIMES}
+            return {
+                key: without_durations(value) for key, value in node.items() if key not in DURATIONS
+            }
         case list():
-            return [timeless(each, clock) for each in node]
-        case str():
-            return re.sub(r"\[\w+(:\w+)?\]|offset \w+", "", node.replace(clock, "now"))
+            return [without_durations(each) for each in node]
         case _:
             return node

@@ -62,12 +62,14 @@ def output_of(*command: str | Path, folder: Path = REPOSITORY) -> str:
     return ended.stdout
 
 
-def wait_until(happened: Callable[[], bool], explain: Callable[[], str] = str) -> None:
+def wait_until(
+    happened: Callable[[], bool], explain: Callable[[], str] = str, timeout: float = TIMEOUT
+) -> None:
     """Return once ``happened``; raises AssertionError with an explanation if it never does."""
-    deadline = time.monotonic() + TIMEOUT
+    deadline = time.monotonic() + timeout
     pause = _FIRST_PAUSE
     while not happened():
-        assert time.monotonic() < deadline, f"nothing happened for {TIMEOUT:g} s\n{explain()}"
+        assert time.monotonic() < deadline, f"nothing happened for {timeout:g} s\n{explain()}"
         # Another process, or another thread's socket, has no clock that could be turned.
         time.sleep(pause)
         pause = min(pause * 1.2, _MAX_PAUSE)

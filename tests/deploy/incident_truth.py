@@ -1,0 +1,138 @@
+"""What the simulator's rows say about the numbers in the messages of an incident."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import inf
+from typing import Any, Final
+
+import pytest
+
+from exporter.buckets import floor
+from exporter.simulator import HOUR, Scenario
+from tests.deploy.incident_stage import Stage
+from tests.deploy.incident_world import ORGANIZATIONS, projects_of
+
+SLOTS: Final[Mapping[str, str]] = {
+    "share": r"\d+(?:\.\d)?",
+    "since": r"\d\d:\d\d",
+    "since_2": r"\d\d:\d\d",
+    "lost": r"[\d,]+",
+    "recent": r"[\d,]+",
+    "recent_2": r"[\d,]+",
+    "recent_3": r"[\d,]+",
+    "usual": r"[\d,]+",
+    "transactions": r"[\d,]+",
+    "hour": r"\d\d:00",
+    "ago": r"\d+h \d+m \d+s",
+    "other_ago": r"\d+h \d+m \d+s",
+}
+"""The parts of texts that differ from run to run, as patterns."""
+
+_TRUE_LOSSES: Final = {
+    "quota": "error_usage_exceeded",
+    "key-limit": "key_quota",
+    "project-limit": "project_quota",
+    "spike-protection": "spike_protection",
+}
+"""The reason of the rate limiting of a cause."""
+
+
+def filled(template: str, text: str) -> dict[str, str]:
+    """Return what stands in the slots of ``template``, of which ``text`` is an instance."""
+    parts = re.split(r"\{(\w+)\}", template)
+    pattern = "".join(
+        f"(?P<{part}>{SLOTS[part]})" if number % 2 else re.escape(part)
+        for number, part in enumerate(parts)
+    )
+    match = re.fullmatch(pattern, text)
+
+    assert match, f"expected: {template}\nactual:   {text}"
+    return match.groupdict()
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The truth about the organization of a cause, as of the polls of ``query``."""
+
+    stage: Stage
+    cause: Scenario
+    query: str
+    project: str = ""
+
+    def check(self, values: Mapping[str, str]) -> None:
+        """Compare the values of slots with the rows."""
+        if "lost" in values:
+            since = self._poll(values["since"])
+            lost, rest = self._gained(since)
+            share = 100 * lost / (lost + rest)
+
+            assert f"{lost:,}" == values["lost"]
+            assert f"{share:.1f}" if share < 9.95 else f"{share:.0f}" == values["share"]
+        if "hour" in values:
+            assert _clock(floor(self.stage.incident.start, HOUR)) == values["hour"]
+        for name, category in (("usual", "error"), ("transactions", "transaction")):
+            if name in values:
+                usual = float(values[name].replace(",", ""))
+
+                assert pytest.approx(self._usual(category), rel=0.3) == usual
+
+    def _poll(self, moment: str) -> float:
+        """Return the last poll before the incident was seen, which a message gives as HH:MM."""
+        start = self.stage.incident.start
+        polls = self.stage.polls[ORGANIZATIONS[self.cause].slug, self.query]
+        (poll,) = [each for each in polls if _clock(each) == moment]
+
+        assert start - HOUR / 4 - 180 <= poll <= start + 120
+        return poll
+
+    def _gained(self, since: float) -> tuple[int, int]:
+        """Return what was lost, and what not, between a poll and the last one."""
+        last = self.stage.polls[ORGANIZATIONS[self.cause].slug, self.query][-1]
+        before, after = self._sums(since), self._sums(last)
+        gained = {key: after[key] - before.get(key, 0) for key in after}
+        lost = sum(value for key, value in gained.items() if self._is_lost(*key))
+        others = sum(
+            value
+            for (outcome, reason), value in gained.items()
+            if not self._is_lost(outcome, reason)
+            and outcome != "client_discard"
+            and not reason.startswith("Sampled:")
+        )
+        return lost, others
+
+    def _is_lost(self, outcome: str, reason: str) -> bool:
+        if self.cause == "filter":
+            return outcome == "filtered"
+        return reason in {_TRUE_LOSSES[self.cause], "ratelimit_backoff"}
+
+    def _sums(
+        self, at: float, category: str = "error", start: float = 0.0, end: float = inf
+    ) -> dict[Any, int]:
+        """Return the sums of outcomes and reasons that a poll at ``at`` can have seen."""
+        organization = ORGANIZATIONS[self.cause]
+        ids = {each.slug: each.id for each in projects_of(organization)}
+        return self.stage.sentry.store.totals(
+            organization.id,
+            max(start, self.stage.incident.start - 2 * HOUR),
+            min(end, self.stage.incident.now + HOUR),
+            at=at,
+            group_by=["outcome", "reason"],
+            category=[category],
+            project=[ids[self.project]] if self.project else None,
+        )
+
+    def _usual(self, category: str) -> float:
+        """Return what was submitted in the hour before the incident."""
+        start = self.stage.incident.start
+        sums = self._sums(self.stage.incident.now, category, start=start - HOUR, end=start)
+        return sum(
+            value
+            for (outcome, reason), value in sums.items()
+            if outcome != "client_discard" and not reason.startswith("Sampled:")
+        )
+
+
+def _clock(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%H:%M")
