@@ -132,8 +132,8 @@ def _values(printed: str) -> dict[str, str]:
 
 def about(texts: Mapping[tuple[str, ...], Texts], *place: str) -> Texts:
     """Return the texts of the alert about an organization, a category and a project."""
-    (found,) = [text for key, text in texts.items() if key[1:] == place]
-    return found
+    (only,) = [text for key, text in texts.items() if key[1:] == place]
+    return only
 
 
 START: Final = 2 * HOUR + 8 * MINUTE
