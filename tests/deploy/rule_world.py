@@ -24,11 +24,11 @@ GRACE: Final = 120
 RULES: Final = DEPLOY / "prometheus" / "rules"
 GROUPS: Final = (
     "sentry_stats_thresholds",
-    "sentry_stats_messages",
     "sentry_stats_categories",
     "sentry_stats_queries",
     "sentry_stats_projects",
     "sentry_stats_totals",
+    "sentry_stats_messages",
     "sentry_stats_days",
     "sentry_stats_silences",
     "sentry_stats_growths",
