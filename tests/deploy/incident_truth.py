@@ -65,8 +65,8 @@ class Truth:
         """Compare the values of slots with the rows."""
         if "lost" in values:
             since = self._poll(values["since"])
-            lost, rest = self._gained(since)
-            share = 100 * lost / (lost + rest)
+            lost, others = self._gained(since)
+            share = 100 * lost / (lost + others)
 
             assert f"{lost:,}" == values["lost"]
             assert f"{share:.1f}" if share < 9.95 else f"{share:.0f}" == values["share"]
