@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from math import inf
 from typing import Any, Final
 
-import pytest
-
 from exporter.buckets import floor
 from exporter.simulator import HOUR, Scenario
 from tests.deploy.incident_stage import Stage
@@ -25,8 +23,8 @@ SLOTS: Final[Mapping[str, str]] = {
     "usual": r"[\d,]+",
     "transactions": r"[\d,]+",
     "hour": r"\d\d:00",
-    "ago": r"\d+h \d+m \d+s",
-    "other_ago": r"\d+h \d+m \d+s",
+    "ago": r"\d+h \d+m",
+    "other_ago": r"\d+h \d+m",
 }
 """The parts of texts that differ from run to run, as patterns."""
 
@@ -65,42 +63,44 @@ class Truth:
         """Compare the values of slots with the rows."""
         if "lost" in values:
             since = self._poll(values["since"])
-            lost, others = self._gained(since)
-            share = 100 * lost / (lost + others)
+            truths = [self._losses(since, counter_is_new=is_new) for is_new in (False, True)]
 
-            assert f"{lost:,}" == values["lost"]
-            assert f"{share:.1f}" if share < 9.95 else f"{share:.0f}" == values["share"]
+            assert (values["lost"], values["share"]) in truths
         if "hour" in values:
             assert _clock(floor(self.stage.incident.start, HOUR)) == values["hour"]
         for name, category in (("usual", "error"), ("transactions", "transaction")):
             if name in values:
                 usual = float(values[name].replace(",", ""))
 
-                assert pytest.approx(self._usual(category), rel=0.3) == usual
+                # "At least": the first hour of the history is counted only in part.
+                assert 0.4 * self._usual(category) < usual < 1.1 * self._usual(category)
 
     def _poll(self, moment: str) -> float:
-        """Return the last poll before the incident was seen, which a message gives as HH:MM."""
+        """Return the poll since which events are lost, which a message gives as HH:MM."""
         start = self.stage.incident.start
         polls = self.stage.polls[ORGANIZATIONS[self.cause].slug, self.query]
         (poll,) = [each for each in polls if _clock(each) == moment]
 
-        assert start - HOUR / 4 - 180 <= poll <= start + 120
+        assert abs(poll - start) < HOUR / 3
         return poll
 
-    def _gained(self, since: float) -> tuple[int, int]:
-        """Return what was lost, and what not, between a poll and the last one."""
+    def _losses(self, since: float, *, counter_is_new: bool) -> tuple[str, str]:
+        """Return how much was lost between a poll and the last one, and which share, as texts.
+
+        For two minutes, a counter that is new is shown at 0 instead of what it has gained. Whether
+        the alert began within these minutes depends on the times of evaluations.
+        """
         last = self.stage.polls[ORGANIZATIONS[self.cause].slug, self.query][-1]
         before, after = self._sums(since), self._sums(last)
-        gained = {key: after[key] - before.get(key, 0) for key in after}
-        lost = sum(value for key, value in gained.items() if self._is_lost(*key))
-        others = sum(
-            value
-            for (outcome, reason), value in gained.items()
-            if not self._is_lost(outcome, reason)
-            and outcome != "client_discard"
-            and not reason.startswith("Sampled:")
-        )
-        return lost, others
+        lost = others = 0
+        for (outcome, reason), value in after.items():
+            gained = value - before.get((outcome, reason), 0)
+            if self._is_lost(outcome, reason):
+                lost += value if counter_is_new else gained
+            elif outcome != "client_discard" and not reason.startswith("Sampled:"):
+                others += gained
+        share = 100 * lost / (lost + others)
+        return f"{lost:,}", f"{share:.1f}" if share < 9.95 else f"{share:.0f}"
 
     def _is_lost(self, outcome: str, reason: str) -> bool:
         if self.cause == "filter":

@@ -2,10 +2,10 @@
 
 It changes this and nothing else:
 
-* Intervals. Those of scraping and evaluation are divided by `EVALUATION`, those of notification by
-  `NOTIFICATION`, ``for`` and ``keep_firing_for`` by `DURATION`. Expressions, thresholds and texts
-  are unchanged, so the data has to be that of an incident of hours:
-  `tests.deploy.incident_history` writes it.
+* Intervals. Those of evaluation are divided by `EVALUATION`, that of scraping by `SCRAPING`, those
+  of notification by `NOTIFICATION`, that of repetition by `REPETITION`, ``for`` and
+  ``keep_firing_for`` by `DURATION`. Expressions, thresholds and texts are unchanged, so the data
+  has to be that of an incident of hours: `tests.deploy.incident_history` writes it.
 * Addresses. The host names of the compose file become ports of this host. PagerDuty's address
   becomes the listener's.
 * Secrets. Those that Alertmanager reads from ``/etc/alertmanager/secrets`` are in another folder,
@@ -24,15 +24,20 @@ import yaml
 from tests.deploy.kit import DEPLOY, read_yaml
 
 EVALUATION: Final = 120
+SCRAPING: Final = 12
 NOTIFICATION: Final = 30
+REPETITION: Final = 4000
 DURATION: Final = 600
 
 SECRETS: Final = "/etc/alertmanager/secrets"
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DIVISORS: Final = {
-    **dict.fromkeys(("evaluation_interval", "interval", "scrape_interval"), EVALUATION),
-    **dict.fromkeys(("group_interval", "group_wait", "repeat_interval"), NOTIFICATION),
+    **dict.fromkeys(("evaluation_interval", "interval"), EVALUATION),
+    # It is the timeout of a scrape as well, and a busy host may need seconds for one.
+    "scrape_interval": SCRAPING,
+    **dict.fromkeys(("group_interval", "group_wait"), NOTIFICATION),
+    "repeat_interval": REPETITION,
     **dict.fromkeys(("for", "keep_firing_for"), DURATION),
 }
 """What durations are divided by, by their keys."""
