@@ -187,8 +187,8 @@ def unknown() -> list[World]:
 RISE: Final = START + 30 * MINUTE
 
 
-def rises() -> list[World]:
-    """Return organizations whose volume rises."""
+def growing() -> list[World]:
+    """Return organizations whose volume grows."""
     spans = [(RISE, RISE + HOUR)]
     lasting = [(RISE, FOREVER)]
     twelve = [
@@ -199,7 +199,7 @@ def rises() -> list[World]:
     web = Flow("web", steady(3000))
     return [
         world("times-twelve", twelve),
-        world("times-twelve-restarts", twelve, resets=[RISE - HOUR], instance="rise:1"),
+        world("times-twelve-restarts", twelve, resets=[RISE - HOUR], instance="growth:1"),
         world("floods", [web, Flow("new", during(lasting, 3000, 0))]),
         world("times-three", [web, Flow("shop", during(spans, 7000, 2000))]),
         # Counters gain what was missed at once after an outage.
@@ -226,5 +226,5 @@ def new() -> list[World]:
 def everything() -> list[World]:
     """Return all organizations."""
     worlds = [one for some in disturbed().values() for one in some]
-    others = (accepting_from_nobody, alternating, flapping, unknown, rises, new)
+    others = (accepting_from_nobody, alternating, flapping, unknown, growing, new)
     return [*worlds, *(world for some in others for world in some())]

@@ -1,8 +1,8 @@
 """Every alert that fires in simulated histories, from one run of promtool.
 
 promtool's unit tests only compare. Here they expect nothing at each evaluation, and what promtool
-reports as found instead is the history of the alerts. What an evaluation costs hardly depends on
-how much data there is, so that tests share a run: each has an organization of its own.
+reports as the result instead is the history of the alerts. What an evaluation costs hardly depends
+on how much data there is, so that tests share a run: each has an organization of its own.
 """
 
 import re
@@ -85,11 +85,11 @@ def unmet(expected: Iterable[Expected], firings: Iterable[Firing]) -> list[str]:
     left = list(firings)
     missing = []
     for each in expected:
-        found = next((firing for firing in left if each.matches(firing)), None)
-        if found is None:
+        match = next((firing for firing in left if each.matches(firing)), None)
+        if match is None:
             missing.append(f"missing {each}")
         else:
-            left.remove(found)
+            left.remove(match)
     return [*missing, *(f"unexpected {firing}" for firing in left)]
 
 

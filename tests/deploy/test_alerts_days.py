@@ -218,7 +218,7 @@ class TestRises:
         assert [] == unmet(expected, timeline.of(organization))
 
     def test_not_after_an_outage(self, timeline: Timeline) -> None:
-        """What was missed in 22 hours is no rise."""
+        """What was missed in 22 hours is no growth."""
         assert [] == [one for one in timeline.of("caught-up") if "query" not in one.labels]
 
 

@@ -1,6 +1,6 @@
 """How soon a loss causes an alert, whichever minute of an hour it begins in.
 
-Each minute has two organizations, both evaluated every minute: one that is lost as a whole, and one
+Each minute has two organizations, both evaluated every minute: one that loses everything, and one
 in which a project is lost for each cause.
 """
 

@@ -163,8 +163,8 @@ class TestLosses:
         assert {
             "summary": "acme / checkout: 47 % of error events rate limited since 02:05 UTC"
             " (8,400 lost), reason key_quota",
-            "description": "A rate limit drops data: of a key (key_quota), a project or the"
-            " organization. Fix the flood at its source, or raise the limit in Sentry.",
+            "description": "A rate limit of a key (key_quota), a project or the organization drops"
+            " data. Fix the client that sends too much, or raise the limit in Sentry.",
             "affected": "Lost most in the last 30 minutes: checkout 5,400",
             "runbook_url": f"{RUNBOOKS}#sentryeventsratelimited",
             "dashboard_url": f"{GRAFANA}/sentry-stats-project?var-organization=acme"

@@ -56,12 +56,12 @@ EXPECTED: Final[Mapping[Scenario, list[Notification]]] = {
 """What is notified in the organization of each cause; these alerts mute others."""
 
 LIMIT: Final = (
-    "A rate limit drops data: of a key (key_quota), a project or the organization. Fix the flood"
-    " at its source, or raise the limit in Sentry."
+    "A rate limit of a key (key_quota), a project or the organization drops data. Fix the client"
+    " that sends too much, or raise the limit in Sentry."
 )
 UNKNOWN: Final = (
-    "Alerts about this data neither begin nor end until a poll succeeds. The cause is in the"
-    " exporter's log; check --online names the remedy."
+    "Alerts about this data neither begin nor end until a poll succeeds. Run"
+    " sentry-stats-exporter check --online: it names the cause and the remedy."
 )
 
 
@@ -98,14 +98,14 @@ TEXTS: Final[Mapping[Scenario, Text]] = {
     "silence": Text(
         "silence / checkout: almost nothing since {since} UTC, usually at least {transactions}"
         " transactions and {usual} error events an hour, last event in the hour from {hour} UTC",
-        "Sentry refuses nothing from it. Check that the site runs, its last release, its DSN and"
-        " whether the key is enabled.",
+        "Sentry refuses none of its data. Check that the site runs, that the key is enabled, and"
+        " what the last release changed, such as the DSN.",
     ),
     "quota": Text(
         "quota: {share} % of error events over quota since {since} UTC ({lost} lost),"
         " reason error_usage_exceeded",
-        "The quota of the plan is used up until its period ends. Raise it, or reduce what the"
-        " largest projects send.",
+        "The quota is used up: Sentry drops what exceeds it until the billing period ends. Raise"
+        " the quota, or reduce what the largest projects send.",
         "web {recent}, ios {recent_2}, checkout {recent_3}",
         query="outcomes",
         project="",
@@ -125,7 +125,7 @@ TEXTS: Final[Mapping[Scenario, Text]] = {
     "spike-protection": Text(
         "spike-protection: {share} % of error events dropped by spike protection since {since} UTC"
         " ({lost} lost)",
-        "Spike protection drops data because the project sends far more than usual. Find the"
+        "Spike protection drops data because a project sends far more than usual. Find the"
         " release or issue behind the spike.",
         "checkout {recent}",
         query="outcomes",
@@ -134,8 +134,8 @@ TEXTS: Final[Mapping[Scenario, Text]] = {
     "filter": Text(
         "filter / checkout: {share} % of error events filtered since {since} UTC ({lost} lost),"
         " reason error-message",
-        "Inbound filters drop nearly everything. If the filter of that reason was just changed,"
-        " undo it in the project's settings.",
+        "Inbound filters drop nearly everything. If the filter that the reason names was changed"
+        " recently, undo the change in the project's settings.",
         "web {recent}, checkout {recent_2}, ios {recent_3}",
     ),
     "accepts-nothing": Text(

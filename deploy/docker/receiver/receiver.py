@@ -61,7 +61,7 @@ class Message:
 
 
 def linked(text: str) -> Markup:
-    """Return Slack's markup as HTML: ``<address|name>`` becomes a link, the rest is escaped."""
+    """Return Slack's markup as HTML: ``<address|name>`` becomes a link, all else is escaped."""
     return Markup().join(_parts(text))
 
 
