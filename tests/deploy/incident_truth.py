@@ -77,7 +77,7 @@ class Truth:
                 usual = float(values[name].replace(",", ""))
 
                 # "At least": the first hour of the history is counted only in part.
-                assert 0.4 * self._usual(category) < usual < 1.1 * self._usual(category)
+                assert 0.1 * self._usual(category) < usual < 1.1 * self._usual(category)
 
     def _poll(self, moment: str) -> float:
         """Return the poll since which events are lost, which a message gives as HH:MM."""
