@@ -168,7 +168,7 @@ class TestLosses:
             "affected": "Lost most in the last 30 minutes: checkout 5,400",
             "runbook_url": f"{RUNBOOKS}#sentryeventsratelimited",
             "dashboard_url": f"{GRAFANA}/sentry-stats-project?var-organization=acme"
-            "&var-project=checkout&var-category=error&var-query=outcomes&var-project_query=projects"
+            "&var-project=checkout&var-category=error&var-project_query=projects"
             "&from=now-24h&to=now",
             "sentry_url": f"{SENTRY}/acme/stats/?statsPeriod=24h&dataCategory=errors"
             "&project=checkout",
