@@ -11,13 +11,9 @@ import pytest
 import yaml
 
 from tests.deploy.rule_world import (
-    DAY,
     HOUR,
-    MINUTE,
     Flow,
     World,
-    outcomes,
-    projects,
     steady,
     unit_test,
 )
