@@ -16,7 +16,7 @@ from tests.deploy.rule_world import Labels, World, unit_test, written
 from tests.support.programs import find_program, finished
 
 _FIRING: Final = 'timestamp(ALERTS{alertstate="firing"})'
-_LEFT_OUT: Final = {"alertstate", "component", "outcome"}
+_LEFT_OUT: Final = {"alertstate", "app", "component", "outcome"}
 _MARK: Final = "mark"
 _EVALUATED: Final = f'label_replace(vector(time()), "{_MARK}", "1", "", "")'
 _FOUND: Final = re.compile(r"got: (.*)")
