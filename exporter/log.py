@@ -6,6 +6,7 @@ Records of libraries that use the standard library's logging have the same forma
 
 import logging
 import re
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
@@ -158,3 +159,10 @@ def _tame_uvicorn(level: int) -> None:
     server = logging.getLogger("uvicorn.error")
     server.setLevel(level if level == logging.DEBUG else max(level, logging.WARNING))
     logging.getLogger("uvicorn.access").disabled = True
+
+
+def log_warnings(warnings: Iterable[object]) -> None:
+    """Log what is doubtful about a configuration in effect, a line for each."""
+    log = structlog.get_logger(__name__)
+    for warning in warnings:
+        log.warning("configuration warning", warning=str(warning))

@@ -13,7 +13,8 @@ from typing import Final
 import structlog
 
 from exporter.app import Exporter
-from exporter.config import Config, ConfigError, Problem, parsed, read
+from exporter.config import Config, ConfigError, parsed, read
+from exporter.log import log_warnings
 from exporter.queries import changes, enumeration
 from exporter.sentry.token import described, redact
 from exporter.state import StateError
@@ -173,12 +174,6 @@ class Reloader:
         except Exception:  # noqa: BLE001 - as above; the next publication shows it
             _log.exception("publishing failed", reason="internal")
         return problems
-
-
-def log_warnings(warnings: Iterable[Problem]) -> None:
-    """Log what is doubtful about a configuration in effect, a line for each."""
-    for warning in warnings:
-        _log.warning("configuration warning", warning=str(warning))
 
 
 def _checksum(content: bytes) -> str:

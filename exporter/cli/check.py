@@ -1,6 +1,5 @@
 """``check``: reports what is wrong with a configuration."""
 
-import logging
 import sys
 import time
 from collections.abc import Collection, Iterable, Sequence
@@ -19,10 +18,9 @@ from exporter.check import (
     organization_text,
 )
 from exporter.cli.options import config_file, option
-from exporter.cli.output import echo
+from exporter.cli.output import echo, log_waits
 from exporter.cli.web import web_config_file
 from exporter.config import Config, ConfigError, HostReport, host_report, load, with_token_file
-from exporter.sentry.api import WAITS
 from exporter.web.config import load_web_config
 
 
@@ -65,8 +63,7 @@ def check(
         findings += _web_findings(web_config_file)
     checked: Iterable[Checked] = ()
     if online and config is not None:
-        # At any level: the command seems to hang otherwise.
-        logging.getLogger(WAITS).setLevel(logging.INFO)
+        log_waits()
         checked = check_online(config, time.time)
     if output == "json":
         report = Report.of(str(config_file), findings, checked, online=online)

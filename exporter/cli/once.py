@@ -1,6 +1,5 @@
 """``once``: polls every query once, and prints the metrics."""
 
-import logging
 import sys
 import threading
 import time
@@ -12,22 +11,20 @@ from exporter import log
 from exporter.app import Exporter
 from exporter.cli.exit import end
 from exporter.cli.options import config_file, logging_options
-from exporter.cli.output import echo
+from exporter.cli.output import echo, log_waits
 from exporter.collect.poll import QueryPoller
 from exporter.config import ConfigError, load
-from exporter.sentry.api import WAITS
 
 
 @click.command
 @config_file
-# Standard error of a command that succeeds is empty: cron would send mail about it.
+# cron sends mail about what is on standard error, so a success writes nothing but long waits.
 @logging_options("warn")
 def once(config_file: Path, log_level: str, log_format: str) -> None:
     """Poll every query once, and print the metrics."""
     log.configure(log_level, log_format)
     if log_level == "warn":
-        # The command seems to hang otherwise.
-        logging.getLogger(WAITS).setLevel(logging.INFO)
+        log_waits()
     try:
         config = load(config_file)
     except ConfigError as error:

@@ -1,11 +1,14 @@
 """What a command prints for its user."""
 
+import logging
 import os
 import sys
 from errno import EPIPE
 from typing import Any
 
 import click
+
+from exporter.sentry.api import WAITS
 
 
 def echo(message: Any, *, nl: bool = True) -> None:
@@ -20,3 +23,8 @@ def echo(message: Any, *, nl: bool = True) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         click.echo(f"cannot write to standard output: {error.strerror}", err=True)
         sys.exit(1)
+
+
+def log_waits() -> None:
+    """Log long waits that Sentry requires, at any level: the command seems to hang otherwise."""
+    logging.getLogger(WAITS).setLevel(logging.INFO)

@@ -16,8 +16,9 @@ from exporter.cli.exit import end, end_without_listening
 from exporter.cli.options import LISTEN_FLAG, flag_or_variable
 from exporter.cli.systemd import Notifier
 from exporter.config import Config
+from exporter.log import log_warnings
 from exporter.moments import iso
-from exporter.reload import ConfigFile, Reloader, log_warnings
+from exporter.reload import ConfigFile, Reloader
 from exporter.shard import Shard
 from exporter.state import State, StateError
 from exporter.web.address import Address, bind

@@ -23,8 +23,9 @@ from exporter.cli.options import (
 from exporter.cli.run import listen, serve_until_stopped
 from exporter.cli.web import live_web_config, route_prefix, sockets_of_systemd, web_options
 from exporter.config import Config, ConfigError, parsed, read
+from exporter.log import log_warnings
 from exporter.queries import queries_of
-from exporter.reload import ConfigFile, log_warnings
+from exporter.reload import ConfigFile
 from exporter.shard import UNSHARDED, Shard, ShardError, chosen_shard
 from exporter.state import State, StateError
 from exporter.web.address import Address

@@ -11,6 +11,7 @@ import structlog
 
 from exporter.cli.exit import end
 from exporter.cli.options import option
+from exporter.log import log_warnings
 from exporter.web.live import LiveWebConfig
 from exporter.web.prefix import parse_prefix, path_of_url
 from exporter.web.systemd_sockets import InheritedSocketsError, inherited_sockets
@@ -72,8 +73,7 @@ def live_web_config(path: Path | None) -> LiveWebConfig | None:
         return None
     web = LiveWebConfig(path)
     _log.info("web configuration read", file=str(path), **web.config.about())
-    for warning in web.config.warnings:
-        _log.warning("configuration warning", warning=str(warning))
+    log_warnings(web.config.warnings)
     return web
 
 

@@ -11,6 +11,7 @@ import structlog
 from exporter.config import ConfigError
 from exporter.config.errors import Problem
 from exporter.fingerprint import Fingerprint, file_fingerprint
+from exporter.log import log_warnings
 from exporter.sentry.token import described
 from exporter.web.config import WebConfig, load_web_config
 from exporter.web.worker import Worker
@@ -136,9 +137,7 @@ class LiveWebConfig:
         known, self.config, self._seen = self.config.warnings, config, seen
         self._wrong_since, self._logged = None, ()
         _log.info("web configuration reloaded", file=str(self._path), **config.about())
-        for warning in config.warnings:
-            if warning not in known:
-                _log.warning("configuration warning", warning=str(warning))
+        log_warnings(warning for warning in config.warnings if warning not in known)
 
     def _check_switches(self, config: WebConfig) -> None:
         """Raise `ConfigError` if ``config`` has what takes a restart.
