@@ -46,8 +46,8 @@ _DRILL_DOWN: Final = (
     "&${__url_time_range}"
 )
 _LINKS: Final = {"project": _DRILL_DOWN}
-_MOST_SUBMITTED: Final = "most_submitted"
-_MOST_DROPPED: Final = "most_dropped"
+_TOP_SUBMITTED: Final = "most_submitted"
+_TOP_DROPPED: Final = "most_dropped"
 _LARGEST: Final = "largest"
 _MAX_LARGEST: Final = 50
 """Of each kind. Prometheus tries each of their names on each project: 400 names take 3 seconds."""
@@ -73,8 +73,8 @@ def hidden(source: Recorded) -> Sequence[VariableModel]:
     differences = " or ".join(f"{_difference(source, each.name)} > 0" for each in MEASURES)
     changes = f"topk({_MAX_CHANGED}, {differences}) and on () {source.has_week()}"
     return [
-        projects_in(_MOST_SUBMITTED, largest(SUBMITTED)),
-        projects_in(_MOST_DROPPED, largest(DROPPED)),
+        projects_in(_TOP_SUBMITTED, largest(SUBMITTED)),
+        projects_in(_TOP_DROPPED, largest(DROPPED)),
         projects_in(_LARGEST, both),
         projects_in(_CHANGED, changes),
         projects_in(
@@ -87,8 +87,8 @@ def hidden(source: Recorded) -> Sequence[VariableModel]:
 def ranked(source: Recorded) -> Sequence[Panel]:
     """Return which projects submitted and lost most: two charts and a table."""
     return [
-        _largest(source, "Which projects sent the most?", "submitted", SUBMITTED, _MOST_SUBMITTED),
-        _largest(source, "Which projects lost the most?", "dropped", DROPPED, _MOST_DROPPED),
+        _largest(source, "Which projects sent the most?", "submitted", SUBMITTED, _TOP_SUBMITTED),
+        _largest(source, "Which projects lost the most?", "dropped", DROPPED, _TOP_DROPPED),
         _table(source),
     ]
 
@@ -204,7 +204,7 @@ def silent(source: Recorded) -> Panel:
             "last one, by the average of the last seven days. In units: events, bytes or seconds. "
             "'Last event' is the newest bucket in which Sentry received anything from the "
             "project, in any category and with any outcome except client_discard: if it is newer, "
-            "the project is not silent as a whole.",
+            "the project is silent in this category only.",
             (
                 Target(_silent(some, _missed(some)), "Expected since then"),
                 Target(_silent(some, _usual(some)), "Usual per hour"),
