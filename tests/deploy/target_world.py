@@ -173,7 +173,7 @@ def answers(
     rules, order = (sorted(RULES.glob("*.yml")), GROUPS) if entire else ([_rules(folder)], _GROUPS)
     path = _written(folder, series, vectors, step, rules, order)
     output = finished(find_program("promtool", "prometheus"), "test", "rules", path).stdout
-    found = {}
+    answered = {}
     for vector in _GOT.findall(output):
         samples = {
             frozenset(_LABEL.findall(f'__name__="{name}",{text}' if name else text)): float(value)
@@ -181,10 +181,10 @@ def answers(
         }
         (mark,) = (key for key in samples if any(label == _MARK for label, _ in key))
         number = int(samples.pop(mark))
-        found[queries[number]] = samples
+        answered[queries[number]] = samples
 
-    assert set(queries) == set(found), output
-    return found
+    assert set(queries) == set(answered), output
+    return answered
 
 
 def _written(

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 import yaml
 
-from tests.deploy.kit import DEPLOY, read_yaml, require_root
+from tests.deploy.kit import DEPLOY, read_yaml
 from tests.deploy.rule_world import HOUR, RULES, Labels, notation, unit_test
 from tests.docs.markdown import blocks_of
 from tests.support.programs import REPOSITORY, output_of
@@ -38,7 +38,6 @@ def placed(text: str, root: Path) -> str:
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder below which a reader has followed the page."""
-    require_root()
     folder = tmp_path_factory.mktemp("root")
     for name in ("prometheus/sentry-stats", "alertmanager"):
         (folder / "etc" / name).mkdir(parents=True)
@@ -102,14 +101,14 @@ def test_instance_keeps_counters(tmp_path: Path) -> None:
     """Of 250 events, all are seen with the same instance, 30 less if it changes in a move."""
     before = [*range(0, 120, 4), *[None] * 31]
     after = [*[None] * 40, *[155 + 4.75 * minute for minute in range(21)]]
-    kept = [new if old is None else old for old, new in zip(before, after, strict=True)]
+    same = [new if old is None else old for old, new in zip(before, after, strict=True)]
     series = [
         {"series": f'moved{{instance="{name}"}}', "values": notation(values)}
         for name, values in (("10.0.0.1", before), ("10.0.0.2", after))
     ]
-    series.append({"series": 'kept{instance="exporter-1"}', "values": notation(kept)})
+    series.append({"series": 'same{instance="exporter-1"}', "values": notation(same)})
     expected: dict[tuple[str, float], list[Labels]] = {
-        ("sum(round(increase(kept[1h]))) == bool 250", HOUR): [{}],
+        ("sum(round(increase(same[1h]))) == bool 250", HOUR): [{}],
         ("sum(increase(moved[1h])) < bool 220", HOUR): [{}],
     }
     path = unit_test(series, expected, 60, tmp_path)

@@ -74,7 +74,7 @@ def sums(*names: str, hours: float = 1, **chosen: str) -> Answer:
 
     ``chosen`` are patterns of labels. ``cause`` is the recorded outcome.
     """
-    found: Answer = {}
+    answer: Answer = {}
     for (project, outcome, reason), rate in RATES.items():
         cause = CAUSES.get(reason, outcome)
         for category, scale in UNITS.items():
@@ -83,8 +83,8 @@ def sums(*names: str, hours: float = 1, **chosen: str) -> Answer:
             if all(re.fullmatch(pattern, row[name]) for name, pattern in chosen.items()):
                 shown = {("outcome" if name == "cause" else name, row[name]) for name in names}
                 key = frozenset(shown)
-                found[key] = found.get(key, 0) + rate * scale * hours
-    return found
+                answer[key] = answer.get(key, 0) + rate * scale * hours
+    return answer
 
 
 def with_labels(answer: Answer, **more: str) -> Answer:
