@@ -147,7 +147,7 @@ class TestRoutes:
 
 
 def copied_into(route: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a configuration of others, with what its users are told to copy from ours."""
+    """Return a configuration of others, with what its users copy from ours."""
     ours = read_yaml(CONFIGURATION)
     return {
         "route": {**route, "routes": ours["route"]["routes"]},
@@ -159,12 +159,12 @@ def copied_into(route: Mapping[str, Any]) -> Mapping[str, Any]:
 def document_block(key: str) -> str:
     """Return the block of docs/alertmanager.md with this key, or this program."""
     document = REPOSITORY / "docs" / "alertmanager.md"
-    (found,) = [
+    (only,) = [
         block.text
         for block in blocks_of(document)
         if block.language != "text" and re.match(rf"(?ms).*^{key}\b", block.text)
     ]
-    return found
+    return only
 
 
 class TestDocument:
@@ -269,8 +269,8 @@ class TestInhibition:
 
     def test_an_organization_mutes_its_projects(self, address: str) -> None:
         """Not those of others, of another category, of a team of its own, or more severe ones."""
-        whole = {key: LIMITED[key] for key in set(LIMITED) - {"project", "query"}}
-        warning = {**whole, "severity": "warning"}
+        organization = {key: LIMITED[key] for key in set(LIMITED) - {"project", "query"}}
+        warning = {**organization, "severity": "warning"}
         of_project = [{**warning, "project": project} for project in ("web", "api")]
         fire(
             address,
@@ -286,8 +286,8 @@ class TestInhibition:
 
     def test_a_critical_organization_mutes_all_of_its_projects(self, address: str) -> None:
         """A critical alert about an organization mutes what is critical about its projects."""
-        whole = {key: LIMITED[key] for key in set(LIMITED) - {"project", "query"}}
-        critical = {**whole, "severity": "critical"}
+        organization = {key: LIMITED[key] for key in set(LIMITED) - {"project", "query"}}
+        critical = {**organization, "severity": "critical"}
         of_project = [{**critical, "project": project} for project in ("web", "api")]
         fire(address, critical, *of_project)
 

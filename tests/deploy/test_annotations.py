@@ -132,8 +132,8 @@ def _values(printed: str) -> dict[str, str]:
 
 def about(texts: Mapping[tuple[str, ...], Texts], *place: str) -> Texts:
     """Return the texts of the alert about an organization, a category and a project."""
-    (found,) = [text for key, text in texts.items() if key[1:] == place]
-    return found
+    (only,) = [text for key, text in texts.items() if key[1:] == place]
+    return only
 
 
 START: Final = 2 * HOUR + 8 * MINUTE
@@ -247,6 +247,21 @@ class TestLosses:
             "of-6": "p6 10, p5 10, p4 10, p3 10, p2 10 and 1 more",
             "of-300": "p300 19, p299 19, p298 19, p297 19, p296 19 and 295 more",
         } == named
+
+    def test_of_many_projects_is_short(self, tmp_path: Path) -> None:
+        """Where more than 20 projects have the alert, only the organization's has all details."""
+        refused = {"outcome": "rate_limited", "reason": "key_quota"}
+        flows = [flow for number in range(21) for flow in lost(f"p{number}", START, 600, **refused)]
+        texts = texts_of([World(flows, 3 * HOUR, step=300)], 3 * HOUR, [LIMITED], tmp_path)
+
+        assert (
+            "acme / p7: 100 % of error events rate limited in the last 30 minutes"
+            == (about(texts, "warning", "acme", "error", "p7")["summary"])
+        )
+        assert (
+            "acme: 100 % of error events rate limited since 02:10 UTC (10,920 lost)"
+            in (about(texts, "warning", "acme", "error")["summary"])
+        )
 
     def test_survives_any_name(self, tmp_path: Path) -> None:
         """A name may have quotes, backslashes, and what is special in templates or links."""

@@ -193,7 +193,7 @@ class TestPage:
     """The messages for PagerDuty, rendered by amtool."""
 
     def test_summary_and_details(self, tmp_path: Path) -> None:
-        """The summary says what happens, the details have the rest as plain text."""
+        """The summary says what happens, the details have everything else as plain text."""
         alerts = [of_project(1), template_alert(ACME)]
 
         assert f"{ACME}, and 1 more" == render("pagerduty.summary", alerts, tmp_path)
@@ -269,11 +269,11 @@ def send(address: str, *alerts: Mapping[str, Any]) -> None:
 def sent(mailbox: Mailbox, path: str, count: int = 1) -> list[Any]:
     """Return what was sent to a path, once there are ``count`` of them."""
 
-    def found() -> list[Any]:
+    def letters() -> list[Any]:
         return [letter for to, letter in mailbox.letters if to.startswith(path)]
 
-    wait_until(lambda: len(found()) >= count, lambda: str(mailbox.letters))
-    return found()
+    wait_until(lambda: len(letters()) >= count, lambda: str(mailbox.letters))
+    return letters()
 
 
 @pytest.mark.slow
