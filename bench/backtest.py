@@ -22,7 +22,7 @@ from exporter.quota.forecast import Pace, course, exhaustion
 from exporter.quota.model import DAY, HOUR, Period
 from exporter.simulator.series import RHYTHMS
 
-KINDS: Final = ("steady", "rising", "spike", "step", "holiday")
+KINDS: Final = ("steady", "growing", "spike", "step", "holiday")
 MONTHS: Final = 250
 INSTANTS: Final = 14
 
@@ -136,7 +136,7 @@ def _steady(_period: Period, _random: Random) -> Level:
     return lambda _hour: 1.0
 
 
-def _rising(period: Period, random: Random) -> Level:
+def _growing(period: Period, random: Random) -> Level:
     """Return traffic that grows by up to 3 % a day."""
     rate = random.uniform(0.005, 0.03)
     return lambda hour: exp(rate * (hour - period.start) / DAY)
@@ -166,7 +166,7 @@ def _between(
 
 
 _LEVELS: Final[Mapping[str, Callable[[Period, Random], Level]]] = MappingProxyType(
-    {"steady": _steady, "rising": _rising, "spike": _spike, "step": _step, "holiday": _holiday}
+    {"steady": _steady, "growing": _growing, "spike": _spike, "step": _step, "holiday": _holiday}
 )
 
 
