@@ -61,22 +61,23 @@ class LimitedTraffic(Traffic):
 
     def visible(self, hour: int, at: float, first: int = 0, last: int = HOUR) -> Sequence[int]:
         """Return what is visible at ``at`` of the seconds ``first`` to ``last`` of ``hour``."""
-        submitted = array("q", self._traffic.visible(hour, at, first, last))
+        visible = self._traffic.visible
+        submitted = array("q", visible(hour, at, first, last))
         added = array("q", bytes(16 * len(self._dropped)))
-        ends = self.drops(hour)
-        moments = {max(int(end) - hour, first) for end in ends.values() if end < hour + last}
-        later = {
-            moment: self._traffic.visible(hour, at, moment, last) if moment < last else ()
-            for moment in moments
-        }
+        ends = {key: max(int(end) - hour, 0) for key, end in self.drops(hour).items()}
+        later = {end: visible(hour, at, end, last) for end in {*ends.values()} if end < last}
+        # A difference of two rounded numbers, so that parts of an hour add up to it.
+        before = {end: visible(hour, at, end, first) for end in later if end < first}
         for place, each in enumerate(self._dropped):
-            end = ends.get(each.key)
-            column = later.get(max(int(end) - hour, first)) if end is not None else None
-            if column:
-                submitted[each.accepted] -= column[each.accepted]
-                dropped = -(-column[each.accepted] // each.size)
-                added[2 * place + 1] = held_back = dropped * 2 // 5
-                added[2 * place] = dropped - held_back
+            end = ends.get(each.key, last)
+            if end < last:
+                until, since = later[end][each.accepted], before.get(end, ())
+                earlier = since[each.accepted] if since else 0
+                submitted[each.accepted] -= until - earlier
+                for offset, (now, then) in enumerate(
+                    zip(_shares(until, each.size), _shares(earlier, each.size), strict=True)
+                ):
+                    added[2 * place + offset] = now - then
         return submitted + added
 
     def drops(self, hour: int) -> Mapping[str, float]:
@@ -142,6 +143,13 @@ class _Account:
         more = max(used - limit, 0.0) if limit is not None else 0.0
         price = self._prices[key]
         return more / scale_of(key) * price if price else more and float("inf")
+
+
+def _shares(quantity: int, size: int) -> tuple[int, int]:
+    """Return how much of a dropped quantity is rate limited, and how much is held back."""
+    dropped = -(-quantity // size)
+    held_back = dropped * 2 // 5
+    return dropped - held_back, held_back
 
 
 def _dropped(series: Sequence[Series]) -> Iterator[_Dropped]:
