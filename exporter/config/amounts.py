@@ -72,10 +72,11 @@ class Rate:
         return not self.each or self.unit is unit
 
 
-def wrong_unit(what: str, unit: Unit, category: str) -> str:
-    """Return the message for ``what``, an amount or a price, whose unit is not the category's."""
+def wrong_unit(what: str, got: Unit, unit: Unit, category: str) -> str:
+    """Return the message for ``what``, an amount or a price, that is not in the category's unit."""
     example = (_RATE_IN_UNIT if what == "price" else _IN_UNIT)[unit]
-    return f"{category} is counted in {unit}; expected a {what} such as {example}"
+    counted = f"got a {what} in {got}, but {category} is counted in {unit}"
+    return f"{counted}; expected one such as {example}"
 
 
 def _read_amount(value: Any) -> Amount:

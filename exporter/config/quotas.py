@@ -181,7 +181,8 @@ class QuotaSettings(Model):
     def _limit_fits(cls, limit: Amount | None, info: ValidationInfo) -> Amount | None:
         category = info.data.get("category")
         if limit is not None and category and not limit.fits(unit_of(category[0])):
-            raise refusal(wrong_unit("limit", unit_of(category[0]), category[0]))
+            unit = unit_of(category[0])
+            raise refusal(wrong_unit("limit", limit.unit, unit, category[0]))
         return limit
 
     @field_validator("price")
@@ -191,10 +192,11 @@ class QuotaSettings(Model):
     ) -> tuple[TierSettings, ...]:
         for category in info.data.get("category", ())[:1]:
             unit = unit_of(category)
-            if not all(tier.each.fits(unit) for tier in price):
-                raise refusal(wrong_unit("price", unit, category))
-            if not all(tier.above.fits(unit) for tier in price):
-                raise refusal(wrong_unit("limit", unit, category))
+            for tier in price:
+                if not tier.each.fits(unit):
+                    raise refusal(wrong_unit("price", tier.each.unit, unit, category))
+                if not tier.above.fits(unit):
+                    raise refusal(wrong_unit("limit", tier.above.unit, unit, category))
         bounds = [tier.above.value or 0 for tier in price]
         if bounds and (bounds[0] or sorted(set(bounds)) != bounds):
             raise refusal(

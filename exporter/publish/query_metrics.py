@@ -11,7 +11,9 @@ from exporter.publish.text import label_set, line, sample
 def query_lines(report: Report, series: int) -> Mapping[Family, bytes]:
     """Return the lines about a query that publishes ``series`` data series, by family."""
     labels = (report.organization, report.query)
-    info = sample(families.QUERY_INFO, (*labels, *report.about), 1) if any(report.about) else ""
+    # Quotas are no question of one interval and some dimensions: dashboards choose those by it.
+    has_question = report.quotas is None
+    info = sample(families.QUERY_INFO, (*labels, *report.about), 1) if has_question else ""
     failures = [
         sample(families.POLL_FAILURES, (*labels, reason), report.failures.get(reason, 0))
         for reason in REASONS
