@@ -122,7 +122,7 @@ class CustomerPlan:
     """The plan: its categories and the period, from ``start`` to ``end`` exclusively.
 
     ``budget`` is the pay-as-you-go budget of all categories, in cents; None where each category has
-    its own.
+    its own, or where the plan does not say.
     """
 
     categories: tuple[PlanCategory, ...]
@@ -141,9 +141,8 @@ def plan_of(document: CustomerDocument, now: float) -> CustomerPlan:
     end = _day(document.on_demand_period_end, "onDemandPeriodEnd") + 86400
     if not 0 < end - start <= _MAX_PERIOD:
         raise BadAnswerError("onDemandPeriodEnd", "is not the end of a period")
-    budgets = document.on_demand_budgets or _Budgets(enabled=False)
-    per_category = budgets.enabled and budgets.budget_mode == "per_category"
-    shared = (budgets.shared_max_budget or Decimal(0)) if budgets.enabled else Decimal(0)
+    budgets = document.on_demand_budgets
+    per_category = bool(budgets and budgets.enabled and budgets.budget_mode == "per_category")
     tried = _tried(document, now)
     return CustomerPlan(
         tuple(
@@ -158,8 +157,14 @@ def plan_of(document: CustomerDocument, now: float) -> CustomerPlan:
         ),
         start,
         end,
-        None if per_category else shared,
+        None if per_category else _shared(budgets),
     )
+
+
+def _shared(budgets: _Budgets | None) -> Decimal | None:
+    if budgets is None:
+        return None
+    return (budgets.shared_max_budget or Decimal(0)) if budgets.enabled else Decimal(0)
 
 
 def _category(

@@ -196,15 +196,14 @@ def _billed_once(quotas: Iterable[BilledQuota]) -> Iterable[BilledQuota]:
 def _budgets(
     billing: BillingSettings, plan: CustomerPlan | None, quotas: Iterable[BilledQuota]
 ) -> Mapping[str, Decimal]:
-    if plan is None:
-        return {} if billing.budget is None else {"": billing.budget}
-    if plan.budget is not None:
+    categories = plan.categories if plan else ()
+    own = {one.category: one.budget / _CENTS for one in categories if one.budget is not None}
+    if own:
+        return {
+            one.quota.name: own[one.quota.categories[0]]
+            for one in quotas
+            if one.billed and one.quota.categories[0] in own
+        }
+    if plan is not None and plan.budget is not None:
         return {"": plan.budget / _CENTS}
-    by_category = {
-        one.category: one.budget / _CENTS for one in plan.categories if one.budget is not None
-    }
-    return {
-        one.quota.name: by_category[one.quota.categories[0]]
-        for one in quotas
-        if one.billed and one.quota.categories[0] in by_category
-    }
+    return {} if billing.budget is None else {"": billing.budget}
