@@ -1,5 +1,6 @@
 """The back-test of forecasts, at a small size: its scores, and what it says of steady traffic."""
 
+import re
 from random import Random
 
 import pytest
@@ -8,6 +9,7 @@ from click.testing import CliRunner
 from bench.backtest import KINDS, Score, main, scores, traffic
 from exporter.quota.forecast import Pace
 from exporter.quota.model import DAY, HOUR, Period
+from tests.support.programs import REPOSITORY
 
 SEPTEMBER = Period(1_788_220_800, 1_788_220_800 + 30 * DAY)
 
@@ -52,6 +54,21 @@ def test_traffic_has_days_before_its_month(kind: str) -> None:
         min(hours), max(hours) + HOUR, HOUR
     )
     assert 46 * 24 == len(hours)
+
+
+def test_the_documented_figures_meet_the_targets() -> None:
+    """The document has every kind and pace; steady traffic is within its targets there."""
+    text = (REPOSITORY / "docs" / "quotas.md").read_text("utf-8")
+    rows = {
+        (kind, pace): (float(alarms), float(misses), float(days))
+        for kind, pace, alarms, misses, days in re.findall(
+            r"^(\w+) +(week|day) +([\d.]+)% +([\d.]+)% +([\d.]+) days$", text, re.MULTILINE
+        )
+    }
+    alarms, misses, days = rows["steady", "week"]
+
+    assert {(kind, pace) for kind in KINDS for pace in Pace} == set(rows)
+    assert (alarms <= 0.5, misses <= 0.5, days <= 0.25) == (True, True, True)
 
 
 def test_a_score_counts_what_became_of_forecasts() -> None:
