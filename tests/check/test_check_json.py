@@ -61,7 +61,13 @@ def test_values(learned: Learn, sentry: Simulator) -> None:
         "clock_skew_seconds": 0.0,
         "rate_limit": {"limit": 20, "remaining": 19, "concurrent": 25},
         "deprecations": [{"api": "stats_v2", "date": "2027-01-15", "replacement": "v3"}],
-        "plan": {"readable": False, "reason": "only sentry.io has plans"},
+        "plan": {
+            "readable": False,
+            "reason": "only sentry.io has plans",
+            "period": "",
+            "contradicts": "",
+            "quotas": [],
+        },
         "queries": [
             {
                 "name": "outcomes",
@@ -76,6 +82,11 @@ def test_values(learned: Learn, sentry: Simulator) -> None:
                 },
             }
         ],
+        "quotas": [],
+        "unowned": {
+            "several": ["checkout", "marketing-site"],
+            "none": ["data-pipeline", "warehouse"],
+        },
     } == document["organizations"][0]
 
 

@@ -53,7 +53,7 @@ def truth(sentry: Simulator, start: float, now: float) -> dict[tuple[str, ...], 
     world = sentry.world
     (one,) = (each for each in world.organizations() if each.slug == "acme")
     totals = world.store.totals(one.id, start, now + 3600, at=now, group_by=("category", "outcome"))
-    used = {}
+    used: dict[tuple[str, ...], float] = {}
     for name, categories in CATEGORIES.items():
         total = sum(totals.get((category, "accepted"), 0) for category in categories)
         used[name,] = total / 1000 if name == "profiling" else total

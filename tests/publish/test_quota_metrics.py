@@ -5,8 +5,8 @@ from exporter.publish.page import Page
 from exporter.publish.self_metrics import SelfMetrics
 from exporter.quota.model import Quota
 from exporter.quota.view import AccountView
-from tests.publish.quotas import PERIOD, account, quota
 from tests.publish.reports import report, samples_of, text_of
+from tests.support.quotas import PERIOD, account, quota
 
 
 def quota_samples(shown: AccountView) -> dict[str, float]:
