@@ -18,19 +18,20 @@ from typing import Final
 
 import click
 
+from exporter.buckets import floor
 from exporter.quota.forecast import Pace, course, exhaustion
 from exporter.quota.model import DAY, HOUR, Period
 from exporter.simulator.series import RHYTHMS
 
-KINDS: Final = ("steady", "rising", "spike", "step", "holiday")
+KINDS: Final = ("steady", "growing", "spike", "step", "holiday")
 MONTHS: Final = 250
 INSTANTS: Final = 14
 
-_HISTORY: Final = 14 * DAY
+_HISTORY: Final = 15 * DAY
 _MONTH: Final = 30 * DAY
 _FIRST_PERIOD: Final = 1_788_220_800
-_HOURLY_NOISE: Final = 0.12
-_DAILY_NOISE: Final = 0.015
+_HOURLY_NOISE: Final = 0.1
+_DAILY_NOISE: Final = 0.01
 
 
 @dataclass(slots=True)
@@ -81,20 +82,26 @@ def scores(kind: str, months: int, instants: int, seed: int) -> Mapping[Pace, Sc
 
 
 def _play(kind: str, instants: int, random: Random, result: Mapping[Pace, Score]) -> None:
-    """Simulate a month, and add its forecasts to ``result``."""
+    """Simulate a month, and add its forecasts to ``result``.
+
+    Each has a limit of its own, from half of what is used in the month to twice as much: with one
+    limit a month, the figures would depend on few months in which it is nearly used up.
+    """
     start = _FIRST_PERIOD + random.randrange(7) * DAY
     period = Period(start, start + _MONTH)
     hours = traffic(kind, period, random)
     inside = [hours[hour] for hour in range(period.start, period.end, HOUR)]
-    limit = round(sum(inside) * 2 ** random.uniform(-1, 1))
     sums = list(accumulate(inside))
-    ended = _ended(period, inside, sums, limit)
     for number in range(instants):
         now = period.start + (number + random.random()) * _MONTH / instants
+        limit = round(sums[-1] * 2 ** random.uniform(-1, 1))
+        ended = _ended(period, inside, sums, limit)
         if ended is not None and now >= ended:
-            break
+            continue
         running = int(now - period.start) // HOUR
-        seen = {hour: amount for hour, amount in hours.items() if now - _HISTORY <= hour < now}
+        # From the beginning of a day on, as the exporter reads it.
+        since = floor(now - _HISTORY, DAY)
+        seen = {hour: amount for hour, amount in hours.items() if since <= hour < now}
         part = int(inside[running] * (now % HOUR / HOUR))
         seen[period.start + running * HOUR] = part
         used = sums[running] - inside[running] + part
@@ -112,12 +119,12 @@ def _ended(period: Period, inside: Sequence[int], sums: Sequence[int], limit: in
 
 
 def traffic(kind: str, period: Period, random: Random) -> dict[int, int]:
-    """Return a month's use by the hour, and that of the two weeks before it."""
+    """Return a month's use by the hour, and that of the 16 days before it."""
     rhythm, size = random.choice(RHYTHMS), 10 ** random.uniform(2, 5)
     level = _LEVELS[kind](period, random)
     daily: dict[int, float] = {}
     hours = {}
-    for hour in range(period.start - _HISTORY, period.end, HOUR):
+    for hour in range(period.start - _HISTORY - DAY, period.end, HOUR):
         if hour // DAY not in daily:
             daily[hour // DAY] = exp(random.gauss(0, _DAILY_NOISE))
         noise = daily[hour // DAY] * exp(random.gauss(0, _HOURLY_NOISE))
@@ -132,7 +139,7 @@ def _steady(_period: Period, _random: Random) -> Level:
     return lambda _hour: 1.0
 
 
-def _rising(period: Period, random: Random) -> Level:
+def _growing(period: Period, random: Random) -> Level:
     """Return traffic that grows by up to 3 % a day."""
     rate = random.uniform(0.005, 0.03)
     return lambda hour: exp(rate * (hour - period.start) / DAY)
@@ -162,7 +169,7 @@ def _between(
 
 
 _LEVELS: Final[Mapping[str, Callable[[Period, Random], Level]]] = MappingProxyType(
-    {"steady": _steady, "rising": _rising, "spike": _spike, "step": _step, "holiday": _holiday}
+    {"steady": _steady, "growing": _growing, "spike": _spike, "step": _step, "holiday": _holiday}
 )
 
 

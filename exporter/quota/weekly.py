@@ -10,6 +10,8 @@ which traffic is now, compared with a week ago.
   is older than a change of level. Either it is expected again as it was, or the day of the week
   before it, taken to the level of now: the one that is more like the other days.
 - If all days have grown by about the same, those of the next weeks grow on.
+- Three days or more without anything, if they are over, are no pattern: they are taken to be like
+  the other days.
 
 Each needs a difference that is clearly larger than the noise of the data.
 """
@@ -58,8 +60,8 @@ class _Day:
     def nearer(self, usual: float, factor: float) -> Sequence[float]:
         """Return the day, or the earlier one times ``factor``: the one that is more like usual."""
         other = [amount * factor for amount in self.before]
-        is_own = abs(_growth(self.total, usual)) <= abs(_growth(sum(other), usual))
-        return self.now if is_own else other
+        # The smaller one, if both are as far away.
+        return min(self.now, other, key=lambda day: (abs(_growth(sum(day), usual)), sum(day)))
 
 
 def expected_by_week(hours: Mapping[int, int], finished: int, count: int) -> list[float]:
@@ -72,7 +74,8 @@ def expected_by_week(hours: Mapping[int, int], finished: int, count: int) -> lis
     known = max((finished - first) // HOUR, _DAY)
     week = _hours(hours, finished - _WEEK * HOUR)
     if known < _WEEK:
-        return _repeated(_filled(week, known), 0.0, count)
+        return _repeated(_filled(week, range(_WEEK - known)), 0.0, count)
+    week = _filled(week, _outage(week))
     before = _hours(hours, finished - 2 * _WEEK * HOUR)
     compared = min((known - _WEEK) // _DAY, _DAYS)
     starts = range(_WEEK - compared * _DAY, _WEEK, _DAY)
@@ -98,14 +101,34 @@ def _repeated(week: list[float], growth: float, count: int) -> list[float]:
     return hours[:count]
 
 
-def _filled(week: Sequence[float], known: int) -> list[float]:
-    """Return a week of which the last ``known`` hours are known, the others like known days."""
+def _filled(week: list[float], unknown: range) -> list[float]:
+    """Return a week in which the hours ``unknown`` are like those of the other days."""
+    if not unknown:
+        return week
     of_day: list[list[float]] = [[] for _ in range(_DAY)]
-    for index in range(_WEEK - known, _WEEK):
-        of_day[index % _DAY].append(week[index])
+    for index, amount in enumerate(week):
+        if index not in unknown:
+            of_day[index % _DAY].append(amount)
     usual = [sum(amounts) / len(amounts) for amounts in of_day]
-    unknown = [usual[index % _DAY] for index in range(_WEEK - known)]
-    return [*unknown, *week[_WEEK - known :]]
+    return [
+        usual[index % _DAY] if index in unknown else amount for index, amount in enumerate(week)
+    ]
+
+
+def _outage(week: Sequence[float]) -> range:
+    """Return the hours of the last days without anything, if there are more than a weekend's.
+
+    Such days end with the period in which a quota was spent. They are no pattern for the next one.
+    """
+    is_used = [any(week[at : at + _DAY]) for at in range(0, _WEEK, _DAY)]
+    end = _DAYS
+    while end and is_used[end - 1]:
+        end -= 1
+    start = end
+    while start and not is_used[start - 1]:
+        start -= 1
+    is_over = end < _DAYS
+    return range(start * _DAY, end * _DAY) if is_over and end - start >= _NEWEST else range(0)
 
 
 def _steadied(days: Sequence[_Day]) -> tuple[list[float], float]:

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Final
 
+from exporter.simulator.demo_plans import acme_subscription, globex_subscription
 from exporter.simulator.demo_projects import ACME, ACME_TEAMS, QUIET, globex_projects, size_of
 from exporter.simulator.demo_series import backoff_series, series_of
 from exporter.simulator.episodes import Episode
+from exporter.simulator.limited import LimitedTraffic
 from exporter.simulator.scenarios import Scenario, episodes_of_hour, scenario_episodes
 from exporter.simulator.series import Series
 from exporter.simulator.store import Store
@@ -46,8 +48,10 @@ def demo_world(
     """
     acme, globex = _acme_projects(), _globex_projects(projects)
     acme_ids = {project.slug: project.id for project in acme}
+    unlimited = _traffic(seed, _ACME, acme, scenario_episodes(scenario, now, acme_ids))
+    subscription = acme_subscription(scenario, now, unlimited)
     traffic = {
-        _ACME.id: _traffic(seed, _ACME, acme, scenario_episodes(scenario, now, acme_ids)),
+        _ACME.id: LimitedTraffic(unlimited, subscription),
         _GLOBEX.id: _traffic(seed, _GLOBEX, globex, ()),
     }
     return World(
@@ -57,6 +61,7 @@ def demo_world(
         _tokens(),
         store=Store(traffic),
         seed=seed,
+        subscriptions={_ACME.id: subscription, _GLOBEX.id: globex_subscription()},
     )
 
 

@@ -3,7 +3,7 @@
 Every day has a release that breaks a project for some hours, an hour of rate limiting, in which
 SDKs discard some of their errors, and some hours in which clients discard more events than usual.
 When and where follows from the seed and the day alone. A scenario adds what happens from ``now``
-on.
+on. The scenario ``quota`` has no episodes: see `exporter.simulator.demo_plans`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -50,9 +50,6 @@ def scenario_episodes(
                 *_rate_limiting(limited, limited + HOUR // 2, checkout, "key_quota"),
                 Episode(now + 15 * _MINUTE, now + 3 * HOUR, 0.0, ios),
             ]
-        case "quota":
-            exceeded = now + 3 * _MINUTE
-            return _rate_limiting(exceeded, exceeded + 2 * HOUR, None, "error_usage_exceeded")
         case "silence":
             return [Episode(now + 3 * _MINUTE, now + DAY, 0.0, checkout)]
         case _:

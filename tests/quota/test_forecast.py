@@ -177,6 +177,37 @@ def test_a_single_day_is_no_new_level() -> None:
     assert left(lambda _: 200) == pytest.approx(total(hours, Pace.DAY), rel=0.01)
 
 
+@pytest.mark.parametrize("days", [3, 5, 9, 13])
+def test_days_of_drops_are_no_pattern(days: int) -> None:
+    """Two days after the period in which a quota was spent, use is expected as it is now."""
+    begin, end = NOON - (days + 2) * DAY, NOON - 2 * DAY
+    hours = history(lambda hour: 0 if begin <= hour < end else 100)
+
+    assert left(lambda _: 100) == pytest.approx(total(hours, Pace.WEEK), rel=0.01)
+
+
+@pytest.mark.parametrize("pace", Pace)
+def test_while_everything_is_dropped_nothing_is_expected(pace: Pace) -> None:
+    """Nothing comes of a quota that is spent."""
+    hours = history(lambda hour: 100 if hour < NOON - 4 * DAY else 0)
+
+    assert total(hours, pace) < 0.02 * left(lambda _: 100)
+
+
+def test_free_weekends_stay_free() -> None:
+    """Two days without anything in each week are a pattern."""
+
+    def working(hour: int) -> int:
+        return 0 if (hour // DAY + 3) % 7 >= 5 else 100
+
+    tuesday = START + 14 * DAY
+    hours = history(working, until=tuesday)
+
+    assert left(working, tuesday + SETTLE) == pytest.approx(
+        total(hours, Pace.WEEK, tuesday + SETTLE), rel=0.01
+    )
+
+
 def test_growth_goes_on() -> None:
     """Use that grows by one percent of today's a day grows so to the end of the month."""
 

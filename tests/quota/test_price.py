@@ -26,19 +26,20 @@ ERRORS = Price(
 )
 PER_GB = Price((Tier(0, Decimal("0.5") / 10**9),))
 
-prices = st.lists(
-    st.tuples(st.integers(1, 10**9), st.decimals(0, 1, places=9)), min_size=1, max_size=4
-).map(lambda steps: _price(steps))
-amounts = st.integers(0, 10**12)
 
-
-def _price(steps: list[tuple[int, Decimal]]) -> Price:
+def price_of(steps: list[tuple[int, Decimal]]) -> Price:
     """Return a price with tiers of the given sizes."""
     above, tiers = 0, []
     for size, each in steps:
         tiers.append(Tier(above, each))
         above += size
     return Price(tuple(tiers))
+
+
+prices = st.lists(
+    st.tuples(st.integers(1, 10**9), st.decimals(0, 1, places=9)), min_size=1, max_size=4
+).map(price_of)
+amounts = st.integers(0, 10**12)
 
 
 def slowly(price: Price, amount: int) -> Fraction:

@@ -18,6 +18,7 @@ from exporter.simulator import (
     scale_world,
 )
 from exporter.simulator.application import Application
+from exporter.simulator.limited import LimitedTraffic
 from exporter.simulator.messages import Answer, Request
 
 HOUR = 3600
@@ -142,14 +143,57 @@ def test_incident_scenario() -> None:
 
 
 def test_quota_scenario() -> None:
-    """In the quota scenario, nearly all errors are rate limited."""
+    """In the quota scenario, errors are rate limited as soon as the budget is spent."""
     calm, quota = demo_world(NOW), demo_world(NOW, scenario="quota")
     web = acme_project(calm, "web")
     usual = per_hour(calm, project=web, outcome="accepted")
     accepted = per_hour(quota, project=web, outcome="accepted")
+    limited = per_hour(quota, project=web, outcome="rate_limited", reason="error_usage_exceeded")
+    backoff = per_hour(quota, project=web, outcome="client_discard", reason="ratelimit_backoff")
 
-    assert accepted[2] < usual[2] * 0.2
-    assert per_hour(quota, project=web, outcome="rate_limited")[2] > accepted[2]
+    assert usual[0] == accepted[0]
+    assert 0 < accepted[1] < usual[1] * 0.1
+    assert 0 == accepted[2]
+    assert usual[2] == limited[2] + backoff[2]
+
+
+def test_the_quota_scenario_is_a_story() -> None:
+    """Errors and spans exceed their volumes, the budget is spent, logs are the last drop."""
+    world = demo_world(NOW, scenario="quota")
+    subscription, traffic = world.subscription(ACME), world.store.traffic(ACME)
+    assert subscription
+    assert isinstance(traffic, LimitedTraffic)
+
+    plan, period = subscription.plan(NOW), subscription.plan(NOW).period(NOW)
+    drops = {key: (end - NOW) / HOUR for key, end in traffic.drops(NOW).items()}
+    used = {
+        moment: world.store.totals(
+            ACME,
+            period.start,
+            NOW + moment,
+            at=LATER,
+            group_by=["category"],
+            outcome=["accepted"],
+        )
+        for moment in (-2 * DAY, -DAY)
+    }
+
+    assert plan.categories["errors"].prepaid == pytest.approx(used[-2 * DAY]["error",], abs=100)
+    assert plan.categories["spans"].prepaid == pytest.approx(used[-DAY]["span",], rel=0.001)
+    assert {"errors", "spans", "profileDuration", "logBytes"} == drops.keys()
+    assert 0.05 == pytest.approx(drops["errors"], abs=0.02)
+    assert drops["errors"] == drops["spans"]
+    assert 48 <= drops["logBytes"] < 7 * 24
+
+
+def test_the_quota_scenario_ends_with_the_period() -> None:
+    """In the next period everything is accepted."""
+    world = demo_world(NOW, scenario="quota")
+    subscription, traffic = world.subscription(ACME), world.store.traffic(ACME)
+    assert subscription
+    assert isinstance(traffic, LimitedTraffic)
+
+    assert {} == traffic.drops(subscription.plan(NOW).period(NOW).end)
 
 
 @pytest.mark.parametrize(
