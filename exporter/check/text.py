@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from exporter.categories import Unit
 from exporter.check.findings import Finding
 from exporter.check.quotas import named
 from exporter.check.report import OrganizationReport, Plan, QueryReport, Requests
+from exporter.config.amounts import Amount, write_amount
 from exporter.moments import elapsed
 from exporter.sentry.api_status import RateLimit, clocks_agree
 from exporter.sentry.token import token_text
@@ -56,8 +58,9 @@ def _facts(report: OrganizationReport) -> Iterator[tuple[str, str]]:
 
 def _plan(plan: Plan) -> str:
     quotas = ", ".join(
-        f"{one.name} {'unlimited' if one.limit is None else f'{one.limit:,}'} {one.unit}"
+        f"{one.name} {write_amount(Amount(one.limit, Unit(one.unit)))}"
         for one in plan.quotas
+        if one.limit is not None
     )
     return f"can be read: {plan.period}; {quotas} (an API that Sentry has not documented)"
 

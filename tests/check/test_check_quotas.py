@@ -72,8 +72,9 @@ def test_quotas_that_cannot_be_read(learned: Learn, sentry: Simulator) -> None:
     ]
 
 
-def test_plan_that_cannot_be_read(learned: Learn) -> None:
+def test_plan_that_cannot_be_read(learned: Learn, sentry: Simulator) -> None:
     """Where the plan is asked for and cannot be read, a warning says what holds instead."""
+    sentry.faults.add(Fault("status", status=404, endpoint="customers"))
     ((report, findings),) = learned(organization(quotas=[ERRORS], billing={"plan": "sentry"}))
     document = Report.of("config.yaml", (), [(report, findings)], online=True)
 
