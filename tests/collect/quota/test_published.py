@@ -162,6 +162,15 @@ def test_limit_that_lasts() -> None:
     assert {} == only(account(), reading({"error": {1: 0}})).exhaustion
 
 
+@pytest.mark.parametrize("proven", [True, False])
+def test_complete(proven: bool) -> None:  # noqa: FBT001 - the parameter is the test
+    """Numbers of which a part may be cut are not complete."""
+    read = reading({"error": {1: 100}})
+    read = replace(read, by_project=replace(read.by_project, proven=proven))
+
+    assert proven is shown(account(), read).complete
+
+
 @pytest.mark.parametrize(("usage", "difference"), [(95, {"errors": -5}), (None, {})])
 def test_disagreement(usage: int | None, difference: dict[str, int]) -> None:
     """The plan's own usage minus what was read, where the plan says it."""
