@@ -21,7 +21,7 @@ from exporter.collect.poll import (
     QueryPoller,
     QuotaPoller,
     QuotaState,
-    only_team,
+    owner_of,
 )
 from exporter.collect.publisher import RevocablePublisher
 from exporter.config import (
@@ -29,7 +29,6 @@ from exporter.config import (
     Config,
     Organization,
     Problem,
-    Teams,
     host_report,
     in_order,
 )
@@ -45,7 +44,6 @@ from exporter.queries import (
     servers_elsewhere,
     twins,
 )
-from exporter.sentry.projects import Project
 from exporter.shard import UNSHARDED, Shard
 from exporter.state import State, StateError
 from exporter.status import ExporterStatus, QueryStatus, organization_status
@@ -321,7 +319,7 @@ class Exporter:
             clients.by_organization[organization.name],
             publisher,
             organization.project_label,
-            partial(_team, organization.teams),
+            partial(owner_of, organization.teams),
             persistence,
             self._directory_state(organization, clients),
         )
@@ -378,8 +376,3 @@ class Exporter:
             dropped=before.pollers.keys() - after.pollers.keys(),
             projects={**dict.fromkeys(before.directories, ()), **projects},
         )
-
-
-def _team(teams: Teams, project: Project) -> str:
-    """Return who owns a project: the team that the configuration names, else its only one."""
-    return teams.owner(project.slug, project.id) or only_team(project)

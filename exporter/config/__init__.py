@@ -128,6 +128,9 @@ def _settings(
         # Another token's key under defaults is not in effect, although the file has it.
         if path is not None and getattr(organization, name) is not None:
             yield key, document.place(path)
+    for keys in (("billing", "plan"), ("billing", "period"), ("quotas",)):
+        if (*entry, *keys) in document.marks:
+            yield ".".join(keys), document.place((*entry, *keys))
 
 
 def _query_places(document: Document, path: KeyPath) -> QueryPlaces:

@@ -101,7 +101,8 @@ def _read_limit(value: Any) -> Amount:
     return Amount(None, Unit.EVENTS) if value == _UNLIMITED else _read_amount(value)
 
 
-def _write_amount(amount: Amount) -> object:
+def write_amount(amount: Amount) -> object:
+    """Return an amount as the file writes it."""
     if amount.value is None:
         return _UNLIMITED
     if amount.unit is Unit.EVENTS or not amount.value:
@@ -193,12 +194,12 @@ Limit = Annotated[
         f"{_AMOUNT_EXPECTED}, or {_UNLIMITED}",
         f"{_AMOUNT}|{_GROUPED}|{_UNLIMITED}",
         "integer",
-        _write_amount,
+        write_amount,
     ),
 ]
 Bound = Annotated[
     Amount,
-    _notation(_read_amount, _AMOUNT_EXPECTED, f"{_AMOUNT}|{_GROUPED}", "integer", _write_amount),
+    _notation(_read_amount, _AMOUNT_EXPECTED, f"{_AMOUNT}|{_GROUPED}", "integer", write_amount),
 ]
 PriceOfUnit = Annotated[Rate, RATE]
 Money = Annotated[

@@ -45,6 +45,8 @@ def _values(report: Report, series: int) -> Iterator[tuple[Family, float]]:
         yield families.BUCKET_START, report.view.start
         yield families.BUCKET_END, report.view.start + report.view.interval
         yield families.COMPLETE, report.view.complete
+    if report.quotas is not None and report.quotas.period is not None:
+        yield families.COMPLETE, report.quotas.complete
     yield families.SERIES, series
     yield families.FILTER_PROJECTS_MISSING, len(report.missing)
     yield families.POLLS, report.polls

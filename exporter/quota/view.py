@@ -67,7 +67,8 @@ class BudgetView:
 class AccountView:
     """The quotas of an organization; ``plan_up`` is None where the plan is not asked for.
 
-    Without a ``period`` there are no data, or they are too old.
+    Without a ``period`` there are no data, or they are too old. ``complete`` data are known not to
+    be cut.
     """
 
     plan_up: bool | None = None
@@ -75,3 +76,4 @@ class AccountView:
     currency: str = ""
     quotas: tuple[QuotaView, ...] = ()
     budgets: tuple[BudgetView, ...] = ()
+    complete: bool = True

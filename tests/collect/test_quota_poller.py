@@ -1,6 +1,7 @@
 """The poller of quotas: when it polls, what it publishes, and what a failure changes."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final
@@ -141,6 +142,21 @@ class TestNumbers:
             only(one).submitted,
             only(one).projects,
         )
+
+    def test_project_that_changes_its_team(
+        self, sentry: BillingSentry, publisher: RecordingPublisher
+    ) -> None:
+        """Within an hour, the use of a project counts for its new team."""
+        quotas = [{**ERRORS, "name": team, "team": team} for team in ("old", "new")]
+        web = Project(WEB, "web", "python", accessible=True, teams=("old",))
+        sentry.listing = ProjectList.of([web])
+        one = poller(sentry, publisher, billed(*quotas))
+        one.poll(NOW)
+        before = [view.used for view in shown(one).quotas]
+        sentry.listing = ProjectList.of([replace(web, teams=("new",))])
+        one.poll(NOW + HOUR)
+
+        assert ([100, 0], [0, 100]) == (before, [view.used for view in shown(one).quotas])
 
     def test_team_without_projects(
         self, sentry: BillingSentry, publisher: RecordingPublisher

@@ -1,6 +1,7 @@
 """The example that users start from: complete, valid, and honest about defaults."""
 
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ def test_examples_can_be_put_in_force() -> None:
     assert acme.teams == Teams(
         (("payments", ("checkout", "billing-*")), ("platform", ("4505123",)))
     )
-    assert ("sentry", 17, 300) == (
+    assert ("sentry", 17, Decimal(300)) == (
         acme.billing.plan,
         acme.billing.period.start_day,
         acme.billing.budget,

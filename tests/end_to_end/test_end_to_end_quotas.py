@@ -1,21 +1,29 @@
 """Quotas of a simulated Sentry: what was used, by whom, and what that costs."""
 
+import re
 from collections.abc import Mapping
+from contextlib import closing
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from exporter.app import Exporter
 from exporter.shard import Shard
-from exporter.simulator import Simulator, demo_world
+from exporter.simulator import Fault, Simulator, demo_world
+from exporter.state import State
+from exporter.web.status.choices import Choices
+from exporter.web.status.page import Renderer
 from tests.end_to_end.exposition import Samples
 from tests.end_to_end.stage import moment, page, polled
 from tests.support.clock import Clock
-from tests.support.configuration import Entry, configuration, organization
+from tests.support.configuration import PROJECTS, Entry, configuration, organization
 from tests.support.exporters import poll_due
 
 DAY: Final = 86400
+PAYMENT: Final = r"\b4242\b|\b10115\b|last4|zipCode|billing@acme|ada@acme|Ada Example"
+"""What the simulator's answer about a plan has beside the plan."""
 CATEGORIES: Final = {
     "errors": ("error",),
     "spans": ("span",),
@@ -53,7 +61,7 @@ def truth(sentry: Simulator, start: float, now: float) -> dict[tuple[str, ...], 
     world = sentry.world
     (one,) = (each for each in world.organizations() if each.slug == "acme")
     totals = world.store.totals(one.id, start, now + 3600, at=now, group_by=("category", "outcome"))
-    used = {}
+    used: dict[tuple[str, ...], float] = {}
     for name, categories in CATEGORIES.items():
         total = sum(totals.get((category, "accepted"), 0) for category in categories)
         used[name,] = total / 1000 if name == "profiling" else total
@@ -174,3 +182,66 @@ def test_token_that_reads_nothing(sentry: Simulator, clock: Clock) -> None:
     assert 0 == values(samples, "up", "query")["quotas",]
     assert 1 == values(samples, "poll_failures_total", "query", "reason")["quotas", "unauthorized"]
     assert {} == values(samples, "quota_used", "quota")
+
+
+class TestPlan:
+    """The plan of the simulated Sentry."""
+
+    def test_quotas_of_the_plan(self, sentry: Simulator, clock: Clock) -> None:
+        """Each billed category has a quota, and the plan's own numbers are those that are read."""
+        config = configuration(sentry.url, organization(billing={"plan": "sentry"}))
+        samples = polled(Exporter(config, clock=clock), clock.now)
+        (start,) = set(values(samples, "quota_period_start_timestamp_seconds", "quota").values())
+        used = truth(sentry, start, clock.now)
+        disagreements = values(samples, "quota_disagreement", "quota")
+        sources = values(samples, "quota_info", "quota", "source", "unit")
+
+        assert {("acme",): 1} == values(samples, "plan_up", "organization")
+        assert start <= clock.now
+        assert used["errors",] == values(samples, "quota_used", "quota")["errors",]
+        assert used["logs",] == values(samples, "quota_used", "quota")["logBytes",]
+        assert used["profiling",] == values(samples, "quota_used", "quota")["profileDuration",]
+        assert {"plan"} == {source for _, source, _ in sources}
+        assert {0} == set(disagreements.values())
+        assert 2_100_000 == values(samples, "quota_limit", "quota")["errors",]
+        assert 40 * 10**9 == values(samples, "quota_limit", "quota")["logBytes",]
+        assert {("",): 300} == values(samples, "budget", "quota")
+
+    def test_costs_of_the_plan(self, sentry: Simulator, clock: Clock) -> None:
+        """Profiles cannot be reserved: each hour is paid, and taken from the budget."""
+        config = configuration(sentry.url, organization(billing={"plan": "sentry"}))
+        samples = polled(Exporter(config, clock=clock), clock.now)
+        used = values(samples, "quota_used", "quota")["profileDuration",]
+        costs = values(samples, "quota_cost", "quota", "kind")
+        overage = sum(cost for (_, kind), cost in costs.items() if kind == "overage")
+
+        assert costs["profileDuration", "overage"] == pytest.approx(used / 3600 * 0.0315, abs=0.005)
+        assert values(samples, "budget_spent", "quota")["",] == pytest.approx(overage, abs=0.02)
+
+    @pytest.mark.parametrize("status", [401, 403, 404])
+    def test_values_of_the_file_hold(self, sentry: Simulator, clock: Clock, status: int) -> None:
+        """A plan that cannot be read leaves the quotas of the file, and the polls are well."""
+        sentry.faults.add(Fault("status", status=status, endpoint="customers"))
+        config = configuration(sentry.url, acme(QUOTAS[0], plan="sentry"))
+        samples = polled(Exporter(config, clock=clock), clock.now)
+
+        assert {("acme",): 0} == values(samples, "plan_up", "organization")
+        assert {("errors", "file"): 1} == values(samples, "quota_info", "quota", "source")
+        assert 1 == values(samples, "up", "query")["quotas",]
+
+    def test_payment_data_is_nowhere(
+        self, sentry: Simulator, clock: Clock, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        """Page, log, state file and status have nothing of the card and the e-mail address."""
+        path = tmp_path / "state.db"
+        config = configuration(sentry.url, organization(PROJECTS, billing={"plan": "sentry"}))
+        with closing(State(path)) as state:
+            exporter = Exporter(config, clock=clock, state=state)
+            text = f"{polled(exporter, clock.now)} {exporter.status()}"
+            text += Renderer().render(exporter.status(), Choices())
+        output = capfd.readouterr()
+        stored = b"".join(one.read_bytes() for one in tmp_path.iterdir())
+
+        assert "quota_used" in text
+        assert not re.search(PAYMENT, f"{text} {output.out} {output.err}")
+        assert not re.search(PAYMENT.encode(), stored)

@@ -14,8 +14,8 @@ from exporter.publish.page import Page
 from exporter.publish.quota_families import QUOTA_FAMILIES
 from exporter.publish.self_metrics import SelfMetrics
 from exporter.sentry.question import TIMES_SEEN
-from tests.publish.quotas import account
 from tests.publish.reports import families_of, report, series, text_of, view
+from tests.support.quotas import account
 
 UNITS: Final = ("bytes", "seconds", "events")
 each_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)

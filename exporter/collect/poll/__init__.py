@@ -10,6 +10,7 @@ from exporter.collect.poll.directory import (
     ProjectDirectory,
     ProjectsClient,
     only_team,
+    owner_of,
 )
 from exporter.collect.poll.loop import PollLoop
 from exporter.collect.poll.poll_log import PollLog
@@ -30,4 +31,5 @@ __all__ = [
     "QuotaPoller",
     "QuotaState",
     "only_team",
+    "owner_of",
 ]

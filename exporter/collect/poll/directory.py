@@ -13,6 +13,7 @@ from exporter.collect.poll.failure import Failure
 from exporter.collect.poll.poller_state import ClosedError
 from exporter.collect.publisher import ProjectsPublisher
 from exporter.collect.snapshot import ProjectInfo
+from exporter.config import Teams
 from exporter.repetition import Repetition
 from exporter.sentry.errors import SentryError
 from exporter.sentry.projects import Project, ProjectList
@@ -41,6 +42,11 @@ class ProjectsClient(Protocol):
 def only_team(project: Project) -> str:
     """Return the team of ``project``, ``""`` where it has several or none."""
     return project.teams[0] if len(project.teams) == 1 else ""
+
+
+def owner_of(teams: Teams, project: Project) -> str:
+    """Return who owns a project: the team that the configuration names, else its only one."""
+    return teams.owner(project.slug, project.id) or only_team(project)
 
 
 @dataclass(slots=True, eq=False)

@@ -31,6 +31,11 @@ class AccountReading:
     members: Mapping[str, frozenset[int]] = field(default_factory=dict)
     labels: Mapping[int, str] | None = None
 
+    @property
+    def proven(self) -> bool:
+        """Whether all of it is known not to be cut."""
+        return all(one.proven for one in (self.usage, self.by_project, *self.parts.values()))
+
     def usage_of(self, one: BilledQuota) -> UsageReading:
         """Return the usage that counts for a quota."""
         return self.parts.get(one.quota.name, self.usage)
@@ -57,6 +62,7 @@ def published(
             _budget(name, amount, {pace: _paid(account, expected[pace], name) for pace in Pace})
             for name, amount in account.budgets.items()
         ),
+        reading.proven,
     )
 
 
