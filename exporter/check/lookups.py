@@ -4,13 +4,13 @@ Nothing depends on their answers, so none of them is a failure.
 """
 
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 
 from exporter.check.report import Identity, Plan
+from exporter.collect.quota.account import is_on_sentry_io, plan_url
 from exporter.config import Organization
-from exporter.config.types import HOSTED, is_hosted
 from exporter.sentry.client import SentryClient
 from exporter.sentry.errors import NotFoundError, SentryError
 from exporter.sentry.refusals import presentable
@@ -48,16 +48,6 @@ def plan(organization: Organization, client: SentryClient) -> Plan:
         client.look_up("customers", plan_url(organization), _Customer)
     except SentryError as error:
         # A server of one's own does not have the path; at sentry.io, a 404 says something else.
-        has_none = isinstance(error, NotFoundError) and not _is_hosted(organization)
+        has_none = isinstance(error, NotFoundError) and not is_on_sentry_io(organization)
         return Plan(readable=False, reason=_NO_PLANS if has_none else redact(str(error)))
     return Plan(readable=True)
-
-
-def plan_url(organization: Organization) -> str:
-    """Return the address of the organization's plan, which only sentry.io has, and no region."""
-    control = f"https://{HOSTED}" if _is_hosted(organization) else organization.url
-    return f"{control}/api/0/customers/{quote(organization.slug, safe='')}/"
-
-
-def _is_hosted(organization: Organization) -> bool:
-    return is_hosted(urlsplit(organization.url).hostname or "")

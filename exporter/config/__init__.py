@@ -30,10 +30,13 @@ from exporter.config.models import (
 )
 from exporter.config.notation import in_units
 from exporter.config.places import Places, QueryPlaces
+from exporter.config.quotas import QUOTAS_QUERY, BillingSettings, QuotaSettings
 from exporter.config.shown import as_yaml
 from exporter.config.yaml_file import Document, decoded, parse, read
 
 __all__ = [
+    "QUOTAS_QUERY",
+    "BillingSettings",
     "Config",
     "ConfigError",
     "Filter",
@@ -41,6 +44,7 @@ __all__ = [
     "Organization",
     "Problem",
     "Query",
+    "QuotaSettings",
     "Teams",
     "as_yaml",
     "category_remedy",

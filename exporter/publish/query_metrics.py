@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from exporter.collect.snapshot import REASONS, ProjectInfo, Report
 from exporter.publish import families
-from exporter.publish.families import Family
+from exporter.publish.family import Family
 from exporter.publish.text import label_set, line, sample
 
 
 def query_lines(report: Report, series: int) -> Mapping[Family, bytes]:
     """Return the lines about a query that publishes ``series`` data series, by family."""
     labels = (report.organization, report.query)
-    info = sample(families.QUERY_INFO, (*labels, *report.about), 1)
+    info = sample(families.QUERY_INFO, (*labels, *report.about), 1) if any(report.about) else ""
     failures = [
         sample(families.POLL_FAILURES, (*labels, reason), report.failures.get(reason, 0))
         for reason in REASONS

@@ -8,7 +8,8 @@ import pytest
 from exporter.categories import Unit
 from exporter.collect.snapshot import ProjectInfo
 from exporter.publish import families
-from exporter.publish.families import FAMILIES, Family, Type
+from exporter.publish.families import FAMILIES
+from exporter.publish.family import Family, Type
 from exporter.publish.page import Page
 from exporter.publish.self_metrics import SelfMetrics
 from exporter.sentry.question import TIMES_SEEN

@@ -6,7 +6,7 @@ from typing import Final
 
 from deploy.grafana.generator.expressions import RECORDED, RECORDED_HOURS
 from exporter.publish import families
-from exporter.publish.families import Family
+from exporter.publish.family import Family
 
 _METRIC: Final = re.compile(
     r"(?<![\w:])(?:\w+:sentry_stats_\w+:\w+|sentry_stats_\w+|process_\w+|python_\w+|up|ALERTS)"

@@ -161,6 +161,12 @@ class ProjectDirectory:
         labelled, labels = self._labelled
         return labels if labelled is projects else self._label(projects)
 
+    def owned_by(self, team: str) -> frozenset[int]:
+        """Return the projects that the token can read and that ``team`` owns."""
+        known = self._known()
+        readable = (known.by_id[project] for project in known.accessible & known.by_id.keys())
+        return frozenset(one.id for one in readable if self._team(one) == team)
+
     def publish(self) -> None:
         """Publish the list, if there is one that this directory has not published yet."""
         projects = self._state.projects
