@@ -2,8 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# By file, because a file's tests share what they set up, such as a Prometheus with history.
-PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
+# By file, because a file's tests share what they set up, such as a Prometheus with history; in the
+# order of tests/conftest.py, because pytest-xdist would begin the files with few but long tests last.
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# Tests start the exporter some hundred times, which takes half as long with its bytecode.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo lint test test-quick bench bench-quick backtest generate screenshot format clean
 

@@ -18,11 +18,16 @@ settings.load_profile("default")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test of the folders in `SLOW`."""
+    """Mark every test of the folders in `SLOW`, and put the files that have slow tests first.
+
+    Files are distributed to processes as they come: the fast ones, at the end, fill the gaps.
+    """
     tests = Path(__file__).parent
     for item in items:
         if item.path.relative_to(tests).parts[0] in SLOW:
             item.add_marker(pytest.mark.slow)
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(autouse=True)

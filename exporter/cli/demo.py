@@ -12,7 +12,7 @@ from exporter.cli.run import listen, serve_until_stopped
 from exporter.cli.simulate import scenario
 from exporter.config import Config, loads
 from exporter.shard import UNSHARDED
-from exporter.simulator import DEMO_TOKENS, Scenario, Simulator, demo_world
+from exporter.simulator import DEMO_TOKENS, Scenario, Simulator, demo_world, scenario_faults
 from exporter.web.address import Address
 
 # 18 a second make the first polls fast, and stay below the limit of 20 that is simulated.
@@ -52,14 +52,14 @@ def demo(
 ) -> None:
     """Run a simulated Sentry and an exporter; needs no configuration."""
     log.configure(log_level, log_format)
-    with (
-        signals.stopping(stop_now),
-        Simulator(demo_world(time.time(), scenario=scenario)) as sentry,
-    ):
+    now = time.time()
+    world, faults = demo_world(now, scenario=scenario), scenario_faults(scenario, now)
+    with signals.stopping(stop_now), Simulator(world, faults=faults) as sentry:
         click.echo(f"Simulated Sentry: {sentry.url}")
         configuration = demo_configuration(sentry.url)
         sockets = listen(web_listen_address)
         serve_until_stopped(configuration, sockets, None, UNSHARDED, _announce)
+    stop_now()
 
 
 def demo_configuration(url: str) -> Config:

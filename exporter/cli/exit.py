@@ -40,13 +40,10 @@ def end_without_listening(address: Address, error: OSError, flag: str) -> NoRetu
     end([f"cannot listen on {address}: {reason}; set another address with {flag}"], 2)
 
 
-def log_stopped() -> None:
-    """Log which signal has stopped the process."""
-    _log.info("stopped", signal=signals.received())
-
-
 def stop_now() -> NoReturn:
-    """End the process while it is still starting; may be called in any thread."""
-    log_stopped()
-    # Nothing is left half done by this: the state file survives a kill at any instant.
+    """Log which signal has stopped the process, and end it; may be called in any thread."""
+    _log.info("stopped", signal=signals.received())
+    # Without the interpreter's own end, which crashes (SIGSEGV) now and then while another thread,
+    # such as that of a reload, is in an extension module. Nothing is left half done by this: the
+    # state file survives a kill at any instant.
     os._exit(0)

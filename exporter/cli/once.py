@@ -1,5 +1,6 @@
 """``once``: polls every query once, and prints the metrics."""
 
+import logging
 import sys
 import threading
 import time
@@ -14,6 +15,7 @@ from exporter.cli.options import config_file, logging_options
 from exporter.cli.output import echo
 from exporter.collect.poll import QueryPoller
 from exporter.config import ConfigError, load
+from exporter.sentry.api import WAITS
 
 
 @click.command
@@ -23,6 +25,9 @@ from exporter.config import ConfigError, load
 def once(config_file: Path, log_level: str, log_format: str) -> None:
     """Poll every query once, and print the metrics."""
     log.configure(log_level, log_format)
+    if log_level == "warn":
+        # The command seems to hang otherwise.
+        logging.getLogger(WAITS).setLevel(logging.INFO)
     try:
         config = load(config_file)
     except ConfigError as error:

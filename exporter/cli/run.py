@@ -12,7 +12,7 @@ import structlog
 
 from exporter import signals
 from exporter.app import Exporter
-from exporter.cli.exit import end, end_without_listening, log_stopped
+from exporter.cli.exit import end, end_without_listening
 from exporter.cli.options import LISTEN_FLAG, flag_or_variable
 from exporter.cli.systemd import Notifier
 from exporter.config import Config
@@ -103,7 +103,6 @@ def serve_until_stopped(
         announce(server.addresses)
         server.run()
     _wait_for_work(exporter, reloader)
-    log_stopped()
 
 
 @contextmanager

@@ -117,6 +117,7 @@ def serve(
         )
         if state is not None:
             state.close()
+    stop_now()
 
 
 def _log_configuration(path: Path, config: Config, own: Shard) -> None:

@@ -8,7 +8,14 @@ import click
 from exporter import log, signals
 from exporter.cli.exit import end_without_listening
 from exporter.cli.options import flag_or_variable, listen_address, option
-from exporter.simulator import DEMO_TOKENS, SCENARIOS, Scenario, Simulator, demo_world
+from exporter.simulator import (
+    DEMO_TOKENS,
+    SCENARIOS,
+    Scenario,
+    Simulator,
+    demo_world,
+    scenario_faults,
+)
 from exporter.web.address import Address
 
 _LISTEN_FLAG = "--listen-address"
@@ -49,10 +56,12 @@ scenario = option(
 def simulate(address: Address, projects: int, scenario: Scenario, seed: int) -> None:
     """Serve a simulated Sentry: two organizations with realistic data."""
     log.configure("info", "logfmt")
-    world = demo_world(time.time(), projects=projects, scenario=scenario, seed=seed)
+    now = time.time()
+    world = demo_world(now, projects=projects, scenario=scenario, seed=seed)
+    faults = scenario_faults(scenario, now)
     stopped = threading.Event()
     try:
-        simulator = Simulator(world, host=address.host, port=address.port)
+        simulator = Simulator(world, host=address.host, port=address.port, faults=faults)
     except OSError as error:
         end_without_listening(address, error, flag_or_variable(_LISTEN_FLAG))
     with signals.stopping(stopped.set), simulator as sentry:

@@ -42,7 +42,7 @@ from exporter.simulator.messages import Request
 from exporter.simulator.plans import Plan, Subscription
 from exporter.simulator.release import Release
 from exporter.simulator.scale import SCALE_TOKEN, SCALE_USER_TOKEN, scale_world
-from exporter.simulator.scenarios import SCENARIOS, Scenario
+from exporter.simulator.scenarios import SCENARIOS, Scenario, scenario_episodes, scenario_faults
 from exporter.simulator.series import DAY, HOUR, RHYTHMS, Series
 from exporter.simulator.server import RecordedRequest, Simulator
 from exporter.simulator.store import DIMENSIONS, Row, Store
@@ -92,6 +92,8 @@ __all__ = [
     "World",
     "demo_world",
     "scale_world",
+    "scenario_episodes",
+    "scenario_faults",
     "store_failure",
     "store_rate_limited",
     "store_timeout",

@@ -87,7 +87,7 @@ class Application:
             if admission.refused is not None:
                 return Reply(admission.refused.with_headers(admission.headers))
             self.wait(self.latency)
-            fault = self.faults.take(self._slug(organization), endpoint)
+            fault = self.faults.take(self._slug(organization), endpoint, now)
             faulty_answer = fault.answer() if fault else None
             answer = faulty_answer or self._answer(request, organization, endpoint)
             headers = (*admission.headers, *self._deprecation_headers(endpoint))

@@ -6,10 +6,15 @@ from typing import Final
 
 from exporter.simulator.demo_plans import acme_subscription, globex_subscription
 from exporter.simulator.demo_projects import ACME, ACME_TEAMS, QUIET, globex_projects, size_of
-from exporter.simulator.demo_series import backoff_series, series_of
+from exporter.simulator.demo_series import limit_series, series_of
 from exporter.simulator.episodes import Episode
 from exporter.simulator.limited import LimitedTraffic
-from exporter.simulator.scenarios import Scenario, episodes_of_hour, scenario_episodes
+from exporter.simulator.scenarios import (
+    Scenario,
+    episodes_of_hour,
+    scenario_episodes,
+    scenario_episodes_everywhere,
+)
 from exporter.simulator.series import Series
 from exporter.simulator.store import Store
 from exporter.simulator.traffic import Traffic
@@ -42,17 +47,23 @@ _USER: Final = "demo"
 def demo_world(
     now: float, *, projects: int = 150, scenario: Scenario = "steady", seed: int = 1
 ) -> World:
-    """Return the world of the demo, in which ``scenario`` begins at ``now``.
+    """Return the world of the demo, in which ``scenario`` begins soon after ``now``.
 
-    The organization ``acme`` has a dozen projects, ``globex`` has ``projects``.
+    The organization ``acme`` has a dozen projects, ``globex`` has ``projects``. The faults of a
+    scenario are not part of the world: see `scenario_faults`.
     """
     acme, globex = _acme_projects(), _globex_projects(projects)
     acme_ids = {project.slug: project.id for project in acme}
-    unlimited = _traffic(seed, _ACME, acme, scenario_episodes(scenario, now, acme_ids))
-    subscription = acme_subscription(scenario, now, unlimited)
+    # There is no episode in which a quota is spent: the plan of acme has too little volume.
+    episodes = () if scenario == "quota" else scenario_episodes(scenario, now, acme_ids)
+    acme_traffic = _traffic(seed, _ACME, acme, episodes)
+    subscription = acme_subscription(scenario, now, acme_traffic)
+    if scenario == "quota":
+        # Only here: otherwise it is never used up, and to find that out takes half a second.
+        acme_traffic = LimitedTraffic(acme_traffic, subscription)
     traffic = {
-        _ACME.id: LimitedTraffic(unlimited, subscription),
-        _GLOBEX.id: _traffic(seed, _GLOBEX, globex, ()),
+        _ACME.id: acme_traffic,
+        _GLOBEX.id: _traffic(seed, _GLOBEX, globex, scenario_episodes_everywhere(scenario, now)),
     }
     return World(
         (_ACME, _GLOBEX),
@@ -107,11 +118,11 @@ def _traffic(
 
 
 def _series(seed: int, projects: Sequence[Project]) -> Iterator[Series]:
-    for project in projects:
-        yield from series_of(project, size_of(seed, project))
+    sized = [(project, size_of(seed, project)) for project in projects]
+    for project, size in sized:
+        yield from series_of(project, size)
     # After all others: the noise of a series depends on its index, and theirs stays the same.
-    for project in projects:
-        yield from backoff_series(project, size_of(seed, project))
+    yield from limit_series(sized)
 
 
 def _tokens() -> list[Token]:

@@ -1,6 +1,6 @@
 """The series of the demo: what a project sends, depending on its platform and size."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from exporter.simulator.series import Series
@@ -36,6 +36,7 @@ _ALL_PLATFORMS: Final = (
 )
 _BACKOFF: Final = _Kind("error", "client_discard", "ratelimit_backoff", 60, 2, baseline=0.0)
 """Events that SDKs discard after a 429, which happens only while a project is rate limited."""
+_PROJECT_LIMIT: Final = _Kind("error", "rate_limited", "project_quota", 170, baseline=0.0)
 
 _FRONTEND: Final = (
     _Kind("error", "filtered", "browser-extensions", 40),
@@ -72,17 +73,19 @@ _DELETED: Final = (
 
 
 def series_of(project: Project, size: float) -> Iterator[Series]:
-    """Yield the series of ``project``, except `backoff_series`."""
+    """Yield the series of ``project``, except those of `limit_series`."""
     platform = project.platform or ""
     kinds = _DELETED if _is_deleted(project) else _ALL_PLATFORMS + _for_platform(platform)
     for kind in kinds:
         yield _series(project, kind, size)
 
 
-def backoff_series(project: Project, size: float) -> Iterator[Series]:
-    """Yield the series of events that SDKs discard while ``project`` is rate limited."""
-    if not _is_deleted(project):
-        yield _series(project, _BACKOFF, size)
+def limit_series(projects: Iterable[tuple[Project, float]]) -> Iterator[Series]:
+    """Yield series that have data only while a project, given with its size, is rate limited."""
+    active = [each for each in projects if not _is_deleted(each[0])]
+    for kind in (_BACKOFF, _PROJECT_LIMIT):
+        for project, size in active:
+            yield _series(project, kind, size)
 
 
 def _is_deleted(project: Project) -> bool:

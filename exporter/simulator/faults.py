@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import dataclass, field
+from math import inf
 from typing import ClassVar, Final, Literal
 
 from pydantic import ConfigDict
@@ -31,7 +32,8 @@ class Fault:
 
     ``organization`` (a slug) and ``endpoint`` restrict the requests it applies to. The first
     ``after`` of these requests are answered normally, the next ``times`` fail; without ``times``
-    they fail until the fault is removed.
+    they fail until the fault is removed. It applies from ``start`` to ``end``, in seconds since
+    1970.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -48,11 +50,16 @@ class Fault:
     endpoint: Endpoint | None = None
     after: int = 0
     times: int | None = None
+    start: float = -inf
+    end: float = inf
 
-    def applies(self, organization: str, endpoint: str) -> bool:
+    def applies(self, organization: str, endpoint: str, now: float) -> bool:
         """Return whether the fault applies to a request to ``endpoint`` about ``organization``."""
-        is_organization = self.organization in (None, organization)
-        return is_organization and self.endpoint in (None, endpoint)
+        return (
+            self.organization in (None, organization)
+            and self.endpoint in (None, endpoint)
+            and self.start <= now < self.end
+        )
 
     def answer(self) -> Answer | None:
         """Return the faulty answer, ``None`` if the fault disturbs only the delivery."""
@@ -137,11 +144,13 @@ class Faults:
         with self._lock:
             self._scripts.clear()
 
-    def take(self, organization: str, endpoint: str) -> Fault | None:
+    def take(self, organization: str, endpoint: str, now: float) -> Fault | None:
         """Count the request, and return the fault that it meets, if any."""
         with self._lock:
             applying = (
-                script for script in self._scripts if script.fault.applies(organization, endpoint)
+                script
+                for script in self._scripts
+                if script.fault.applies(organization, endpoint, now)
             )
             # Lazily: faults after the one that is met do not count the request.
             return next((script.fault for script in applying if script.count_request()), None)

@@ -9,7 +9,7 @@ from typing import Final, Self
 
 from exporter.simulator.application import Application
 from exporter.simulator.deprecation import Deprecation
-from exporter.simulator.faults import Faults
+from exporter.simulator.faults import Fault, Faults
 from exporter.simulator.http_server import Server
 from exporter.simulator.limits import STATS_LIMIT, RateLimit
 from exporter.simulator.messages import Request
@@ -40,7 +40,8 @@ class Simulator:
     store query. A ``rate_limit`` of ``None`` simulates a self-hosted server. Without
     ``all_projects``, the query parameter of that name is ignored, and the projects list has pages.
     ``release`` is the simulated release: ``Release(22, 12)`` answers as Sentry 22.12.
-    ``deprecations`` are announced in the answers of their endpoints.
+    ``deprecations`` are announced in the answers of their endpoints. ``faults`` are active from the
+    start.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Simulator:
         all_projects: bool = True,
         release: Release = CURRENT,
         deprecations: Iterable[Deprecation] = (),
+        faults: Iterable[Fault] = (),
     ) -> None:
         self.world = world
         self.requests: list[RecordedRequest] = []
@@ -71,6 +73,8 @@ class Simulator:
             release,
             list(deprecations),
         )
+        for fault in faults:
+            self.application.faults.add(fault)
         self._server = Server((host, port), self.application, self._stopping, self._record)
         self._thread = threading.Thread(target=self._server.serve, name="simulator", daemon=True)
 

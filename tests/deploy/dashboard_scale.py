@@ -26,7 +26,7 @@ from tests.deploy.dashboard_history import (
     process,
     state,
 )
-from tests.deploy.dashboards import Shown, Times, built_in, chosen, panels, substituted
+from tests.deploy.dashboards import NAMES, Shown, Times, built_in, chosen, panels, substituted
 from tests.support.prometheus import Prometheus, import_pages
 from tests.support.prometheus import prometheus as running
 
@@ -36,7 +36,6 @@ TIMES: Final = Times(END, 30 * DAY, 60)
 TARGET_SECONDS: Final = 2.0
 
 _MINUTE: Final = 60
-_MEASURED: Final = ("overview", "organization", "project")
 
 
 def write(folder: Path) -> None:
@@ -62,6 +61,7 @@ def _page(organization: Organization, moment: int) -> Iterator[str]:
             yield from organization.data(query, "running", bucket + HOUR, polled)
     if ending:
         yield from organization.projects()
+        yield from organization.last_events(bucket + HOUR, floor(moment, 5 * _MINUTE))
         yield from process(moment)
 
 
@@ -116,7 +116,7 @@ def main(arguments: Sequence[str]) -> None:
         if not (folder / "data").exists():
             write(folder)
         with running(folder) as server:
-            for name in _MEASURED:
+            for name in NAMES:
                 for title, seconds, samples, peak in measure(server, name):
                     late = " !" * (seconds > TARGET_SECONDS)
                     print(  # noqa: T201 - what the program is for

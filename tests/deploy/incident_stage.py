@@ -88,6 +88,13 @@ class Stage:
         while self.clock() < moment:
             never.wait(_TICK)
 
+    def begin(self) -> float:
+        """Let the incident begin at the next hour, and return that hour."""
+        self.incident.start = self.next_hour()
+        for fault in self.incident.faults():
+            self.sentry.faults.add(fault)
+        return self.incident.start
+
     def next_hour(self) -> float:
         """Return the next full hour that is at least 15 minutes away."""
         return (self.clock() + HOUR / 4) // HOUR * HOUR + HOUR

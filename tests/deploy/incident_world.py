@@ -1,116 +1,134 @@
-"""Two organizations of a simulated Sentry, with steady traffic until the incident begins."""
+"""Organizations of a simulated Sentry: one for each cause of silence, and one without an incident.
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import ClassVar, Final
+All of them have the same projects, with steady traffic until the incident begins.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Final
+
+import yaml
 
 from exporter.config import Config, loads
 from exporter.simulator import (
     HOUR,
     RHYTHMS,
+    SCENARIOS,
     Episode,
+    Fault,
     Organization,
     Project,
+    Scenario,
     Series,
     Store,
     Token,
     TokenKind,
     Traffic,
     World,
+    scenario_episodes,
+    scenario_faults,
 )
+from exporter.simulator.demo_series import limit_series, series_of
 from tests.support.exporters import unpaced
+from tests.support.programs import REPOSITORY
 
-ACME: Final = Organization(1, "acme")
-GLOBEX: Final = Organization(2, "globex")
-CHECKOUT: Final = Project(11, ACME.id, "checkout", "python-fastapi")
-IOS: Final = Project(12, ACME.id, "ios", "apple-ios")
-WEB: Final = Project(13, ACME.id, "web", "javascript-react")
-PORTAL: Final = Project(21, GLOBEX.id, "portal", "javascript-react")
+CAUSES: Final[tuple[Scenario, ...]] = tuple(each for each in SCENARIOS if each != "incident")
+SLUGS: Final = {"key-limit": "acme"}
+"""The organization of a cause, if its slug is not the name of the cause."""
 
-_PROJECTS: Final = (CHECKOUT, IOS, WEB, PORTAL)
-_TOKEN: Final = "the-token-of-{}"
+ORGANIZATIONS: Final = {
+    cause: Organization(number, SLUGS.get(cause, cause))
+    for number, cause in enumerate(CAUSES, start=1)
+}
+ACME: Final = ORGANIZATIONS["key-limit"]
+
+_SIZES: Final = {"checkout": 1.0, "ios": 5.0, "web": 30.0}
+"""The sizes of the projects: checkout is so small that it hardly matters to its organization."""
+
+_PLATFORM: Final = "python"
+_CATEGORIES: Final = frozenset({"error", "default", "transaction"})
 _STEADY: Final = len(RHYTHMS) - 1
-_ERRORS: Final = frozenset({"error"})
-
-_CONFIGURATION: Final = """
-defaults:
-  url: {url}
-organizations:
-  - slug: acme
-    token: {acme}
-    queries: &queries
-      - name: outcomes
-        groupBy: [category, outcome, reason]
-        poll_interval: 15m
-      - name: projects
-        groupBy: [project, category, outcome, reason]
-        poll_interval: 15m
-  - slug: globex
-    token: {globex}
-    queries: *queries
-"""
+_TOKEN: Final = "the-token-of-{}"
+_DELAY: Final = 180
+"""Seconds after its start in which a scenario changes nothing."""
 
 
 @dataclass(slots=True)
 class Incident:
-    """A release breaks a project, then its key is rate limited, then another project stops.
+    """What happens in all organizations at the same time.
 
-    ``start`` is a full hour, and can be set until that hour begins. The release causes errors for
-    `BROKEN`. The rate limit is in force in the second half of that time. ``ios`` sends nothing
-    from the middle of the second half until `END`.
+    ``start`` is a full hour, and can be set until that hour begins. The incident lasts `LENGTH`.
     """
 
     start: float = float("inf")
 
-    BROKEN: ClassVar[int] = 2 * HOUR
-    END: ClassVar[int] = 4 * HOUR
+    LENGTH: ClassVar[int] = 3 * HOUR
 
-    def episodes(self, hour: int) -> Sequence[Episode]:
-        """Return the episodes of an hour."""
-        return [each for each in self._all() if each.start < hour + HOUR and each.end > hour]
+    @property
+    def end(self) -> float:
+        """When it ends."""
+        return self.start + self.LENGTH
 
-    def _all(self) -> Iterator[Episode]:
-        start, fixed = self.start, self.start + self.BROKEN
-        limited = partial(Episode, start + HOUR, fixed, project=CHECKOUT.id, categories=_ERRORS)
-        yield Episode(start, fixed, 12.0, CHECKOUT.id, _ERRORS, "accepted")
-        yield limited(scale=1.2, outcome="accepted")
-        yield limited(scale=1.0, outcome="rate_limited")
-        yield Episode(start + 1.5 * HOUR, start + self.END, 0.0, IOS.id)
+    def episodes(self, cause: Scenario) -> Callable[[int], Sequence[Episode]]:
+        """Return a function that returns the episodes of an hour in the organization of a cause."""
+        projects = {project.slug: project.id for project in projects_of(ORGANIZATIONS[cause])}
+
+        def of_hour(hour: int) -> Sequence[Episode]:
+            if not self.start <= hour < self.end:
+                return ()
+            return [
+                replace(each, end=min(each.end, self.end))
+                for each in scenario_episodes(cause, self.start - _DELAY, projects)
+            ]
+
+        return of_hour
+
+    def faults(self) -> Iterator[Fault]:
+        """Yield the faults of Sentry's API, each for the organization of its cause."""
+        for cause, organization in ORGANIZATIONS.items():
+            for fault in scenario_faults(cause, self.start - _DELAY):
+                yield replace(fault, organization=organization.slug, end=self.end)
+
+
+def projects_of(organization: Organization) -> list[Project]:
+    """Return the projects of an organization."""
+    return [
+        Project(10 * organization.id + number, organization.id, slug, _PLATFORM)
+        for number, slug in enumerate(_SIZES)
+    ]
 
 
 def world_of(incident: Incident) -> World:
     """Return the data of the simulated Sentry."""
     traffic = {
-        ACME.id: Traffic(1, ACME.id, _acme_series(), incident.episodes),
-        GLOBEX.id: Traffic(1, GLOBEX.id, _site_series(PORTAL)),
+        organization.id: Traffic(
+            1, organization.id, _series(organization), incident.episodes(cause)
+        )
+        for cause, organization in ORGANIZATIONS.items()
     }
+    projects = [each for one in ORGANIZATIONS.values() for each in projects_of(one)]
     tokens = [
-        Token(_TOKEN.format(each.slug), TokenKind.INTEGRATION, each.id) for each in (ACME, GLOBEX)
+        Token(_TOKEN.format(each.slug), TokenKind.INTEGRATION, each.id)
+        for each in ORGANIZATIONS.values()
     ]
-    return World((ACME, GLOBEX), _PROJECTS, (), tokens, store=Store(traffic))
+    return World(ORGANIZATIONS.values(), projects, (), tokens, store=Store(traffic))
 
 
 def configuration(url: str) -> Config:
-    """Return a configuration for the simulated Sentry at ``url``, without pacing of requests."""
-    tokens = {each.slug: _TOKEN.format(each.slug) for each in (ACME, GLOBEX)}
-    return unpaced(loads(_CONFIGURATION.format(url=url, **tokens)))
+    """Return the shipped example for the simulated Sentry at ``url``, without pacing of requests."""
+    document = yaml.safe_load((REPOSITORY / "config.example.yaml").read_text("utf-8"))
+    (example,) = document["organizations"]
+    document["defaults"] = {"url": url}
+    document["organizations"] = [
+        {**example, "slug": each.slug, "token": _TOKEN.format(each.slug)}
+        for each in ORGANIZATIONS.values()
+    ]
+    return unpaced(loads(yaml.safe_dump(document)))
 
 
-def _acme_series() -> Iterator[Series]:
-    yield from _site_series(WEB)
-    for project, errors in ((CHECKOUT, 400.0), (IOS, 600.0)):
-        yield Series(project.id, "error", "accepted", None, errors, _STEADY)
-        yield Series(project.id, "transaction", "accepted", None, 9 * errors, _STEADY)
-    yield Series(CHECKOUT.id, "error", "rate_limited", "key_quota", 4300.0, _STEADY, baseline=0.0)
-
-
-def _site_series(project: Project) -> Iterator[Series]:
-    for category, outcome, reason, hourly in (
-        ("error", "accepted", None, 8000.0),
-        ("error", "filtered", "browser-extensions", 700.0),
-        ("error", "client_discard", "before_send", 120.0),
-        ("error", "invalid", "cors", 30.0),
-        ("transaction", "accepted", None, 30_000.0),
-    ):
-        yield Series(project.id, category, outcome, reason, hourly, _STEADY)
+def _series(organization: Organization) -> Iterator[Series]:
+    sized = [(project, _SIZES[project.slug]) for project in projects_of(organization)]
+    all_series: list[Any] = [each for one in sized for each in series_of(*one)]
+    for series in (*all_series, *limit_series(sized)):
+        if series.category in _CATEGORIES:
+            yield series._replace(rhythm=_STEADY)

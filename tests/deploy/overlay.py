@@ -24,8 +24,8 @@ import yaml
 from tests.deploy.kit import DEPLOY, read_yaml
 from tests.support.clock import Clock
 
-SPEED: Final = 600
-"""Seconds of Sentry's time per second of the host: an hour takes six seconds."""
+SPEED: Final = 300
+"""Seconds of Sentry's time per second of the host: an hour takes twelve seconds."""
 
 LOOKBACK_DELTA: Final = "5m"
 RESEND_DELAY: Final = "1m"
@@ -63,6 +63,11 @@ def shortened(length: str) -> str:
     """Return a duration such as ``1h15m`` divided by `SPEED`, in milliseconds."""
     seconds = sum(int(count) * _UNITS[unit] for count, unit in _PART.findall(length))
     return f"{seconds * 1000 // SPEED}ms"
+
+
+def lengthened(short: str) -> float:
+    """Return the seconds that `shortened` has made ``short`` of."""
+    return int(short.removesuffix("ms")) * SPEED / 1000
 
 
 def in_promql(clock: Clock) -> str:

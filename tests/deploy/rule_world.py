@@ -24,6 +24,7 @@ GRACE: Final = 120
 RULES: Final = DEPLOY / "prometheus" / "rules"
 GROUPS: Final = (
     "sentry_stats_thresholds",
+    "sentry_stats_messages",
     "sentry_stats_categories",
     "sentry_stats_queries",
     "sentry_stats_projects",
@@ -94,8 +95,9 @@ def projects(**settings: Any) -> Query:
 class World:
     """What an organization's clients send, and how it is polled and scraped.
 
-    ``gaps`` are spans without scrapes. ``resets`` are times from which the counters begin anew.
-    ``removed_at`` is when the organization left the configuration.
+    ``gaps`` are spans in which scrapes fail, ``missing`` spans in which there is no target, or no
+    Prometheus. ``resets`` are times from which the counters begin anew. ``removed_at`` is when the
+    organization left the configuration. ``more`` are labels that Prometheus adds to every series.
     """
 
     flows: Sequence[Flow]
@@ -106,7 +108,9 @@ class World:
     job: str = "sentry-stats-exporter"
     instance: str = "exporter:10790"
     teams: Labels = field(default_factory=dict)
+    more: Labels = field(default_factory=dict)
     gaps: Sequence[Span] = ()
+    missing: Sequence[Span] = ()
     resets: Sequence[float] = ()
     removed_at: float = float("inf")
 
@@ -123,9 +127,11 @@ class World:
 
     def _seen(self, name: str, values: Iterable[float | None]) -> list[float | None]:
         """Return what of ``values`` is scraped."""
-        hidden = [within(time, self.gaps) for time in self.times()]
+        hidden = [within(time, (*self.gaps, *self.missing)) for time in self.times()]
         if name == "up":
-            return [0 if gone else 1 for gone in hidden]
+            ups = (0 if gone else 1 for gone in hidden)
+            missing = (within(time, self.missing) for time in self.times())
+            return [None if gone else up for gone, up in zip(missing, ups, strict=True)]
         ours = name.startswith(("sentry_stats_exporter", "process"))
         ends = float("inf") if ours else self.removed_at
         return [
@@ -134,7 +140,7 @@ class World:
         ]
 
     def _samples(self) -> Iterator[tuple[str, Labels, Sequence[float | None]]]:
-        target = {"job": self.job, "instance": self.instance}
+        target = {"job": self.job, "instance": self.instance, **self.more}
         own = {"organization": self.organization, **target}
         ones = [1.0] * len(self.times())
         yield "up", target, ones

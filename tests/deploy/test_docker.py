@@ -16,6 +16,7 @@ import yaml
 from exporter import __version__
 from tests.deploy.kit import DEPLOY, parsed, read_yaml, require_root, variables
 from tests.support.programs import REPOSITORY, find_program, finished, output_of, running
+from tests.support.serving import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -168,6 +169,18 @@ def test_demo_in_the_image(image: Image, tmp_path: Path) -> None:
     assert 0 == program.process.returncode
 
 
+def test_receiver_in_the_image(image: Image, tmp_path: Path) -> None:
+    """The receiver needs nothing that the image does not have."""
+    service = COMPOSE["services"]["receiver"]
+    name, script = service["entrypoint"]
+    port = free_port()
+    command = [image.program(name), str(mounted(service, script)), "--port", str(port)]
+    with running(command, tmp_path / "log") as program:
+        program.wait_ready(f"http://127.0.0.1:{port}/-/healthy")
+
+    assert COMPOSE["services"]["exporter"]["image"] == service["image"]
+
+
 def test_health_check_fails(image: Image) -> None:
     """The health check fails for an unhealthy exporter, and for one that does not run."""
     with answering(503) as port:
@@ -257,6 +270,30 @@ def test_prometheus_reaches_the_others() -> None:
 
     assert targets >= {"exporter:10790", "alertmanager:9093"}
     assert set() == targets - published - {"localhost:9090"}
+
+
+def test_alertmanager_reaches_the_receiver() -> None:
+    """Every Slack address that Alertmanager's configuration reads is the receiver's."""
+    alertmanager, receiver = (COMPOSE["services"][name] for name in ("alertmanager", "receiver"))
+    configuration = (DEPLOY / "alertmanager" / "alertmanager.yml").read_text("utf-8")
+    addresses = {
+        mounted(alertmanager, path).read_text("utf-8")
+        for path in re.findall(r"api_url_file: (\S+)", configuration)
+    }
+    port = receiver["ports"][0].rpartition(":")[2]
+
+    assert {f"http://receiver:{port}/slack"} == addresses
+
+
+def test_alertmanager_has_its_templates() -> None:
+    """The templates that Alertmanager's configuration names are mounted."""
+    names = read_yaml(DEPLOY / "alertmanager" / "alertmanager.yml")["templates"]
+    folders = [
+        mounted(COMPOSE["services"]["alertmanager"], f"/etc/alertmanager/{Path(name).parent}")
+        for name in names
+    ]
+
+    assert [DEPLOY / "alertmanager" / Path(name).parent for name in names] == folders
 
 
 def test_grafana_reaches_the_others() -> None:

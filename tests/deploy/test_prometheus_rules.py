@@ -19,6 +19,7 @@ RUNBOOKS: Final = REPOSITORY / "docs" / "runbooks.md"
 
 FAMILY_NAMES: Final = {family.name for family in FAMILIES}
 PROMETHEUS_OWN: Final = {"up", "scrape_duration_seconds", "process_start_time_seconds", "ALERTS"}
+REQUIRED: Final = {"summary", "description", "runbook_url", "dashboard_url"}
 DATA: Final = "data"
 EXPORTER: Final = "exporter"
 
@@ -196,15 +197,10 @@ class TestAlerts:
                 assert re.fullmatch(r"(?:[A-Z][a-z]+)+", name)
                 assert {"alert", "expr", "labels", "annotations"} <= set(rule)
                 assert set(rule) & {"for", "keep_firing_for"}
-                assert {"component", "severity"} == set(rule["labels"])
+                assert {"app", "component", "severity"} == set(rule["labels"])
                 assert rule["labels"]["component"] in {DATA, EXPORTER}
                 assert rule["labels"]["severity"] in {"warning", "critical"}
-                assert {"summary", "description", "runbook_url"} == set(rule["annotations"])
-
-    def test_descriptions_give_numbers(self) -> None:
-        """A description contains the alert's value or duration."""
-        for rule in rules("alert"):
-            assert re.search(r"\$value|\d+ minutes", rule["annotations"]["description"])
+                assert REQUIRED <= set(rule["annotations"]) <= {*REQUIRED, "projects", "sentry_url"}
 
     def test_keep_their_state_without_new_data(self) -> None:
         """Alerts about data read recorded series only, and these keep their values."""
@@ -221,7 +217,8 @@ class TestAlerts:
 
     def test_each_is_seen_to_fire(self) -> None:
         """Every alert has a test in which it fires."""
-        tests = (REPOSITORY / "tests" / "deploy" / "test_alerts.py").read_text("utf-8")
+        files = (REPOSITORY / "tests" / "deploy").glob("test_alerts*.py")
+        tests = "".join(path.read_text("utf-8") for path in files)
 
         assert [] == [name for name in alerts() if f'"{name}"' not in tests]
 
@@ -238,9 +235,9 @@ class TestRunbooks:
     def test_alerts_point_to_their_runbooks(self) -> None:
         """The link ends in the anchor of the heading."""
         for rule in rules("alert"):
-            url = f"docs/runbooks.md#{rule['alert'].lower()}"
+            url = rule["annotations"]["runbook_url"]
 
-            assert url == rule["annotations"]["runbook_url"]
+            assert url.endswith(f"{{{{ end }}}}#{rule['alert'].lower()}")
 
     def test_each_runbook_answers_three_questions(self) -> None:
         """Each runbook has the three paragraphs and PromQL; the advice may be about Sentry."""

@@ -16,10 +16,12 @@ from exporter.simulator import (
     World,
     demo_world,
     scale_world,
+    scenario_faults,
 )
 from exporter.simulator.application import Application
 from exporter.simulator.limited import LimitedTraffic
 from exporter.simulator.messages import Answer, Request
+from tests.support.clock import Clock
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -186,6 +188,17 @@ def test_the_quota_scenario_is_a_story() -> None:
     assert 48 <= drops["logBytes"] < 7 * 24
 
 
+def test_the_usual_plan_is_never_used_up() -> None:
+    """In the other scenarios nothing would be dropped, had the plan a say in it."""
+    world = demo_world(NOW)
+    subscription, traffic = world.subscription(ACME), world.store.traffic(ACME)
+    assert subscription
+    assert traffic
+
+    assert {} == LimitedTraffic(traffic, subscription).drops(NOW)
+    assert {} == LimitedTraffic(traffic, subscription).drops(NOW - 31 * DAY)
+
+
 def test_the_quota_scenario_ends_with_the_period() -> None:
     """In the next period everything is accepted."""
     world = demo_world(NOW, scenario="quota")
@@ -196,9 +209,58 @@ def test_the_quota_scenario_ends_with_the_period() -> None:
     assert {} == traffic.drops(subscription.plan(NOW).period(NOW).end)
 
 
+LIMITS = {
+    "quota": ("web", "error_usage_exceeded", 0.0),
+    "key-limit": ("checkout", "key_quota", 0.1),
+    "project-limit": ("checkout", "project_quota", 0.1),
+    "spike-protection": ("checkout", "spike_protection", 1.0),
+}
+"""A limited project, the reason and the accepted part of the usual traffic, by scenario."""
+
+
+@pytest.mark.parametrize("scenario", LIMITS)
+def test_a_limit_drops_events_for_its_reason(scenario: Scenario) -> None:
+    """A scenario of rate limiting lets in the part that it says, and drops more than that."""
+    slug, reason, part = LIMITS[scenario]
+    calm, limited = demo_world(NOW), demo_world(NOW, scenario=scenario)
+    project = acme_project(calm, slug)
+    usual = per_hour(calm, project=project, outcome="accepted")[2]
+    accepted = per_hour(limited, project=project, outcome="accepted")[2]
+    before, _, dropped = per_hour(limited, project=project, outcome="rate_limited", reason=reason)
+
+    assert pytest.approx(part * usual, rel=0.02, abs=2) == accepted
+    assert 0 == before
+    assert dropped > max(usual / 2, accepted)
+
+
+@pytest.mark.parametrize("scenario", ["quota", "incident"])
+def test_other_projects_are_limited_only_by_the_quota(scenario: Scenario) -> None:
+    """The quota concerns every project, deleted ones too, a limit of a key only its own."""
+    world = demo_world(NOW, scenario=scenario)
+    limited = world.store.totals(
+        ACME,
+        NOW,
+        NOW + HOUR,
+        at=LATER,
+        group_by=["project"],
+        category=["error"],
+        outcome=["rate_limited"],
+    )
+
+    assert (13 if scenario == "quota" else 1) == len(limited)
+
+
 @pytest.mark.parametrize(
     ("scenario", "slug"),
-    [("incident", "checkout"), ("quota", "web"), ("quota", "api"), ("quota", "android")],
+    [
+        ("incident", "checkout"),
+        ("quota", "web"),
+        ("quota", "api"),
+        ("quota", "android"),
+        ("key-limit", "checkout"),
+        ("project-limit", "checkout"),
+        ("spike-protection", "checkout"),
+    ],
 )
 def test_sdks_discard_events_while_rate_limited(scenario: Scenario, slug: str) -> None:
     """A scenario with rate limiting has more events discarded with ``ratelimit_backoff``."""
@@ -245,11 +307,73 @@ def test_sdks_discard_events_in_no_other_hour() -> None:
 
 
 def test_silence_scenario() -> None:
-    """In the silence scenario, checkout sends nothing."""
+    """In the silence scenario, checkout sends nothing, of any outcome."""
     world = demo_world(NOW, scenario="silence")
-    checkout = acme_project(world, "checkout")
+    rows = world.store.totals(ACME, NOW + HOUR, NOW + 2 * HOUR, at=LATER, group_by=["project"])
 
-    assert per_hour(world, project=checkout, outcome="accepted")[2] == 0
+    assert (acme_project(world, "checkout"),) not in rows
+    assert len(rows) == 12
+
+
+def test_filter_scenario() -> None:
+    """An inbound filter drops more than 99 % of what a project sends, which is as much as usual."""
+    calm, filtering = demo_world(NOW), demo_world(NOW, scenario="filter")
+    checkout = acme_project(calm, "checkout")
+    usual = per_hour(calm, project=checkout, outcome="accepted")[2]
+    accepted = per_hour(filtering, project=checkout, outcome="accepted")[2]
+    filtered = per_hour(filtering, project=checkout, outcome="filtered", reason="error-message")[2]
+
+    assert accepted < 0.01 * filtered
+    assert pytest.approx(usual, rel=0.5) == filtered
+
+
+@pytest.mark.parametrize("organization", [ACME, GLOBEX])
+def test_accepts_nothing_scenario(organization: int) -> None:
+    """Nothing is accepted from any project, and the other outcomes are as usual."""
+    calm, dead = demo_world(NOW), demo_world(NOW, scenario="accepts-nothing")
+
+    def outcomes(world: World) -> dict[tuple[str | int, ...], int]:
+        hour = (NOW + HOUR, NOW + 2 * HOUR)
+        return world.store.totals(organization, *hour, at=LATER, group_by=["outcome"])
+
+    usual = outcomes(calm)
+    del usual["accepted",]
+
+    assert usual == outcomes(dead)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "statuses"),
+    [
+        ("api-down", {"acme": 503, "globex": 503}),
+        ("token-revoked", {"acme": 401, "globex": 200}),
+        ("silence", {"acme": 200, "globex": 200}),
+    ],
+)
+@pytest.mark.parametrize("endpoint", ["stats_v2", "projects"])
+def test_the_exporter_cannot_know(
+    scenario: Scenario, statuses: dict[str, int], endpoint: str
+) -> None:
+    """The API fails from three minutes after the start on, for a day."""
+    clock = Clock(NOW + 180.0 - 1)
+    application = Application(demo_world(NOW, scenario=scenario), clock, lambda _: None)
+    for fault in scenario_faults(scenario, NOW):
+        application.faults.add(fault)
+
+    def status(organization: str) -> int:
+        query = urlencode({"field": "sum(quantity)", "category": "error", "statsPeriod": "1d"})
+        path = f"/api/0/organizations/{organization}/{endpoint}/"
+        headers = {"authorization": f"Bearer {DEMO_TOKENS[organization]}"}
+        return application.reply(Request("GET", path, query, headers)).answer.status
+
+    before = {each: status(each) for each in statuses}
+    clock.now += 1
+    during = {each: status(each) for each in statuses}
+    clock.now += DAY
+    afterwards = {each: status(each) for each in statuses}
+
+    assert {"acme": 200, "globex": 200} == before == afterwards
+    assert statuses == during
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

@@ -1,0 +1,1 @@
+"""The page of the compose file that shows what Alertmanager sends."""
