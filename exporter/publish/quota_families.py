@@ -45,7 +45,8 @@ QUOTA_PROJECTED: Final = _quota(
 )
 QUOTA_EXHAUSTION: Final = _quota(
     "exhaustion_timestamp_seconds",
-    "When the limit is reached at that pace; absent if that is not within the period.",
+    "When the limit is reached at that pace; absent if that is not within the period, or if the "
+    "limit is 0.",
     "pace",
     unit="seconds",
 )

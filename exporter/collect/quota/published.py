@@ -122,7 +122,8 @@ def _quota(
         costs,
         shared(total, projects) if costs else {},
         {pace: projected(each.course, each.used) for pace, each in expected.items()},
-        {pace: end for pace, end in ends.items() if end is not None},
+        # Of nothing reserved, everything is overage from the first second of the period on.
+        {pace: end for pace, end in ends.items() if end is not None and quota.limit},
         disagreements.get(quota.name),
     )
 

@@ -171,6 +171,11 @@ def test_complete(proven: bool) -> None:  # noqa: FBT001 - the parameter is the 
     assert proven is shown(account(), read).complete
 
 
+def test_nothing_reserved() -> None:
+    """Where nothing is reserved, there is no limit that could be reached."""
+    assert {} == only(account(billed(SPANS)), reading({"span": {1: 5}})).exhaustion
+
+
 @pytest.mark.parametrize(("usage", "difference"), [(95, {"errors": -5}), (None, {})])
 def test_disagreement(usage: int | None, difference: dict[str, int]) -> None:
     """The plan's own usage minus what was read, where the plan says it."""
