@@ -8,7 +8,7 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-
 # Tests start the exporter some hundred times, which takes half as long with its bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo lint test test-quick bench bench-quick generate screenshot format clean
+.PHONY: demo lint test test-quick bench bench-quick backtest generate screenshot format clean
 
 $(VENV)/.runtime: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
@@ -41,6 +41,9 @@ bench: $(VENV)/.dev ## every figure against what it is measured by, some minutes
 
 bench-quick: $(VENV)/.dev ## the same at small sizes, about a minute
 	$(BIN)/python -m bench --quick $(if $(BASE),--base $(BASE))
+
+backtest: $(VENV)/.dev ## forecasts of quotas against what happened afterwards, about a minute
+	$(BIN)/python -m bench.backtest
 
 generate: $(VENV)/.dev ## what is made from other files: reference, schema, dashboards, rules for Kubernetes
 	$(BIN)/python -m tools.reference README.md

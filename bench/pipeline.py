@@ -6,7 +6,7 @@ This is the only module here that uses names from inside of the exporter.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import requests
 
@@ -189,7 +189,9 @@ class Pipeline:
 def networked(config: Config) -> Callable[[float], object]:
     """Return what polls the one query of ``config`` over the network at a moment."""
     (query,) = Exporter(config).queries
-    return lambda now: poll_completely(query, now)
+    # The configuration has no quotas, which are polled by another class.
+    poller = cast("QueryPoller", query)
+    return lambda now: poll_completely(poller, now)
 
 
 def poll_completely(query: QueryPoller, now: float) -> Report:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from functools import partial
 from threading import Event, Lock
 from typing import Final
@@ -20,10 +19,19 @@ from exporter.collect.poll import (
     PollLoop,
     ProjectDirectory,
     QueryPoller,
-    only_team,
+    QuotaPoller,
+    QuotaState,
+    owner_of,
 )
 from exporter.collect.publisher import RevocablePublisher
-from exporter.config import Config, Organization, Problem, Teams, host_report, in_order
+from exporter.config import (
+    QUOTAS_QUERY,
+    Config,
+    Organization,
+    Problem,
+    host_report,
+    in_order,
+)
 from exporter.publish.page import Page
 from exporter.publish.self_metrics import SelfMetrics
 from exporter.queries import (
@@ -36,30 +44,15 @@ from exporter.queries import (
     servers_elsewhere,
     twins,
 )
-from exporter.sentry.projects import Project
 from exporter.shard import UNSHARDED, Shard
 from exporter.state import State, StateError
 from exporter.status import ExporterStatus, QueryStatus, organization_status
+from exporter.wiring import Poller, Wiring, hand_over, resume
 
 _MAX_NAMED: Final = 5
 """How many queries a probe names."""
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Wiring:
-    """What is made from one configuration, and is replaced with it.
-
-    ``identities`` say which queries of the next configuration are the same as these.
-    """
-
-    config: Config
-    publisher: RevocablePublisher
-    clients: Clients = field(default_factory=Clients)
-    directories: Mapping[str, ProjectDirectory] = field(default_factory=dict)
-    pollers: Mapping[QueryName, QueryPoller] = field(default_factory=dict)
-    identities: Mapping[QueryName, object] = field(default_factory=dict)
 
 
 class Exporter:
@@ -91,13 +84,13 @@ class Exporter:
         self._becoming_ready = Lock()
         self._applying = Lock()
         nothing = Config((), ())
-        self._wiring = _Wiring(nothing, RevocablePublisher(self.page, frozenset()))
+        self._wiring = Wiring(nothing, RevocablePublisher(self.page, frozenset()))
         self.apply(config)
         self.loop = PollLoop(lambda: self.queries, clock=clock)
 
     @property
-    def queries(self) -> tuple[QueryPoller, ...]:
-        """The pollers of the present configuration, in its order."""
+    def queries(self) -> tuple[Poller, ...]:
+        """The pollers of the present configuration, in its order, and then those of quotas."""
         return tuple(self._wiring.pollers.values())
 
     @property
@@ -146,9 +139,9 @@ class Exporter:
         queries: dict[str, list[QueryStatus]] = {}
         for organization, query in queries_of(share):
             name = organization.name, query.name
-            poller = wiring.pollers[name]
+            report = wiring.pollers[name].report
             queries.setdefault(organization.name, []).append(
-                QueryStatus(query, poller.report, series.get(name, 0), poller.max_age)
+                QueryStatus(query, report, series.get(name, 0), report.timing.max_age)
             )
         return ExporterStatus(
             version=__version__,
@@ -164,7 +157,10 @@ class Exporter:
                     organization,
                     wiring.clients.by_organization[organization.name].status,
                     wiring.directories[organization.name].state.projects,
-                    queries[organization.name],
+                    queries.get(organization.name, []),
+                    quotas.report
+                    if (quotas := wiring.pollers.get((organization.name, QUOTAS_QUERY)))
+                    else None,
                 )
                 for organization in share.organizations
             ],
@@ -210,7 +206,7 @@ class Exporter:
                 up = sum(report.up for report in shown)
                 _log.info("every query has been tried", queries=len(shown), succeeded=up)
 
-    def _swap(self, config: Config, share: Config, clients: Clients) -> _Wiring:
+    def _swap(self, config: Config, share: Config, clients: Clients) -> Wiring:
         """Build the parts for ``config`` and put them in place of the present ones."""
         before, same = self._wiring, identities(config)
         ending = [
@@ -225,14 +221,14 @@ class Exporter:
                 held.enter_context(state.changing)
             after = self._wired(config, share, clients, same)
             with ExitStack() as undo:
-                undo.callback(_resume, before, ending)
+                undo.callback(resume, before, ending)
                 before.publisher.revoke()
                 for state in ending:
                     state.closed = True
                 self._show(before, after)
                 undo.pop_all()
             after.publisher.enable()
-            _hand_over(before, after)
+            hand_over(before, after)
             # Last: from now on the loop polls the successors, whose reports must not be replaced
             # by the older ones that have just been published.
             self._wiring = after
@@ -240,7 +236,7 @@ class Exporter:
 
     def _wired(
         self, config: Config, share: Config, clients: Clients, same: Mapping[QueryName, object]
-    ) -> _Wiring:
+    ) -> Wiring:
         """Return the parts for this shard's ``share`` of ``config``, which publish nothing yet."""
         states = self._poller_states(config, share, same)
         publisher = RevocablePublisher(self.page, self._publishing(config), self._note_tried)
@@ -248,7 +244,7 @@ class Exporter:
             one.name: self._directory(one, clients, publisher) for one in share.organizations
         }
         delays = offsets(config)
-        pollers = {
+        pollers: dict[QueryName, Poller] = {
             (organization.name, query.name): QueryPoller(
                 organization,
                 query,
@@ -261,7 +257,17 @@ class Exporter:
             )
             for organization, query in queries_of(share)
         }
-        return _Wiring(config, publisher, clients, directories, pollers, same)
+        for one in share.organizations:
+            if one.has_quotas:
+                pollers[one.name, QUOTAS_QUERY] = QuotaPoller(
+                    one,
+                    clients.by_organization[one.name],
+                    directories[one.name],
+                    publisher,
+                    poll_log=self._poll_log,
+                    state=self._quota_state(one, same),
+                )
+        return Wiring(config, publisher, clients, directories, pollers, same)
 
     def _publishing(self, config: Config) -> frozenset[str]:
         """Return the organizations whose projects this shard publishes."""
@@ -283,8 +289,9 @@ class Exporter:
         states = {}
         for organization, query in queries_of(share):
             name = organization.name, query.name
-            if name in before.pollers and before.identities[name] == same[name]:
-                states[name] = before.pollers[name].state
+            poller = before.pollers.get(name)
+            if isinstance(poller, QueryPoller) and before.identities[name] == same[name]:
+                states[name] = poller.state
                 continue
             restored = None
             if self._state is not None:
@@ -292,6 +299,16 @@ class Exporter:
                 restored = self._state.restore(organization, query, others[name], elsewhere)
             states[name] = PollerState.begin(organization, query, restored, now + delays[name])
         return states
+
+    def _quota_state(
+        self, organization: Organization, same: Mapping[QueryName, object]
+    ) -> QuotaState:
+        """Return the present state of an organization's quotas, or a new one."""
+        before, name = self._wiring, (organization.name, QUOTAS_QUERY)
+        poller = before.pollers.get(name)
+        if isinstance(poller, QuotaPoller) and before.identities[name] == same[name]:
+            return poller.state
+        return QuotaState.begin(organization, self._clock())
 
     def _directory(
         self, organization: Organization, clients: Clients, publisher: RevocablePublisher
@@ -302,7 +319,7 @@ class Exporter:
             clients.by_organization[organization.name],
             publisher,
             organization.project_label,
-            partial(_team, organization.teams),
+            partial(owner_of, organization.teams),
             persistence,
             self._directory_state(organization, clients),
         )
@@ -322,7 +339,7 @@ class Exporter:
             return known.state
         return known.state.for_another_client()
 
-    def _finish(self, after: _Wiring) -> None:
+    def _finish(self, after: Wiring) -> None:
         """Do what is left once ``after`` is in effect; whatever goes wrong, it stays so."""
         try:
             self._poll_log.retain([poller.about for poller in after.pollers.values()])
@@ -332,18 +349,19 @@ class Exporter:
         except Exception:  # noqa: BLE001 - a fault of ours must not look like a failed reload
             _log.exception("cannot finish a reload", reason="internal")
 
-    def _forget(self, after: _Wiring) -> None:
+    def _forget(self, after: Wiring) -> None:
         """Delete from the state file what has not been used for long, nor is in ``after``."""
         if self._state is None:
             return
-        used = [poller.state.persistence for poller in after.pollers.values()]
+        pollers = (one for one in after.pollers.values() if isinstance(one, QueryPoller))
+        used = [poller.state.persistence for poller in pollers]
         try:
             self._state.forget(self._clock() - FORGOTTEN_AFTER, used)
         except StateError as error:
             # Of old data only the space is lost, until the next time.
             _log.warning("cannot delete old data from the state file", error=str(error))
 
-    def _show(self, before: _Wiring, after: _Wiring) -> None:
+    def _show(self, before: Wiring, after: Wiring) -> None:
         """Bring the page from ``before`` to ``after``, in one publication."""
         projects = {
             organization: directory.described()
@@ -358,31 +376,3 @@ class Exporter:
             dropped=before.pollers.keys() - after.pollers.keys(),
             projects={**dict.fromkeys(before.directories, ()), **projects},
         )
-
-
-def _hand_over(before: _Wiring, after: _Wiring) -> None:
-    """Let nothing that has another client than in ``after`` ask or change anything."""
-    for poller in after.pollers.values():
-        poller.take_over()
-    for name, client in before.clients.by_organization.items():
-        if after.clients.by_organization.get(name) is not client:
-            before.directories[name].state.closed = True
-            # Last: polls that are out must know already that nothing comes of them.
-            client.close()
-
-
-def _resume(wiring: _Wiring, ending: Iterable[PollerState]) -> None:
-    """Let ``wiring`` go on, of whose queries some were ``ending``."""
-    for state in ending:
-        state.closed = False
-    wiring.publisher.enable()
-    # After it is enabled: what was dropped before is published again.
-    for directory in wiring.directories.values():
-        directory.republish()
-    for poller in wiring.pollers.values():
-        poller.republish()
-
-
-def _team(teams: Teams, project: Project) -> str:
-    """Return who owns a project: the team that the configuration names, else its only one."""
-    return teams.owner(project.slug, project.id) or only_team(project)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from exporter import buckets
-from exporter.config import Config, Organization, Query
+from exporter.config import QUOTAS_QUERY, Config, Organization, Query
 from exporter.shard import stable_hash
 from exporter.state import question_of
 
@@ -22,9 +22,21 @@ def identities(config: Config) -> Mapping[QueryName, object]:
     """Return what has to be equal for a query to go on with its state after a reload.
 
     Of the organization, only slug and server are part of it, and how projects are labelled if the
-    query has them.
+    query has them. The quotas of an organization are like another query.
     """
-    return {
+    quotas = {
+        (organization.name, QUOTAS_QUERY): (
+            organization.slug,
+            organization.url,
+            organization.project_label,
+            organization.teams,
+            organization.billing,
+            organization.quotas,
+        )
+        for organization in config.organizations
+        if organization.has_quotas
+    }
+    return quotas | {
         (organization.name, query.name): (
             organization.slug,
             organization.url,
@@ -73,7 +85,7 @@ def offsets(config: Config, among: Collection[QueryName] | None = None) -> Mappi
 
 
 def first_project_queries(config: Config) -> Iterator[QueryName]:
-    """Yield the first query of each organization that has to do with projects.
+    """Yield the first query of each organization that has to do with projects, or its quotas.
 
     The shard that polls it publishes the projects of the organization.
     """
@@ -82,6 +94,9 @@ def first_project_queries(config: Config) -> Iterator[QueryName]:
         if _is_about_projects(query) and organization.name not in seen:
             seen.add(organization.name)
             yield organization.name, query.name
+    for organization in config.organizations:
+        if organization.has_quotas and organization.name not in seen:
+            yield organization.name, QUOTAS_QUERY
 
 
 def changes(before: Config, after: Config) -> Mapping[str, Sequence[str]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Final
 
-from exporter.config import Config, Organization
+from exporter.config import QUOTAS_QUERY, BillingSettings, Config, Organization
 
 AUTO: Final = "auto"
 """Means the ordinal at the end of the host's name."""
@@ -35,14 +35,17 @@ class Shard:
         return hashes.index(max(hashes)) == self.ordinal
 
     def share(self, config: Config) -> Config:
-        """Return ``config`` with only this shard's queries and their organizations."""
+        """Return ``config`` with only this shard's queries, quotas and their organizations."""
         return replace(config, organizations=tuple(self._organizations(config)))
 
     def _organizations(self, config: Config) -> Iterator[Organization]:
         for one in config.organizations:
             queries = tuple(query for query in one.queries if self.owns(one.name, query.name))
-            if queries:
-                yield one.model_copy(update={"queries": queries})
+            share: dict[str, object] = {"queries": queries}
+            if not (has_quotas := one.has_quotas and self.owns(one.name, QUOTAS_QUERY)):
+                share |= {"quotas": (), "billing": BillingSettings()}
+            if queries or has_quotas:
+                yield one.model_copy(update=share)
 
 
 UNSHARDED: Final = Shard(0, 1)

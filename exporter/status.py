@@ -89,7 +89,8 @@ class OrganizationStatus:
     """One organization and its queries.
 
     ``listed`` projects are in the list that Sentry gave, ``hidden`` ones among them cannot be read;
-    both are ``None`` where the list was not asked for.
+    both are ``None`` where the list was not asked for. ``quotas`` is the report of its quotas, None
+    where it has none.
     """
 
     settings: Organization
@@ -98,6 +99,7 @@ class OrganizationStatus:
     api: ApiStatus
     listed: int | None = None
     hidden: int | None = None
+    quotas: Report | None = None
 
     @property
     def common_failure(self) -> Poll | None:
@@ -142,6 +144,7 @@ def organization_status(
     api: ApiStatus,
     projects: ProjectList | None,
     queries: Sequence[QueryStatus],
+    quotas: Report | None = None,
 ) -> OrganizationStatus:
     """Return the status of an organization; reads its token to learn the kind."""
     return OrganizationStatus(
@@ -151,4 +154,5 @@ def organization_status(
         api,
         projects.listed if projects else None,
         projects.hidden if projects else None,
+        quotas,
     )

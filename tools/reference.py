@@ -15,8 +15,9 @@ from exporter.publish.families import (
     EXPORTER_FAMILIES,
     PROJECT_INFO,
     QUERY_FAMILIES,
-    Family,
 )
+from exporter.publish.family import Family
+from exporter.publish.quota_families import QUOTA_FAMILIES
 
 BEGIN: Final = "<!-- metrics: begin -->\n"
 END: Final = "<!-- metrics: end -->\n"
@@ -25,6 +26,7 @@ SECTIONS: Final = (
     ("Data", DATA_FAMILIES),
     ("Projects", (PROJECT_INFO,)),
     ("Each query", QUERY_FAMILIES),
+    ("Quotas and cost", QUOTA_FAMILIES),
     ("Requests to Sentry", API_FAMILIES),
     ("The exporter", EXPORTER_FAMILIES),
 )

@@ -6,7 +6,15 @@ from types import MappingProxyType
 from typing import Final, Literal, Self
 
 from exporter.collect.poll.failure import Failure
-from exporter.config import Config, Organization, Problem, Query, category_remedy
+from exporter.collect.snapshot import Poll
+from exporter.config import (
+    QUOTAS_QUERY,
+    Config,
+    Organization,
+    Problem,
+    Query,
+    category_remedy,
+)
 from exporter.config.errors import Place
 from exporter.config.models import TOKEN_KEYS
 from exporter.sentry.deprecation import Deprecation
@@ -119,6 +127,20 @@ def warning(config: Config, organization: Organization, key: str, text: str) -> 
         "warning",
         text,
         organization=organization.name,
+    )
+
+
+def quotas_failed(config: Config, organization: Organization, poll: Poll) -> Finding:
+    """Return the finding that a failed poll of the quotas is."""
+    place = config.places.settings.get((organization.name, "quotas"))
+    return _at(
+        place or _organization(config, organization),
+        "error",
+        poll.error,
+        remedy=poll.remedy,
+        reason=poll.reason,
+        organization=organization.name,
+        query=QUOTAS_QUERY,
     )
 
 

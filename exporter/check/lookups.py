@@ -4,14 +4,16 @@ Nothing depends on their answers, so none of them is a failure.
 """
 
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 
+from exporter.check.quotas import readable_plan
 from exporter.check.report import Identity, Plan
+from exporter.collect.quota.account import is_on_sentry_io, plan_url
 from exporter.config import Organization
-from exporter.config.types import HOSTED, is_hosted
 from exporter.sentry.client import SentryClient
+from exporter.sentry.customer import CUSTOMERS, CustomerDocument, plan_of
 from exporter.sentry.errors import NotFoundError, SentryError
 from exporter.sentry.refusals import presentable
 from exporter.sentry.token import redact
@@ -25,12 +27,6 @@ class _Details(msgspec.Struct):
     name: str
 
 
-class _Customer(msgspec.Struct):
-    """The part of the answer that shows that it is a plan; it also holds payment data."""
-
-    categories: dict[str, msgspec.Raw]
-
-
 def identity(organization: Organization, client: SentryClient) -> Identity | None:
     """Return the organization that Sentry answers about, None if it does not say."""
     slug = quote(organization.slug, safe="")
@@ -42,22 +38,12 @@ def identity(organization: Organization, client: SentryClient) -> Identity | Non
     return Identity(*map(presentable, (details.id, details.slug, details.name)))
 
 
-def plan(organization: Organization, client: SentryClient) -> Plan:
-    """Return whether the organization's plan can be read; nothing of it is returned."""
+def plan(organization: Organization, client: SentryClient, now: float) -> Plan:
+    """Return whether the organization's plan can be read, and what it would configure."""
     try:
-        client.look_up("customers", plan_url(organization), _Customer)
+        document = client.look_up(CUSTOMERS, plan_url(organization), CustomerDocument)
+        return readable_plan(organization, plan_of(document, now), now)
     except SentryError as error:
         # A server of one's own does not have the path; at sentry.io, a 404 says something else.
-        has_none = isinstance(error, NotFoundError) and not _is_hosted(organization)
+        has_none = isinstance(error, NotFoundError) and not is_on_sentry_io(organization)
         return Plan(readable=False, reason=_NO_PLANS if has_none else redact(str(error)))
-    return Plan(readable=True)
-
-
-def plan_url(organization: Organization) -> str:
-    """Return the address of the organization's plan, which only sentry.io has, and no region."""
-    control = f"https://{HOSTED}" if _is_hosted(organization) else organization.url
-    return f"{control}/api/0/customers/{quote(organization.slug, safe='')}/"
-
-
-def _is_hosted(organization: Organization) -> bool:
-    return is_hosted(urlsplit(organization.url).hostname or "")

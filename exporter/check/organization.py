@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from exporter.check.dry_poll import DryPoll
@@ -12,18 +13,22 @@ from exporter.check.findings import (
     deprecated,
     failure,
     incomplete,
+    quotas_failed,
     unforeseen,
     warning,
 )
 from exporter.check.lookups import identity, plan
+from exporter.check.quotas import missing_names, tried_quotas, unowned, uses
 from exporter.check.report import (
     Checked,
     OrganizationReport,
+    Plan,
     Projects,
     QueryReport,
+    QuotaUse,
     Token,
 )
-from exporter.collect.poll import ProjectDirectory
+from exporter.collect.poll import ProjectDirectory, owner_of
 from exporter.collect.poll.attempt import QuerySource
 from exporter.collect.snapshot import ProjectInfo
 from exporter.config import Config, Organization, Query
@@ -65,7 +70,10 @@ class OrganizationCheck:
         return report, tuple(self.findings)
 
     def _ask(self) -> OrganizationReport:
-        directory = ProjectDirectory(self.organization.name, self.client, _Nowhere())
+        owner = partial(owner_of, self.organization.teams)
+        directory = ProjectDirectory(
+            self.organization.name, self.client, _Nowhere(), self.organization.project_label, owner
+        )
         cannot_read = self._cannot_read(directory)
         queries = tuple(
             QueryReport(query.name)
@@ -73,9 +81,19 @@ class OrganizationCheck:
             else self._try(query, directory)
             for query in self.organization.queries
         )
-        report = self._report(directory.state.projects, queries)
-        self._warn(report)
+        quotas = () if cannot_read or self._is_down() else self._try_quotas(directory)
+        report = self._report(directory.state.projects, queries, quotas)
+        self._warn(report, directory.state.projects)
         return report
+
+    def _try_quotas(self, directory: ProjectDirectory) -> tuple[QuotaUse, ...]:
+        if not self.organization.has_quotas:
+            return ()
+        report = tried_quotas(self.organization, self.client, directory, self.now)
+        last = report.last_polls[-1]
+        if last.reason and not (self.list_failed and last.reason == self.reasons[0]):
+            self.findings.append(quotas_failed(self.config, self.organization, last))
+        return uses(report)
 
     def _cannot_read(self, directory: ProjectDirectory) -> bool:
         """Read the projects list; return whether nothing else can be read either."""
@@ -123,7 +141,10 @@ class OrganizationCheck:
             self.findings.append(finding)
 
     def _report(
-        self, projects: ProjectList | None, queries: Sequence[QueryReport]
+        self,
+        projects: ProjectList | None,
+        queries: Sequence[QueryReport],
+        quotas: tuple[QuotaUse, ...],
     ) -> OrganizationReport:
         organization, client = self.organization, self.client
         answered = projects is not None or any(query.data for query in queries)
@@ -141,8 +162,10 @@ class OrganizationCheck:
             None if skew is None else round(skew, 1) + 0.0,
             status.rate_limit,
             status.deprecations,
-            plan(organization, client) if answered else None,
+            plan(organization, client, self.now) if answered else None,
             tuple(queries),
+            quotas,
+            unowned(organization, projects) if projects else None,
         )
 
     def _add_category_warnings(self, queries: Sequence[QueryReport]) -> None:
@@ -154,11 +177,13 @@ class OrganizationCheck:
                 warnings = category_warnings(self.config, self.organization, query)
                 self.findings += (one for one in warnings if one.path not in refused)
 
-    def _warn(self, report: OrganizationReport) -> None:
+    def _warn(self, report: OrganizationReport, projects: ProjectList | None) -> None:
         for one in report.deprecations:
             self.findings.append(deprecated(self.config, self.organization, one))
         for key, text in _warnings(self.organization, report):
             self.findings.append(warning(self.config, self.organization, key, text))
+        for text in missing_names(self.organization, projects) if projects else ():
+            self.findings.append(warning(self.config, self.organization, "quotas", text))
 
 
 class _Nowhere:
@@ -185,6 +210,18 @@ def _warnings(organization: Organization, report: OrganizationReport) -> Iterato
             "integration with the permission Organization: Read"
         )
         yield _token_key(organization), text
+    yield from _plan_warnings(organization, report.plan)
+
+
+def _plan_warnings(organization: Organization, plan: Plan | None) -> Iterator[tuple[str, str]]:
+    if organization.billing.plan == "off" or plan is None:
+        return
+    if not plan.readable:
+        text = f"the plan cannot be read, the values of the file are used: {plan.reason}"
+        yield "billing.plan", text
+    if plan.contradicts:
+        text = f"the period is {plan.contradicts} here and {plan.period} in the plan, which is used"
+        yield "billing.period", text
 
 
 def _token_key(organization: Organization) -> str:

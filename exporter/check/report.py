@@ -43,11 +43,45 @@ class Projects:
 
 
 @dataclass(frozen=True, slots=True)
+class Unowned:
+    """The projects without an owner: those of ``several`` teams, and those of ``none``."""
+
+    several: tuple[str, ...]
+    none: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedQuota:
+    """A quota that the plan configures; ``limit`` is None where there is none."""
+
+    name: str
+    unit: str
+    limit: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaUse:
+    """What was used of a quota in the present period."""
+
+    name: str
+    unit: str
+    used: float
+    limit: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """Whether the organization's plan can be read; ``reason`` says why not."""
+    """Whether the organization's plan can be read; ``reason`` says why not.
+
+    ``period`` and ``quotas`` are what it configures; ``contradicts`` is the period of the file,
+    where the file has another one.
+    """
 
     readable: bool
     reason: str = ""
+    period: str = ""
+    contradicts: str = ""
+    quotas: tuple[PlannedQuota, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +138,8 @@ class OrganizationReport:
     deprecations: tuple[Deprecation, ...]
     plan: Plan | None
     queries: tuple[QueryReport, ...]
+    quotas: tuple[QuotaUse, ...] = ()
+    unowned: Unowned | None = None
 
     @classmethod
     def unknown(cls, organization: Organization) -> Self:

@@ -3,8 +3,11 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from exporter.categories import Unit
 from exporter.check.findings import Finding
-from exporter.check.report import OrganizationReport, QueryReport, Requests
+from exporter.check.quotas import named
+from exporter.check.report import OrganizationReport, Plan, QueryReport, Requests
+from exporter.config.amounts import Amount, write_amount
 from exporter.moments import elapsed
 from exporter.sentry.api_status import RateLimit, clocks_agree
 from exporter.sentry.token import token_text
@@ -25,7 +28,7 @@ def organization_text(report: OrganizationReport, findings: Iterable[Finding]) -
 
 
 def _line(indent: str, name: str, value: str) -> str:
-    return f"{indent}{name}".ljust(_WIDTH) + value
+    return f"{indent}{name}".ljust(_WIDTH - 1) + f" {value}"
 
 
 def _facts(report: OrganizationReport) -> Iterator[tuple[str, str]]:
@@ -42,7 +45,24 @@ def _facts(report: OrganizationReport) -> Iterator[tuple[str, str]]:
         yield "rate limit", _rate_limit(limit)
     if (plan := report.plan) is not None:
         why = f"cannot be read: {plan.reason} (needed only for quotas)"
-        yield "plan", "can be read" if plan.readable else why
+        yield "plan", _plan(plan) if plan.readable else why
+    for quota in report.quotas:
+        of_all = "no limit" if quota.limit is None else f"{quota.limit:,}"
+        yield "quota", f"{quota.name}: {quota.used:,} of {of_all} {quota.unit}"
+    if report.quotas and (without := report.unowned) is not None:
+        if without.several:
+            yield "several teams", named(without.several)
+        if without.none:
+            yield "no team", named(without.none)
+
+
+def _plan(plan: Plan) -> str:
+    quotas = ", ".join(
+        f"{one.name} {write_amount(Amount(one.limit, Unit(one.unit)))}"
+        for one in plan.quotas
+        if one.limit is not None
+    )
+    return f"can be read: {plan.period}; {quotas} (an API that Sentry has not documented)"
 
 
 def _clock(skew: float) -> str:

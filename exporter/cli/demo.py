@@ -23,6 +23,9 @@ defaults:
 organizations:
   - slug: acme
     token: {acme}
+    billing: &billing {{plan: sentry}}
+    quotas:
+      - {{name: payments-team, category: error, team: payments, limit: 250_000}}
     queries: &queries
       - name: outcomes
         groupBy: [category, outcome, reason]
@@ -32,6 +35,7 @@ organizations:
         poll_interval: 15m
   - slug: globex
     token: {globex}
+    billing: *billing
     queries: *queries
 """
 

@@ -65,6 +65,12 @@ def refused_projects(readings: Iterable[Reading]) -> frozenset[int]:
     return frozenset[int]().union(*(one.refused for one in readings))
 
 
+def added_readings(readings: Iterable[Reading]) -> Reading:
+    """Return the reading of several buckets as one: a question by project may be about several."""
+    every = list(readings)
+    return Reading(joined(*(one.rows for one in every)), all(one.proven for one in every))
+
+
 def joined(*several: Rows) -> dict[Series, dict[int, int]]:
     """Return the sum of ``several`` rows, value by value."""
     total: dict[Series, dict[int, int]] = {}

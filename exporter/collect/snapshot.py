@@ -6,6 +6,7 @@ from typing import Final, NamedTuple, Protocol
 
 from exporter.categories import Unit
 from exporter.collect.series import Rows, Totals
+from exporter.quota.view import AccountView
 from exporter.sentry.errors import reasons
 
 REASONS: Final = tuple(sorted({*reasons(), "state"}))
@@ -105,7 +106,8 @@ class Report:
     ``missing`` are the projects that its filter names and that cannot be read. ``last_polls`` are
     in the order of time, and have failures that are older than the oldest success among them.
     ``failed_polls`` have failed in a row, the first of them at ``failing_since``. ``history`` has
-    the buckets of the lookback, by their starts.
+    the buckets of the lookback, by their starts. ``quotas`` are what the polls of quotas have read,
+    whose reports have no ``view`` and no ``about``.
     """
 
     organization: str
@@ -127,3 +129,4 @@ class Report:
     failed_polls: int = 0
     failing_since: float = 0
     history: Mapping[int, BucketData] = field(default_factory=dict, compare=False, repr=False)
+    quotas: AccountView | None = None

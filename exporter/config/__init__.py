@@ -30,10 +30,13 @@ from exporter.config.models import (
 )
 from exporter.config.notation import in_units
 from exporter.config.places import Places, QueryPlaces
+from exporter.config.quotas import QUOTAS_QUERY, BillingSettings, QuotaSettings
 from exporter.config.shown import as_yaml
 from exporter.config.yaml_file import Document, decoded, parse, read
 
 __all__ = [
+    "QUOTAS_QUERY",
+    "BillingSettings",
     "Config",
     "ConfigError",
     "Filter",
@@ -41,6 +44,7 @@ __all__ = [
     "Organization",
     "Problem",
     "Query",
+    "QuotaSettings",
     "Teams",
     "as_yaml",
     "category_remedy",
@@ -124,6 +128,9 @@ def _settings(
         # Another token's key under defaults is not in effect, although the file has it.
         if path is not None and getattr(organization, name) is not None:
             yield key, document.place(path)
+    for keys in (("billing", "plan"), ("billing", "period"), ("quotas",)):
+        if (*entry, *keys) in document.marks:
+            yield ".".join(keys), document.place((*entry, *keys))
 
 
 def _query_places(document: Document, path: KeyPath) -> QueryPlaces:

@@ -13,6 +13,7 @@ from exporter.categories import KNOWN_CATEGORIES
 from exporter.config.errors import KeyPath, Problem, near, shown
 from exporter.config.models import TOKEN_KEYS, Organization
 from exporter.config.notation import in_units
+from exporter.config.quotas import QUOTAS_QUERY
 from exporter.config.types import HOSTED, is_hosted, is_pattern
 from exporter.config.yaml_file import Document
 from exporter.loopback import is_loopback
@@ -31,9 +32,13 @@ def errors_across(document: Document) -> Iterator[Problem]:
         yield from _several_tokens(document, place)
     for place in organizations:
         yield from _no_token(document, place)
-        queries = _entries(document, (*place, "queries"))
+        queries = list(_entries(document, (*place, "queries")))
         yield from _duplicate_names(document, ((*query, "name") for query in queries))
         yield from _project_of_two_teams(document, (*place, "teams"))
+        quotas = list(_entries(document, (*place, "quotas")))
+        yield from _duplicate_names(document, ((*quota, "name") for quota in quotas))
+        if quotas or document.at((*place, "billing", "plan")) == "sentry":
+            yield from _reserved_name(document, queries)
     names = (_naming_key(document, place) for place in organizations)
     yield from _duplicate_names(document, names, "; give one of the organizations another name")
 
@@ -123,6 +128,13 @@ def _duplicate_names(
             line = document.mark(first[str(value)]).line
             message = f"duplicate name {shown(str(value))}, first used on line {line}{remedy}"
             yield document.problem(path, message)
+
+
+def _reserved_name(document: Document, queries: Iterable[KeyPath]) -> Iterator[Problem]:
+    for query in queries:
+        if document.at((*query, "name")) == QUOTAS_QUERY:
+            message = f"the name {QUOTAS_QUERY} is used for the polls of quotas; use another name"
+            yield document.problem((*query, "name"), message)
 
 
 def _access(document: Document, place: KeyPath) -> Iterator[Problem]:

@@ -10,8 +10,6 @@ from fnmatch import fnmatchcase
 from typing import Annotated, Any, Final, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     GetCoreSchemaHandler,
     ValidationInfo,
@@ -21,6 +19,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from exporter.categories import Unit, unit_of
 from exporter.config.errors import Problem, refusal
+from exporter.config.keys import Model, key
 from exporter.config.notation import (
     OneOrMore,
     duration,
@@ -30,6 +29,7 @@ from exporter.config.notation import (
     whole_number,
 )
 from exporter.config.places import Places
+from exporter.config.quotas import BillingSettings, QuotaSettings
 from exporter.config.types import (
     Boolean,
     Category,
@@ -61,14 +61,6 @@ _TOKEN_FIELDS: Final = frozenset({"token_file", "token_env", "token_literal"})
 _DEFAULT_QUERY: Final = {"name": "outcomes", "groupBy": ["category", "outcome", "reason"]}
 
 
-def _key(description: str, default: Any = ..., alias: str | None = None) -> Any:
-    """Return a key of the file, and what editors show about it; without a default it is required.
-
-    ``alias`` is the key's name in the file where the attribute has another one.
-    """
-    return Field(default, description=description, alias=alias)
-
-
 def _key_like(name: str, description: str) -> Any:
     """Return a key whose default is the setting ``name``, which comes before it in the model."""
 
@@ -80,26 +72,19 @@ def _key_like(name: str, description: str) -> Any:
     return Field(default_factory=default, validate_default=False, description=description)
 
 
-class _Model(BaseModel):
-    # Errors of pydantic's own would repeat the input, and a token in it.
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True
-    )
-
-
-class Filter(_Model):
+class Filter(Model):
     """Which rows to ask for; several values under one key are alternatives."""
 
-    category: Annotated[tuple[Category, ...], OneOrMore()] = _key(
+    category: Annotated[tuple[Category, ...], OneOrMore()] = key(
         "Sentry's own names: error, transaction, span, attachment, log_byte and more.", default=()
     )
-    outcome: Annotated[tuple[Outcome, ...], OneOrMore()] = _key(
+    outcome: Annotated[tuple[Outcome, ...], OneOrMore()] = key(
         "What happened to the data.", default=()
     )
-    reason: Reason | None = _key(
+    reason: Reason | None = key(
         "One reason, word for word; ``none`` stands for rows that have none.", default=None
     )
-    project: Annotated[tuple[Project, ...], OneOrMore()] = _key("Slugs or numeric ids.", default=())
+    project: Annotated[tuple[Project, ...], OneOrMore()] = key("Slugs or numeric ids.", default=())
 
     @field_validator("category")
     @classmethod
@@ -113,30 +98,30 @@ class Filter(_Model):
         return category
 
 
-class Query(_Model):
+class Query(Model):
     """One question, asked again and again."""
 
-    name: QueryName = _key("The label ``query`` of everything that this query publishes.")
-    filter: Filter = _key("Which rows to ask for; by default all.", default={})
-    fields: Annotated[tuple[SummedField, ...], OneOrMore()] = _key(
+    name: QueryName = key("The label ``query`` of everything that this query publishes.")
+    filter: Filter = key("Which rows to ask for; by default all.", default={})
+    fields: Annotated[tuple[SummedField, ...], OneOrMore()] = key(
         "What to sum: quantities, or how many rows the store holds, or both.",
         default=QUANTITY,
         alias="field",
     )
-    group_by: tuple[Dimension, ...] = _key(
+    group_by: tuple[Dimension, ...] = key(
         "The dimensions of the result. May be empty if the filter names categories.",
         default=(),
         alias="groupBy",
     )
-    interval: Interval = _key("The length of a bucket.", default="1h")
+    interval: Interval = key("The length of a bucket.", default="1h")
     poll_interval: Annotated[int, duration("1m", "1d")] = _key_like(
         "interval", "How often to ask; must divide the interval. By default the interval."
     )
-    lookback: Annotated[int, duration("1h", "30d")] = _key(
+    lookback: Annotated[int, duration("1h", "30d")] = key(
         "How far back finished buckets are read again for late data; at least one interval.",
         default="24h",
     )
-    counters: Boolean = _key("Whether to publish counters beside the gauges.", default=True)
+    counters: Boolean = key("Whether to publish counters beside the gauges.", default=True)
 
     @field_validator("group_by")
     @classmethod
@@ -216,47 +201,47 @@ class Teams:
         return next(owners, None)
 
 
-class Settings(_Model):
+class Settings(Model):
     """How to reach Sentry and how to treat its answers; an organization's own keys win."""
 
-    url: Url = _key(
+    url: Url = key(
         "Sentry's address: sentry.io, one of its regions, or a server of your own.",
         default="https://sentry.io",
     )
-    token_file: FilePath | None = _key(
+    token_file: FilePath | None = key(
         "A file whose one line is the token; read again whenever it changes.", default=None
     )
-    token_env: VariableName | None = _key(
+    token_env: VariableName | None = key(
         "An environment variable that holds the token.", default=None
     )
-    token_literal: Token | None = _key(
+    token_literal: Token | None = key(
         "The token itself; everyone who can read this file can read it. Prefer the other two.",
         default=None,
         alias="token",
     )
-    ca_file: FilePath | None = _key(
+    ca_file: FilePath | None = key(
         "Certificates to trust, if a private authority has signed Sentry's.", default=None
     )
-    timeout: Annotated[int, duration("1s", "5m")] = _key(
+    timeout: Annotated[int, duration("1s", "5m")] = key(
         "For a complete request, body included.", default="30s"
     )
-    max_concurrency: Annotated[int, whole_number(1, 25)] = _key(
+    max_concurrency: Annotated[int, whole_number(1, 25)] = key(
         "Concurrent requests with one token.", default=4
     )
-    requests_per_second: Annotated[float, number_above_zero(20)] = _key(
+    requests_per_second: Annotated[float, number_above_zero(20)] = key(
         "Requests per second with one token; Sentry's own limit is 20.", default=10
     )
-    max_response_size: Annotated[int, size("1KiB", "1GiB")] = _key(
+    max_response_size: Annotated[int, size("1KiB", "1GiB")] = key(
         "The largest body that is read.", default="64MiB"
     )
     # Sentry's OutcomeAggregator holds outcomes for up to 300 s (src/sentry/utils/outcomes.py).
-    settle: Annotated[int, duration("0s", "1h")] = _key(
+    settle: Annotated[int, duration("0s", "1h")] = key(
         "How long after its end a bucket counts as finished.", default="5m"
     )
-    max_age: Annotated[int, duration("1m")] = _key(
+    max_age: Annotated[int, duration("1m")] = key(
         "Data older than this is withdrawn.", default="3h"
     )
-    project_label: ProjectLabel = _key("The content of the label ``project``.", default="slug")
+    project_label: ProjectLabel = key("The content of the label ``project``.", default="slug")
 
     def with_defaults(self, defaults: "Settings") -> Self:
         """Return these settings; those that are not set here are taken from ``defaults``.
@@ -273,7 +258,7 @@ class Settings(_Model):
 class Organization(Settings):
     """An organization, its own settings, and what to ask about it."""
 
-    slug: OrganizationSlug = _key(
+    slug: OrganizationSlug = key(
         "The slug; or, from Sentry 24.5 on, the numeric id, which survives a change of the slug."
     )
     name: OrganizationName = _key_like(
@@ -281,15 +266,28 @@ class Organization(Settings):
         "The label ``organization`` of everything that is published about it, unique in this file. "
         "By default the slug.",
     )
-    teams: Teams = _key(
+    teams: Teams = key(
         "Teams, and the projects that each owns: slugs, numeric ids, or patterns such as "
         "billing-*. The first team that has a project owns it.",
         default={},
     )
-    queries: Annotated[tuple[Query, ...], Field(min_length=1)] = _key(
+    queries: Annotated[tuple[Query, ...], Field(min_length=1)] = key(
         "What to ask; by default outcomes by category, outcome and reason.",
         default=[_DEFAULT_QUERY],
     )
+    billing: BillingSettings = key(
+        "How Sentry bills the organization; used with quotas.", default={}
+    )
+    quotas: tuple[QuotaSettings, ...] = key(
+        "Quotas to watch. With a plan, there is one for each billed category already; these are "
+        "added, or override those with the same name.",
+        default=(),
+    )
+
+    @property
+    def has_quotas(self) -> bool:
+        """Whether there are quotas to read: those of the file, or the plan's."""
+        return bool(self.quotas) or self.billing.plan == "sentry"
 
     @property
     def token(self) -> TokenSource:
@@ -301,13 +299,13 @@ class Organization(Settings):
         return TokenLiteral(self.token_literal or Secret(""))
 
 
-class ConfigFile(_Model):
+class ConfigFile(Model):
     """The configuration of sentry-stats-exporter."""
 
-    defaults: Settings = _key(
+    defaults: Settings = key(
         "Settings of every organization that does not have its own.", default={}
     )
-    organizations: Annotated[tuple[Organization, ...], Field(min_length=1)] = _key(
+    organizations: Annotated[tuple[Organization, ...], Field(min_length=1)] = key(
         "The organizations to ask about."
     )
 

@@ -19,7 +19,10 @@ def as_yaml(config: Config) -> str:
 def _organization(organization: Organization) -> dict[str, Any]:
     settings = organization.model_dump(by_alias=True, exclude_none=True, exclude={"queries"})
     first = {key: settings.pop(key) for key in ("slug", "name")}
-    return {**first, **settings, "queries": [_query(query) for query in organization.queries]}
+    # Keys without a value are not allowed in a file: a quota without prices has no key for them.
+    quotas = [{key: value for key, value in one.items() if value} for one in settings["quotas"]]
+    queries = [_query(query) for query in organization.queries]
+    return {**first, **settings, "quotas": quotas, "queries": queries}
 
 
 def _query(query: Query) -> dict[str, Any]:

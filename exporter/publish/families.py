@@ -4,32 +4,10 @@ The reference in README, the lint test and the check of the dashboards are made 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
-
-class Type(StrEnum):
-    """The metric types in use, as written in the exposition formats."""
-
-    GAUGE = "gauge"
-    COUNTER = "counter"
-    HISTOGRAM = "histogram"
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """A metric family. ``name`` is the name of its samples, so counters end in ``_total``."""
-
-    name: str
-    type: Type
-    labels: tuple[str, ...]
-    help: str
-    unit: str = ""
-
-
-Key = tuple[str, ...]
-"""Whose lines they are: an organization and its query, an organization, or the exporter's: ()."""
+from exporter.publish.family import Family, Type
+from exporter.publish.quota_families import QUOTA_FAMILIES
 
 DATA_LABELS: Final = ("organization", "query", "category", "outcome", "reason", "project")
 QUERY_LABELS: Final = ("organization", "query")
@@ -312,6 +290,7 @@ FAMILIES: Final = (
     *DATA_FAMILIES,
     PROJECT_INFO,
     *QUERY_FAMILIES,
+    *QUOTA_FAMILIES,
     *API_FAMILIES,
     *EXPORTER_FAMILIES,
 )

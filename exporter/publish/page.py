@@ -17,11 +17,12 @@ from exporter.publish.families import (
     FAMILIES,
     PROJECT_INFO,
     QUERY_FAMILIES,
-    Family,
-    Key,
 )
+from exporter.publish.family import Family, Key
 from exporter.publish.gzip import Piece, compressed, joined
 from exporter.publish.query_metrics import project_lines, query_lines
+from exporter.publish.quota_families import QUOTA_FAMILIES
+from exporter.publish.quota_metrics import quota_lines
 from exporter.publish.self_metrics import SelfMetrics
 from exporter.publish.series import data_lines
 from exporter.publish.text import header
@@ -32,7 +33,7 @@ _Name = tuple[str, str]
 _Lines = tuple[Key, Mapping[Family, bytes]]
 """A key, and its block in each of some families; an empty one is none."""
 
-_NO_LINES: Final = dict.fromkeys((*DATA_FAMILIES, *QUERY_FAMILIES), b"")
+_NO_LINES: Final = dict.fromkeys((*DATA_FAMILIES, *QUERY_FAMILIES, *QUOTA_FAMILIES), b"")
 
 
 class _Shown(NamedTuple):
@@ -91,6 +92,8 @@ class Page:
                 # Where the view is the same, its blocks stay on the page: no lines mean no change.
                 lines, series = data[name] if name in data else ({}, shown[name].series)
                 changes += [(name, lines), (name, query_lines(report, series))]
+                if report.quotas is not None:
+                    changes.append((name, quota_lines(report.organization, report.quotas)))
                 shown[name] = _Shown(report, series)
             self._swap(shown, changes)
 

@@ -4,14 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from exporter.collect.snapshot import REASONS, ProjectInfo, Report
 from exporter.publish import families
-from exporter.publish.families import Family
+from exporter.publish.family import Family
 from exporter.publish.text import label_set, line, sample
 
 
 def query_lines(report: Report, series: int) -> Mapping[Family, bytes]:
     """Return the lines about a query that publishes ``series`` data series, by family."""
     labels = (report.organization, report.query)
-    info = sample(families.QUERY_INFO, (*labels, *report.about), 1)
+    # Quotas are no question of one interval and some dimensions: dashboards choose those by it.
+    has_question = report.quotas is None
+    info = sample(families.QUERY_INFO, (*labels, *report.about), 1) if has_question else ""
     failures = [
         sample(families.POLL_FAILURES, (*labels, reason), report.failures.get(reason, 0))
         for reason in REASONS
@@ -43,6 +45,8 @@ def _values(report: Report, series: int) -> Iterator[tuple[Family, float]]:
         yield families.BUCKET_START, report.view.start
         yield families.BUCKET_END, report.view.start + report.view.interval
         yield families.COMPLETE, report.view.complete
+    if report.quotas is not None and report.quotas.period is not None:
+        yield families.COMPLETE, report.quotas.complete
     yield families.SERIES, series
     yield families.FILTER_PROJECTS_MISSING, len(report.missing)
     yield families.POLLS, report.polls

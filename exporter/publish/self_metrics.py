@@ -13,7 +13,8 @@ from prometheus_client.openmetrics import exposition as openmetrics_exposition
 
 from exporter import __version__
 from exporter.publish import families
-from exporter.publish.families import API_FAMILIES, Family, Key
+from exporter.publish.families import API_FAMILIES
+from exporter.publish.family import Family, Key
 from exporter.publish.text import label_set, line
 from exporter.sentry.api import APIS
 from exporter.sentry.errors import reasons

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from exporter.categories import MILLISECONDS_PER_SECOND, Unit, unit_of
 from exporter.collect.series import Series, labelled
 from exporter.collect.snapshot import View
-from exporter.publish.families import BUCKET, COUNTED, DATA_FAMILIES, DATA_LABELS, RUNNING, Family
+from exporter.publish.families import BUCKET, COUNTED, DATA_FAMILIES, DATA_LABELS, RUNNING
+from exporter.publish.family import Family
 from exporter.publish.text import escaped, label_set, number
 from exporter.sentry.question import TIMES_SEEN
 

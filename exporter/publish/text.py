@@ -6,7 +6,7 @@ differ.
 
 from collections.abc import Iterable, Sequence
 
-from exporter.publish.families import Family, Type
+from exporter.publish.family import Family, Type
 
 
 def label_set(names: Iterable[str], values: Iterable[str]) -> str:

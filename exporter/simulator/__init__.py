@@ -1,4 +1,4 @@
-"""A simulated Sentry: its ``stats_v2`` and projects endpoints, with the behaviour of the original.
+"""A simulated Sentry: statistics, projects and plans, with the behaviour of the original.
 
 It is used by the tests, by the commands ``demo`` and ``simulate``, and to try out dashboards
 without a Sentry at hand::
@@ -11,6 +11,9 @@ the error categories, returns no series when grouped by project, reads only the 
 select projects, returns the running hour, lets rows arrive late, limits request rates, and has the
 same error messages. An answer depends only on the seed, the clock and the request, so that every
 process gives the same answers, with the clock's date.
+
+An organization may have a `Subscription` of a `Plan`. ``/customers/{org}/`` answers with it, and
+`LimitedTraffic` accepts only what it pays for.
 
 The data are a `World`, which may change while it is served: projects are renamed, deleted and
 restored, teams and members change. A `Fault` makes requests fail, a `Deprecation` announces the end
@@ -33,8 +36,10 @@ from exporter.simulator.faults import (
     store_rate_limited,
     store_timeout,
 )
+from exporter.simulator.limited import LimitedTraffic
 from exporter.simulator.limits import RateLimit
 from exporter.simulator.messages import Request
+from exporter.simulator.plans import Plan, Subscription
 from exporter.simulator.release import Release
 from exporter.simulator.scale import SCALE_TOKEN, SCALE_USER_TOKEN, scale_world
 from exporter.simulator.scenarios import SCENARIOS, Scenario, scenario_episodes, scenario_faults
@@ -65,8 +70,10 @@ __all__ = [
     "Episode",
     "Fault",
     "Faults",
+    "LimitedTraffic",
     "Member",
     "Organization",
+    "Plan",
     "Project",
     "ProjectStatus",
     "RateLimit",
@@ -78,6 +85,7 @@ __all__ = [
     "Series",
     "Simulator",
     "Store",
+    "Subscription",
     "Token",
     "TokenKind",
     "Traffic",

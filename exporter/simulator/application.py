@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from exporter.simulator import control, projects, stats
+from exporter.simulator import control, customers, projects, stats
 from exporter.simulator.access import authenticate, authorize, find_token
 from exporter.simulator.columns import ColumnStore
 from exporter.simulator.deprecation import Deprecation
@@ -16,6 +16,7 @@ from exporter.simulator.release import CURRENT, Release
 from exporter.simulator.world import World
 
 _ROUTE: Final = re.compile(r"/api/0/organizations/([^/]+)/(?:(stats_v2|projects)/)?")
+_CUSTOMER: Final = re.compile(r"/api/0/customers/([^/]+)/")
 _DETAILS: Final = "details"
 """What requests about the organization itself are called."""
 
@@ -68,6 +69,9 @@ class Application:
                     request, self.world, self.faults, self.deprecations, now=self.clock()
                 )
             )
+        customer = _CUSTOMER.fullmatch(request.path)
+        if customer is not None:
+            return self._limited(request, customer[1], "customers")
         route = _ROUTE.fullmatch(request.path)
         if route is None or (route[2] == "stats_v2" and not self.release.has_stats_v2):
             return Reply(_no_route(request))
@@ -98,6 +102,10 @@ class Application:
             parameters = request.parameters()
             if endpoint == _DETAILS:
                 return document(200, organization.details())
+            if endpoint == "customers":
+                return customers.answer(
+                    token, organization, self.world, self._columns, now=self.clock()
+                )
             if endpoint == "projects":
                 return projects.answer(
                     parameters,

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Final
 
+from exporter.simulator.demo_plans import acme_subscription, globex_subscription
 from exporter.simulator.demo_projects import ACME, ACME_TEAMS, QUIET, globex_projects, size_of
 from exporter.simulator.demo_series import limit_series, series_of
 from exporter.simulator.episodes import Episode
+from exporter.simulator.limited import LimitedTraffic
 from exporter.simulator.scenarios import (
     Scenario,
     episodes_of_hour,
@@ -52,8 +54,15 @@ def demo_world(
     """
     acme, globex = _acme_projects(), _globex_projects(projects)
     acme_ids = {project.slug: project.id for project in acme}
+    # There is no episode in which a quota is spent: the plan of acme has too little volume.
+    episodes = () if scenario == "quota" else scenario_episodes(scenario, now, acme_ids)
+    acme_traffic = _traffic(seed, _ACME, acme, episodes)
+    subscription = acme_subscription(scenario, now, acme_traffic)
+    if scenario == "quota":
+        # Only here: otherwise it is never used up, and to find that out takes half a second.
+        acme_traffic = LimitedTraffic(acme_traffic, subscription)
     traffic = {
-        _ACME.id: _traffic(seed, _ACME, acme, scenario_episodes(scenario, now, acme_ids)),
+        _ACME.id: acme_traffic,
         _GLOBEX.id: _traffic(seed, _GLOBEX, globex, scenario_episodes_everywhere(scenario, now)),
     }
     return World(
@@ -63,6 +72,7 @@ def demo_world(
         _tokens(),
         store=Store(traffic),
         seed=seed,
+        subscriptions={_ACME.id: subscription, _GLOBEX.id: globex_subscription()},
     )
 
 

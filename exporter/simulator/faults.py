@@ -11,7 +11,7 @@ from exporter.simulator.messages import HTML, JSON, Answer, refusal
 
 Kind = Literal["status", "garbage", "redirect", "hang", "drip", "cut", "reset"]
 Part = Literal["status line", "headers", "body"]
-Endpoint = Literal["stats_v2", "projects"]
+Endpoint = Literal["stats_v2", "projects", "customers"]
 
 _NOT_JSON: Final = b"<!doctype html><title>Down for maintenance</title>"
 

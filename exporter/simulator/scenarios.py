@@ -4,6 +4,7 @@ Every day has a release that breaks a project for some hours, an hour of rate li
 SDKs discard some of their errors, and some hours in which clients discard more events than usual.
 When and where follows from the seed and the day alone. A scenario begins three minutes after
 ``now``. Apart from ``steady`` and ``incident``, each has one cause of silence, and lasts a day.
+In the demo, ``quota`` is no episode, but what becomes of a plan: `exporter.simulator.demo_plans`.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -4,9 +4,11 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Final
 
 from exporter.categories import KNOWN_CATEGORIES
+from exporter.simulator.plans import Subscription
 from exporter.simulator.store import Row, Store
 
 READ_SCOPES: Final = frozenset({"org:read", "org:write", "org:admin"})
@@ -86,7 +88,8 @@ class World:
     """The data of a simulated Sentry. Any thread may change it while it is served.
 
     ``categories`` are the names that the simulated release supports. ``seed`` decides which rows
-    are cut off beyond the row limit, and the order of groups. Methods that change a project or an
+    are cut off beyond the row limit, and the order of groups. ``subscriptions`` has what an
+    organization, by id, has bought; without one it has no plan. Methods that change a project or an
     organization raise KeyError for an unknown id.
     """
 
@@ -100,6 +103,7 @@ class World:
         store: Store | None = None,
         categories: Iterable[str] = KNOWN_CATEGORIES,
         seed: int = 1,
+        subscriptions: Mapping[int, Subscription] = MappingProxyType({}),
     ) -> None:
         self.store = store or Store()
         self.categories = frozenset(categories)
@@ -108,6 +112,7 @@ class World:
         self._projects = {project.id: project for project in projects}
         self._roles = {(member.organization, member.user): member.role for member in members}
         self._tokens = {token.value: token for token in tokens}
+        self._subscriptions = dict(subscriptions)
         self._lock = threading.Lock()
 
     def organizations(self) -> tuple[Organization, ...]:
@@ -209,6 +214,14 @@ class World:
         with self._lock:
             before = self._organizations[organization]
             self._organizations[organization] = replace(before, slug=slug)
+
+    def subscription(self, organization: int) -> Subscription | None:
+        """Return what ``organization`` has bought, ``None`` if it has no plan."""
+        return self._subscriptions.get(organization)
+
+    def subscribe(self, organization: int, subscription: Subscription) -> None:
+        """Change what ``organization`` has bought. This limits no generated traffic."""
+        self._subscriptions[organization] = subscription
 
     def add_rows(self, *rows: Row) -> None:
         """Add rows to the store."""

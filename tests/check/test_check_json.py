@@ -50,7 +50,16 @@ def test_values(learned: Learn, sentry: Simulator) -> None:
     sentry.deprecations.append(Deprecation("stats_v2", "2027-01-15", "v3"))
     (checked,) = learned(organization(), max_concurrency=1)
     document = json.loads(Report.of("config.yaml", (), [checked], online=True).json())
+    plan = document["organizations"][0].pop("plan")
+    errors, *_ = plan.pop("quotas")
 
+    assert {
+        "readable": True,
+        "reason": "",
+        "period": "2026-02-13 to 2026-03-12",
+        "contradicts": "",
+    } == plan
+    assert {"name": "errors", "unit": "events", "limit": 2_100_000} == errors
     assert {
         "name": "acme",
         "slug": "acme",
@@ -61,7 +70,6 @@ def test_values(learned: Learn, sentry: Simulator) -> None:
         "clock_skew_seconds": 0.0,
         "rate_limit": {"limit": 20, "remaining": 19, "concurrent": 25},
         "deprecations": [{"api": "stats_v2", "date": "2027-01-15", "replacement": "v3"}],
-        "plan": {"readable": False, "reason": "only sentry.io has plans"},
         "queries": [
             {
                 "name": "outcomes",
@@ -76,6 +84,11 @@ def test_values(learned: Learn, sentry: Simulator) -> None:
                 },
             }
         ],
+        "quotas": [],
+        "unowned": {
+            "several": ["checkout", "marketing-site"],
+            "none": ["data-pipeline", "warehouse"],
+        },
     } == document["organizations"][0]
 
 

@@ -5,15 +5,15 @@ from contextlib import ExitStack
 
 import pytest
 
-from exporter.check.lookups import identity, plan, plan_url
-from exporter.check.report import Identity, Plan
+from exporter.check.lookups import identity, plan
+from exporter.check.report import Identity, Plan, PlannedQuota
 from exporter.clients import clients_for
 from exporter.config import loads
 from exporter.publish.self_metrics import SelfMetrics
+from tests.support.billing import body, customer
 from tests.support.scripted_server import ScriptedServer, reply, serve
 
-CARD = "4242"
-PLAN = b'{"categories": {"errors": {"reserved": 50000}}, "paymentDetails": "%s"}' % CARD.encode()
+NOW = 1_772_000_000.0
 
 
 @pytest.fixture
@@ -23,30 +23,13 @@ def stack() -> Iterator[ExitStack]:
         yield opened
 
 
-def looked_up(stack: ExitStack, body: bytes, status: str = "200 OK") -> tuple[object, object]:
+def looked_up(stack: ExitStack, answer: bytes, status: str = "200 OK") -> tuple[object, object]:
     """Return identity and plan that are read from a server with such answers."""
-    server = stack.enter_context(ScriptedServer(serve(*[reply(body, status)] * 9)))
+    server = stack.enter_context(ScriptedServer(serve(*[reply(answer, status)] * 9)))
     config = loads(f"organizations: [{{slug: acme, token: x, url: '{server.url}'}}]")
     (organization,) = config.organizations
     client = clients_for(config, SelfMetrics().meter).by_organization["acme"]
-    return identity(organization, client), plan(organization, client)
-
-
-@pytest.mark.parametrize(
-    ("url", "address"),
-    [
-        ("https://sentry.io", "https://sentry.io/api/0/customers/acme/"),
-        ("https://de.sentry.io", "https://sentry.io/api/0/customers/acme/"),
-        ("https://sentry.example.com", "https://sentry.example.com/api/0/customers/acme/"),
-    ],
-)
-def test_address_of_the_plan(url: str, address: str) -> None:
-    """The plan of a hosted organization is read at sentry.io, whatever its region."""
-    (organization,) = loads(
-        f"organizations: [{{slug: acme, token: x, url: '{url}'}}]"
-    ).organizations
-
-    assert address == plan_url(organization)
+    return identity(organization, client), plan(organization, client, NOW)
 
 
 def test_identity(stack: ExitStack) -> None:
@@ -57,14 +40,24 @@ def test_identity(stack: ExitStack) -> None:
 
 
 def test_plan_that_can_be_read(stack: ExitStack) -> None:
-    """Of a plan, only that it can be read is known afterwards."""
-    _, known = looked_up(stack, PLAN)
+    """Of a plan, only its period and its quotas are known afterwards."""
+    _, known = looked_up(stack, body(customer()))
 
-    assert Plan(readable=True) == known
+    assert (
+        Plan(
+            readable=True,
+            period="2026-02-17 to 2026-03-16",
+            quotas=(
+                PlannedQuota("errors", "events", 50_000),
+                PlannedQuota("logBytes", "bytes", 5 * 10**9),
+            ),
+        )
+        == known
+    )
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "reason"),
+    ("answer", "status", "reason"),
     [
         (b"", "404 Not Found", "only sentry.io has plans"),
         (b'{"detail": "No."}', "403 Forbidden", "403: No."),
@@ -72,9 +65,11 @@ def test_plan_that_can_be_read(stack: ExitStack) -> None:
         (b"<html>", "200 OK", "the answer is a page without a title, not JSON"),
     ],
 )
-def test_plan_that_cannot_be_read(stack: ExitStack, body: bytes, status: str, reason: str) -> None:
+def test_plan_that_cannot_be_read(
+    stack: ExitStack, answer: bytes, status: str, reason: str
+) -> None:
     """The reason is the failure of the request."""
-    unknown, known = looked_up(stack, body, status)
+    unknown, known = looked_up(stack, answer, status)
 
     assert None is unknown
     assert isinstance(known, Plan)

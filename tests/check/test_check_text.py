@@ -13,7 +13,9 @@ organization acme
   projects    12 listed, 12 readable, 0 hidden
   clock       agrees with Sentry's
   rate limit  20 requests per window, 13 left, 25 at once
-  plan        cannot be read: only sentry.io has plans (needed only for quotas)
+  plan        can be read: 2026-02-13 to 2026-03-12; errors 2100000, spans 500000000, \
+replays 75000, attachments 90GB, logBytes 40GB, traceMetricBytes 5GB, profileDuration 0, \
+profileDurationUI 0 (an API that Sentry has not documented)
   query outcomes
     rows      25 from 2026-03-05T08:00:00Z to 2026-03-05T09:00:00Z, proven complete
     requests  1 in the first poll, 1 in a later one, 288 a day

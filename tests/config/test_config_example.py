@@ -1,12 +1,13 @@
 """The example that users start from: complete, valid, and honest about defaults."""
 
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 
-from exporter.config import Config, Filter, Teams, loads
+from exporter.config import BillingSettings, Config, Filter, Teams, loads
 from exporter.config.models import ConfigFile, Organization, Query, Settings
 
 TEXT = (Path(__file__).parents[2] / "config.example.yaml").read_text("utf-8")
@@ -19,7 +20,7 @@ def keys_of(model: type[BaseModel]) -> set[str]:
     return {field.alias or name for name, field in model.model_fields.items()}
 
 
-KEYS = {key for model in (Organization, Query, Filter) for key in keys_of(model)}
+KEYS = {key for model in (Organization, Query, Filter, BillingSettings) for key in keys_of(model)}
 LINES = [
     (number, line)
     for number, line in enumerate(TEXT.splitlines())
@@ -54,6 +55,12 @@ def test_examples_can_be_put_in_force() -> None:
     assert acme.teams == Teams(
         (("payments", ("checkout", "billing-*")), ("platform", ("4505123",)))
     )
+    assert ("sentry", 17, Decimal(300)) == (
+        acme.billing.plan,
+        acme.billing.period.start_day,
+        acme.billing.budget,
+    )
+    assert ["errors"] == [quota.name for quota in acme.quotas]
     assert projects.filter == Filter(
         category=("error", "transaction"),
         outcome=("accepted", "rate_limited"),

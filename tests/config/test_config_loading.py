@@ -4,7 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import Config, ConfigError, Filter, Organization, Query, Teams, load, loads
+from exporter.config import (
+    BillingSettings,
+    Config,
+    ConfigError,
+    Filter,
+    Organization,
+    Query,
+    Teams,
+    load,
+    loads,
+)
 from exporter.sentry.token import Secret, TokenEnvironment, TokenFile, TokenLiteral
 
 MINIMAL = """
@@ -93,6 +103,8 @@ class TestDefaults:
             project_label="slug",
             teams=Teams(),
             queries=(outcomes,),
+            billing=BillingSettings(),
+            quotas=(),
         )
 
         assert Config((acme,), ()) == loads(MINIMAL)
@@ -131,6 +143,8 @@ class TestDefaults:
             project_label="id",
             teams=Teams(),
             queries=(projects,),
+            billing=BillingSettings(),
+            quotas=(),
         )
 
         assert Config((acme,), ()) == loads(EVERYTHING)

@@ -15,7 +15,7 @@ from deploy.grafana.generator import quotas
 from exporter.buckets import floor
 from exporter.categories import MILLISECONDS_PER_SECOND, Unit, unit_of
 from exporter.publish import families
-from exporter.publish.families import Family
+from exporter.publish.family import Family
 from exporter.simulator import World, demo_world
 from exporter.simulator.demo_projects import QUIET, size_of
 from exporter.simulator.episodes import Episode

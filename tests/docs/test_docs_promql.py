@@ -70,6 +70,7 @@ POLLED: Final = {
     "outcomes": RUNNING + 35 * 60 + PHASE,
     "projects": RUNNING + 35 * 60 + PHASE,
     "days": RUNNING + 5 * 60 + PHASE,
+    "quotas": RUNNING + 30 * 60 + PHASE,
 }
 """The time of the last poll of each query."""
 
@@ -160,6 +161,17 @@ def _shown(value: str | int) -> str:
     return SLUGS[value] if isinstance(value, int) else value
 
 
+TEAMS: Final = {"web": "shop", "api": "platform", "": ""}
+
+
+def by_team(projects: Answer, share: float = 1, **more: str) -> Answer:
+    """Return a ``share`` of the numbers of ``projects`` by team; deleted projects have none."""
+    return {
+        labels(team=team, **more): share * projects[labels(project=project)]
+        for project, team in TEAMS.items()
+    }
+
+
 def by_platform(projects: Answer) -> Answer:
     """Return ``projects`` by platform; deleted projects have none."""
     return {
@@ -205,6 +217,23 @@ ANSWERS: Final[Mapping[str, Callable[[Truth], Answer]]] = {
     },
     "one sample an hour": lambda truth: {
         key: value - LATE for key, value in total_of(truth.errors("", SHOWN - DAY, SHOWN)).items()
+    },
+    "share of a quota": lambda truth: {
+        labels(quota="transactions"): value / 100_000
+        for value in truth.total(
+            "", MIDNIGHT, NOW, category=["transaction"], outcome=["accepted"]
+        ).values()
+    },
+    "cost by team": lambda truth: by_team(
+        truth.errors("project", MIDNIGHT, NOW), 0.01, currency="USD"
+    ),
+    "use by team": lambda truth: {
+        key: value
+        for key, value in by_team(truth.errors("project", MIDNIGHT, NOW), quota="errors").items()
+        if "team" in dict(key)
+    },
+    "share of the budget": lambda truth: {
+        labels(): 0.01 * value / 10_000 for value in truth.errors("", MIDNIGHT, NOW).values()
     },
     "down": lambda _: {},
     "missing projects": lambda _: {},

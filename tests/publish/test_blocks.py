@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.publish.blocks import Blocks
-from exporter.publish.families import Key
+from exporter.publish.family import Key
 from exporter.publish.gzip import Piece
 
 CHUNK = 100

@@ -8,11 +8,14 @@ import pytest
 from exporter.categories import Unit
 from exporter.collect.snapshot import ProjectInfo
 from exporter.publish import families
-from exporter.publish.families import FAMILIES, Family, Type
+from exporter.publish.families import FAMILIES
+from exporter.publish.family import Family, Type
 from exporter.publish.page import Page
+from exporter.publish.quota_families import QUOTA_FAMILIES
 from exporter.publish.self_metrics import SelfMetrics
 from exporter.sentry.question import TIMES_SEEN
 from tests.publish.reports import families_of, report, series, text_of, view
+from tests.support.quotas import account
 
 UNITS: Final = ("bytes", "seconds", "events")
 each_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
@@ -39,6 +42,7 @@ def everything() -> Page:
     shown.publish(
         report(view=view(bucket=rows, running=rows, counters=rows, last_events=last_events))
     )
+    shown.publish(report("quotas", view=None, quotas=account()))
     return shown
 
 
@@ -114,7 +118,12 @@ class TestPage:
 
     @pytest.mark.parametrize(
         "family",
-        [*families.DATA_FAMILIES, families.PROJECT_INFO, *families.QUERY_FAMILIES],
+        [
+            *families.DATA_FAMILIES,
+            families.PROJECT_INFO,
+            *families.QUERY_FAMILIES,
+            *QUOTA_FAMILIES,
+        ],
         ids=lambda family: family.name,
     )
     def test_unit(self, everything: Page, family: Family) -> None:

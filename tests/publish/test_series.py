@@ -6,7 +6,8 @@ from collections.abc import Mapping
 import pytest
 
 from exporter.categories import KNOWN_CATEGORIES, Unit, unit_of
-from exporter.publish.families import DATA_FAMILIES, Family
+from exporter.publish.families import DATA_FAMILIES
+from exporter.publish.family import Family
 from exporter.publish.series import data_lines
 from exporter.sentry.question import TIMES_SEEN
 from tests.publish.reports import GONE, WEB, series, view

@@ -8,7 +8,7 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporter.publish.families import Family, Type
+from exporter.publish.family import Family, Type
 from exporter.publish.text import header, label_set, number, sample
 
 GAUGE = Family("sentry_stats_x_bytes", Type.GAUGE, ("one", "other"), "Some help.", "bytes")

@@ -19,6 +19,7 @@ from exporter.simulator import (
     scenario_faults,
 )
 from exporter.simulator.application import Application
+from exporter.simulator.limited import LimitedTraffic
 from exporter.simulator.messages import Answer, Request
 from tests.support.clock import Clock
 
@@ -143,6 +144,71 @@ def test_incident_scenario() -> None:
     assert silent[0] > silent[1] > silent[2] == 0
 
 
+def test_quota_scenario() -> None:
+    """In the quota scenario, errors are rate limited as soon as the budget is spent."""
+    calm, quota = demo_world(NOW), demo_world(NOW, scenario="quota")
+    web = acme_project(calm, "web")
+    usual = per_hour(calm, project=web, outcome="accepted")
+    accepted = per_hour(quota, project=web, outcome="accepted")
+    limited = per_hour(quota, project=web, outcome="rate_limited", reason="error_usage_exceeded")
+    backoff = per_hour(quota, project=web, outcome="client_discard", reason="ratelimit_backoff")
+
+    assert usual[0] == accepted[0]
+    assert 0 < accepted[1] < usual[1] * 0.1
+    assert 0 == accepted[2]
+    assert usual[2] == limited[2] + backoff[2]
+
+
+def test_the_quota_scenario_is_a_story() -> None:
+    """Errors and spans exceed their volumes, the budget is spent, logs are the last drop."""
+    world = demo_world(NOW, scenario="quota")
+    subscription, traffic = world.subscription(ACME), world.store.traffic(ACME)
+    assert subscription
+    assert isinstance(traffic, LimitedTraffic)
+
+    plan, period = subscription.plan(NOW), subscription.plan(NOW).period(NOW)
+    drops = {key: (end - NOW) / HOUR for key, end in traffic.drops(NOW).items()}
+    used = {
+        moment: world.store.totals(
+            ACME,
+            period.start,
+            NOW + moment,
+            at=LATER,
+            group_by=["category"],
+            outcome=["accepted"],
+        )
+        for moment in (-2 * DAY, -DAY)
+    }
+
+    assert plan.categories["errors"].prepaid == pytest.approx(used[-2 * DAY]["error",], abs=100)
+    assert plan.categories["spans"].prepaid == pytest.approx(used[-DAY]["span",], rel=0.001)
+    assert {"errors", "spans", "profileDuration", "logBytes"} == drops.keys()
+    assert 0.05 == pytest.approx(drops["errors"], abs=0.02)
+    assert drops["errors"] == drops["spans"]
+    assert 48 <= drops["logBytes"] < 7 * 24
+
+
+def test_the_usual_plan_is_never_used_up() -> None:
+    """In the other scenarios nothing would be dropped, had the plan a say in it."""
+    world = demo_world(NOW)
+    subscription, traffic = world.subscription(ACME), world.store.traffic(ACME)
+    assert subscription
+    assert traffic
+
+    assert {} == LimitedTraffic(traffic, subscription).drops(NOW)
+    assert {} == LimitedTraffic(traffic, subscription).drops(NOW - 31 * DAY)
+
+
+def test_the_quota_scenario_ends_with_the_period() -> None:
+    """In the next period everything is accepted."""
+    world = demo_world(NOW, scenario="quota")
+    subscription, traffic = world.subscription(ACME), world.store.traffic(ACME)
+    assert subscription
+    assert isinstance(traffic, LimitedTraffic)
+
+    assert {} == traffic.drops(subscription.plan(NOW).period(NOW).end)
+
+
 LIMITS = {
     "quota": ("web", "error_usage_exceeded", 0.0),
     "key-limit": ("checkout", "key_quota", 0.1),
@@ -169,7 +235,7 @@ def test_a_limit_drops_events_for_its_reason(scenario: Scenario) -> None:
 
 @pytest.mark.parametrize("scenario", ["quota", "incident"])
 def test_other_projects_are_limited_only_by_the_quota(scenario: Scenario) -> None:
-    """The quota concerns every project, a limit of a key only its own."""
+    """The quota concerns every project, deleted ones too, a limit of a key only its own."""
     world = demo_world(NOW, scenario=scenario)
     limited = world.store.totals(
         ACME,
@@ -181,7 +247,7 @@ def test_other_projects_are_limited_only_by_the_quota(scenario: Scenario) -> Non
         outcome=["rate_limited"],
     )
 
-    assert (12 if scenario == "quota" else 1) == len(limited)
+    assert (13 if scenario == "quota" else 1) == len(limited)
 
 
 @pytest.mark.parametrize(

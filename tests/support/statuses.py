@@ -6,16 +6,20 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
+from exporter.categories import Unit
 from exporter.collect.ledger import Bucket
 from exporter.collect.ledger.columns import Column, SeriesTable
 from exporter.collect.series import Series
 from exporter.collect.snapshot import Poll, Report, View
 from exporter.config import Organization, Query
+from exporter.quota.model import Quota
+from exporter.quota.view import Source
 from exporter.sentry.api_status import ApiStatus, RateLimit
 from exporter.sentry.deprecation import Deprecation
 from exporter.sentry.question import QUANTITY
 from exporter.shard import UNSHARDED, Shard
 from exporter.status import ExporterStatus, OrganizationStatus, QueryStatus, TokenStatus
+from tests.support.quotas import account, quota
 from tests.support.rows import HOUR, NOON
 
 NOW: Final = NOON + 754
@@ -173,6 +177,37 @@ def healthy() -> ExporterStatus:
     )
 
 
+def quotas(**settings: Any) -> Report:
+    """Return the report of quotas that were read an hour ago, unless ``settings`` say otherwise."""
+    values: dict[str, Any] = {"up": True, "last_success": LAST_POLL, "polls": 3}
+    values |= {"quotas": account(), "last_polls": polls(count=3)}
+    return Report("acme", "quotas", **{**values, **settings})
+
+
+def with_quotas() -> ExporterStatus:
+    """Return the status of an organization with quotas in every unit, and of one that fails."""
+    logs = Quota("logs", ("log_byte",), Unit.BYTES, 5 * 10**9)
+    hours = Quota("profiling", ("profile_duration",), Unit.SECONDS, 36_000, team="payments")
+    free = Quota("replays", ("replay",), Unit.EVENTS)
+    views = (
+        quota(),
+        quota(quota=logs, used=4_200_000_000, exhaustion={}, source=Source.FILE),
+        quota(quota=hours, used=18_000_000, projected={"week": 30_000.0}, exhaustion={}),
+        quota(quota=free, costs={}, projected={}, exhaustion={}),
+    )
+    failed = polls(1, 3, error="HTTP 403: forbidden", remedy="use another token")
+    failing: dict[str, Any] = {"last_polls": failed, "failed_polls": 1, "failing_since": NOW - 60}
+    down = account(plan_up=False, budgets=())
+    return exporter(
+        organization([query_status()], quotas=quotas(quotas=account(*views))),
+        organization(
+            [query_status(organization="globex")],
+            "globex",
+            quotas=quotas(quotas=down, **failing),
+        ),
+    )
+
+
 def failing() -> ExporterStatus:
     """Return the status of an exporter whose token is refused, and of one that is withdrawn."""
     gone: dict[str, Any] = {
@@ -278,6 +313,7 @@ SCENES: Final[Mapping[str, Callable[[], ExporterStatus]]] = {
     "empty": empty,
     "thousand": thousand,
     "shard without queries": without_queries,
+    "quotas": with_quotas,
     "hostile": hostile,
 }
 """A status for each state in which the page must look right."""

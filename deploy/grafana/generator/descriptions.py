@@ -11,7 +11,7 @@ from deploy.grafana.generator.expressions import (
     RECORDED_VOLUMES,
 )
 from exporter.publish import families
-from exporter.publish.families import Family
+from exporter.publish.family import Family
 
 _METRIC: Final = re.compile(
     r"(?<![\w:])(?:\w+:sentry_stats_\w+:\w+|sentry_stats_\w+|process_\w+|python_\w+|up|ALERTS)"

@@ -28,7 +28,8 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from exporter.categories import OUTCOMES
-from exporter.publish.families import BUCKET, BUCKET_START, DATA_LABELS, RUNNING, Family
+from exporter.publish.families import BUCKET, BUCKET_START, DATA_LABELS, RUNNING
+from exporter.publish.family import Family
 
 Choice = tuple[str, ...]
 """Matchers of outcomes; a series matches at most one of them."""

@@ -20,7 +20,7 @@ from deploy.grafana.generator.panels import (
 )
 from deploy.grafana.generator.variables import organizations, targets
 from exporter.publish import families
-from exporter.publish.families import Family
+from exporter.publish.family import Family
 
 _IDENTITY: Final = Identity(
     "sentry-stats-health",

@@ -21,7 +21,16 @@ from exporter.collect.plan.proof import References, agrees, projects_bound, samp
 from exporter.collect.plan.resolved import ResolvedQuery
 from exporter.collect.plan.series import confirm_access, read_attributable
 from exporter.collect.plan.split import smaller
-from exporter.collect.series import Reading, Rows, Series, added, joined, refused_projects, totals
+from exporter.collect.series import (
+    Reading,
+    Rows,
+    Series,
+    added,
+    added_readings,
+    joined,
+    refused_projects,
+    totals,
+)
 from exporter.sentry.answer import ProjectsAnswer
 from exporter.sentry.errors import ForbiddenError
 from exporter.sentry.question import ROW_LIMIT, Question
@@ -97,9 +106,8 @@ def _with_attributable(
     if not references.tells_attributable:
         return references
     read = yield from read_attributable(query, query.bucket(bucket))
-    return replace(
-        references, attributable=read[bucket] if read else None, tells_attributable=bool(read)
-    )
+    attributable = added_readings(read.values()) if read else None
+    return replace(references, attributable=attributable, tells_attributable=bool(read))
 
 
 def _reading(rows: Rows, references: References) -> tuple[Reading, Hints]:

@@ -10,20 +10,26 @@ from exporter.collect.poll.directory import (
     ProjectDirectory,
     ProjectsClient,
     only_team,
+    owner_of,
 )
 from exporter.collect.poll.loop import PollLoop
 from exporter.collect.poll.poll_log import PollLog
-from exporter.collect.poll.poller_state import PollerState
+from exporter.collect.poll.poller_state import PollerState, PollState
 from exporter.collect.poll.query import QueryPoller
+from exporter.collect.poll.quotas import QuotaPoller, QuotaState
 
 __all__ = [
     "Client",
     "DirectoryState",
     "PollLog",
     "PollLoop",
+    "PollState",
     "PollerState",
     "ProjectDirectory",
     "ProjectsClient",
     "QueryPoller",
+    "QuotaPoller",
+    "QuotaState",
     "only_team",
+    "owner_of",
 ]

@@ -13,6 +13,7 @@ from exporter.collect.poll.failure import Failure
 from exporter.collect.poll.poller_state import ClosedError
 from exporter.collect.publisher import ProjectsPublisher
 from exporter.collect.snapshot import ProjectInfo
+from exporter.config import Teams
 from exporter.repetition import Repetition
 from exporter.sentry.errors import SentryError
 from exporter.sentry.projects import Project, ProjectList
@@ -41,6 +42,11 @@ class ProjectsClient(Protocol):
 def only_team(project: Project) -> str:
     """Return the team of ``project``, ``""`` where it has several or none."""
     return project.teams[0] if len(project.teams) == 1 else ""
+
+
+def owner_of(teams: Teams, project: Project) -> str:
+    """Return who owns a project: the team that the configuration names, else its only one."""
+    return teams.owner(project.slug, project.id) or only_team(project)
 
 
 @dataclass(slots=True, eq=False)
@@ -160,6 +166,12 @@ class ProjectDirectory:
         """Return the labels of the projects that the token can read, each a different one."""
         labelled, labels = self._labelled
         return labels if labelled is projects else self._label(projects)
+
+    def owned_by(self, team: str) -> frozenset[int]:
+        """Return the projects that the token can read and that ``team`` owns."""
+        known = self._known()
+        readable = (known.by_id[project] for project in known.accessible & known.by_id.keys())
+        return frozenset(one.id for one in readable if self._team(one) == team)
 
     def publish(self) -> None:
         """Publish the list, if there is one that this directory has not published yet."""

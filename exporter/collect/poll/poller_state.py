@@ -1,4 +1,4 @@
-"""What a poller knows of its query, apart from its settings.
+"""What a poller knows of what it polls, apart from its settings.
 
 A reload hands it to a successor with the same query, which goes on where its predecessor was.
 """
@@ -30,56 +30,23 @@ class ClosedError(Exception):
 
 
 @dataclass(slots=True, eq=False)
-class PollerState:
-    """The data of a query, its counters, its schedule, and what was learned about the server.
+class PollState:
+    """How polls went, when the next one is due, and who may change what they have read.
 
-    ``hints`` are what the last reading learned. ``retry_at`` is when a failed publication is tried
-    again. A ``closed`` state does not change any more, and only polls with ``client`` change it, or
-    any poll as long as that is None. ``working`` is held while a poller polls or refreshes;
-    ``waiting`` is set while its poll waits for Sentry. ``changing`` is held while the ledger or one
-    of these changes.
+    A ``closed`` state does not change any more, and only polls with ``client`` change it, or any
+    poll as long as that is None. ``working`` is held while a poller polls or refreshes; ``waiting``
+    is set while its poll waits for Sentry. ``changing`` is held while what was read or one of these
+    changes. ``retry_at`` is when a failed publication is tried again.
     """
 
-    ledger: Ledger
-    persistence: Persistence | None
     report: Report
-    filter: FilterProjects
     schedule: Schedule
-    hints: Hints = field(default_factory=Hints)
-    shown: Shown | None = None
-    retry_at: float | None = None
-    closed: bool = False
-    client: object = None
-    waiting: bool = False
-    working: Lock = field(default_factory=Lock)
-    changing: Lock = field(default_factory=Lock)
-
-    @classmethod
-    def begin(
-        cls,
-        organization: Organization,
-        query: Query,
-        restored: Restored | None = None,
-        first_poll: float = 0,
-    ) -> Self:
-        """Return the state before the first poll, with the ledger of an earlier process if any."""
-        restored = restored or Restored(Ledger())
-        report = Report(
-            organization.name,
-            query.name,
-            about_query(query),
-            timing_of(organization, query),
-            last_success=restored.last_success,
-            next_poll=first_poll,
-            history=dict(restored.ledger.buckets),
-        )
-        return cls(
-            restored.ledger,
-            restored.persistence,
-            report,
-            FilterProjects(query.filter.project),
-            Schedule(first_poll),
-        )
+    retry_at: float | None = field(default=None, kw_only=True)
+    closed: bool = field(default=False, kw_only=True)
+    client: object = field(default=None, kw_only=True)
+    waiting: bool = field(default=False, kw_only=True)
+    working: Lock = field(default_factory=Lock, kw_only=True)
+    changing: Lock = field(default_factory=Lock, kw_only=True)
 
     def is_open_to(self, client: object) -> bool:
         """Return whether a poll with ``client`` may change the state."""
@@ -104,7 +71,7 @@ class PollerState:
         Raises `ClosedError`, before or after the block, where nothing would come of the answer.
         """
         with self.changing:
-            self._check(client)
+            self.check(client)
             self.waiting = True
         try:
             yield
@@ -113,26 +80,7 @@ class PollerState:
                 if self.client is None or self.client is client:
                     self.waiting = False
                 # Here too: it takes the place of an error of the request, which is of no interest.
-                self._check(client)
-
-    def commit(self, client: object, change: Change, shown: Shown, *, succeeded: bool) -> None:
-        """Persist the change, then apply it; raises `PersistError` if that fails, or `ClosedError`.
-
-        In this order, whatever was published can be restored after a kill.
-        """
-        # Whoever closes the state waits for this, and reads the state file afterwards: a poll that
-        # is still out must not write to it any more.
-        with self.changing:
-            self._check(client)
-            if self.persistence is not None:
-                self.persistence.persist(change, shown.polled_at, succeeded=succeeded)
-            self.ledger.apply(change)
-        self.shown = shown
-        self.report = replace(
-            self.report,
-            revisions=self.report.revisions + change.revisions,
-            regressions=self.report.regressions + change.regressions,
-        )
+                self.check(client)
 
     def record(self, poll: Poll) -> None:
         """Count ``poll``, and add it to the last ones."""
@@ -160,9 +108,70 @@ class PollerState:
             self.report, up=False, failures={**failures, reason: failures.get(reason, 0) + 1}
         )
 
-    def _check(self, client: object) -> None:
+    def check(self, client: object) -> None:
+        """Raise `ClosedError` unless a poll with ``client`` may change the state."""
         if not self.is_open_to(client):
             raise ClosedError
+
+
+@dataclass(slots=True, eq=False)
+class PollerState(PollState):
+    """The data of a query, its counters, its schedule, and what was learned about the server.
+
+    ``hints`` are what the last reading learned.
+    """
+
+    ledger: Ledger
+    persistence: Persistence | None
+    filter: FilterProjects
+    hints: Hints = field(default_factory=Hints)
+    shown: Shown | None = None
+
+    @classmethod
+    def begin(
+        cls,
+        organization: Organization,
+        query: Query,
+        restored: Restored | None = None,
+        first_poll: float = 0,
+    ) -> Self:
+        """Return the state before the first poll, with the ledger of an earlier process if any."""
+        restored = restored or Restored(Ledger())
+        report = Report(
+            organization.name,
+            query.name,
+            about_query(query),
+            timing_of(organization, query),
+            last_success=restored.last_success,
+            next_poll=first_poll,
+            history=dict(restored.ledger.buckets),
+        )
+        return cls(
+            report,
+            Schedule(first_poll),
+            restored.ledger,
+            restored.persistence,
+            FilterProjects(query.filter.project),
+        )
+
+    def commit(self, client: object, change: Change, shown: Shown, *, succeeded: bool) -> None:
+        """Persist the change, then apply it; raises `PersistError` if that fails, or `ClosedError`.
+
+        In this order, whatever was published can be restored after a kill.
+        """
+        # Whoever closes the state waits for this, and reads the state file afterwards: a poll that
+        # is still out must not write to it any more.
+        with self.changing:
+            self.check(client)
+            if self.persistence is not None:
+                self.persistence.persist(change, shown.polled_at, succeeded=succeeded)
+            self.ledger.apply(change)
+        self.shown = shown
+        self.report = replace(
+            self.report,
+            revisions=self.report.revisions + change.revisions,
+            regressions=self.report.regressions + change.regressions,
+        )
 
 
 def _remembered(polls: tuple[Poll, ...]) -> tuple[Poll, ...]:

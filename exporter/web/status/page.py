@@ -14,7 +14,7 @@ from exporter.log import visible
 from exporter.moments import iso
 from exporter.sentry.api_status import clocks_agree, is_clock_wrong
 from exporter.status import ExporterStatus, OrganizationStatus, QueryState, QueryStatus
-from exporter.web.status import wording
+from exporter.web.status import quotas, wording
 from exporter.web.status.chart import css_class, svg
 from exporter.web.status.choices import INTERVALS, Choices
 from exporter.web.status.history import ALL, History, Lookback
@@ -87,6 +87,10 @@ class Renderer:
             )
         }
         environment.filters |= {"in_units": in_units, "iso": iso}
+        environment.filters |= {
+            name: getattr(quotas, name)
+            for name in ("amount", "used", "used_share", "money", "from_file")
+        }
         environment.globals |= {
             "ago": wording.ago,
             "until": wording.until,

@@ -1,0 +1,117 @@
+"""The metric families about quotas and their cost."""
+
+from typing import Final
+
+from exporter.publish.family import Family, Type
+
+QUOTA_LABELS: Final = ("organization", "quota")
+MONEY_LABELS: Final = (*QUOTA_LABELS, "currency")
+
+
+def _quota(name: str, text: str, *more: str, unit: str = "") -> Family:
+    return Family(f"sentry_stats_quota_{name}", Type.GAUGE, (*QUOTA_LABELS, *more), text, unit)
+
+
+def _budget(name: str, text: str, *more: str, unit: str = "") -> Family:
+    return Family(f"sentry_stats_budget{name}", Type.GAUGE, (*MONEY_LABELS, *more), text, unit)
+
+
+QUOTA_INFO: Final = _quota(
+    "info",
+    "1 for each quota. Labels: the unit of its numbers (events, bytes or seconds), its categories "
+    "(sorted), whether its limit comes from the plan or from the file, and its team.",
+    *("unit", "category", "source", "team"),
+)
+QUOTA_LIMIT: Final = _quota(
+    "limit", "Reserved and gifted volume of a period; absent if there is no limit."
+)
+QUOTA_USED: Final = _quota("used", "Accepted by Sentry since the beginning of the period.")
+QUOTA_SUBMITTED: Final = _quota(
+    "submitted",
+    "Used, plus what was rate limited, plus what SDKs did not send because of a rate limit: the "
+    "quota that would have been enough.",
+)
+QUOTA_PERIOD_START: Final = _quota(
+    "period_start_timestamp_seconds", "Start of the billing period.", unit="seconds"
+)
+QUOTA_PERIOD_END: Final = _quota(
+    "period_end_timestamp_seconds", "Last second of the billing period.", unit="seconds"
+)
+QUOTA_PROJECTED: Final = _quota(
+    "projected",
+    "Used at the end of the period, at the pace of the same hours of last week, or of the last 24 "
+    "hours.",
+    "pace",
+)
+QUOTA_EXHAUSTION: Final = _quota(
+    "exhaustion_timestamp_seconds",
+    "When the limit is reached at that pace; absent if that is not within the period, or if the "
+    "limit is 0.",
+    "pace",
+    unit="seconds",
+)
+QUOTA_COST: Final = _quota(
+    "cost",
+    "Cost of the period so far: the reserved volume, and the overage beyond the limit. Prices are "
+    "those of the plan or of the file.",
+    *("currency", "kind"),
+)
+QUOTA_PROJECT_USED: Final = _quota(
+    "project_used",
+    "Accepted since the beginning of the period, by project; projects that cannot be read are "
+    'together under project="". The sum is sentry_stats_quota_used.',
+    "project",
+)
+QUOTA_PROJECT_COST: Final = _quota(
+    "project_cost",
+    "Costs of the quota of any kind, divided among the projects by use. The sum is that of "
+    "sentry_stats_quota_cost.",
+    *("currency", "project"),
+)
+QUOTA_DISAGREEMENT: Final = _quota(
+    "disagreement",
+    "Usage according to Sentry's plan minus usage according to stats_v2, when the plan was last "
+    "read.",
+)
+BUDGET: Final = _budget("", 'Pay-as-you-go budget of a period; quota="" is that of all quotas.')
+BUDGET_SPENT: Final = _budget("_spent", "Overage in the period so far that the budget pays for.")
+BUDGET_PROJECTED: Final = _budget(
+    "_projected",
+    "Spent at the end of the period, at the pace of the same hours of last week, or of the last 24 "
+    "hours; at most the budget.",
+    "pace",
+)
+BUDGET_EXHAUSTION: Final = _budget(
+    "_exhaustion_timestamp_seconds",
+    "When the budget is spent and drops begin, at that pace of all quotas together; absent if that "
+    "is not within the period.",
+    "pace",
+    unit="seconds",
+)
+PLAN_UP: Final = Family(
+    "sentry_stats_plan_up",
+    Type.GAUGE,
+    ("organization",),
+    "1 if the plan could be read from Sentry; 0 if not, and then the values of the file hold. "
+    "Absent unless billing.plan is sentry.",
+)
+
+QUOTA_FAMILIES: Final = (
+    QUOTA_INFO,
+    QUOTA_LIMIT,
+    QUOTA_USED,
+    QUOTA_SUBMITTED,
+    QUOTA_PERIOD_START,
+    QUOTA_PERIOD_END,
+    QUOTA_PROJECTED,
+    QUOTA_EXHAUSTION,
+    QUOTA_COST,
+    QUOTA_PROJECT_USED,
+    QUOTA_PROJECT_COST,
+    QUOTA_DISAGREEMENT,
+    BUDGET,
+    BUDGET_SPENT,
+    BUDGET_PROJECTED,
+    BUDGET_EXHAUSTION,
+    PLAN_UP,
+)

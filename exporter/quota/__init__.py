@@ -1,0 +1,1 @@
+"""Quotas: how much of them was used, when they run out, and what they cost."""

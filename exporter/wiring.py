@@ -1,0 +1,50 @@
+"""What is made from one configuration, and what happens when it is replaced."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from exporter.clients import Clients
+from exporter.collect.poll import PollState, ProjectDirectory, QueryPoller, QuotaPoller
+from exporter.collect.publisher import RevocablePublisher
+from exporter.config import Config
+from exporter.queries import QueryName
+
+Poller = QueryPoller | QuotaPoller
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What is made from one configuration, and is replaced with it.
+
+    ``identities`` say which queries of the next configuration are the same as these.
+    """
+
+    config: Config
+    publisher: RevocablePublisher
+    clients: Clients = field(default_factory=Clients)
+    directories: Mapping[str, ProjectDirectory] = field(default_factory=dict)
+    pollers: Mapping[QueryName, Poller] = field(default_factory=dict)
+    identities: Mapping[QueryName, object] = field(default_factory=dict)
+
+
+def hand_over(before: Wiring, after: Wiring) -> None:
+    """Let nothing that has another client than in ``after`` ask or change anything."""
+    for poller in after.pollers.values():
+        poller.take_over()
+    for name, client in before.clients.by_organization.items():
+        if after.clients.by_organization.get(name) is not client:
+            before.directories[name].state.closed = True
+            # Last: polls that are out must know already that nothing comes of them.
+            client.close()
+
+
+def resume(wiring: Wiring, ending: Iterable[PollState]) -> None:
+    """Let ``wiring`` go on, of whose queries some were ``ending``."""
+    for state in ending:
+        state.closed = False
+    wiring.publisher.enable()
+    # After it is enabled: what was dropped before is published again.
+    for directory in wiring.directories.values():
+        directory.republish()
+    for poller in wiring.pollers.values():
+        poller.republish()

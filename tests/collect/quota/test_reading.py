@@ -1,0 +1,195 @@
+"""What is asked about the use of quotas, and what is made of the answers."""
+
+from typing import Final
+
+import pytest
+
+from exporter.buckets import floor
+from exporter.collect.quota.reading import (
+    ProjectsReading,
+    UsageReading,
+    read_by_project,
+    read_usage,
+    with_projects,
+)
+from exporter.collect.series import NO_PROJECT
+from exporter.quota.model import DAY, HOUR, Period
+from tests.support.rows import API, NOON, OLD, WEB, row
+from tests.support.store import Row, Store
+
+NOW: Final = NOON + 600
+TODAY: Final = floor(NOW, DAY)
+PERIOD: Final = Period(TODAY - 20 * DAY, TODAY + 10 * DAY)
+ERRORS: Final = ("error",)
+
+
+def usage(store: Store, *categories: str, projects: tuple[int, ...] = ()) -> UsageReading:
+    """Return what was used of ``categories``."""
+    return store.run(read_usage(categories or ERRORS, PERIOD, NOW, projects))
+
+
+def by_project(
+    store: Store, *categories: str, projects: tuple[int, ...] = (WEB, API)
+) -> ProjectsReading:
+    """Return what each project has used."""
+    named = categories or ERRORS
+    return store.run(read_by_project(named, PERIOD, NOW, usage(store, *named), projects, {}))
+
+
+def error(quantity: int, bucket: int = NOON, project: int = WEB, **labels: str) -> Row:
+    """Return a row of errors."""
+    return row(quantity, bucket=bucket, project=project, **{"category": "error", **labels})
+
+
+class TestUsage:
+    """The use of the organization."""
+
+    def test_two_questions(self) -> None:
+        """All categories share two questions."""
+        store = Store([error(1)])
+        usage(store, "error", "span", "log_byte")
+
+        assert 2 == len(store.asked)
+
+    def test_used_in_the_period(self) -> None:
+        """All that was accepted from the first second of the period until now counts."""
+        store = Store(
+            [
+                error(1, PERIOD.start - HOUR),
+                error(10, PERIOD.start),
+                error(100, TODAY - HOUR, category="default"),
+                error(1000, NOON),
+                error(7, NOON, outcome="filtered"),
+            ]
+        )
+
+        assert 1110 == usage(store).used(ERRORS)
+
+    def test_lost_to_a_limit(self) -> None:
+        """What was rate limited, or held back by SDKs because of that, was lost to a limit."""
+        store = Store(
+            [
+                error(1, outcome="rate_limited", reason="error_usage_exceeded"),
+                error(10, outcome="rate_limited", reason="key_quota"),
+                error(100, outcome="client_discard", reason="ratelimit_backoff"),
+                error(1000, outcome="client_discard", reason="sample_rate"),
+                error(10_000, outcome="invalid", reason="cors"),
+            ]
+        )
+
+        assert 111 == usage(store).lost_of(ERRORS)
+
+    def test_history(self) -> None:
+        """The last two weeks are known by the hour, and what is older by the day; nothing twice."""
+        old, recent = PERIOD.start + 5 * HOUR, TODAY - 3 * DAY + 5 * HOUR
+        store = Store([error(1, old), error(10, recent), error(100, NOON)])
+
+        assert {PERIOD.start: 1, recent: 10, NOON: 100} == {
+            start: used for start, used in usage(store).history(ERRORS).items() if used
+        }
+
+    def test_history_before_the_period(self) -> None:
+        """Before a new period, the hours of the last one are known."""
+        store = Store([error(10, TODAY - 10 * DAY), error(1, NOON)])
+        new = Period(TODAY, TODAY + 30 * DAY)
+        read = store.run(read_usage(ERRORS, new, NOW))
+
+        assert 1 == read.used(ERRORS)
+        assert {TODAY - 10 * DAY: 10, NOON: 1} == {
+            start: used for start, used in read.history(ERRORS).items() if used
+        }
+
+    def test_several_categories(self) -> None:
+        """A quota of several categories is used by each of them."""
+        store = Store([error(1), row(10, bucket=NOON, category="span")])
+        read = usage(store, "error", "span")
+
+        assert 11 == read.used(["error", "span"]) == read.history(["error", "span"])[NOON]
+
+    def test_attachment_beside_others(self) -> None:
+        """Sentry refuses attachment beside others in a filter: then there is no filter."""
+        store = Store([error(1), row(10, bucket=NOON, category="attachment")])
+
+        assert 10 == usage(store, "attachment", "error").used(["attachment"])
+        assert {()} == {question.category for question in store.asked}
+
+    def test_some_projects(self) -> None:
+        """Only the projects of a quota are asked for."""
+        store = Store([error(1), error(10, project=API)])
+
+        assert 10 == usage(store, projects=(API,)).used(ERRORS)
+
+    def test_cut_answer(self) -> None:
+        """An answer that was cut is asked again in parts, until every event is there."""
+        rows = [error(1, TODAY - hour * HOUR) for hour in range(200)]
+        reasons = [
+            error(1, TODAY - day * DAY, outcome="rate_limited", reason=f"reason-{number}")
+            for day in range(5)
+            for number in range(20)
+        ]
+        store = Store([*rows, *reasons], limit=60)
+        read = usage(store)
+
+        assert (200, 100) == (read.used(ERRORS), read.lost_of(ERRORS))
+        assert 200 == sum(read.history(ERRORS).values())
+
+
+class TestProjects:
+    """The use of each project."""
+
+    def test_one_question_for_any_range(self) -> None:
+        """The totals of the period come in one question."""
+        store = Store([error(1, PERIOD.start), error(10), error(100, project=API)])
+        read = by_project(store)
+
+        assert {"error": {WEB: 11, API: 100}} == read.used
+        assert 3 == len(store.asked)
+        assert (PERIOD.start, TODAY + DAY) == (
+            store.asked[-1].window.start,
+            store.asked[-1].window.end,
+        )
+
+    def test_remainder(self) -> None:
+        """What the organization has used more than its projects is under no project."""
+        store = Store([error(1), error(10, project=OLD, bucket=PERIOD.start)])
+        store.readable = frozenset({WEB, API})
+
+        assert {"error": {WEB: 1, NO_PROJECT: 10}} == by_project(store).used
+
+    def test_categories_apart(self) -> None:
+        """Each category has its own sums, also those that nobody has used."""
+        store = Store([error(1), row(10, bucket=NOON, category="span")])
+
+        assert {"error": {WEB: 1}, "span": {WEB: 10}, "replay": {}} == (
+            by_project(store, "error", "span", "replay").used
+        )
+
+    @pytest.mark.parametrize("limit", [50, 200])
+    def test_more_projects_than_rows(self, limit: int) -> None:
+        """Where projects are more than the limit of rows, they are asked in parts, to the event."""
+        everyone = tuple(range(1, 501))
+        store = Store([error(project, project=project) for project in everyone])
+        store.project_limit = limit
+        read = by_project(store, projects=everyone)
+
+        assert {project: project for project in everyone} == read.used["error"]
+        assert read.proven
+
+    def test_attachment_alone_where_there_are_many_projects(self) -> None:
+        """Without a filter there would be too many rows: attachment is asked for alone."""
+        everyone = tuple(range(1, 9_001))
+        store = Store([error(1), row(10, bucket=NOON, category="attachment")])
+        read = by_project(store, "error", "attachment", projects=everyone)
+
+        assert {"error": {WEB: 1}, "attachment": {WEB: 10}} == read.used
+        assert {("attachment",), ("error",)} == {
+            question.category for question in store.asked if "project" in question.group_by
+        }
+
+    def test_events_that_arrive_meanwhile(self) -> None:
+        """Projects that were read later have more: then so has the organization."""
+        before = UsageReading({"error": {TODAY: 10}})
+        read = ProjectsReading({"error": {WEB: 8, API: 5}})
+
+        assert 13 == with_projects(before, read).used(ERRORS)
+        assert 10 == with_projects(before, ProjectsReading({"error": {WEB: 10}})).used(ERRORS)
