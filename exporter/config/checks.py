@@ -58,6 +58,8 @@ def warnings_about(
         for query in range(len(organization.queries)):
             path = (*place, "queries", query, "filter", "category")
             yield from _unknown_categories(document, path)
+        for quota in range(len(organization.quotas)):
+            yield from _unknown_categories(document, (*place, "quotas", quota, "category"))
 
 
 def _entries(document: Document, path: KeyPath) -> Iterator[KeyPath]:

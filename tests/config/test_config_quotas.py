@@ -146,6 +146,14 @@ def test_binary_sizes_are_refused(size: str) -> None:
         quotas(f" [{{name: logs, category: log_byte, limit: {size}}}]")
 
 
+def test_unknown_category_is_a_warning() -> None:
+    """A category that Sentry would refuse is named, with its place and what is meant."""
+    (warning,) = loads(text(quotas=" [{name: errors, category: [error, errors]}]")).warnings
+
+    assert "organizations[0].quotas[0].category[1]" == warning.path
+    assert 'Sentry refuses the category "errors"; use error' == warning.message
+
+
 def test_name_of_polls_is_free_without_quotas() -> None:
     """A query may be called quotas where the organization has none."""
     config = loads(

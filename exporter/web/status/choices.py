@@ -96,7 +96,9 @@ class Choices:
             for one in status.organizations
             if self.query or self.organization in {"", one.settings.name}
         )
-        return [one for one in shown if one.queries]
+        # A shard may have the quotas of an organization and none of its queries.
+        everything = not (self.query or self.state or self.q)
+        return [one for one in shown if one.queries or (everything and one.quotas)]
 
     def _matches(self, query: QueryStatus) -> bool:
         if self.query:

@@ -87,6 +87,15 @@ def test_no_quotas() -> None:
     assert "There is no quota to show." in text(quotas=AccountView(period=account().period))
 
 
+def test_shard_with_quotas_only() -> None:
+    """An organization of which a shard has only the quotas is shown, unless queries are chosen."""
+    only = exporter(organization([], quotas=quotas()))
+    pages = [plain(Renderer().render(only, one)) for one in (Choices(), Choices(q="error"))]
+
+    assert [True, False] == ["Pay-as-you-go" in page for page in pages]
+    assert "Bucket (UTC)" not in pages[0]
+
+
 def test_not_beside_one_query() -> None:
     """The page of one query has no quotas."""
     assert "Quotas" not in text(choices=Choices(query="acme/outcomes"))
