@@ -45,7 +45,7 @@ Alert = Mapping[str, str]
 
 def alert(name: str, of: str = "errors", severity: str = "warning", **more: str) -> Alert:
     """Return the labels of an alert about a quota."""
-    labels = {"alertname": f"SentryQuota{name}", "severity": severity, "organization": "acme"}
+    labels = {"alertname": name, "severity": severity, "organization": "acme"}
     return {**labels, **({"quota": of} if of else {}), **more}
 
 
@@ -99,12 +99,12 @@ LASTING: Final = quota("spans", 100_000, steady(100))
 
 STORY: Final[Mapping[float, Sequence[Alert]]] = {
     99 * HOUR: [],
-    100 * HOUR + SOON: [alert("HalfUsed")],
-    160 * HOUR - SOON: [alert("HalfUsed")],
-    160 * HOUR + SOON: [alert("NearlyUsed")],
-    200 * HOUR - SOON: [alert("NearlyUsed")],
-    200 * HOUR + SOON: [alert("UsedUp")],
-    TURN: [alert("UsedUp")],
+    100 * HOUR + SOON: [alert("SentryQuotaHalfUsed")],
+    160 * HOUR - SOON: [alert("SentryQuotaHalfUsed")],
+    160 * HOUR + SOON: [alert("SentryQuotaNearlyUsed")],
+    200 * HOUR - SOON: [alert("SentryQuotaNearlyUsed")],
+    200 * HOUR + SOON: [alert("SentryQuotaUsedUp")],
+    TURN: [alert("SentryQuotaUsedUp")],
     TURN + SOON: [],
 }
 """The alerts of `FULL`."""
@@ -136,9 +136,10 @@ class TestUsed:
     def test_unknown_is_not_over(self, gone: Mapping[str, Any], tmp_path: Path) -> None:
         """While nothing is known, the alert goes on, and then goes to the next share."""
         expected = {
-            150 * HOUR + minutes * MINUTE: [alert("HalfUsed")] for minutes in (5, 10, 20, 60, 600)
+            150 * HOUR + minutes * MINUTE: [alert("SentryQuotaHalfUsed")]
+            for minutes in (5, 10, 20, 60, 600)
         }
-        after = {165 * HOUR + 2 * SOON: [alert("NearlyUsed")]}
+        after = {165 * HOUR + 2 * SOON: [alert("SentryQuotaNearlyUsed")]}
         quotas = f"{FIRING} and on (alertname) max by (alertname) (ALERTS{{quota!=''}})"
         series = world(FULL, LASTING, **gone).input_series()
         vectors = {(quotas, time): alerts for time, alerts in {**expected, **after}.items()}
@@ -150,7 +151,7 @@ class TestUsed:
         """An organization that leaves the configuration has no alert any more."""
         gone = world(FULL, removed_at=120 * HOUR)
         stays = world(LASTING, organization="globex", instance="b")
-        check(tmp_path, [gone, stays], {119 * HOUR: [alert("HalfUsed")], 122 * HOUR: []})
+        check(tmp_path, [gone, stays], {119 * HOUR: [alert("SentryQuotaHalfUsed")], 122 * HOUR: []})
 
 
 class TestTeams:
@@ -165,9 +166,9 @@ class TestTeams:
             tmp_path,
             [world(own, others)],
             {
-                101 * HOUR: [alert("HalfUsed", **team)],
-                161 * HOUR: [alert("NearlyUsed", **team)],
-                201 * HOUR: [alert("AllocationExceeded", **team)],
+                101 * HOUR: [alert("SentryQuotaHalfUsed", **team)],
+                161 * HOUR: [alert("SentryQuotaNearlyUsed", **team)],
+                201 * HOUR: [alert("SentryQuotaAllocationExceeded", **team)],
                 TURN + SOON: [],
             },
         )
@@ -186,8 +187,8 @@ class TestForecasts:
             [world(runs_out, LASTING)],
             {
                 day - SOON: [],
-                day + HOUR: [alert("RunsOut")],
-                3 * day + 5 * HOUR: [alert("RunsOut")],
+                day + HOUR: [alert("SentryQuotaRunsOut")],
+                3 * day + 5 * HOUR: [alert("SentryQuotaRunsOut")],
                 3 * day + 7 * HOUR: [],
                 TURN - HOUR: [],
             },
@@ -200,7 +201,7 @@ class TestForecasts:
         check(
             tmp_path,
             [world(runs_out)],
-            {9 * DAY - HOUR: [], 9 * DAY + HOUR: [alert("RunsOut")], TURN + SOON: []},
+            {9 * DAY - HOUR: [], 9 * DAY + HOUR: [alert("SentryQuotaRunsOut")], TURN + SOON: []},
         )
 
     def test_burning_fast(self, tmp_path: Path) -> None:
@@ -212,9 +213,12 @@ class TestForecasts:
             tmp_path,
             [world(burning, steadily)],
             {
-                DAY: [alert("RunsOut", "spans")],
-                2 * DAY + HOUR: [alert("RunsOut", "spans"), alert("BurningFast")],
-                3 * DAY + 7 * HOUR: [alert("RunsOut", "spans")],
+                DAY: [alert("SentryQuotaRunsOut", "spans")],
+                2 * DAY + HOUR: [
+                    alert("SentryQuotaRunsOut", "spans"),
+                    alert("SentryQuotaBurningFast"),
+                ],
+                3 * DAY + 7 * HOUR: [alert("SentryQuotaRunsOut", "spans")],
             },
         )
 
@@ -235,10 +239,10 @@ class TestMoney:
             ],
             {
                 4 * DAY: [],
-                5 * DAY + HOUR: [alert("BudgetRunsOut", "", currency="USD")],
-                8 * DAY - HOUR: [alert("BudgetRunsOut", "", currency="USD")],
-                8 * DAY + SOON: [alert("BudgetSpent", "", **ends)],
-                TURN - HOUR: [alert("BudgetSpent", "", **ends)],
+                5 * DAY + HOUR: [alert("SentryQuotaBudgetRunsOut", "", currency="USD")],
+                8 * DAY - HOUR: [alert("SentryQuotaBudgetRunsOut", "", currency="USD")],
+                8 * DAY + SOON: [alert("SentryQuotaBudgetSpent", "", **ends)],
+                TURN - HOUR: [alert("SentryQuotaBudgetSpent", "", **ends)],
                 TURN + SOON: [],
             },
         )
@@ -260,7 +264,7 @@ class TestPlan:
             [world(*quotas)],
             {
                 2 * DAY + HOUR: [],
-                2 * DAY + 4 * HOUR: [alert("PlanDisagrees")],
+                2 * DAY + 4 * HOUR: [alert("SentryQuotaPlanDisagrees")],
                 3 * DAY + HOUR: [],
             },
         )
@@ -288,8 +292,8 @@ def test_thresholds_of_a_quota(tmp_path: Path) -> None:
         "utf-8",
     )
     own = world(FULL, replace(FULL, name="spans"))
-    both = {(FIRING, 101 * HOUR): [alert("HalfUsed", "spans")]}
-    both[FIRING, 150 * HOUR] = [alert("HalfUsed"), alert("HalfUsed", "spans")]
+    both = {(FIRING, 101 * HOUR): [alert("SentryQuotaHalfUsed", "spans")]}
+    both[FIRING, 150 * HOUR] = [alert("SentryQuotaHalfUsed"), alert("SentryQuotaHalfUsed", "spans")]
     path = quota_test(tmp_path, own.input_series(), both, [rules])
 
     assert "SUCCESS" in promtool("test", "rules", path)
