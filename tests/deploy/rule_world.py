@@ -33,7 +33,9 @@ GROUPS: Final = (
     "sentry_stats_silences",
     "sentry_stats_growths",
     "sentry_stats_polls",
+    "sentry_stats_quotas",
     "sentry_stats_data_alerts",
+    "sentry_stats_quota_alerts",
     "sentry_stats_exporter_alerts",
 )
 """The order of evaluation: each group reads what those before it have recorded."""
