@@ -34,7 +34,8 @@ class AccountReading:
     @property
     def proven(self) -> bool:
         """Whether all of it is known not to be cut."""
-        return all(one.proven for one in (self.usage, self.by_project, *self.parts.values()))
+        parts = all(part.proven for part in self.parts.values())
+        return parts and self.usage.proven and self.by_project.proven
 
     def usage_of(self, one: BilledQuota) -> UsageReading:
         """Return the usage that counts for a quota."""
