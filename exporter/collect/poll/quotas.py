@@ -8,9 +8,9 @@ from typing import Final, Protocol, Self
 
 import structlog
 
-from exporter.collect.plan.core import Cut, Reply, drive, together
+from exporter.collect.plan.core import Reply, drive, together
 from exporter.collect.plan.resolved import choose_projects
-from exporter.collect.poll.directory import ProjectDirectory
+from exporter.collect.poll.directory import FRESH_FOR, ProjectDirectory
 from exporter.collect.poll.failure import Failure
 from exporter.collect.poll.plan import PlanClient, PlanSource, PlanState
 from exporter.collect.poll.poll_log import PollLog
@@ -18,14 +18,9 @@ from exporter.collect.poll.poller_state import ClosedError, PollState
 from exporter.collect.poll.schedule import MAX_PAUSE, Schedule, Slots
 from exporter.collect.publisher import Publisher
 from exporter.collect.quota.account import Account, account_of
+from exporter.collect.quota.projects import ProjectsReading, read_by_project, with_projects
 from exporter.collect.quota.published import AccountReading, disagreements, published
-from exporter.collect.quota.reading import (
-    ProjectsReading,
-    UsageReading,
-    read_by_project,
-    read_usage,
-    with_projects,
-)
+from exporter.collect.quota.reading import UsageReading, read_usage
 from exporter.collect.snapshot import Poll, Report, Timing
 from exporter.config import QUOTAS_QUERY, Organization
 from exporter.quota.model import HOUR, Quota
@@ -36,6 +31,10 @@ from exporter.sentry.question import Question
 
 POLL_INTERVAL: Final = 900
 """Seconds between two polls: a quota changes slowly, and its period ends on a slot."""
+
+_LIST_AGE: Final = FRESH_FOR - POLL_INTERVAL - 60
+"""Seconds after which the projects list is read again: with the poll after that, it would be more
+than an hour until a project counts for its new team. A minute less, as no poll is on the second."""
 
 _log = structlog.get_logger(__name__)
 
@@ -53,7 +52,7 @@ class QuotaState(PollState):
     """What a poller knows of the quotas of an organization.
 
     ``account`` and ``reading`` are those of the last poll that succeeded, whose age counts from
-    ``fresh_at``. ``cuts`` are what the last reading by project has learned.
+    ``fresh_at``.
     """
 
     plan: PlanState = field(default_factory=PlanState)
@@ -61,7 +60,6 @@ class QuotaState(PollState):
     reading: AccountReading | None = None
     fresh_at: float = 0
     disagreements: Mapping[str, int] = field(default_factory=dict)
-    cuts: Mapping[tuple[str, ...], Cut] = field(default_factory=dict)
 
     @classmethod
     def begin(cls, organization: Organization, first_poll: float = 0) -> Self:
@@ -309,14 +307,14 @@ class _Attempt:
                 state.disagreements = disagreements(account, usage)
             elif not state.plan.up:
                 state.disagreements = {}
-            state.account, state.fresh_at, state.cuts = account, now, by_project.cuts
+            state.account, state.fresh_at = account, now
             state.reading = AccountReading(now, usage, by_project, parts, members, labels)
         return failure
 
     def _projects(self, now: float) -> tuple[ProjectList | None, Failure | None]:
         try:
             with self._waiting():
-                return self._directory.projects(now), None
+                return self._directory.projects(now, _LIST_AGE), None
         except SentryError as error:
             # What the organization has used can be read without it.
             return None, Failure.of(error)
@@ -361,9 +359,10 @@ class _Attempt:
     ) -> ProjectsReading:
         categories = _categories(account)
         if not categories:
-            return ProjectsReading({})
+            return ProjectsReading()
         readable = tuple(sorted(projects.accessible)) if projects else ()
-        plan = read_by_project(categories, account.period, now, usage, readable, self._state.cuts)
+        before = self._state.reading.by_project if self._state.reading else None
+        plan = read_by_project(categories, account.period, now, usage, readable, before)
         return drive(plan, self._ask_all)
 
     def _learn(

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from exporter.collect.quota.account import Account, BilledQuota
-from exporter.collect.quota.reading import ProjectsReading, UsageReading
+from exporter.collect.quota.projects import ProjectsReading
+from exporter.collect.quota.reading import UsageReading
 from exporter.collect.series import NO_PROJECT
 from exporter.quota.budget import Budget, Expected, outlook
 from exporter.quota.forecast import Pace, course, exhaustion, projected
