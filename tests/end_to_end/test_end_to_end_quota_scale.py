@@ -1,6 +1,5 @@
 """Quotas of an organization with 2,000 projects and 40 teams: sums, owners and requests."""
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,7 +11,7 @@ import pytest
 from exporter.app import Exporter
 from exporter.buckets import floor
 from exporter.simulator import SCALE_TOKEN, RecordedRequest, Simulator, scale_world
-from tests.end_to_end.exposition import Samples
+from tests.end_to_end.exposition import Samples, sums, values
 from tests.end_to_end.stage import page, polled
 from tests.support.clock import Clock
 from tests.support.configuration import configuration, organization
@@ -61,23 +60,6 @@ def quotas() -> Iterator[Mapping[str, object]]:
             "limit": int(limit.replace("_", "")) if limit[-1].isdigit() else limit,
             "price": f"{price}{suffix}" if suffix else float(price),
         }
-
-
-def values(samples: Samples, name: str, *labels: str) -> dict[tuple[str, ...], float]:
-    """Return the samples of a family by some of their labels."""
-    return {
-        tuple(dict(pairs)[label] for label in labels): value
-        for (family, pairs), value in samples.items()
-        if family == f"sentry_stats_{name}"
-    }
-
-
-def sums(samples: Samples, name: str) -> dict[str, float]:
-    """Return the sums over the projects of a family about quotas and projects."""
-    total: Counter[str] = Counter()
-    for (quota, _), value in values(samples, name, "quota", "project").items():
-        total[quota] += value  # type: ignore[assignment]
-    return dict(total)
 
 
 def quota_requests(requests: Iterable[RecordedRequest]) -> list[RecordedRequest]:

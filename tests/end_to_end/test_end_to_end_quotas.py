@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from contextlib import closing
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,27 +10,18 @@ import pytest
 
 from exporter.app import Exporter
 from exporter.shard import Shard
-from exporter.simulator import Fault, Simulator, demo_world
+from exporter.simulator import Fault, Simulator
 from exporter.state import State
 from exporter.web.status.choices import Choices
 from exporter.web.status.page import Renderer
-from tests.end_to_end.exposition import Samples
+from tests.end_to_end.exposition import values
 from tests.end_to_end.stage import moment, page, polled
 from tests.support.clock import Clock
 from tests.support.configuration import PROJECTS, Entry, configuration, organization
 from tests.support.exporters import poll_due
 
-DAY: Final = 86400
 PAYMENT: Final = r"\b4242\b|\b10115\b|last4|zipCode|billing@acme|ada@acme|Ada Example"
 """What the simulator's answer about a plan has beside the plan."""
-CATEGORIES: Final = {
-    "errors": ("error",),
-    "spans": ("span",),
-    "logs": ("log_byte",),
-    "files": ("attachment",),
-    "profiling": ("profile_duration",),
-    "both": ("error", "replay"),
-}
 QUOTAS: Final[list[Mapping[str, Any]]] = [
     {"name": "errors", "category": "error", "limit": 500_000, "price": 0.0002188},
     {"name": "spans", "category": "span", "limit": 5_000_000, "price": 0.000002},
@@ -45,76 +35,6 @@ QUOTAS: Final[list[Mapping[str, Any]]] = [
 def acme(*quotas: Mapping[str, Any], **billing: Any) -> Entry:
     """Return the demo's organization with quotas."""
     return organization(quotas=[*(quotas or QUOTAS)], billing=billing)
-
-
-def values(samples: Samples, name: str, *labels: str) -> dict[tuple[str, ...], float]:
-    """Return the samples of a family about quotas, by some of their labels."""
-    return {
-        tuple(dict(pairs)[label] for label in labels): value
-        for (family, pairs), value in samples.items()
-        if family == f"sentry_stats_{name}"
-    }
-
-
-def truth(sentry: Simulator, start: float, now: float) -> dict[tuple[str, ...], float]:
-    """Return what was accepted of each quota since ``start``, in its base unit."""
-    world = sentry.world
-    (one,) = (each for each in world.organizations() if each.slug == "acme")
-    totals = world.store.totals(one.id, start, now + 3600, at=now, group_by=("category", "outcome"))
-    used: dict[tuple[str, ...], float] = {}
-    for name, categories in CATEGORIES.items():
-        total = sum(totals.get((category, "accepted"), 0) for category in categories)
-        used[name,] = total / 1000 if name == "profiling" else total
-    return used
-
-
-@pytest.mark.parametrize(
-    ("now", "start"),
-    [
-        ("2026-03-01T00:07:30Z", "2026-02-17T00:00:00Z"),
-        ("2026-03-16T23:59:30Z", "2026-02-17T00:00:00Z"),
-        ("2026-03-17T00:00:00Z", "2026-03-17T00:00:00Z"),
-        ("2027-01-01T00:00:05Z", "2026-12-17T00:00:00Z"),
-    ],
-    ids=["middle", "last second", "first second", "year's end"],
-)
-def test_used_is_sentrys_own_number(now: str, start: str) -> None:
-    """Events, bytes and durations are exact at any time of a period, and so over projects."""
-    clock = Clock(moment(now))
-    with Simulator(demo_world(clock.now, projects=2), clock=clock, rate_limit=None) as sentry:
-        config = configuration(sentry.url, acme(period={"start_day": 17}))
-        samples = polled(Exporter(config, clock=clock), clock.now)
-        expected = truth(sentry, moment(start), clock.now)
-    used = values(samples, "quota_used", "quota")
-    by_project: dict[tuple[str, ...], float] = {}
-    for (quota, _), value in values(samples, "quota_project_used", "quota", "project").items():
-        by_project[quota,] = by_project.get((quota,), 0) + value
-
-    assert expected == used
-    assert used == pytest.approx(by_project, abs=1e-6)
-    assert {moment(start)} == set(
-        values(samples, "quota_period_start_timestamp_seconds", "quota").values()
-    )
-
-
-def test_money_is_exact(sentry: Simulator, clock: Clock) -> None:
-    """The overage has its price to the cent, and so have the shares of the projects."""
-    config = configuration(sentry.url, acme(period={"start_day": 17}, budget=300))
-    samples = polled(Exporter(config, clock=clock), clock.now)
-    used = truth(sentry, moment("2026-02-17T00:00:00Z"), clock.now)
-    spans = Decimal(used["spans",]) - 5_000_000
-    costs = values(samples, "quota_cost", "quota", "kind")
-    shares = values(samples, "quota_project_cost", "quota", "project")
-
-    assert 0 < spans
-    assert float(round(spans * Decimal("0.000002"), 2)) == costs["spans", "overage"]
-    assert {quota: cost for (quota, _), cost in costs.items()} == pytest.approx(
-        {
-            quota: sum(cost for (name, _), cost in shares.items() if name == quota)
-            for quota, _ in costs
-        }
-    )
-    assert {("",): 300} == values(samples, "budget", "quota")
 
 
 def test_next_period_begins_on_its_first_second(sentry: Simulator, clock: Clock) -> None:
@@ -186,37 +106,6 @@ def test_token_that_reads_nothing(sentry: Simulator, clock: Clock) -> None:
 
 class TestPlan:
     """The plan of the simulated Sentry."""
-
-    def test_quotas_of_the_plan(self, sentry: Simulator, clock: Clock) -> None:
-        """Each billed category has a quota, and the plan's own numbers are those that are read."""
-        config = configuration(sentry.url, organization(billing={"plan": "sentry"}))
-        samples = polled(Exporter(config, clock=clock), clock.now)
-        (start,) = set(values(samples, "quota_period_start_timestamp_seconds", "quota").values())
-        used = truth(sentry, start, clock.now)
-        disagreements = values(samples, "quota_disagreement", "quota")
-        sources = values(samples, "quota_info", "quota", "source", "unit")
-
-        assert {("acme",): 1} == values(samples, "plan_up", "organization")
-        assert start <= clock.now
-        assert used["errors",] == values(samples, "quota_used", "quota")["errors",]
-        assert used["logs",] == values(samples, "quota_used", "quota")["logBytes",]
-        assert used["profiling",] == values(samples, "quota_used", "quota")["profileDuration",]
-        assert {"plan"} == {source for _, source, _ in sources}
-        assert {0} == set(disagreements.values())
-        assert 2_100_000 == values(samples, "quota_limit", "quota")["errors",]
-        assert 40 * 10**9 == values(samples, "quota_limit", "quota")["logBytes",]
-        assert {("",): 300} == values(samples, "budget", "quota")
-
-    def test_costs_of_the_plan(self, sentry: Simulator, clock: Clock) -> None:
-        """Profiles cannot be reserved: each hour is paid, and taken from the budget."""
-        config = configuration(sentry.url, organization(billing={"plan": "sentry"}))
-        samples = polled(Exporter(config, clock=clock), clock.now)
-        used = values(samples, "quota_used", "quota")["profileDuration",]
-        costs = values(samples, "quota_cost", "quota", "kind")
-        overage = sum(cost for (_, kind), cost in costs.items() if kind == "overage")
-
-        assert costs["profileDuration", "overage"] == pytest.approx(used / 3600 * 0.0315, abs=0.005)
-        assert values(samples, "budget_spent", "quota")["",] == pytest.approx(overage, abs=0.02)
 
     @pytest.mark.parametrize("status", [401, 403, 404])
     def test_values_of_the_file_hold(self, sentry: Simulator, clock: Clock, status: int) -> None:
