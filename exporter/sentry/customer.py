@@ -46,6 +46,9 @@ CATEGORIES: Final = MappingProxyType(
 Seats are missing: their number is not in stats_v2.
 """
 
+_MONTHS: Final = MappingProxyType({"monthly": 1, "annual": 12})
+"""How many periods an invoice is about; usage is counted by the month, whatever the invoices."""
+
 _SOFT_CAPS: Final = frozenset({"ON_DEMAND", "TRUE_FORWARD"})
 _MAX_PERIOD: Final = 400 * 86400
 _DATE: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:T.*)?")
@@ -71,7 +74,10 @@ class _Tier(Struct, rename="camel"):
 
 
 class _Details(Struct, rename="camel"):
+    """A plan; prices of reserved volume are those of a ``billing_interval``."""
+
     plan_categories: dict[str, list[_Tier]]
+    billing_interval: str | None = None
 
 
 class _Budgets(Struct, rename="camel"):
@@ -103,8 +109,8 @@ class PlanCategory:
     """A category of the plan; amounts are in the unit of the bill, money in cents.
 
     ``limit`` is None where there is none, or where it is an amount of money. ``each`` is the price
-    beyond the limit, ``reserved_price`` that of the reserved volume; both are None where the plan
-    does not say. ``usage`` is in the unit of stats_v2.
+    beyond the limit, ``reserved_price`` that of the reserved volume of a month; both are None where
+    the plan does not say. ``usage`` is in the unit of stats_v2.
     """
 
     key: str
@@ -150,6 +156,7 @@ def plan_of(document: CustomerDocument, now: float) -> CustomerPlan:
                 key,
                 one,
                 document.plan_details.plan_categories.get(key, []),
+                months=_MONTHS.get(document.plan_details.billing_interval or "", 1),
                 per_category=per_category,
                 unlimited=document.is_trial or key in tried,
             )
@@ -168,11 +175,17 @@ def _shared(budgets: _Budgets | None) -> Decimal | None:
 
 
 def _category(
-    key: str, one: _Category, tiers: list[_Tier], *, per_category: bool, unlimited: bool
+    key: str,
+    one: _Category,
+    tiers: list[_Tier],
+    *,
+    months: int,
+    per_category: bool,
+    unlimited: bool,
 ) -> PlanCategory:
     tier = _tier(one, tiers)
     each = tier.on_demand_price if tier else None
-    reserved_price = tier.price if tier else None
+    reserved_price = tier.price if tier and one.custom_price is None else one.custom_price
     return PlanCategory(
         key,
         CATEGORIES[key],
@@ -180,7 +193,7 @@ def _category(
         one.usage,
         one.soft_cap_type in _SOFT_CAPS,
         each if one.payg_cpe is None else one.payg_cpe,
-        reserved_price if one.custom_price is None else one.custom_price,
+        None if reserved_price is None else reserved_price / months,
         (one.on_demand_budget or Decimal(0)) if per_category else None,
     )
 

@@ -1,9 +1,6 @@
 """Quotas of a simulated Sentry: what was used, by whom, and what that costs."""
 
-import re
 from collections.abc import Mapping
-from contextlib import closing
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -11,17 +8,12 @@ import pytest
 from exporter.app import Exporter
 from exporter.shard import Shard
 from exporter.simulator import Fault, Simulator
-from exporter.state import State
-from exporter.web.status.choices import Choices
-from exporter.web.status.page import Renderer
 from tests.end_to_end.exposition import values
 from tests.end_to_end.stage import moment, page, polled
 from tests.support.clock import Clock
-from tests.support.configuration import PROJECTS, Entry, configuration, organization
+from tests.support.configuration import Entry, configuration, organization
 from tests.support.exporters import poll_due
 
-PAYMENT: Final = r"\b4242\b|\b10115\b|last4|zipCode|billing@acme|ada@acme|Ada Example"
-"""What the simulator's answer about a plan has beside the plan."""
 QUOTAS: Final[list[Mapping[str, Any]]] = [
     {"name": "errors", "category": "error", "limit": 500_000, "price": 0.0002188},
     {"name": "spans", "category": "span", "limit": 5_000_000, "price": 0.000002},
@@ -117,20 +109,3 @@ class TestPlan:
         assert {("acme",): 0} == values(samples, "plan_up", "organization")
         assert {("errors", "file"): 1} == values(samples, "quota_info", "quota", "source")
         assert 1 == values(samples, "up", "query")["quotas",]
-
-    def test_payment_data_is_nowhere(
-        self, sentry: Simulator, clock: Clock, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-    ) -> None:
-        """Page, log, state file and status have nothing of the card and the e-mail address."""
-        path = tmp_path / "state.db"
-        config = configuration(sentry.url, organization(PROJECTS, billing={"plan": "sentry"}))
-        with closing(State(path)) as state:
-            exporter = Exporter(config, clock=clock, state=state)
-            text = f"{polled(exporter, clock.now)} {exporter.status()}"
-            text += Renderer().render(exporter.status(), Choices())
-        output = capfd.readouterr()
-        stored = b"".join(one.read_bytes() for one in tmp_path.iterdir())
-
-        assert "quota_used" in text
-        assert not re.search(PAYMENT, f"{text} {output.out} {output.err}")
-        assert not re.search(PAYMENT.encode(), stored)

@@ -121,6 +121,18 @@ def test_own_prices() -> None:
     assert (Decimal("0.01"), Decimal(990)) == (one.each, one.reserved_price)
 
 
+@pytest.mark.parametrize(("interval", "cents"), [("monthly", 1500), ("annual", 125), (None, 1500)])
+@pytest.mark.parametrize("own", [False, True])
+def test_price_of_a_year(interval: str | None, cents: int, own: bool) -> None:  # noqa: FBT001 - the parameter is the test
+    """Of a price for a year, each period has a twelfth; the price of a unit is the same."""
+    tiers = [{"events": 50_000, "price": 0 if own else 1500, "onDemandPrice": 0.02}]
+    details = {"planCategories": {"errors": tiers}, "billingInterval": interval}
+    one = category(customPrice=1500 if own else None)
+    (read,) = plan(categories={"errors": one}, planDetails=details).categories
+
+    assert (Decimal(cents), Decimal("0.02")) == (read.reserved_price, read.each)
+
+
 def test_shared_budget() -> None:
     """In shared mode every category says 0, which means nothing."""
     assert Decimal(30_000) == plan().budget
