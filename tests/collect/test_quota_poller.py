@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from exporter.buckets import floor
 from exporter.collect.poll import QuotaPoller
 from exporter.collect.poll.directory import ProjectDirectory, only_team
-from exporter.collect.poll.quotas import POLL_INTERVAL
+from exporter.collect.poll.quota_state import POLL_INTERVAL
 from exporter.config import Organization
 from exporter.quota.model import DAY, HOUR
 from exporter.quota.view import AccountView, CostKind, QuotaView, Source

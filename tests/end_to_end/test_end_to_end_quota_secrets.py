@@ -28,7 +28,7 @@ SIMULATED: Final = ("4242", "10115", "last4", "zipCode", "billing@acme", "ada@ac
 SCRIPTED: Final = (CARD, CARD[-4:], EMAIL, "billingEmail", "paymentSource")
 PAGES: Final = ("/metrics", "/", "/-/ready", "/config")
 
-# Small enough to be shown as a whole where a body is shown.
+# Shorter than the part of a body that an error shows.
 SHORT: Final[Mapping[str, Any]] = {"billingEmail": EMAIL, "paymentSource": {"last4": CARD[-4:]}}
 ANSWERS: Final[Mapping[str, bytes]] = {
     "a plan": reply(body(customer())),

@@ -99,7 +99,7 @@ def accepted(sentry: Simulator, start: float, now: float) -> dict[str, int]:
 
 
 def cents(money: Decimal) -> float:
-    """Return ``money`` in whole cents, half a cent rounded up."""
+    """Return ``money`` in cents, half a cent rounded up."""
     return float(money.quantize(CENT, ROUND_HALF_UP))
 
 
