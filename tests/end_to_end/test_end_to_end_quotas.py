@@ -6,8 +6,10 @@ from typing import Any, Final
 import pytest
 
 from exporter.app import Exporter
+from exporter.config import QUOTAS_QUERY
 from exporter.shard import Shard
-from exporter.simulator import Fault, Simulator
+from exporter.simulator import Fault, Plan, Simulator, Subscription
+from exporter.simulator.plans import Category
 from tests.end_to_end.exposition import values
 from tests.end_to_end.stage import moment, page, polled
 from tests.support.clock import Clock
@@ -58,19 +60,74 @@ def test_reload_keeps_what_did_not_change(sentry: Simulator, clock: Clock) -> No
     assert requests == len(sentry.requests)
 
 
-def test_reload_changes_quotas(sentry: Simulator, clock: Clock) -> None:
-    """Changed quotas are read at once; removed ones leave the page with their polls."""
+def test_a_changed_quota_holds_at_once(sentry: Simulator, clock: Clock) -> None:
+    """Before the next poll, a changed limit is there, and the others have their numbers."""
+    exporter = Exporter(configuration(sentry.url, acme()), clock=clock)
+    before = polled(exporter, clock.now)
+    requests = len(sentry.requests)
+    changed = [{**QUOTAS[0], "limit": 7}, *QUOTAS[1:]]
+    exporter.apply(configuration(sentry.url, acme(*changed)))
+    samples = page(exporter)
+
+    assert requests == len(sentry.requests)
+    assert 7 == values(samples, "quota_limit", "quota")["errors",]
+    for family in ("quota_used", "quota_project_used"):
+        labels = ("quota", "project") if family == "quota_project_used" else ("quota",)
+        assert values(before, family, *labels) == values(samples, family, *labels)
+
+
+def test_an_added_quota_comes_with_its_poll(sentry: Simulator, clock: Clock) -> None:
+    """What nothing was read of yet appears with the next poll, which is due at once."""
+    exporter = Exporter(configuration(sentry.url, acme(*QUOTAS[:2])), clock=clock)
+    polled(exporter, clock.now)
+    exporter.apply(configuration(sentry.url, acme(*QUOTAS[:3])))
+    at_once = values(page(exporter), "quota_used", "quota")
+    poll_due(exporter, clock.now)
+
+    assert {("errors",), ("spans",)} == at_once.keys()
+    assert {("errors",), ("spans",), ("logs",)} == values(
+        page(exporter), "quota_used", "quota"
+    ).keys()
+
+
+def test_another_period_is_read_anew(sentry: Simulator, clock: Clock) -> None:
+    """What was read of another period says nothing about the new one."""
     exporter = Exporter(configuration(sentry.url, acme()), clock=clock)
     polled(exporter, clock.now)
-    exporter.apply(configuration(sentry.url, acme({**QUOTAS[0], "limit": 7})))
+    exporter.apply(configuration(sentry.url, acme(period={"start_day": 17})))
+    at_once = values(page(exporter), "quota_used", "quota")
     poll_due(exporter, clock.now)
-    changed = values(page(exporter), "quota_limit", "quota")
+
+    assert {} == at_once
+    assert {moment("2026-02-17T00:00:00Z")} == set(
+        values(page(exporter), "quota_period_start_timestamp_seconds", "quota").values()
+    )
+
+
+def test_removed_quotas_leave_the_page(sentry: Simulator, clock: Clock) -> None:
+    """They leave it with their polls."""
+    exporter = Exporter(configuration(sentry.url, acme()), clock=clock)
+    polled(exporter, clock.now)
     exporter.apply(configuration(sentry.url, organization()))
     samples = page(exporter)
 
-    assert {("errors",): 7} == changed
     assert {} == values(samples, "quota_info", "quota")
     assert ("quotas",) not in values(samples, "up", "query")
+
+
+def test_first_polls_are_spread(sentry: Simulator, clock: Clock) -> None:
+    """The quotas of many organizations are not all polled at the same second, as queries are."""
+    many = [{**acme(QUOTAS[0]), "name": f"acme-{number}"} for number in range(40)]
+    exporter = Exporter(configuration(sentry.url, *many), clock=clock)
+    waits = [
+        each.report.next_poll - clock.now
+        for each in exporter.queries
+        if each.about["query"] == QUOTAS_QUERY
+    ]
+
+    assert 40 == len(waits)
+    # As many seconds as 80 polls need, ten in each.
+    assert set(range(8)) == set(waits)
 
 
 def test_one_shard_has_the_quotas(sentry: Simulator, clock: Clock) -> None:
@@ -98,6 +155,77 @@ def test_token_that_reads_nothing(sentry: Simulator, clock: Clock) -> None:
 
 class TestPlan:
     """The plan of the simulated Sentry."""
+
+    def test_a_plan_that_changes(self, sentry: Simulator, clock: Clock) -> None:
+        """Within an hour its new limits, prices and budget hold."""
+        clock.now = moment("2026-03-01T00:00:00Z")
+        config = configuration(sentry.url, organization(billing={"plan": "sentry"}))
+        exporter = Exporter(config, clock=clock)
+        before = polled(exporter, clock.now)
+        # Its periods begin on the same day as those of the plan before.
+        less = Plan({"errors": Category(9, 1)}, budget=5_000, start_day=9)
+        sentry.world.subscribe(1, Subscription(less))
+        for _ in range(4):
+            clock.now += 900
+            poll_due(exporter, clock.now)
+        samples = page(exporter)
+
+        assert {("errors",): 10} == values(samples, "quota_limit", "quota")
+        assert ({("",): 300}, {("",): 50}) == (
+            values(before, "budget", "quota"),
+            values(samples, "budget", "quota"),
+        )
+        assert (
+            values(before, "quota_used", "quota")["errors",]
+            < values(samples, "quota_used", "quota")["errors",]
+        )
+
+    def test_a_plan_that_fails_for_a_time(self, sentry: Simulator, clock: Clock) -> None:
+        """While Sentry cannot answer, the last plan holds; afterwards it is the present one."""
+        config = configuration(sentry.url, organization(billing={"plan": "sentry"}))
+        exporter = Exporter(config, clock=clock)
+        before = values(polled(exporter, clock.now), "quota_limit", "quota")
+        broken = sentry.faults.add(Fault("status", status=503, endpoint="customers"))
+        sentry.world.subscribe(1, Subscription(Plan({"errors": Category(9, 1)})))
+        clock.now += 3600
+        poll_due(exporter, clock.now)
+        failing = page(exporter)
+        sentry.faults.remove(broken)
+        clock.now += 3600
+        poll_due(exporter, clock.now)
+        after = page(exporter)
+
+        assert before == values(failing, "quota_limit", "quota")
+        assert [{("acme",): 0}, {("acme",): 1}] == [
+            values(samples, "plan_up", "organization") for samples in (failing, after)
+        ]
+        assert {("errors",): 10} == values(after, "quota_limit", "quota")
+
+    def test_a_reload_does_not_read_it_again(self, sentry: Simulator, clock: Clock) -> None:
+        """The plan is asked for once an hour, however often the file changes."""
+        exporter = Exporter(
+            configuration(sentry.url, organization(billing={"plan": "sentry"})), clock=clock
+        )
+        polled(exporter, clock.now)
+        for limit in range(3):
+            changed = acme({**QUOTAS[0], "limit": limit}, plan="sentry")
+            exporter.apply(configuration(sentry.url, changed))
+            poll_due(exporter, clock.now)
+        limits = values(page(exporter), "quota_limit", "quota")
+
+        assert 1 == sum("/customers/" in request.path for request in sentry.requests)
+        assert (2, 40 * 10**9) == (limits["errors",], limits["logBytes",])
+
+    def test_a_plan_that_is_turned_off(self, sentry: Simulator, clock: Clock) -> None:
+        """Its quotas leave the page at once, and so does the metric about it."""
+        quota = {**QUOTAS[0], "name": "mine"}
+        exporter = Exporter(configuration(sentry.url, acme(quota, plan="sentry")), clock=clock)
+        polled(exporter, clock.now)
+        exporter.apply(configuration(sentry.url, acme(quota)))
+        samples = page(exporter)
+
+        assert {} == values(samples, "plan_up", "organization")
+        assert {("mine",), ("errors",)} >= values(samples, "quota_limit", "quota").keys()
 
     @pytest.mark.parametrize("status", [401, 403, 404])
     def test_values_of_the_file_hold(self, sentry: Simulator, clock: Clock, status: int) -> None:

@@ -17,10 +17,11 @@ from exporter.collect.poll.loop import PollLoop
 from exporter.collect.poll.poll_log import PollLog
 from exporter.collect.poll.poller_state import PollerState, PollState
 from exporter.collect.poll.query import QueryPoller
-from exporter.collect.poll.quota_state import QuotaState
+from exporter.collect.poll.quota_state import POLL_INTERVAL, QuotaState
 from exporter.collect.poll.quotas import QuotaPoller
 
 __all__ = [
+    "POLL_INTERVAL",
     "Client",
     "DirectoryState",
     "PollLog",

@@ -76,14 +76,16 @@ class PlanSource:
         is_recent = state.tried_at is not None and 0 <= now - state.tried_at < PAUSE
         if is_recent and state.tried_with == credentials:
             return False
-        state.tried_at, state.tried_with = now, credentials
         try:
             with self._waiting():
                 url = plan_url(self._organization)
                 plan = plan_of(self._client.look_up(CUSTOMERS, url, CustomerDocument), now)
         except SentryError as error:
+            # Only now: a poll whose answer counts for nothing is no try of its successor's.
+            state.tried_at, state.tried_with = now, credentials
             self._fail(error)
             return False
+        state.tried_at, state.tried_with = now, credentials
         self._succeed(plan)
         return True
 
