@@ -6,6 +6,7 @@ the answer is stored, logged or published.
 
 import re
 from calendar import timegm
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -18,10 +19,6 @@ from exporter.sentry.errors import BadAnswerError
 
 CUSTOMERS: Final = "customers"
 """What metrics and the log call this part of the API."""
-
-UNLIMITED: Final = -1
-BUDGET_IN_MONEY: Final = -2
-"""Reserved amounts with a meaning of their own."""
 
 CATEGORIES: Final = MappingProxyType(
     {
@@ -51,6 +48,7 @@ _MONTHS: Final = MappingProxyType({"monthly": 1, "annual": 12})
 
 _SOFT_CAPS: Final = frozenset({"ON_DEMAND", "TRUE_FORWARD"})
 _MAX_PERIOD: Final = 400 * 86400
+_MAX_AMOUNT: Final = 10**18
 _DATE: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:T.*)?")
 
 
@@ -142,6 +140,7 @@ def plan_of(document: CustomerDocument, now: float) -> CustomerPlan:
     known = {key: one for key, one in document.categories.items() if key in CATEGORIES}
     if not known:
         raise BadAnswerError("categories", "has no known category")
+    _check_amounts(document, known)
     start = _day(document.on_demand_period_start, "onDemandPeriodStart")
     # The last day is part of the period.
     end = _day(document.on_demand_period_end, "onDemandPeriodEnd") + 86400
@@ -166,6 +165,20 @@ def plan_of(document: CustomerDocument, now: float) -> CustomerPlan:
         end,
         None if per_category else _shared(budgets),
     )
+
+
+def _check_amounts(document: CustomerDocument, known: Mapping[str, _Category]) -> None:
+    """Raise `BadAnswerError` for amounts that cannot be: floats could not hold all of them."""
+    for key, one in known.items():
+        tiers = document.plan_details.plan_categories.get(key, [])
+        prices = [price for tier in tiers for price in (tier.price, tier.on_demand_price)]
+        volumes = [one.usage, one.reserved, one.free, one.prepaid]
+        amounts = [*prices, *volumes, one.on_demand_budget, one.payg_cpe, one.custom_price]
+        if any(abs(amount) > _MAX_AMOUNT for amount in amounts if amount is not None):
+            raise BadAnswerError(f"categories.{key}", "has an amount that is too large")
+    budgets = document.on_demand_budgets
+    if budgets and abs(budgets.shared_max_budget or 0) > _MAX_AMOUNT:
+        raise BadAnswerError("onDemandBudgets", "has an amount that is too large")
 
 
 def _shared(budgets: _Budgets | None) -> Decimal | None:
@@ -201,7 +214,8 @@ def _category(
 def _limit(one: _Category) -> Decimal | None:
     """Return reserved and gifted volume together, None where there is no limit in units."""
     parts = [part for part in (one.reserved, one.free, one.prepaid) if part is not None]
-    if any(part in {UNLIMITED, BUDGET_IN_MONEY} for part in parts):
+    # -1 is unlimited, -2 an amount of money; no volume is negative.
+    if any(part < 0 for part in parts):
         return None
     both = (one.reserved or Decimal(0)) + (one.free or Decimal(0))
     return both if one.prepaid is None else one.prepaid

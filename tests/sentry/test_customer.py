@@ -88,6 +88,7 @@ def test_payment_data_is_not_decoded() -> None:
         ({"reserved": -1, "prepaid": -1}, None),
         ({"reserved": -2, "prepaid": None}, None),
         ({"reserved": 100, "free": -1, "prepaid": None}, None),
+        ({"reserved": -3, "prepaid": -3}, None),
         ({"reserved": None, "free": None, "prepaid": None}, 0),
         ({"reserved": 0, "free": 0, "prepaid": 0}, 0),
     ],
@@ -210,6 +211,22 @@ def test_renamed_field(path: str) -> None:
 
     assert path.rpartition(".")[2] in str(caught.value)
     assert EMAIL not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"categories": {"errors": category(reserved=1e300)}},
+        {"categories": {"errors": category(usage=10**18 + 1)}},
+        {"categories": {"errors": category(paygCpe=1e19)}},
+        {"onDemandBudgets": {"enabled": True, "sharedMaxBudget": 1e19}},
+        {"planDetails": {"planCategories": {"errors": [{"events": 1, "price": -1e19}]}}},
+    ],
+)
+def test_amounts_that_are_too_large(values: dict[str, Any]) -> None:
+    """Amounts of which no bill is make the answer unusable."""
+    with pytest.raises(BadAnswerError, match="too large"):
+        plan(**values)
 
 
 def test_no_known_category() -> None:
