@@ -172,8 +172,8 @@ def _check_amounts(document: CustomerDocument, known: Mapping[str, _Category]) -
     for key, one in known.items():
         tiers = document.plan_details.plan_categories.get(key, [])
         prices = [price for tier in tiers for price in (tier.price, tier.on_demand_price)]
-        volumes = [one.usage, one.reserved, one.free, one.prepaid]
-        amounts = [*prices, *volumes, one.on_demand_budget, one.payg_cpe, one.custom_price]
+        amounts: list[Decimal | int | None] = [*prices, one.payg_cpe, one.custom_price]
+        amounts += [one.usage, one.reserved, one.free, one.prepaid, one.on_demand_budget]
         if any(abs(amount) > _MAX_AMOUNT for amount in amounts if amount is not None):
             raise BadAnswerError(f"categories.{key}", "has an amount that is too large")
     budgets = document.on_demand_budgets
