@@ -172,12 +172,12 @@ def _check_amounts(document: CustomerDocument, known: Mapping[str, _Category]) -
     for key, one in known.items():
         tiers = document.plan_details.plan_categories.get(key, [])
         prices = [price for tier in tiers for price in (tier.price, tier.on_demand_price)]
-        amounts: list[Decimal | int | None] = [*prices, one.payg_cpe, one.custom_price]
-        amounts += [one.usage, one.reserved, one.free, one.prepaid, one.on_demand_budget]
+        amounts = [*prices, one.payg_cpe, one.custom_price, one.on_demand_budget]
+        amounts += [Decimal(one.usage), one.reserved, one.free, one.prepaid]
         if any(abs(amount) > _MAX_AMOUNT for amount in amounts if amount is not None):
             raise BadAnswerError(f"categories.{key}", "has an amount that is too large")
     budgets = document.on_demand_budgets
-    if budgets and abs(budgets.shared_max_budget or 0) > _MAX_AMOUNT:
+    if budgets and abs(budgets.shared_max_budget or Decimal(0)) > _MAX_AMOUNT:
         raise BadAnswerError("onDemandBudgets", "has an amount that is too large")
 
 
