@@ -181,6 +181,29 @@ class TestNumbers:
 
         assert 4 == one.poll(NOW).requests
 
+    def test_requests_of_parts(self, sentry: BillingSentry, publisher: RecordingPublisher) -> None:
+        """A quota of some projects needs two requests of its own, when an hour has finished."""
+        web = {**ERRORS, "name": "web", "project": "project-1"}
+        one = poller(sentry, publisher, billed(ERRORS, web))
+        hour = [one.poll(NOON + HOUR + number * POLL_INTERVAL).requests for number in range(6)]
+        views = {view.quota.name: view.used for view in shown(one).quotas}
+
+        # The first, and those at a quarter past, when the rows of the hour before are stored.
+        assert [6, 6, 4, 4, 4, 6] == hour
+        assert {"errors": 250, "web": 100} == views
+
+    def test_parts_between_their_readings(
+        self, sentry: BillingSentry, publisher: RecordingPublisher
+    ) -> None:
+        """What they have used is that of their projects at each poll, and they may change."""
+        web = {**ERRORS, "name": "web", "project": "project-1"}
+        one = poller(sentry, publisher, billed(web))
+        one.poll(NOON + HOUR + POLL_INTERVAL)
+        sentry.add(row(11, category="error", bucket=NOON + HOUR, project=WEB))
+        one.poll(NOON + HOUR + 2 * POLL_INTERVAL)
+
+        assert (111, {"project-1": 111}) == (only(one).used, only(one).projects)
+
     def test_next_period(self, sentry: BillingSentry, publisher: RecordingPublisher) -> None:
         """With a new period nothing is used, from its first poll on."""
         one = poller(sentry, publisher, billed(ERRORS, billing={"period": {"start_day": 15}}))

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Final, Protocol
 
+from exporter.buckets import floor
 from exporter.collect.plan.core import Reply, drive, together
 from exporter.collect.plan.resolved import choose_projects
 from exporter.collect.poll.directory import FRESH_FOR, ProjectDirectory
@@ -17,7 +18,8 @@ from exporter.collect.quota.projects import ProjectsReading, read_by_project, wi
 from exporter.collect.quota.published import AccountReading, disagreements
 from exporter.collect.quota.reading import UsageReading, read_usage
 from exporter.config import Organization
-from exporter.quota.model import Quota
+from exporter.quota.forecast import SETTLE
+from exporter.quota.model import HOUR, Quota
 from exporter.sentry.errors import SentryError
 from exporter.sentry.projects import ProjectList
 from exporter.sentry.question import Question
@@ -115,7 +117,12 @@ class QuotaAttempt:
         categories = _categories(account)
         if not categories:
             return UsageReading(), {}
-        parts = [one.quota for one in account.quotas if members.get(one.quota.name)]
+        known = self._known_parts(account, members)
+        parts = [
+            one.quota
+            for one in account.quotas
+            if members.get(one.quota.name) and one.quota.name not in known
+        ]
         plans = [
             read_usage(categories, account.period, self._now),
             *(
@@ -127,9 +134,29 @@ class QuotaAttempt:
         ]
         usage, *read = drive(together(plans), self._ask_all)
         nothing = {name: UsageReading() for name, projects in members.items() if not projects}
-        return usage, {
-            **nothing,
-            **{one.name: reading for one, reading in zip(parts, read, strict=True)},
+        new = {one.name: reading for one, reading in zip(parts, read, strict=True)}
+        return usage, {**nothing, **known, **new}
+
+    def _known_parts(
+        self, account: Account, members: Mapping[str, frozenset[int]]
+    ) -> Mapping[str, UsageReading]:
+        """Return what was read of quotas about some projects, and need not be read again.
+
+        They are read once an hour, when another hour has finished: what they have used comes with
+        the totals by project, and forty teams would be eighty requests a poll.
+        """
+        before, last = self._state.account, self._state.reading
+        if before is None or last is None or before.period != account.period:
+            return {}
+        if floor(last.now - SETTLE, HOUR) != floor(self._now - SETTLE, HOUR):
+            return {}
+        categories = {one.quota.name: one.quota.categories for one in before.quotas}
+        return {
+            one.quota.name: last.parts[one.quota.name]
+            for one in account.quotas
+            if members.get(one.quota.name)
+            and last.members.get(one.quota.name) == members[one.quota.name]
+            and categories.get(one.quota.name) == one.quota.categories
         }
 
     def _by_project(
