@@ -18,9 +18,15 @@ from exporter.quota.model import DAY, HOUR
 from exporter.quota.view import AccountView, CostKind, QuotaView, Source
 from exporter.sentry.errors import (
     BadAnswerError,
+    DeadlineError,
     ForbiddenError,
+    NetworkError,
     NotFoundError,
+    RateLimitError,
+    RedirectError,
     ServerError,
+    StatusError,
+    TooHeavyError,
     UnauthorizedError,
 )
 from exporter.sentry.projects import Project, ProjectList
@@ -248,6 +254,8 @@ class TestPlan:
             UnauthorizedError(401, "Invalid token"),
             ForbiddenError(403, "You do not have permission to perform this action."),
             NotFoundError(404, ""),
+            StatusError(410, ""),
+            RedirectError("301 to another path of https://sentry.io"),
             BadAnswerError("categories", "is missing"),
         ],
         ids=lambda error: error.reason,
@@ -276,13 +284,25 @@ class TestPlan:
         )
         assert [7] == [budget.amount for budget in shown(one).budgets]
 
+    @pytest.mark.parametrize(
+        "error",
+        [
+            ServerError(503, ""),
+            ServerError(408, ""),
+            RateLimitError(429, ""),
+            TooHeavyError(429, ""),
+            NetworkError("no connection"),
+            DeadlineError("no answer"),
+        ],
+        ids=lambda error: f"{error.reason} {error.code}",
+    )
     def test_plan_holds_while_sentry_is_out_of_reach(
-        self, sentry: BillingSentry, publisher: RecordingPublisher
+        self, sentry: BillingSentry, publisher: RecordingPublisher, error: Exception
     ) -> None:
         """A server's failure says nothing about the plan: the last one holds."""
         one = poller(sentry, publisher, billed(billing=PLAN))
         one.poll(NOW)
-        sentry.plan_error = ServerError(503, "")
+        sentry.plan_error = error
         one.poll(NOW + HOUR)
 
         assert shown(one).plan_up is False

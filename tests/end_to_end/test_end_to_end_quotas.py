@@ -227,10 +227,22 @@ class TestPlan:
         assert {} == values(samples, "plan_up", "organization")
         assert {("mine",), ("errors",)} >= values(samples, "quota_limit", "quota").keys()
 
-    @pytest.mark.parametrize("status", [401, 403, 404])
-    def test_values_of_the_file_hold(self, sentry: Simulator, clock: Clock, status: int) -> None:
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            Fault("status", status=401, endpoint="customers"),
+            Fault("status", status=403, endpoint="customers"),
+            Fault("status", status=404, endpoint="customers"),
+            Fault("status", status=410, endpoint="customers"),
+            Fault("garbage", endpoint="customers"),
+            Fault("garbage", body=b'{"categories": {}}', endpoint="customers"),
+            Fault("redirect", status=301, location="/api/0/billing/acme/", endpoint="customers"),
+        ],
+        ids=["401", "403", "404", "410", "a page", "other fields", "moved"],
+    )
+    def test_values_of_the_file_hold(self, sentry: Simulator, clock: Clock, fault: Fault) -> None:
         """A plan that cannot be read leaves the quotas of the file, and the polls are well."""
-        sentry.faults.add(Fault("status", status=status, endpoint="customers"))
+        sentry.faults.add(fault)
         config = configuration(sentry.url, acme(QUOTAS[0], plan="sentry"))
         samples = polled(Exporter(config, clock=clock), clock.now)
 
