@@ -59,6 +59,10 @@ class ProjectsReading:
         """Return the projects that were seen."""
         return frozenset().union(*self.used.values()) - {NO_PROJECT}
 
+    def has_remainder(self) -> bool:
+        """Return whether deleted or inaccessible projects have used anything."""
+        return any(values.get(NO_PROJECT) for values in self.used.values())
+
 
 @dataclass(frozen=True, slots=True)
 class _PeriodQuery(ResolvedQuery):
@@ -98,10 +102,16 @@ def read_by_project(
     bounds = _bounds(usage, projects, before)
     queries = [_PeriodQuery.of(one, period, now) for one in _filters(categories, bounds)]
     few = [one for one in queries if _rows(one.category, bounds) < _MAX_ROWS]
-    replies = yield from _at_once(few)
+    every = _PeriodQuery.of(filter_of(categories), period, now)
     references = References(_total(usage))
-    if not all(_agrees(one, replies[one.category], references) for one in few):
-        every = _PeriodQuery.of(filter_of(categories), period, now)
+    # Before the projects, where there was a remainder: events that come in between the questions
+    # are then more than what is expected, and no reason to ask again.
+    if had_remainder := before.has_remainder():
+        references = yield from _with_attributable(every, references)
+    replies = yield from _at_once(few)
+    if not had_remainder and not all(
+        _agrees(one, replies[one.category], references) for one in few
+    ):
         references = yield from _with_attributable(every, references)
     read = yield from together(
         [

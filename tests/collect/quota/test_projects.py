@@ -5,11 +5,12 @@ from typing import Final
 import pytest
 
 from exporter.buckets import floor
+from exporter.collect.plan.core import Reply
 from exporter.collect.quota.projects import ProjectsReading, read_by_project, with_projects
 from exporter.collect.quota.reading import UsageReading, read_usage
 from exporter.collect.series import NO_PROJECT
 from exporter.quota.model import DAY, Period
-from exporter.sentry.question import ATTRIBUTABLE
+from exporter.sentry.question import ATTRIBUTABLE, Question
 from tests.support.rows import API, NOON, OLD, WEB, row
 from tests.support.store import Row, Store
 
@@ -17,6 +18,16 @@ NOW: Final = NOON + 600
 TODAY: Final = floor(NOW, DAY)
 PERIOD: Final = Period(TODAY - 20 * DAY, TODAY + 10 * DAY)
 ERRORS: Final = ("error",)
+
+
+class Busy(Store):
+    """A store in which an event arrives after each question."""
+
+    def reply(self, question: Question) -> Reply:
+        """Answer ``question``."""
+        answer = super().reply(question)
+        self.rows = [*self.rows, error(1)]
+        return answer
 
 
 def by_project(
@@ -127,6 +138,18 @@ class TestProjects:
         }
         assert 1 == sum(question.project == ATTRIBUTABLE for question in store.asked)
         assert read.proven
+
+    def test_events_come_in_between_the_questions(self) -> None:
+        """Where there was a remainder, what is attributable is read first, and proves the next."""
+        store = Busy([error(50), error(10, project=OLD, bucket=PERIOD.start)])
+        store.readable = frozenset({WEB, API})
+        first = by_project(store)
+        asked = len(store.asked)
+        second = by_project(store, before=first)
+
+        assert 4 == len(store.asked) - asked
+        assert second.proven
+        assert 0 < second.used["error"][NO_PROJECT] <= 10
 
     def test_too_heavy(self) -> None:
         """What the store refuses as too heavy is read in parts."""
