@@ -135,14 +135,18 @@ class TestUsed:
     )
     def test_unknown_is_not_over(self, gone: Mapping[str, Any], tmp_path: Path) -> None:
         """While nothing is known, the alert goes on, and then goes to the next share."""
-        expected = {
+        expected: dict[float, Sequence[Alert]] = {
             150 * HOUR + minutes * MINUTE: [alert("SentryQuotaHalfUsed")]
             for minutes in (5, 10, 20, 60, 600)
         }
-        after = {165 * HOUR + 2 * SOON: [alert("SentryQuotaNearlyUsed")]}
+        after: dict[float, Sequence[Alert]] = {
+            165 * HOUR + 2 * SOON: [alert("SentryQuotaNearlyUsed")]
+        }
         quotas = f"{FIRING} and on (alertname) max by (alertname) (ALERTS{{quota!=''}})"
         series = world(FULL, LASTING, **gone).input_series()
-        vectors = {(quotas, time): alerts for time, alerts in {**expected, **after}.items()}
+        vectors: dict[tuple[str, float], Sequence[Alert]] = {
+            (quotas, time): alerts for time, alerts in (expected | after).items()
+        }
         path = quota_test(tmp_path, series, vectors)
 
         assert "SUCCESS" in promtool("test", "rules", path)
@@ -292,8 +296,10 @@ def test_thresholds_of_a_quota(tmp_path: Path) -> None:
         "utf-8",
     )
     own = world(FULL, replace(FULL, name="spans"))
-    both = {(FIRING, 101 * HOUR): [alert("SentryQuotaHalfUsed", "spans")]}
-    both[FIRING, 150 * HOUR] = [alert("SentryQuotaHalfUsed"), alert("SentryQuotaHalfUsed", "spans")]
+    both: dict[tuple[str, float], Sequence[Alert]] = {
+        (FIRING, 101 * HOUR): [alert("SentryQuotaHalfUsed", "spans")],
+        (FIRING, 150 * HOUR): [alert("SentryQuotaHalfUsed"), alert("SentryQuotaHalfUsed", "spans")],
+    }
     path = quota_test(tmp_path, own.input_series(), both, [rules])
 
     assert "SUCCESS" in promtool("test", "rules", path)

@@ -34,7 +34,8 @@ class AccountReading:
     @property
     def proven(self) -> bool:
         """Whether all of it is known not to be cut."""
-        return all(one.proven for one in (self.usage, self.by_project, *self.parts.values()))
+        usages = (self.usage, *self.parts.values())
+        return self.by_project.proven and all(one.proven for one in usages)
 
     def usage_of(self, one: BilledQuota) -> UsageReading:
         """Return the usage that counts for a quota."""
