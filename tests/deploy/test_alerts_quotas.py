@@ -5,6 +5,7 @@ The period is as short: it turns after two days. All organizations are evaluated
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -15,9 +16,10 @@ from tests.deploy.rule_world import HOUR, MINUTE, Labels, during, outcomes, stea
 
 pytestmark = [pytest.mark.slow, pytest.mark.programs]
 
+QUERIES: Final = "sentry_stats_queries"
 GROUPS: Final = (
     "sentry_stats_thresholds",
-    "sentry_stats_queries",
+    QUERIES,
     "sentry_stats_quotas",
     "sentry_stats_quota_alerts",
 )
@@ -215,6 +217,33 @@ class TestUsed:
         ]
 
         assert [] == unmet(expected, timeline.of(name))
+
+    def test_one_failed_scrape(self, tmp_path: Path) -> None:
+        """Nothing ends although the rules of quotas see it before those of exporters."""
+        gap = (35 * MINUTE, 36 * MINUTE)
+        one = world(
+            "acme",
+            quota("errors", 4000, steady(6000), week=NONE, day=NONE),
+            money=[Money(steady(300), steady(300), NONE)],
+            length=44 * MINUTE,
+            step=MINUTE,
+            gaps=[gap],
+        )
+        expected = [
+            Expected(
+                {"alertname": name, "severity": severity, **about},
+                after=-1,
+                by=30 * MINUTE,
+                ends=(45 * MINUTE, 45 * MINUTE),
+            )
+            for name, severity, about in (
+                ("SentryQuotaHalfUsed", "warning", ERRORS),
+                ("SentryQuotaBudgetSpent", "critical", DOLLARS),
+            )
+        ]
+        order = (*(name for name in GROUPS if name != QUERIES), QUERIES)
+
+        assert [] == unmet(expected, observe([one], tmp_path, groups=order).of("acme"))
 
     def test_removed_organization(self, timeline: Timeline) -> None:
         """An organization that leaves the configuration has no alert any more."""
