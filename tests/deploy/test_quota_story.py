@@ -253,11 +253,11 @@ def test_the_page(played: Played) -> None:
 def test_links_are_resolved(played: Played) -> None:
     """Runbook and Sentry's page are where links lead; test_annotations_quotas has the others."""
     texts = [text for scene in played.scenes.values() for text in scene.texts]
-    found = [{name: address for address, name in LINK.findall(text)} for text in texts]
+    linked = [{name: address for address, name in LINK.findall(text)} for text in texts]
     # What an alert that is over asks for is not there any more.
-    checked = {(name, links[name]) for links in found for name in ("runbook", "Sentry")}
+    checked = {(name, links[name]) for links in linked for name in ("runbook", "Sentry")}
 
-    assert {("runbook", "dashboard", "Sentry", "Prometheus")} == {tuple(links) for links in found}
+    assert {("runbook", "dashboard", "Sentry", "Prometheus")} == {tuple(links) for links in linked}
     assert [] == [
         problem
         for name, address in checked
