@@ -55,6 +55,7 @@ _SEED: Final = 3
 _DIVISORS: Final = {
     **DIVISORS,
     "interval": 300,
+    "scrape_interval": 24,
     "group_interval": 300,
     "repeat_interval": 1,
     "for": 1800,

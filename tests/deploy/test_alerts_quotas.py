@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pytest
 
+from exporter.publish.quota_families import QUOTA_FAMILIES
 from tests.deploy.quota_world import QUERY, Money, Quota, QuotaWorld, quota
 from tests.deploy.rule_timeline import Expected, Timeline, observe, unmet
 from tests.deploy.rule_world import HOUR, MINUTE, Labels, during, outcomes, steady
@@ -352,6 +353,21 @@ class TestPlan:
     def test_unreadable_plan(self, timeline: Timeline) -> None:
         """A plan that cannot be read causes no alert."""
         assert [] == timeline.of("unreadable")
+
+
+def test_series_are_those_of_the_exporter() -> None:
+    """What is in these histories, an exporter publishes under the same names and labels."""
+    of_target = {"job", "instance"}
+    seen = {
+        (name, frozenset(re.findall(r'(\w+)="', labels)) - of_target)
+        for each in everything()
+        for one in each.input_series()
+        for name, labels in [one["series"].split("{")]
+        if re.match("sentry_stats_(quota|budget|plan)", name)
+    }
+
+    assert {(family.name, frozenset(family.labels)) for family in QUOTA_FAMILIES} >= seen
+    assert len(seen) >= 10
 
 
 def test_nothing_else_fires(timeline: Timeline) -> None:
