@@ -94,6 +94,8 @@ def _page(organization: Organization, moment: int) -> Iterator[str]:
         if ending:
             polled = floor(moment, 5 * _MINUTE)
             yield from organization.data(query, "running", bucket + HOUR, polled)
+    day_before = DAY - HOUR < END - moment < DAY + HOUR
+    yield organization.quotas(moment, by_project=ending or day_before)
     if ending:
         yield from organization.projects()
         yield from organization.last_events(bucket + HOUR, floor(moment, 5 * _MINUTE))
