@@ -23,7 +23,7 @@ _ALL_QUOTAS: Final = "all quotas"
 def costs(quotas: Quotas) -> Panel:
     """Return what each quota costs."""
     cost = quotas.current(QUOTA_COST, "currency", "kind")
-    sums = f"sum by ({', '.join(quotas.key)}, currency) ({cost})"
+    sums = f"sum by ({', '.join(quotas.key)}, currency) ({cost}) > 0"
 
     def of(kind: str) -> str:
         return quotas.current(QUOTA_COST, "currency", matchers=f'kind="{kind}"')

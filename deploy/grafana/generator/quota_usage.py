@@ -1,6 +1,7 @@
 """Panels about how much of each quota is used, and when it runs out."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Panel
@@ -54,18 +55,20 @@ def summary(quotas: Quotas, link: str = "") -> Panel:
         for pace, name in PACES
     )
     used = f"topk({MAX_ROWS}, {quotas.used_share()})"
-    ends = _period_ends(quotas, "dateTimeFromNow")
+    others = (*expected(quotas), *moments, _period_ends(quotas, "dateTimeFromNow"))
     return data_table(
         Figure(
             "How much of the quota is used, and when is it gone?",
             "The current period of each quota with a limit: what is used, what will be used at its "
             "end, and when the limit is reached, at the pace of last week and of the last 24 "
-            "hours. No time means: not within the period. Click a quota for more.",
+            f"hours. No time means: not within the period. The {MAX_ROWS} of which the largest "
+            "share is used. Click a quota for more.",
             (
                 Target(used, "Used", "percentunit", thresholds=SPENT),
-                *expected(quotas),
-                *moments,
-                ends,
+                *(
+                    replace(one, expression=f"{one.expression} and {quotas.on} {used}")
+                    for one in others
+                ),
             ),
             width=24,
             height=6,

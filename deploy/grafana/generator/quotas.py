@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from grafana_foundation_sdk.models.dashboard import Dashboard
+from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from deploy.grafana.generator import quota_history, quota_money, quota_owners, quota_usage
 from deploy.grafana.generator.expressions import Recorded
@@ -35,36 +35,46 @@ def built() -> Dashboard:
         quota(_ORGANIZATION),
         project_query(_ORGANIZATION),
     )
-    usage = [
+    rows = (
+        Row("How much is used in $organization, and when is it gone?", _used()),
+        Row("In events, bytes and time", quota_usage.amounts(_QUOTAS)),
+        Row("Whose use is it?", _owners()),
+        Row("What does it cost?", _cost()),
+        Row("What was lost?", quota_owners.lost(_PROJECTS, _ORGANIZATION)),
+        Row("The last periods, and the plan", _history()),
+    )
+    return assembled(_IDENTITY, variables, rows, "30d")
+
+
+def _used() -> list[Panel]:
+    return [
         *quota_usage.numbers(_QUOTAS),
         quota_usage.left(_QUOTAS),
         *quota_usage.courses(_QUOTAS, _PINNED),
     ]
-    cost = [
+
+
+def _owners() -> list[Panel]:
+    return [
+        *quota_owners.projects(_QUOTAS),
+        quota_owners.teams(_QUOTAS),
+        *quota_owners.allocations(_QUOTAS),
+    ]
+
+
+def _cost() -> list[Panel]:
+    return [
         quota_money.budgets(_QUOTAS),
         quota_money.costs(_QUOTAS),
         quota_money.course(_QUOTAS),
         *quota_money.owners(_QUOTAS),
     ]
-    owners = [
-        *quota_owners.projects(_QUOTAS),
-        quota_owners.teams(_QUOTAS),
-        *quota_owners.allocations(_QUOTAS),
+
+
+def _history() -> list[Panel]:
+    return [
+        quota_history.past(_QUOTAS),
+        quota_history.periods(_QUOTAS, _PINNED),
+        quota_history.plan_up(_ORGANIZATION),
+        quota_history.disagreement(_QUOTAS),
     ]
-    rows = (
-        Row("How much is used in $organization, and when is it gone?", usage),
-        Row("In events, bytes and time", quota_usage.amounts(_QUOTAS)),
-        Row("Whose use is it?", owners),
-        Row("What does it cost?", cost),
-        Row("What was lost?", quota_owners.lost(_PROJECTS, _ORGANIZATION)),
-        Row(
-            "The last periods, and the plan",
-            [
-                quota_history.past(_QUOTAS),
-                quota_history.periods(_QUOTAS, _PINNED),
-                quota_history.plan_up(_ORGANIZATION),
-                quota_history.disagreement(_QUOTAS),
-            ],
-        ),
-    )
-    return assembled(_IDENTITY, variables, rows, "30d")
