@@ -119,7 +119,7 @@ def owners(quotas: Quotas) -> list[Panel]:
         (
             "team",
             "teams",
-            by_team(f"({each})", quotas.organization, "currency"),
+            by_team(f"({each})", quotas.organization, quotas.listed(), "currency"),
             NO_TEAM,
             "projects of no team or of several, and of deleted and unreadable ones.",
         ),

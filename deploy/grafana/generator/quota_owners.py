@@ -6,9 +6,16 @@ from functools import partial
 from types import MappingProxyType
 from typing import Final
 
-from grafana_foundation_sdk.models.dashboard import Panel
+from grafana_foundation_sdk.models.dashboard import Panel, VariableModel
 
-from deploy.grafana.generator.expressions import Choice, Recorded, named, top_steps
+from deploy.grafana.generator.expressions import (
+    MEASURES,
+    Choice,
+    Measure,
+    Recorded,
+    named,
+    top_steps,
+)
 from deploy.grafana.generator.panels import (
     CHANGE,
     SPENT,
@@ -27,8 +34,10 @@ from deploy.grafana.generator.quota_series import (
     money,
 )
 from deploy.grafana.generator.quota_usage import expected
+from deploy.grafana.generator.variables import projects_in
 from deploy.grafana.generator.volumes import RANGE, STEP
 from exporter.publish.quota_families import (
+    QUOTA_COST,
     QUOTA_LIMIT,
     QUOTA_PERIOD_START,
     QUOTA_PROJECT_COST,
@@ -43,6 +52,9 @@ QUOTA_EXCEEDED: Final[Choice] = (
 
 _DROPPED: Final = "What Sentry dropped because a quota was used up, in any category."
 
+_MOST_USED: Final = "most_used"
+_MOST_USED_IN_DAY: Final = "most_used_in_a_day"
+_MOST_ALLOTTED: Final = "most_allotted"
 _MIN_DAYS: Final = 3
 """How old a period is when its average day says something."""
 
@@ -57,33 +69,52 @@ _MEMBERS: Final = (
 )
 
 
+def hidden(quotas: Quotas) -> list[VariableModel]:
+    """Return the variables for the projects that panels are about; each reads all projects once."""
+    shares = {
+        _MOST_USED: quotas.of_organization(_share(quotas, _used(quotas))),
+        _MOST_USED_IN_DAY: quotas.of_organization(_share(quotas, _last_day(quotas))),
+        _MOST_ALLOTTED: quotas.allotted(_share(quotas, _used(quotas))),
+    }
+    return [projects_in(name, f"topk({MAX_ROWS}, {share})") for name, share in shares.items()]
+
+
 def projects(quotas: Quotas) -> list[Panel]:
     """Return which projects use most of each quota: in the period, and in the last day."""
+    return [_of_period(_only(quotas, _MOST_USED)), _of_day(_only(quotas, _MOST_USED_IN_DAY))]
+
+
+def _only(quotas: Quotas, variable: str) -> Quotas:
+    return replace(quotas, projects=f'project=~"${variable}|"')
+
+
+def _of_period(quotas: Quotas) -> Panel:
     share = quotas.of_organization(_share(quotas, _used(quotas)))
-    period = (
-        Target(_top(quotas, share), "Share of the quota", "percentunit"),
-        money(_top(quotas, f"{_cost(quotas)} > 0", share), "Cost"),
-    )
-    day_share = quotas.of_organization(_share(quotas, _last_day(quotas)))
-    day = (
-        Target(_top(quotas, day_share), "Share of the quota", "percentunit"),
-        _change(quotas, day_share),
-    )
-    return [
-        _projects(
-            "Which projects use most of each quota?",
-            "What each project has used since the beginning of the period, its share of the use of "
-            f"the quota, and of its cost: the {MAX_ROWS} largest shares.",
-            (*_measured(quotas, "Used", _used(quotas), share), *period),
+    return _projects(
+        "Which projects use most of each quota?",
+        "What each project has used since the beginning of the period, its share of the use of "
+        f"the quota, and of its cost: the {MAX_ROWS} largest shares.",
+        (
+            *_measured(quotas, "Used", _used(quotas), share),
+            Target(_top(quotas, share), "Share of the quota", "percentunit"),
+            money(_top(quotas, f"{_cost(quotas)} > 0", share), "Cost"),
         ),
-        _projects(
-            "Which projects used most in the last 24 hours?",
-            "What each project has used in the last 24 hours, or since a period that is younger "
-            "began, and how much more that is than on an average day of the period before: the "
-            f"{MAX_ROWS} that used the largest share of their quota.",
-            (*_measured(quotas, "Last 24 hours", _last_day(quotas), day_share), *day),
+    )
+
+
+def _of_day(quotas: Quotas) -> Panel:
+    share = quotas.of_organization(_share(quotas, _last_day(quotas)))
+    return _projects(
+        "Which projects used most in the last 24 hours?",
+        "What each project has used in the last 24 hours, or since a period that is younger "
+        "began, and how much more that is than on an average day of the period before: the "
+        f"{MAX_ROWS} that used the largest share of their quota.",
+        (
+            *_measured(quotas, "Last 24 hours", _last_day(quotas), share),
+            Target(_top(quotas, share), "Share of the quota", "percentunit"),
+            _change(quotas, share),
         ),
-    ]
+    )
 
 
 def _projects(title: str, what: str, targets: tuple[Target, ...]) -> Panel:
@@ -128,41 +159,53 @@ def _share(quotas: Quotas, used: str) -> str:
     return f"{used} / {quotas.on} group_left () ({total} > 0) > 0"
 
 
-def _top(quotas: Quotas, vector: str, share: str = "", label: str = "project") -> str:
+def _top(quotas: Quotas, vector: str, share: str = "") -> str:
     """Return ``vector`` where ``share``, by default itself, is largest."""
-    labels = ", ".join((*quotas.key, label))
     largest = f"topk({MAX_ROWS}, {share or vector})"
-    nobody = NO_PROJECT if label == "project" else NO_TEAM
-    return named(f"({vector}) and on ({labels}) {largest}" if share else largest, label, nobody)
+    labels = ", ".join((*quotas.key, "project"))
+    return _named(f"({vector}) and on ({labels}) {largest}" if share else largest)
 
 
-def _measured(
-    quotas: Quotas, title: str, vector: str, share: str, label: str = "project"
-) -> tuple[Target, ...]:
+def _measured(quotas: Quotas, title: str, vector: str, share: str) -> tuple[Target, ...]:
     """Return a column of ``vector`` for each unit, where ``share`` is largest."""
     return tuple(
-        replace(target, expression=_top(quotas, target.expression, share, label))
+        replace(target, expression=_top(quotas, target.expression, share))
         for target in quotas.measured(title, f"{vector} > 0")
     )
 
 
-def teams(quotas: Quotas) -> Panel:
-    """Return which teams use most of each quota."""
-    used = by_team(_used(quotas), quotas.organization, *quotas.key)
-    share = quotas.of_organization(_share(quotas, used))
-    cost = by_team(_cost(quotas), quotas.organization, *quotas.key, "currency")
+def teams(quotas: Quotas) -> list[Panel]:
+    """Return which teams use most of each quota, one table per unit."""
+    kinds = ("events", "bytes", "time")
+    return [_teams(quotas, *each) for each in zip(MEASURES, kinds, strict=True)]
+
+
+def _teams(quotas: Quotas, measure: Measure, kind: str) -> Panel:
+    used = f"({quotas.counted_in(_used(quotas), measure.name)})"
+    owned = by_team(used, quotas.organization, quotas.listed(), *quotas.key)
+    share = f"topk({MAX_ROWS}, {quotas.of_organization(_share(quotas, owned))})"
+    by_currency = f"{', '.join(quotas.key)}, currency"
+    costs = f"sum by ({by_currency}) ({quotas.current(QUOTA_COST, 'currency', 'kind')})"
+    # Amounts are shares of that of the quota: to add up the projects once more would take longer.
+    columns = (
+        Target(
+            f"{share} * {quotas.on} group_left () {quotas.current(QUOTA_USED)}",
+            "Used",
+            measure.unit,
+        ),
+        Target(share, "Share of the quota", "percentunit"),
+        money(f"{share} * {quotas.on} group_left (currency) ({costs} > 0)", "Cost"),
+    )
     return data_table(
         Figure(
-            "Which teams use most of each quota?",
+            f"Which teams use most of quotas counted in {kind}?",
             "What the projects of each team have used since the beginning of the period, their "
             f"share of the use of the quota, and of its cost: the {MAX_ROWS} largest shares. "
             f"{_MEMBERS}",
-            (
-                *_measured(quotas, "Used", used, share, "team"),
-                Target(_top(quotas, share, label="team"), "Share of the quota", "percentunit"),
-                money(_top(quotas, f"{cost} > 0", share, "team"), "Cost"),
+            tuple(
+                replace(one, expression=named(one.expression, "team", NO_TEAM)) for one in columns
             ),
-            width=24,
+            width=8,
             height=12,
             sort="Share of the quota",
             empty="Nobody",
@@ -172,22 +215,23 @@ def teams(quotas: Quotas) -> Panel:
 
 def allocations(quotas: Quotas) -> list[Panel]:
     """Return how the allocations of projects and teams are used, and by which projects."""
+    return [_allocations(quotas), _of_allocations(_only(quotas, _MOST_ALLOTTED))]
+
+
+def _of_allocations(quotas: Quotas) -> Panel:
     share = quotas.allotted(_share(quotas, _used(quotas)))
-    return [
-        _allocations(quotas),
-        _projects(
-            "Which projects use most of each allocation?",
-            "What each project has used of the quotas that only some projects count for, since "
-            "the beginning of the period and in the last 24 hours, and how much more that is than "
-            f"on an average day of the period before: the {MAX_ROWS} largest shares.",
-            (
-                *_measured(quotas, "Used", _used(quotas), share),
-                *_measured(quotas, "Last 24 hours", _last_day(quotas), share),
-                Target(_top(quotas, share), "Share of the quota", "percentunit"),
-                _change(quotas, share),
-            ),
+    return _projects(
+        "Which projects use most of each allocation?",
+        "What each project has used of the quotas that only some projects count for, since "
+        "the beginning of the period and in the last 24 hours, and how much more that is than "
+        f"on an average day of the period before: the {MAX_ROWS} largest shares.",
+        (
+            *_measured(quotas, "Used", _used(quotas), share),
+            *_measured(quotas, "Last 24 hours", _last_day(quotas), share),
+            Target(_top(quotas, share), "Share of the quota", "percentunit"),
+            _change(quotas, share),
         ),
-    ]
+    )
 
 
 def _allocations(quotas: Quotas) -> Panel:
@@ -227,7 +271,7 @@ def lost(source: Recorded, organization: str) -> list[Panel]:
     sums = partial(source.over_range, choice=QUOTA_EXCEEDED, by=("category", "project"))
 
     def of_teams(measure: str) -> str:
-        return by_team(sums(measure), organization, "category")
+        return by_team(sums(measure), organization, sums(measure), "category")
 
     return [
         _drops(source, f"{when} category?", "category"),

@@ -41,13 +41,14 @@ _BUDGETS: Final = frozenset({BUDGET, BUDGET_SPENT, BUDGET_PROJECTED, BUDGET_EXHA
 class Quotas:
     """The quotas that matchers select; ``key`` are the labels that distinguish them.
 
-    ``pinned`` evaluates them at the end of the time range in every step of a chart, and ``before``
-    so much earlier, in PromQL's notation.
+    ``projects`` selects projects where a family has them. ``pinned`` evaluates all at the end of
+    the time range in every step of a chart, and ``before`` so much earlier, in PromQL's notation.
     """
 
     organization: str = ""
     quotas: str = ""
     key: Labels = ("quota",)
+    projects: str = ""
     pinned: bool = False
     before: str = ""
 
@@ -118,6 +119,10 @@ class Quotas:
         """
         return f"{vector} and {self.on} {self._series(QUOTA_PROJECT_USED, _REMAINDER)}"
 
+    def listed(self) -> str:
+        """Return a vector with all projects."""
+        return self._series(QUOTA_PROJECT_USED)
+
     def allotted(self, vector: str) -> str:
         """Return those of ``vector`` whose quota is an allocation of some projects."""
         return f"{vector} unless {self.on} {self._series(QUOTA_PROJECT_USED, _REMAINDER)}"
@@ -125,7 +130,8 @@ class Quotas:
     def _series(self, family: Family, *matchers: str) -> str:
         # The budget of all quotas is shown whatever quota is chosen.
         quotas = self.quotas.replace('"$quota"', '"$quota|"') if family in _BUDGETS else self.quotas
-        selector = series(family, self.organization, quotas, *matchers)
+        projects = self.projects if "project" in family.labels else ""
+        selector = series(family, self.organization, quotas, projects, *matchers)
         offset = f" offset {self.before}" if self.before else ""
         return f"{selector}{' @ end()' * self.pinned}{offset}"
 
@@ -136,11 +142,14 @@ def owners(organization: str) -> str:
     return f"topk by (project) (1, {teams})"
 
 
-def by_team(vector: str, organization: str, *by: str) -> str:
-    """Return the sum of ``vector``, which is by project, by team and other labels."""
-    owner = owners(organization)
+def by_team(vector: str, organization: str, listed: str, *by: str) -> str:
+    """Return the sum of ``vector``, which is by project, by team and other labels.
+
+    ``listed`` has all of its projects: those that are not in the list of Sentry have no team.
+    """
+    owner = f"({owners(organization)} or on (project) group by (project) ({listed}))"
     owned = f"{vector} * on (project) group_left (team) {owner}"
-    return f"sum by ({', '.join((*by, 'team'))}) ({owned} or {vector} unless on (project) {owner})"
+    return f"sum by ({', '.join((*by, 'team'))}) ({owned})"
 
 
 def money(expression: str, title: str) -> Target:

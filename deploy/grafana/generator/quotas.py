@@ -34,6 +34,7 @@ def built() -> Dashboard:
         billed_organization(),
         quota(_ORGANIZATION),
         project_query(_ORGANIZATION),
+        *quota_owners.hidden(_QUOTAS),
     )
     rows = (
         Row("How much is used in $organization, and when is it gone?", _used()),
@@ -57,7 +58,7 @@ def _used() -> list[Panel]:
 def _owners() -> list[Panel]:
     return [
         *quota_owners.projects(_QUOTAS),
-        quota_owners.teams(_QUOTAS),
+        *quota_owners.teams(_QUOTAS),
         *quota_owners.allocations(_QUOTAS),
     ]
 
