@@ -88,7 +88,7 @@ def _budget(vector: str) -> str:
 def course(quotas: Quotas) -> Panel:
     """Return how the budgets were spent in the time range."""
     expected = (
-        (f"at the end, at {name}", quotas.paced(BUDGET_PROJECTED, pace, "currency"))
+        (f"end, at {name}", quotas.paced(BUDGET_PROJECTED, pace, "currency"))
         for pace, name in PACES
     )
     return lines(
@@ -97,7 +97,7 @@ def course(quotas: Quotas) -> Panel:
             "What is spent of each pay-as-you-go budget, and the expected sum at the end of the "
             "period, at the pace of last week and of the last 24 hours.",
             tuple(
-                Target(_budget(vector), f"{{{{quota}}}}, {{{{currency}}}}: {name}")
+                Target(_budget(vector), f"{name}: {{{{quota}}}}, {{{{currency}}}}")
                 for name, vector in (
                     ("budget", quotas.current(BUDGET, "currency")),
                     ("spent", quotas.current(BUDGET_SPENT, "currency")),

@@ -117,13 +117,13 @@ def _of_day(quotas: Quotas) -> Panel:
     )
 
 
-def _projects(title: str, what: str, targets: tuple[Target, ...]) -> Panel:
+def _projects(title: str, what: str, targets: tuple[Target, ...], height: int = 12) -> Panel:
     return data_table(
         Figure(
             title,
             f"{what} {_REMAINDER} Click a project to open it.",
             targets,
-            height=12,
+            height=height,
             links=_LINKS,
             sort="Share of the quota",
             empty="Nobody",
@@ -231,6 +231,7 @@ def _of_allocations(quotas: Quotas) -> Panel:
             Target(_top(quotas, share), "Share of the quota", "percentunit"),
             _change(quotas, share),
         ),
+        height=8,
     )
 
 
@@ -253,7 +254,7 @@ def _allocations(quotas: Quotas) -> Panel:
                 *quotas.measured("Limit", quotas.allotted(quotas.limit())),
                 *quotas.measured("Beyond the limit", quotas.allotted(_excess(quotas))),
             ),
-            height=12,
+            height=8,
             sort="Used",
             empty="There are no allocations",
         )
