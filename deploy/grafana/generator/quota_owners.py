@@ -52,9 +52,9 @@ QUOTA_EXCEEDED: Final[Choice] = (
 
 _DROPPED: Final = "What Sentry dropped because a quota was used up, in any category."
 
-_MOST_USED: Final = "most_used"
-_MOST_USED_IN_DAY: Final = "most_used_in_a_day"
-_MOST_ALLOTTED: Final = "most_allotted"
+_TOP_USED: Final = "most_used"
+_TOP_OF_DAY: Final = "most_used_in_a_day"
+_TOP_ALLOTTED: Final = "most_allotted"
 _MIN_DAYS: Final = 3
 """How old a period is when its average day says something."""
 
@@ -72,16 +72,16 @@ _MEMBERS: Final = (
 def hidden(quotas: Quotas) -> list[VariableModel]:
     """Return the variables for the projects that panels are about; each reads all projects once."""
     shares = {
-        _MOST_USED: quotas.of_organization(_share(quotas, _used(quotas))),
-        _MOST_USED_IN_DAY: quotas.of_organization(_share(quotas, _last_day(quotas))),
-        _MOST_ALLOTTED: quotas.allotted(_share(quotas, _used(quotas))),
+        _TOP_USED: quotas.of_organization(_share(quotas, _used(quotas))),
+        _TOP_OF_DAY: quotas.of_organization(_share(quotas, _last_day(quotas))),
+        _TOP_ALLOTTED: quotas.allotted(_share(quotas, _used(quotas))),
     }
     return [projects_in(name, f"topk({MAX_ROWS}, {share})") for name, share in shares.items()]
 
 
 def projects(quotas: Quotas) -> list[Panel]:
     """Return which projects use most of each quota: in the period, and in the last day."""
-    return [_of_period(_only(quotas, _MOST_USED)), _of_day(_only(quotas, _MOST_USED_IN_DAY))]
+    return [_of_period(_only(quotas, _TOP_USED)), _of_day(_only(quotas, _TOP_OF_DAY))]
 
 
 def _only(quotas: Quotas, variable: str) -> Quotas:
@@ -215,7 +215,7 @@ def _teams(quotas: Quotas, measure: Measure, kind: str) -> Panel:
 
 def allocations(quotas: Quotas) -> list[Panel]:
     """Return how the allocations of projects and teams are used, and by which projects."""
-    return [_allocations(quotas), _of_allocations(_only(quotas, _MOST_ALLOTTED))]
+    return [_allocations(quotas), _of_allocations(_only(quotas, _TOP_ALLOTTED))]
 
 
 def _of_allocations(quotas: Quotas) -> Panel:
