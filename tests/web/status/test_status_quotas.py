@@ -86,6 +86,13 @@ def test_drops_that_have_begun() -> None:
     assert "drops began 14 Nov 21:12 UTC 1 h ago" in text(quotas=account(budgets=(spent,)))
 
 
+def test_no_budget() -> None:
+    """A budget of 0 is none."""
+    none = BudgetView("", Decimal(0), Decimal(0))
+
+    assert "Pay-as-you-go: no budget" in text(quotas=account(budgets=(none,)))
+
+
 def test_reached_limits_stand_out() -> None:
     """The share and the forecast of a quota are marked only where the limit is reached."""
     page = Renderer().render(with_quotas(), Choices())
