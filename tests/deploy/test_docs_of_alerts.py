@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import yaml
 
-from exporter.collect.poll.plan import PAUSE
 from exporter.collect.poll import POLL_INTERVAL
+from exporter.collect.poll.plan import PAUSE
 from tests.deploy.kit import read_yaml
 from tests.deploy.rule_world import RULES
 from tests.support.programs import REPOSITORY
