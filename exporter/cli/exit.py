@@ -1,9 +1,11 @@
 """How a command ends early."""
 
 import os
+import signal
 import socket
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -47,3 +49,14 @@ def stop_now() -> NoReturn:
     # such as that of a reload, is in an extension module. Nothing is left half done by this: the
     # state file survives a kill at any instant.
     os._exit(0)
+
+
+def end_interrupted(progress: Path) -> NoReturn:
+    """Say that a command goes on if it is repeated, and end the process; for any thread.
+
+    ``progress`` is the file that has what was done, if it is there.
+    """
+    if progress.exists():
+        click.echo("interrupted; repeat the same command to go on", err=True)
+    # As in `stop_now`. The status is that of a program that a signal has ended.
+    os._exit(128 + signal.Signals[signals.received()])

@@ -1,0 +1,232 @@
+"""One backfill: what is asked for, and the three steps in which it is done."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from exporter.backfill.outlook import JobOutlook, Outlook
+from exporter.backfill.progress_file import ProgressError, ProgressFile
+from exporter.backfill.reader import Counted, JobReader
+from exporter.backfill.times import Job, Range, RangeError, job_window, last_end, moment
+from exporter.backfill.writer import History, JobData
+from exporter.clients import Clients
+from exporter.collect.poll import ProjectDirectory, owner_of
+from exporter.collect.poll.attempt import QuerySource
+from exporter.collect.snapshot import ProjectInfo
+from exporter.config import Config, Organization, Query, near
+from exporter.moments import iso
+from exporter.queries import queries_of
+from exporter.state import question_of
+
+BUFFER: Final = 1 << 20
+
+
+class RequestError(ValueError):
+    """What is asked for makes no sense. The message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for, as it is written.
+
+    ``queries`` are names, all if there are none. ``target`` are the labels that Prometheus adds.
+    """
+
+    start: str
+    end: str
+    output: Path
+    queries: tuple[str, ...] = ()
+    resolution: int = 3600
+    target: Mapping[str, str] = field(default_factory=dict)
+    join: str = ""
+
+    @property
+    def progress(self) -> Path:
+        """Where the progress file is."""
+        return self.output.with_name(f"{self.output.name}.progress")
+
+    @property
+    def unfinished(self) -> Path:
+        """Where the output is until it is complete."""
+        return self.output.with_name(f"{self.output.name}.unfinished")
+
+
+class Backfill:
+    """Plans, reads and writes; each step goes on where a kill has stopped it.
+
+    ``clock`` is the wall clock, ``sleep`` waits between two tries of a request.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        request: Request,
+        clients: Clients,
+        file: ProgressFile,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+    ) -> None:
+        """Begin, or go on; raises `RequestError`, `RangeError` or `ProgressError`."""
+        self._request = request
+        self._file = file
+        self._clock = clock
+        self.counted = Counted()
+        chosen = _chosen(config, request)
+        planned_at = self._begun(chosen)
+        asked = _range(request, planned_at)
+        self._limit = last_end(planned_at)
+        self._directories = {
+            organization.name: ProjectDirectory(
+                organization.name,
+                clients.by_organization[organization.name],
+                _Nowhere(),
+                organization.project_label,
+                partial(owner_of, organization.teams),
+                file.project_list(organization),
+            )
+            for organization in config.organizations
+        }
+        self._jobs = [
+            Job(number, *pair, job_window(*pair, asked, request.resolution, planned_at))
+            for number, pair in enumerate(chosen)
+        ]
+        self._readers = {
+            job.number: JobReader(
+                job,
+                QuerySource(
+                    job.organization,
+                    job.query,
+                    clients.by_organization[job.organization.name],
+                    self._directories[job.organization.name],
+                ),
+                file,
+                self.counted,
+                clock,
+                sleep,
+            )
+            for job in self._jobs
+        }
+
+    def plan(self) -> Outlook:
+        """Learn how much there is to read; raises `SentryError`."""
+        before = self.counted.requests
+        jobs = [self._planned(job) for job in self._jobs]
+        made = self._file.record("made", int)
+        if made is None:
+            made = self.counted.requests - before
+            self._file.set_record("made", made)
+        return Outlook(jobs, made, self._limit)
+
+    def read(self) -> None:
+        """Read what has not been read yet; raises `SentryError` or `RangeError`."""
+        for reader in self._readers.values():
+            reader.read()
+
+    def write(self) -> int:
+        """Write the output, which takes its name when it is complete; return its size."""
+        history = History(
+            self._file,
+            [self._data(job) for job in self._jobs],
+            {
+                name: self._described(name)
+                for name in {j.organization.name: None for j in self._jobs}
+            },
+            self._request.target,
+            self._limit,
+        )
+        unfinished = self._request.unfinished
+        with unfinished.open("wb", BUFFER) as file:
+            for text in history.lines():
+                file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+            size = file.tell()
+        unfinished.replace(self._request.output)
+        _sync(self._request.output.parent)
+        return size
+
+    def finish(self) -> None:
+        """Delete the progress file: the output is complete."""
+        self._file.delete()
+
+    def _begun(self, chosen: Sequence[tuple[Organization, Query]]) -> float:
+        """Return when the backfill began, which times before now refer to.
+
+        Raises `ProgressError` if the progress file is that of another one.
+        """
+        identity = _identity(self._request, chosen)
+        begun = self._file.record("begun", tuple[str, float])
+        if begun is None:
+            begun = identity, self._clock()
+            self._file.set_record("begun", begun)
+        if begun[0] != identity:
+            raise ProgressError(
+                f"{self._request.progress} belongs to another command, or the configuration has "
+                "changed since; repeat that command, or delete the file to begin anew"
+            )
+        return begun[1]
+
+    def _planned(self, job: Job) -> JobOutlook:
+        query, known = self._readers[job.number].survey()
+        labels = [one.label for one in self._described(job.organization.name)]
+        return JobOutlook.of(job, query, known, labels)
+
+    def _data(self, job: Job) -> JobData:
+        projects = self._directories[job.organization.name].state.projects
+        labels: dict[int, str] = {}
+        if projects is not None:
+            known = self._file.survey(job.number)
+            labels = {project: str(project) for project in (known.asked if known else ())}
+            labels |= self._directories[job.organization.name].labels(projects)
+        return JobData(job, labels)
+
+    def _described(self, organization: str) -> Sequence[ProjectInfo]:
+        directory = self._directories[organization]
+        return directory.described()
+
+
+class _Nowhere:
+    """A publisher for projects that publishes nothing."""
+
+    def publish_projects(self, organization: str, projects: Sequence[ProjectInfo]) -> None:
+        """Publish nothing."""
+
+
+def _chosen(config: Config, request: Request) -> list[tuple[Organization, Query]]:
+    """Return the queries that are asked for; raises `RequestError` for a name that none has."""
+    every = list(queries_of(config))
+    names = {query.name for _, query in every}
+    for name in request.queries:
+        if name not in names:
+            raise RequestError(f"no query {name!r}{near(name, names)}")
+    return [pair for pair in every if not request.queries or pair[1].name in request.queries]
+
+
+def _range(request: Request, now: float) -> Range:
+    """Return the range that is asked for; raises `RangeError`."""
+    start = moment(request.start, now)
+    end = moment(request.end, now) if request.end else last_end(now)
+    if start >= end:
+        raise RangeError(f"--start must be before the end: {iso(start)} is not before {iso(end)}")
+    return Range(start, end)
+
+
+def _identity(request: Request, chosen: Sequence[tuple[Organization, Query]]) -> str:
+    """Return a text that is the same for the same command and the same questions."""
+    questions = [
+        (one.name, one.url, one.settle, one.project_label, query.name, question_of(one, query))
+        for one, query in chosen
+    ]
+    return repr((request.start, request.end, request.resolution, request.join, questions))
+
+
+def _sync(folder: Path) -> None:
+    """Make the name of a new file outlive a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
