@@ -2,15 +2,16 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from exporter.backfill.join import Daemon, JoinError, Seam, seam, seam_of, waited_for
 from exporter.backfill.outlook import JobOutlook, Outlook
 from exporter.backfill.progress_file import ProgressError, ProgressFile
 from exporter.backfill.reader import Counted, JobReader
-from exporter.backfill.times import Job, Range, RangeError, job_window, last_end, moment
+from exporter.backfill.times import HEAD, Job, Range, RangeError, job_window, last_end, moment
 from exporter.backfill.writer import History, JobData
 from exporter.clients import Clients
 from exporter.collect.poll import ProjectDirectory, owner_of
@@ -69,15 +70,19 @@ class Backfill:
         clock: Callable[[], float],
         sleep: Callable[[float], None],
     ) -> None:
-        """Begin, or go on; raises `RequestError`, `RangeError` or `ProgressError`."""
+        """Begin, or go on; raises `RequestError`, `RangeError`, `ProgressError` or `JoinError`."""
         self._request = request
         self._file = file
         self._clock = clock
         self.counted = Counted()
+        self._seams: dict[int, Seam] = {}
         chosen = _chosen(config, request)
-        planned_at = self._begun(chosen)
-        asked = _range(request, planned_at)
-        self._limit = last_end(planned_at)
+        self._sleep = sleep
+        self._daemon = Daemon(request.join) if request.join else None
+        planned_at, started = self._begun(chosen)
+        asked = _range(request, planned_at, started)
+        self._limit = asked.limit
+        self._seam = seam_of(asked.end) if started is not None else None
         self._directories = {
             organization.name: ProjectDirectory(
                 organization.name,
@@ -125,6 +130,29 @@ class Backfill:
         for reader in self._readers.values():
             reader.read()
 
+    def join(self, waiting: Callable[[], None]) -> None:
+        """Learn where the counters of the exporter begin, if history is joined to it.
+
+        ``waiting`` is called if that takes a while. Raises `JoinError`, also as long as the
+        exporter was started too recently.
+        """
+        if self._daemon is None or self._seam is None:
+            return
+        if self._seam > last_end(self._clock()):
+            raise JoinError(
+                "the exporter was started less than 3 hours ago, which Prometheus still has in "
+                f"memory: everything is read, repeat the same command after "
+                f"{iso(self._seam + HEAD + 60)}"
+            )
+        counted = [job for job in self._jobs if job.query.counters]
+        page = waited_for(self._daemon, counted, self._sleep, waiting)
+        for job in counted:
+            query = page.queries[job.organization.name, job.query.name]
+            end = query.start + job.query.interval
+            window = replace(job.window, start=job.window.end, end=end)
+            since = self._readers[job.number].total_of(window)
+            self._seams[job.number] = seam(job, self._seam, query, since, self._labels(job))
+
     def write(self) -> int:
         """Write the output, which takes its name when it is complete; return its size."""
         history = History(
@@ -152,22 +180,23 @@ class Backfill:
         """Delete the progress file: the output is complete."""
         self._file.delete()
 
-    def _begun(self, chosen: Sequence[tuple[Organization, Query]]) -> float:
-        """Return when the backfill began, which times before now refer to.
+    def _begun(self, chosen: Sequence[tuple[Organization, Query]]) -> tuple[float, float | None]:
+        """Return when the backfill began, and when the exporter did that it is joined to.
 
         Raises `ProgressError` if the progress file is that of another one.
         """
         identity = _identity(self._request, chosen)
-        begun = self._file.record("begun", tuple[str, float])
+        begun = self._file.record("begun", tuple[str, float, float | None])
         if begun is None:
-            begun = identity, self._clock()
+            started = self._daemon.page().started if self._daemon else None
+            begun = identity, self._clock(), started
             self._file.set_record("begun", begun)
         if begun[0] != identity:
             raise ProgressError(
                 f"{self._request.progress} belongs to another command, or the configuration has "
                 "changed since; repeat that command, or delete the file to begin anew"
             )
-        return begun[1]
+        return begun[1], begun[2]
 
     def _planned(self, job: Job) -> JobOutlook:
         query, known = self._readers[job.number].survey()
@@ -175,13 +204,16 @@ class Backfill:
         return JobOutlook.of(job, query, known, labels)
 
     def _data(self, job: Job) -> JobData:
-        projects = self._directories[job.organization.name].state.projects
-        labels: dict[int, str] = {}
-        if projects is not None:
-            known = self._file.survey(job.number)
-            labels = {project: str(project) for project in (known.asked if known else ())}
-            labels |= self._directories[job.organization.name].labels(projects)
-        return JobData(job, labels)
+        return JobData(job, self._labels(job), self._seams.get(job.number))
+
+    def _labels(self, job: Job) -> Mapping[int, str]:
+        """Return the labels of the projects; one of a filter has one even if it is not listed."""
+        directory = self._directories[job.organization.name]
+        known, projects = self._file.survey(job.number), directory.state.projects
+        if projects is None or known is None:
+            return {}
+        asked = {project: str(project) for project in known.asked}
+        return {**asked, **directory.labels(projects)}
 
     def _described(self, organization: str) -> Sequence[ProjectInfo]:
         directory = self._directories[organization]
@@ -205,13 +237,17 @@ def _chosen(config: Config, request: Request) -> list[tuple[Organization, Query]
     return [pair for pair in every if not request.queries or pair[1].name in request.queries]
 
 
-def _range(request: Request, now: float) -> Range:
-    """Return the range that is asked for; raises `RangeError`."""
+def _range(request: Request, now: float, started: float | None) -> Range:
+    """Return the range that is asked for; raises `RangeError`.
+
+    ``started`` is when the exporter was started that history is joined to.
+    """
     start = moment(request.start, now)
-    end = moment(request.end, now) if request.end else last_end(now)
+    end = moment(request.end, now) if request.end else started or last_end(now)
+    limit = last_end(now) if started is None else seam_of(end) - 2
     if start >= end:
         raise RangeError(f"--start must be before the end: {iso(start)} is not before {iso(end)}")
-    return Range(start, end)
+    return Range(start, end, limit)
 
 
 def _identity(request: Request, chosen: Sequence[tuple[Organization, Query]]) -> str:

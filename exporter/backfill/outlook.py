@@ -3,18 +3,22 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Final
 
 from exporter.backfill import recorded
 from exporter.backfill.survey import Survey, requests
 from exporter.backfill.times import Job
+from exporter.categories import Unit
 from exporter.collect.plan.resolved import ResolvedQuery
 from exporter.config.notation import in_units
 from exporter.moments import elapsed, iso
 from exporter.publish.families import BUCKET
-from exporter.publish.series import head_of
+from exporter.publish.series import end_of, head_of
 
-_VALUE_AND_TIME = 18
-"""Bytes of a line after its labels, for a value of five digits."""
+_VALUE_AND_TIME: Final = 17
+"""Bytes of a line after its labels, for a value of four digits."""
+
+_SHORTER: Final = BUCKET["events"].name
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,6 @@ class JobOutlook:
     """What one job takes."""
 
     job: Job
-    known: Survey
     requests: int
     samples: int
     size: int
@@ -32,9 +35,12 @@ class JobOutlook:
         cls, job: Job, query: ResolvedQuery, known: Survey, projects: Sequence[str]
     ) -> "JobOutlook":
         """Return the outlook of ``job``; ``projects`` are the labels of its organization."""
-        samples = _samples(job, known, len(projects))
+        parts = list(_parts(job, known, projects))
         return cls(
-            job, known, requests(query, known), samples, samples * _line(job, known, projects)
+            job,
+            requests(query, known),
+            round(sum(samples for samples, _ in parts)),
+            round(sum(samples * length for samples, length in parts)),
         )
 
     @property
@@ -83,18 +89,22 @@ class Outlook:
         )
 
 
-def _samples(job: Job, known: Survey, projects: int) -> int:
-    series, buckets = round(len(known.series) * known.projects), len(job.window)
-    families = job.shows_gauges + job.query.counters + recorded.is_recorded(job)
-    return series * buckets * families + (4 + projects) * buckets
-
-
-def _line(job: Job, known: Survey, projects: Sequence[str]) -> int:
-    """Return the bytes of a line of average length."""
-    names = job.organization.name, job.query.name
+def _parts(job: Job, known: Survey, projects: Sequence[str]) -> Iterator[tuple[float, float]]:
+    """Yield how many samples each kind of family has, and how long their lines are."""
+    names = (job.organization.name, job.query.name)
+    buckets, each = len(job.window), known.projects
+    label = fmean(map(len, projects)) if projects and "project" in job.query.group_by else 0
     heads = [len(head_of(BUCKET["events"], *names, one)) for one in known.series]
-    labels = [len(label) for label in projects] if "project" in job.query.group_by else []
-    return round(fmean(heads or [0]) + fmean(labels or [0]) + len('project=""} ')) + _VALUE_AND_TIME
+    length = fmean(heads or [0]) + len(end_of("")) + label + _VALUE_AND_TIME
+    yield len(known.series) * each * buckets * job.shows_gauges, length
+    yield len(known.series) * each * (buckets + 1) * job.query.counters, length
+    yield (4 + len(projects)) * buckets, length
+    if recorded.is_recorded(job):
+        places = dict.fromkeys(((one, "") for one in known.series), (0,))
+        for family in recorded.FAMILIES:
+            labels = recorded.recorded(family, places, Unit.EVENTS)
+            of_projects = each if "project" in family.labels else 1
+            yield len(labels) * of_projects * buckets, length + len(family.name) - len(_SHORTER)
 
 
 def _in_bytes(size: float) -> str:

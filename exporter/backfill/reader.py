@@ -1,25 +1,31 @@
 """Reads the buckets of a job into the progress file, the oldest first."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Final, TypeVar
 
 import structlog
 
 from exporter.backfill.progress_file import ProgressFile
-from exporter.backfill.survey import Survey, consecutive, projects_of, survey
+from exporter.backfill.survey import MAX_POINTS, Survey, consecutive, projects_of, survey
 from exporter.backfill.times import DAY, HOURLY_RETENTION, Job, RangeError
 from exporter.buckets import Window
 from exporter.collect.plan.core import Hints, Plan, Reply, drive, together
 from exporter.collect.plan.projects import read_projects
 from exporter.collect.plan.proof import References
-from exporter.collect.plan.resolved import ResolvedQuery, choose_projects, missing_project, resolve
+from exporter.collect.plan.resolved import (
+    RangeQuery,
+    ResolvedQuery,
+    choose_projects,
+    missing_project,
+    resolve,
+)
 from exporter.collect.plan.series import read_attributable, read_series
 from exporter.collect.poll import ProjectDirectory
 from exporter.collect.poll.attempt import QuerySource
 from exporter.collect.poll.schedule import FIRST_PAUSE, MAX_PAUSE
-from exporter.collect.series import NO_PROJECT, Reading, Rows, totals
+from exporter.collect.series import NO_PROJECT, Reading, Rows, added_readings, joined, totals
 from exporter.moments import iso
 from exporter.sentry.errors import SentryError, UnknownProjectError
 from exporter.sentry.projects import ProjectList
@@ -88,6 +94,15 @@ class JobReader:
                 question = query.question(window)
                 readings = self._tried(partial(read_series, query, question))
                 self._file.add(self._job.number, readings)
+
+    def total_of(self, window: Window) -> Rows:
+        """Return what a range holds; by project, that is read in the fewest requests."""
+        query, known = self.survey()
+        parts = [
+            replace(window, start=start, end=min(start + MAX_POINTS * window.interval, window.end))
+            for start in range(window.start, window.end, MAX_POINTS * window.interval)
+        ]
+        return joined(*(self._tried(partial(_read_range, query, known, part)) for part in parts))
 
     def _missing(self, window: Window) -> list[int]:
         read = self._file.read_buckets(self._job.number)
@@ -206,6 +221,19 @@ class JobReader:
             self._has_refreshed = True
             directory.refresh(now)
         directory.learn(frozenset(_projects_in(one.rows for one in readings.values())), now)
+
+
+def _read_range(query: ResolvedQuery, known: Survey, window: Window) -> Plan[Rows]:
+    """Read what ``window`` holds, all buckets together."""
+    read = yield from read_series(query, query.question(window))
+    total = added_readings(read.values())
+    if not query.by_project:
+        return total.rows
+    ranged = RangeQuery(**asdict(query), window=window)
+    reading, _ = yield from read_projects(
+        ranged, window.start, References(total), projects_of(known)
+    )
+    return reading.rows
 
 
 def project_list(directory: ProjectDirectory, now: float) -> ProjectList:

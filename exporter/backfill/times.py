@@ -37,10 +37,14 @@ class RangeError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """What is asked for: the buckets from ``start`` to ``end``, both in seconds since the epoch."""
+    """What is asked for: the buckets from ``start`` to ``end``, with no sample after ``limit``.
+
+    All are in seconds since the epoch.
+    """
 
     start: float
     end: float
+    limit: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +107,12 @@ def job_window(
     name = f"{organization.name}/{query.name}"
     start = max(asked.start, _earliest(name, interval, asked.start, now))
     # Whatever is asked for: the sample of a bucket comes when it has settled.
-    end = min(asked.end, last_end(now) - organization.settle)
+    end = min(asked.end, asked.limit - organization.settle)
     window = Window(-floor(-start, interval), floor(end, interval), interval)
     if window.start >= window.end:
         raise RangeError(
             f"{name}: no bucket of {in_units(interval)} is finished between {iso(asked.start)} and "
-            f"{iso(end)}; the last 3 hours are left out"
+            f"{iso(asked.limit)}, where history ends"
         )
     return window
 

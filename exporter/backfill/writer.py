@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import Final, TypeVar
 
 from exporter.backfill import recorded
+from exporter.backfill.join import Seam
 from exporter.backfill.progress_file import ABSENT, ProgressFile
 from exporter.backfill.samples import shown_by_counter, shown_by_gauge, summed
 from exporter.backfill.times import Job
@@ -30,14 +31,6 @@ Places = Mapping[tuple[Series, str], Sequence[int]]
 """The places of each series, by series and label of the project."""
 
 K = TypeVar("K")
-
-
-@dataclass(frozen=True, slots=True)
-class Seam:
-    """Where the counters of a job end: at ``moment``, with the value of each of ``ends``."""
-
-    moment: int
-    ends: Mapping[tuple[Series, str], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +120,27 @@ class History:
             places = one.places(self.file.table(job.number), measure)
             for key, values in self._columns(one, places):
                 head = self._head(family, one, *key)
-                end = one.seam.ends.get(key, 0) if one.seam else None
+                end = one.seam.end(key, values) if one.seam else None
                 shown = shown_by_counter(values, FORGOTTEN_AFTER // job.window.interval, end)
                 yield _lines(head, measure, shown, stamps)
                 if one.seam and end is not None:
-                    yield _lines(head, measure, [end], [f" {one.seam.moment}\n"])
+                    yield _lines(head, measure, (end, 0), one.seam.stamps())
+            yield from self._begun_at_seam(one, measure, places, stamps[-1])
+
+    def _begun_at_seam(
+        self, one: JobData, measure: str, places: Places, last: str
+    ) -> Iterator[str]:
+        """Yield the counters whose first events came after history and before the exporter."""
+        more = one.seam.more if one.seam else {}
+        for key, end in sorted(more.items()):
+            if (
+                one.seam
+                and end > 0
+                and key not in places
+                and measure_of(key[0], one.unit) == measure
+            ):
+                head = self._head(families.COUNTED[measure], one, *key)
+                yield _lines(head, measure, (0, end, 0), (last, *one.seam.stamps()))
 
     def _head(self, family: Family, one: JobData, series: Series, label: str) -> str:
         names = one.job.organization.name, one.job.query.name
@@ -192,8 +201,7 @@ class History:
         times = (
             start + one.job.window.interval + recorded.RECORDED_AFTER for start in one.starts()
         )
-        limit = min(self.limit, one.seam.moment if one.seam else self.limit)
-        return [f" {time}\n" if time <= limit else "" for time in times]
+        return [f" {time}\n" if time <= self.limit else "" for time in times]
 
     def _plain_head(self, family: Family, values: Sequence[str]) -> str:
         labels = label_set((*self.target, *family.labels), (*self.target.values(), *values))

@@ -11,6 +11,7 @@ import click
 
 from exporter import log, signals
 from exporter.backfill.backfill import Backfill, Request, RequestError
+from exporter.backfill.join import JoinError
 from exporter.backfill.progress_file import ProgressError, ProgressFile
 from exporter.backfill.times import DAY, HOUR, RangeError
 from exporter.cli.exit import end, end_interrupted
@@ -82,6 +83,13 @@ def _labels(
     "be given several times.",
 )
 @option(
+    "--join",
+    metavar="URL",
+    default="",
+    help="Address of a running exporter: history ends where its counters begin. Without --end, "
+    "that is when its process was started.",
+)
+@option(
     "--dry-run",
     is_flag=True,
     help="Only print how many requests, how much time and space it takes.",
@@ -96,6 +104,7 @@ def backfill(
     queries: tuple[str, ...],
     resolution: str,
     labels: Mapping[str, str],
+    join: str,
     dry_run: bool,
     log_level: str,
     log_format: str,
@@ -107,7 +116,9 @@ def backfill(
     log.configure(log_level, log_format)
     if log_level == "warn":
         log_waits()
-    request = Request(start, end, output, queries, DAY if resolution == "1d" else HOUR, labels)
+    request = Request(
+        start, end, output, queries, DAY if resolution == "1d" else HOUR, labels, join
+    )
     with _failures(request), signals.stopping(lambda: end_interrupted(request.progress)):
         _run(load(config_file), request, dry_run=dry_run)
 
@@ -126,6 +137,7 @@ def _run(config: Config, request: Request, *, dry_run: bool) -> None:
     with progress("Reading", outlook.requests + outlook.made) as update:
         work.counted.noted = lambda: update(work.counted.requests)
         work.read()
+    work.join(lambda: click.echo("Waiting for the next poll of the exporter", err=True))
     click.echo(f"Writing {request.output}", err=True)
     size = work.write()
     work.finish()
@@ -145,7 +157,7 @@ def _failures(request: Request) -> Iterator[None]:
         end(error.problems, 1)
     except (RequestError, RangeError) as error:
         end([error], 1)
-    except ProgressError as error:
+    except (ProgressError, JoinError) as error:
         _interrupted(str(error), request)
     except SentryError as error:
         _interrupted(f"{error}{f'; {error.remedy}' if error.remedy else ''}", request)

@@ -155,6 +155,17 @@ class ResolvedQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class RangeQuery(ResolvedQuery):
+    """A query whose only bucket is ``window``, of which Sentry gives totals by project."""
+
+    window: Window = Window(0, 86400, 86400)  # noqa: RUF009 - it is immutable
+
+    def bucket(self, start: int) -> Window:  # noqa: ARG002 - as in the base class
+        """Return the window."""
+        return self.window
+
+
+@dataclass(frozen=True, slots=True)
 class ChosenProjects:
     """The ids of a filter's projects, and the names of those that cannot be read."""
 

@@ -14,7 +14,7 @@ from exporter.buckets import Window, floor
 from exporter.collect.plan.core import FILL, Cut, Plan, together
 from exporter.collect.plan.projects import read_projects
 from exporter.collect.plan.proof import References
-from exporter.collect.plan.resolved import ResolvedQuery
+from exporter.collect.plan.resolved import RangeQuery, ResolvedQuery
 from exporter.collect.plan.series import read_series
 from exporter.collect.series import NO_PROJECT, Reading, Series, joined
 from exporter.quota.model import DAY, HOUR, Period
@@ -84,17 +84,6 @@ class ProjectsReading:
         return frozenset().union(*self.used.values()) - {NO_PROJECT}
 
 
-@dataclass(frozen=True, slots=True)
-class _PeriodQuery(ResolvedQuery):
-    """A query whose only bucket is a period, of which Sentry gives totals by project."""
-
-    window: Window = Window(0, DAY, DAY)  # noqa: RUF009 - it is immutable
-
-    def bucket(self, start: int) -> Window:  # noqa: ARG002 - as in the base class
-        """Return the window of the period."""
-        return self.window
-
-
 def read_usage(
     categories: Collection[str], period: Period, now: float, projects: tuple[int, ...] = ()
 ) -> Plan[UsageReading]:
@@ -146,7 +135,7 @@ def read_by_project(
     read = yield from together(
         [
             read_projects(
-                _PeriodQuery(
+                RangeQuery(
                     (QUANTITY,), ("project", "category"), DAY, one, (ACCEPTED,), window=window
                 ),
                 period.start,

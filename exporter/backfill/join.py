@@ -1,0 +1,205 @@
+"""The seam to an exporter that is running: history ends where its counters begin.
+
+A counter holds what its buckets have gained since the exporter's first poll. So what its buckets
+hold now, less the counter, is what they held then: that is the value with which history ends, to
+the event. Both come from one page of the exporter, of a poll at a time when every bucket is either
+finished or running, because the page has the values of these two.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.backfill.progress_file import ABSENT
+from exporter.backfill.times import Job
+from exporter.buckets import floor
+from exporter.categories import MILLISECONDS_PER_SECOND
+from exporter.collect.series import NO_PROJECT, Rows, Series
+from exporter.publish import families
+from exporter.sentry.question import QUANTITY, TIMES_SEEN
+
+Key = tuple[Series, str]
+"""A series, and the label of its project."""
+
+SEAM: Final = 2
+"""Seconds before the exporter's start at which history ends."""
+
+_TIMEOUT: Final = 30.0
+_TOLERANCE: Final = 0.01
+"""Which share of a counter may have come in for hours before it began."""
+
+_START: Final = "process_start_time_seconds"
+_SAMPLES: Final[Mapping[str, tuple[str, str]]] = {
+    family.name: (kind, measure)
+    for kind, table in (("counters", families.COUNTED), ("running", families.RUNNING))
+    for measure, family in table.items()
+}
+
+
+class JoinError(Exception):
+    """History cannot be joined to the exporter, or not yet. The message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seam:
+    """Where the counters of a job end, at ``moment``.
+
+    ``more`` is what each of them has at its end more than in the buckets of history.
+    """
+
+    moment: int
+    more: Mapping[Key, int]
+
+    def stamps(self) -> tuple[str, str]:
+        """Return the ends of two lines: of the last value, and of a 0 after it.
+
+        The exporter may have counted more than that value before its first scrape: the 0 between
+        them shows Prometheus that it is another counter.
+        """
+        return f" {self.moment - 1}\n", f" {self.moment}\n"
+
+    def end(self, key: Key, values: Iterable[int]) -> int:
+        """Return where a counter ends; ``values`` are those of its buckets, ABSENT for none."""
+        return max(sum(one for one in values if one != ABSENT) + self.more.get(key, 0), 0)
+
+
+@dataclass(slots=True)
+class QueryPage:
+    """What a page has about one query."""
+
+    counters: dict[Key, int] = field(default_factory=dict)
+    running: dict[Key, int] = field(default_factory=dict)
+    start: int = 0
+    polled_at: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonPage:
+    """The page of an exporter, as far as it matters to history."""
+
+    started: float
+    queries: Mapping[tuple[str, str], QueryPage]
+
+
+class Daemon:
+    """The exporter at ``url``, whose page is read."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._url = urlunsplit(parts._replace(path=parts.path.rstrip("/") or "/metrics"))
+        host = parts.hostname or ""
+        self._name = f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
+
+    def page(self) -> DaemonPage:
+        """Return the current page; raises `JoinError`."""
+        try:
+            answer = requests.get(self._url, timeout=_TIMEOUT)
+            answer.raise_for_status()
+            return parsed_page(answer.text)
+        except requests.HTTPError as error:
+            raise JoinError(f"{self._name} answers {error.response.status_code}") from error
+        except requests.RequestException as error:
+            # Not its text, which has the address with a password.
+            raise JoinError(f"{self._name} cannot be read ({type(error).__name__})") from error
+        except (ValueError, KeyError) as error:
+            raise JoinError(f"{self._name} has no page of sentry-stats-exporter") from error
+
+
+def parsed_page(text: str) -> DaemonPage:
+    """Return what a page in the text format says; raises ValueError if it is none of ours."""
+    queries: dict[tuple[str, str], QueryPage] = {}
+    started = 0.0
+    for family in text_string_to_metric_families(text):
+        for name, labels, value, *_ in family.samples:
+            if name == _START:
+                started = value
+            if "query" in labels:
+                names = labels["organization"], labels["query"]
+                _note(queries.setdefault(names, QueryPage()), name, labels, value)
+    if not started or not queries:
+        raise ValueError("no page of an exporter")
+    return DaemonPage(started, queries)
+
+
+def seam_of(started: float) -> int:
+    """Return when history ends before an exporter that was started then."""
+    return int(started) - SEAM
+
+
+def has_settled(job: Job, page: QueryPage) -> bool:
+    """Return whether the last poll was at a time when no bucket was settling."""
+    settle = job.organization.settle
+    return page.polled_at - floor(page.polled_at, job.query.interval) >= settle
+
+
+def seam(job: Job, moment: int, page: QueryPage, since: Rows, labels: Mapping[int, str]) -> Seam:
+    """Return where the counters of ``job`` end.
+
+    ``since`` is what the buckets between history and the running one hold. Raises `JoinError` if
+    the counters began earlier than the exporter.
+    """
+    more: dict[Key, int] = dict(page.running)
+    for series, values in since.items():
+        for project, value in values.items():
+            label = "" if project == NO_PROJECT else labels.get(project, "")
+            more[series, label] = more.get((series, label), 0) + value
+    for key, value in page.counters.items():
+        more[key] = more.get(key, 0) - value
+    if sum(more.values()) < -_TOLERANCE * sum(page.counters.values()):
+        raise JoinError(
+            f"{job.name}: its counters hold more than Sentry has since the exporter was started: "
+            "they go on from an earlier start; set --end to the time of the first start"
+        )
+    return Seam(moment, more)
+
+
+def waited_for(
+    daemon: Daemon,
+    jobs: Sequence[Job],
+    sleep: Callable[[float], None],
+    waiting: Callable[[], None],
+) -> DaemonPage:
+    """Return a page on which all ``jobs`` have settled; raises `JoinError`.
+
+    ``waiting`` is called once if that takes a while.
+    """
+    pause = 5.0
+    longest = max(job.organization.settle + 2 * job.query.poll_interval for job in jobs)
+    for number in range(int(longest / pause) + 2):
+        page = daemon.page()
+        missing = [job.name for job in jobs if _names(job) not in page.queries]
+        if missing:
+            raise JoinError(f"the exporter does not publish {', '.join(missing)}")
+        if all(has_settled(job, page.queries[_names(job)]) for job in jobs):
+            return page
+        if not number:
+            waiting()
+        sleep(pause)
+    raise JoinError("the exporter has no poll that succeeds; try again when it has")
+
+
+def _names(job: Job) -> tuple[str, str]:
+    return job.organization.name, job.query.name
+
+
+def _note(page: QueryPage, name: str, labels: Mapping[str, str], value: float) -> None:
+    """Take a sample over, if it matters."""
+    kind, measure = _SAMPLES.get(name) or ("", "")
+    if name == families.BUCKET_START.name:
+        page.start = int(value)
+    elif name == families.LAST_SUCCESS.name:
+        page.polled_at = value
+    elif kind:
+        key = _key(labels, measure)
+        values = page.counters if kind == "counters" else page.running
+        values[key] = round(value * (MILLISECONDS_PER_SECOND if measure == "seconds" else 1))
+
+
+def _key(labels: Mapping[str, str], measure: str) -> Key:
+    field_ = TIMES_SEEN if measure == "times_seen" else QUANTITY
+    series = Series(field_, labels["category"], labels["outcome"], labels["reason"])
+    return series, labels["project"]
