@@ -22,13 +22,11 @@ from exporter.collect.plan.resolved import (
     resolve,
 )
 from exporter.collect.plan.series import read_attributable, read_series
-from exporter.collect.poll import ProjectDirectory
 from exporter.collect.poll.attempt import QuerySource
 from exporter.collect.poll.schedule import FIRST_PAUSE, MAX_PAUSE
 from exporter.collect.series import NO_PROJECT, Reading, Rows, added_readings, joined, totals
 from exporter.moments import iso
 from exporter.sentry.errors import SentryError, UnknownProjectError
-from exporter.sentry.projects import ProjectList
 from exporter.sentry.question import Question
 
 MAX_TRIES: Final = 10
@@ -78,7 +76,7 @@ class JobReader:
         if known is None:
             asked, readable = self._projects()
             query = self._resolved(asked)
-            known = self._tried(lambda: survey(query, self._job.window, readable))
+            known = self._driven(lambda: survey(query, self._job.window, readable))
             self._file.set_survey(self._job.number, known)
         return self._resolved(known.asked), known
 
@@ -92,7 +90,7 @@ class JobReader:
             elif missing:
                 self._check_age(window.start)
                 question = query.question(window)
-                readings = self._tried(partial(read_series, query, question))
+                readings = self._driven(partial(read_series, query, question))
                 self._file.add(self._job.number, readings)
 
     def total_of(self, window: Window) -> Rows:
@@ -102,7 +100,7 @@ class JobReader:
             replace(window, start=start, end=min(start + MAX_POINTS * window.interval, window.end))
             for start in range(window.start, window.end, MAX_POINTS * window.interval)
         ]
-        return joined(*(self._tried(partial(_read_range, query, known, part)) for part in parts))
+        return joined(*(self._driven(partial(_read_range, query, known, part)) for part in parts))
 
     def _missing(self, window: Window) -> list[int]:
         read = self._file.read_buckets(self._job.number)
@@ -122,7 +120,7 @@ class JobReader:
         size = max(1, min(_MAX_TOGETHER, int(_MAX_VALUES / values)))
         for starts in consecutive(filled, size):
             self._check_age(starts[0])
-            read = self._tried(partial(self._buckets, query, known, starts, references))
+            read = self._driven(partial(self._buckets, query, known, starts, references))
             readings = {start: one for start, (one, _) in zip(starts, read, strict=True)}
             self._learn(readings, [hints for _, hints in read])
             self._file.add(self._job.number, readings)
@@ -150,10 +148,10 @@ class JobReader:
         if stored.keys() >= set(missing):
             return stored
         self._check_age(window.start)
-        total = self._tried(lambda: read_series(query, query.question(window)))
+        total = self._driven(lambda: read_series(query, query.question(window)))
         attributable: Mapping[int, Reading] | None = {}
         if window in known.remainders:
-            attributable = self._tried(lambda: read_attributable(query, window))
+            attributable = self._driven(lambda: read_attributable(query, window))
         tells = known.tells_attributable and attributable is not None
         references = {
             start: References(total[start], (attributable or {}).get(start), tells)
@@ -171,11 +169,15 @@ class JobReader:
                 "Sentry has hours for 90 days; begin anew with a later --start"
             )
 
-    def _tried(self, plan: Callable[[], Plan[T]]) -> T:
-        """Return what a plan reads; what may pass is tried again, with growing pauses."""
+    def _driven(self, plan: Callable[[], Plan[T]]) -> T:
+        """Return what a plan reads."""
+        return self._tried(lambda: drive(plan(), self._ask_all))
+
+    def _tried(self, ask: Callable[[], T]) -> T:
+        """Return what ``ask`` does; what may pass is tried again, with growing pauses."""
         for pause in _pauses():
             try:
-                return drive(plan(), self._ask_all)
+                return ask()
             except SentryError as error:
                 if error.lasting:
                     raise
@@ -187,7 +189,7 @@ class JobReader:
                     seconds=pause,
                 )
                 self._sleep(pause)
-        return drive(plan(), self._ask_all)
+        return ask()
 
     def _ask_all(self, questions: list[Question]) -> Sequence[Reply]:
         replies = self._source.client.ask_all(questions)
@@ -205,7 +207,11 @@ class JobReader:
         names = self._source.query.filter.project
         if "project" not in self._source.query.group_by and not names:
             return (), ()
-        projects = project_list(self._source.directory, self._clock())
+        directory = self._source.directory
+        # The one in the progress file if there is one, so that labels stay the same.
+        projects = directory.state.projects or self._tried(
+            lambda: directory.projects(self._clock())
+        )
         chosen = choose_projects(names, projects)
         flaws = [missing_project(name, projects) for name in chosen.missing]
         if flaws and not chosen.ids:
@@ -234,11 +240,6 @@ def _read_range(query: ResolvedQuery, known: Survey, window: Window) -> Plan[Row
         ranged, window.start, References(total), projects_of(known)
     )
     return reading.rows
-
-
-def project_list(directory: ProjectDirectory, now: float) -> ProjectList:
-    """Return the projects list: the one in the progress file, so that labels stay the same."""
-    return directory.state.projects or directory.projects(now)
 
 
 def _projects_in(several: Iterator[Rows]) -> set[int]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from shlex import quote
 from typing import NoReturn
@@ -12,6 +12,7 @@ import click
 from exporter import log, signals
 from exporter.backfill.backfill import Backfill, Request, RequestError
 from exporter.backfill.join import JoinError
+from exporter.backfill.outlook import Outlook
 from exporter.backfill.progress_file import ProgressError, ProgressFile
 from exporter.backfill.times import DAY, HOUR, RangeError
 from exporter.cli.exit import end, end_interrupted
@@ -126,14 +127,18 @@ def backfill(
 def _run(config: Config, request: Request, *, dry_run: bool) -> None:
     if request.output.exists() and not request.progress.exists():
         raise RequestError(f"{request.output} exists already: delete it, or write another file")
-    file = ProgressFile(None if dry_run else request.progress)
-    clients = clients_for(config, SelfMetrics().meter)
-    work = Backfill(config, request, clients, file, time.time, time.sleep)
-    outlook = work.plan()
-    for line in outlook.lines():
-        echo(line)
-    if dry_run:
-        return
+    with closing(ProgressFile(None if dry_run else request.progress)) as file:
+        clients = clients_for(config, SelfMetrics().meter)
+        work = Backfill(config, request, clients, file, time.time, time.sleep)
+        outlook = work.plan()
+        for line in outlook.lines():
+            echo(line)
+        if not dry_run:
+            _carry_out(work, outlook, request)
+
+
+def _carry_out(work: Backfill, outlook: Outlook, request: Request) -> None:
+    """Read and write what was planned."""
     with progress("Reading", outlook.requests + outlook.made) as update:
         work.counted.noted = lambda: update(work.counted.requests)
         work.read()
