@@ -187,7 +187,7 @@ class Backfill:
         """
         identity = _identity(self._request, chosen)
         begun = self._file.record("begun", tuple[str, float, float | None])
-        if begun is None:
+        if begun is None or (begun[0] != identity and self._file.is_empty()):
             started = self._daemon.page().started if self._daemon else None
             begun = identity, self._clock(), started
             self._file.set_record("begun", begun)

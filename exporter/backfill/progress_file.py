@@ -99,6 +99,12 @@ class ProgressFile:
         """Return what reads and writes the projects list of ``organization``."""
         return ProjectListState(self.transaction, organization)
 
+    def is_empty(self) -> bool:
+        """Return whether nothing was learned yet: then it is worth nothing to any command."""
+        with self._explained():
+            rows = self._database.execute("SELECT count(*) FROM record WHERE key LIKE 'survey %'")
+            return not rows.fetchone()[0]
+
     def read_buckets(self, job: int) -> Mapping[int, bool]:
         """Return whether each bucket that has been read is proven."""
         with self._explained():

@@ -128,9 +128,14 @@ def _run(config: Config, request: Request, *, dry_run: bool) -> None:
     if request.output.exists() and not request.progress.exists():
         raise RequestError(f"{request.output} exists already: delete it, or write another file")
     with closing(ProgressFile(None if dry_run else request.progress)) as file:
-        clients = clients_for(config, SelfMetrics().meter)
-        work = Backfill(config, request, clients, file, time.time, time.sleep)
-        outlook = work.plan()
+        try:
+            clients = clients_for(config, SelfMetrics().meter)
+            work = Backfill(config, request, clients, file, time.time, time.sleep)
+            outlook = work.plan()
+        except Exception:
+            if file.is_empty():
+                file.delete()
+            raise
         for line in outlook.lines():
             echo(line)
         if not dry_run:

@@ -222,13 +222,14 @@ def test_a_token_without_rights_ends_it(
     ],
 )
 def test_what_cannot_be_done(
-    more: list[str], expected: str, arguments: Callable[..., list[str]]
+    more: list[str], expected: str, arguments: Callable[..., list[str]], tmp_path: Path
 ) -> None:
-    """It says why, and exits with status 1."""
+    """It says why, exits with status 1, and leaves nothing behind."""
     status, _, said = invoked(arguments(*more))
 
     assert 1 == status
     assert expected in said
+    assert ["config.yaml"] == [each.name for each in tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize("label", ["job", "=x", "a-b=c", "ä=b"])
@@ -257,8 +258,8 @@ def test_another_command_does_not_go_on(
     sentry: Simulator, arguments: Callable[..., list[str]]
 ) -> None:
     """The progress file of another range is not used."""
-    sentry.world.revoke_token(SCALE_TOKEN)
-    invoked(arguments())
+    sentry.faults.add(Fault("status", 404, after=9))
+    assert 1 == invoked(arguments())[0]
     status, _, said = invoked(arguments(start="5d"))
 
     assert 1 == status
