@@ -1,7 +1,7 @@
 """One backfill: what is asked for, and the three steps in which it is done."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Final
 from exporter.backfill.join import Daemon, JoinError, Seam, seam, seam_of, waited_for
 from exporter.backfill.outlook import JobOutlook, Outlook
 from exporter.backfill.progress_file import ProgressError, ProgressFile
+from exporter.backfill.quotas import QuotaJob, quota_job, read_plan
 from exporter.backfill.reader import Counted, JobReader
 from exporter.backfill.times import HEAD, Job, Range, RangeError, job_window, last_end, moment
 from exporter.backfill.writer import History, JobData
@@ -17,9 +18,10 @@ from exporter.clients import Clients
 from exporter.collect.poll import ProjectDirectory, owner_of
 from exporter.collect.poll.attempt import QuerySource
 from exporter.collect.snapshot import ProjectInfo
-from exporter.config import Config, Organization, Query, near
+from exporter.config import QUOTAS_QUERY, Config, Organization, Query, near
 from exporter.moments import iso
 from exporter.queries import queries_of
+from exporter.sentry.customer import CustomerPlan
 from exporter.state import question_of
 
 BUFFER: Final = 1 << 20
@@ -98,6 +100,8 @@ class Backfill:
             Job(number, *pair, job_window(*pair, asked, request.resolution, planned_at))
             for number, pair in enumerate(chosen)
         ]
+        self._quotas = list(self._quota_jobs(config, clients, asked, planned_at))
+        self._asked_from = asked.start
         self._readers = {
             job.number: JobReader(
                 job,
@@ -112,13 +116,13 @@ class Backfill:
                 clock,
                 sleep,
             )
-            for job in self._jobs
+            for job in self._all_jobs()
         }
 
     def plan(self) -> Outlook:
         """Learn how much there is to read; raises `SentryError`."""
         before = self.counted.requests
-        jobs = [self._planned(job) for job in self._jobs]
+        jobs = [self._planned(job) for job in self._all_jobs()]
         made = self._file.record("made", int)
         if made is None:
             made = self.counted.requests - before
@@ -158,11 +162,13 @@ class Backfill:
         history = History(
             self._file,
             [self._data(job) for job in self._jobs],
+            self._quotas,
             {
                 name: self._described(name)
                 for name in {j.organization.name: None for j in self._jobs}
             },
             self._request.target,
+            self._asked_from,
             self._limit,
         )
         unfinished = self._request.unfinished
@@ -179,6 +185,27 @@ class Backfill:
     def finish(self) -> None:
         """Delete the progress file: the output is complete."""
         self._file.delete()
+
+    def _all_jobs(self) -> list[Job]:
+        return [*self._jobs, *(one.job for one in self._quotas)]
+
+    def _quota_jobs(
+        self, config: Config, clients: Clients, asked: Range, now: float
+    ) -> Iterator[QuotaJob]:
+        """Yield the jobs of the quotas that are asked for."""
+        names = self._request.queries
+        for number, organization in enumerate(config.organizations, len(self._jobs)):
+            if not organization.has_quotas or (names and QUOTAS_QUERY not in names):
+                continue
+            key = f"plan {organization.name}"
+            plan = self._file.record(key, CustomerPlan)
+            if plan is None and organization.billing.plan != "off":
+                client = clients.by_organization[organization.name]
+                plan = read_plan(organization, client, self._clock())
+            if plan is not None:
+                self._file.set_record(key, plan)
+            if job := quota_job(number, organization, plan, asked, now):
+                yield job
 
     def _begun(self, chosen: Sequence[tuple[Organization, Query]]) -> tuple[float, float | None]:
         """Return when the backfill began, and when the exporter did that it is joined to.
@@ -231,6 +258,8 @@ def _chosen(config: Config, request: Request) -> list[tuple[Organization, Query]
     """Return the queries that are asked for; raises `RequestError` for a name that none has."""
     every = list(queries_of(config))
     names = {query.name for _, query in every}
+    if any(one.has_quotas for one in config.organizations):
+        names.add(QUOTAS_QUERY)
     for name in request.queries:
         if name not in names:
             raise RequestError(f"no query {name!r}{near(name, names)}")
@@ -256,7 +285,9 @@ def _identity(request: Request, chosen: Sequence[tuple[Organization, Query]]) ->
         (one.name, one.url, one.settle, one.project_label, query.name, question_of(one, query))
         for one, query in chosen
     ]
-    return repr((request.start, request.end, request.resolution, request.join, questions))
+    billed = [(one.billing, one.quotas) for one, _ in chosen]
+    asked = request.start, request.end, request.resolution, request.join, request.queries
+    return repr((asked, questions, billed))
 
 
 def _sync(folder: Path) -> None:

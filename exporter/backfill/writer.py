@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 from exporter.backfill import recorded
 from exporter.backfill.join import Seam
 from exporter.backfill.progress_file import ABSENT, ProgressFile
+from exporter.backfill.quotas import QuotaJob, quota_history
 from exporter.backfill.samples import shown_by_counter, shown_by_gauge, summed
 from exporter.backfill.times import Job
 from exporter.categories import MILLISECONDS_PER_SECOND, Unit, unit_of
@@ -21,6 +22,7 @@ from exporter.collect.series import NO_PROJECT, Series
 from exporter.collect.snapshot import ProjectInfo
 from exporter.publish import families
 from exporter.publish.family import Family
+from exporter.publish.quota_families import QUOTA_FAMILIES
 from exporter.publish.series import end_of, head_of, measure_of
 from exporter.publish.text import header, label_set, number
 
@@ -73,13 +75,15 @@ class History:
     """Everything that is written.
 
     ``projects`` are those of each organization. ``target`` are the labels that Prometheus adds when
-    it scrapes. Samples after ``limit`` are left out.
+    it scrapes. Samples after ``limit`` are left out, and those of quotas before ``start``.
     """
 
     file: ProgressFile
     jobs: Sequence[JobData]
+    quotas: Sequence[QuotaJob]
     projects: Mapping[str, Sequence[ProjectInfo]]
     target: Mapping[str, str]
+    start: float
     limit: float
 
     def lines(self) -> Iterator[str]:
@@ -98,6 +102,7 @@ class History:
             families.COMPLETE,
         ):
             yield from _family(family, self._about(family))
+        yield from self._quotas()
         for family in recorded.FAMILIES:
             yield from _family(family, self._recorded(family))
         yield from _family(recorded.HOURS, self._hours())
@@ -177,6 +182,26 @@ class History:
             proven = self.file.read_buckets(one.job.number)
             return [int(proven[start]) for start in starts]
         return [1] * len(starts)
+
+    def _quotas(self) -> Iterator[str]:
+        samples: dict[tuple[Family, tuple[str, ...]], tuple[array[int], array[float]]] = {}
+        for one in self.quotas:
+            samples |= quota_history(one, self.file, self.start)
+        for family in QUOTA_FAMILIES:
+            lines = (
+                self._quota_lines(family, labels, *samples[each, labels])
+                for each, labels in samples
+                if each is family
+            )
+            yield from _family(family, lines)
+
+    def _quota_lines(
+        self, family: Family, labels: tuple[str, ...], times: "array[int]", values: "array[float]"
+    ) -> str:
+        head = self._plain_head(family, labels)
+        return "".join(
+            f"{head}{number(value)} {time}\n" for time, value in zip(times, values, strict=True)
+        )
 
     def _recorded(self, family: Family) -> Iterator[str]:
         for one in filter(lambda each: recorded.is_recorded(each.job), self.jobs):

@@ -138,6 +138,11 @@ def _run(config: Config, request: Request, *, dry_run: bool) -> None:
             raise
         for line in outlook.lines():
             echo(line)
+        if missing := [name for name in ("job", "instance") if name not in request.target]:
+            echo(
+                f"Without {' and '.join(f'--label {name}=...' for name in missing)}: dashboards "
+                "and increase() need the labels that Prometheus adds when it scrapes"
+            )
         if not dry_run:
             _carry_out(work, outlook, request)
 

@@ -26,7 +26,7 @@ TARGET = {"job": "sentry"}
 def written(file: ProgressFile, *jobs: JobData, limit: float = NOON + HOUR) -> str:
     """Return the text of the file."""
     projects = {"acme": [ProjectInfo("web", WEB, "python", "shop")]}
-    return "".join(History(file, jobs, projects, TARGET, limit).lines())
+    return "".join(History(file, jobs, (), projects, TARGET, START, limit).lines())
 
 
 def data(asked: Query = PROJECTS) -> JobData:
