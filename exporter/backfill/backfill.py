@@ -157,23 +157,24 @@ class Backfill:
             since = self._readers[job.number].total_of(window)
             self._seams[job.number] = seam(job, self._seam, query, since, self._labels(job))
 
-    def write(self) -> int:
-        """Write the output, which takes its name when it is complete; return its size."""
-        history = History(
+    def history(self) -> History:
+        """Return what is written, once everything has been read."""
+        names = dict.fromkeys(job.organization.name for job in self._jobs)
+        return History(
             self._file,
             [self._data(job) for job in self._jobs],
             self._quotas,
-            {
-                name: self._described(name)
-                for name in {j.organization.name: None for j in self._jobs}
-            },
+            {name: self._described(name) for name in names},
             self._request.target,
             self._asked_from,
             self._limit,
         )
+
+    def write(self) -> int:
+        """Write the output, which takes its name when it is complete; return its size."""
         unfinished = self._request.unfinished
         with unfinished.open("wb", BUFFER) as file:
-            for text in history.lines():
+            for text in self.history().lines():
                 file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())

@@ -3,7 +3,8 @@
 All work on a list with a value for each bucket in order of time, `ABSENT` for none.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, zip_longest
 
 from exporter.backfill.progress_file import ABSENT
 
@@ -18,8 +19,13 @@ def summed(columns: Sequence[Sequence[int]]) -> Sequence[int]:
     ]
 
 
-def shown_by_gauge(values: Sequence[int], lookback: int) -> Iterator[int | None]:
-    """Yield what the gauge shows of each bucket: 0 if it is only in one of the ``lookback``."""
+def shown_by_gauge(values: Sequence[int], lookback: int) -> Iterable[int | None]:
+    """Return what the gauge shows of each bucket: 0 if it is only in one of the ``lookback``."""
+    # Most series are in every bucket.
+    return _with_zeros(values, lookback) if ABSENT in values else values
+
+
+def _with_zeros(values: Sequence[int], lookback: int) -> Iterator[int | None]:
     since = lookback
     for value in values:
         since = 0 if value != ABSENT else since + 1
@@ -31,23 +37,31 @@ def shown_by_gauge(values: Sequence[int], lookback: int) -> Iterator[int | None]
 
 def shown_by_counter(
     values: Sequence[int], forgotten_after: int, end: int | None = None
-) -> Iterator[int | None]:
-    """Yield what the counter shows before the first bucket, and after each.
+) -> Iterable[int | None]:
+    """Return what the counter shows before the first bucket, and after each.
 
     It begins at 0 one bucket before its first value, and is let go after as many buckets without
     one. It never exceeds ``end``.
     """
+    shown: Iterable[int | None] = (
+        _running_sum(values, forgotten_after) if ABSENT in values else accumulate(values, initial=0)
+    )
+    if end is None:
+        return shown
+    return (None if value is None else min(value, end) for value in shown)
+
+
+def _running_sum(values: Sequence[int], forgotten_after: int) -> Iterator[int | None]:
     total, since, seen = 0, 0, False
-    before: int | None = 0 if values and values[0] != ABSENT else None
-    for number, value in enumerate(values):
-        yield before
-        following = values[number + 1] if number + 1 < len(values) else ABSENT
+    shown: int | None = 0 if values[0] != ABSENT else None
+    for value, following in zip_longest(values, values[1:], fillvalue=ABSENT):
+        yield shown
         since = 0 if value != ABSENT else since + 1
         seen = seen or value != ABSENT
         total += 0 if value == ABSENT else value
         if seen and since <= forgotten_after:
-            before = total if end is None else min(total, end)
+            shown = total
         else:
             # Shown at 0 before its first value, so that increase() sees it.
-            before = (total if seen else 0) if following != ABSENT else None
-    yield before
+            shown = total if following != ABSENT else None
+    yield shown

@@ -284,14 +284,17 @@ def _picker(places: Sequence[int]) -> "Callable[[array[int]], Iterable[int]]":
 
 def _lines(head: str, measure: str, values: Iterable[int | None], stamps: Sequence[str]) -> str:
     """Return a line for each value that there is and that has a time."""
+    pairs = [
+        (value, stamp)
+        for value, stamp in zip(values, stamps, strict=True)
+        if value is not None and stamp
+    ]
     text = _in_seconds if measure == Unit.SECONDS else str
-    return "".join(
-        [
-            f"{head}{text(value)}{stamp}"
-            for value, stamp in zip(values, stamps, strict=True)
-            if value is not None and stamp
-        ]
-    )
+    # Every sample passes here: to join three strings takes a third of formatting a line.
+    strings = [head] * (3 * len(pairs))
+    strings[1::3] = [text(value) for value, _ in pairs]
+    strings[2::3] = [stamp for _, stamp in pairs]
+    return "".join(strings)
 
 
 def _in_seconds(milliseconds: int) -> str:
