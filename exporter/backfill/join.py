@@ -8,8 +8,8 @@ finished or running, because the page has the values of these two.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
-from urllib.parse import urlsplit, urlunsplit
+from typing import Final, Protocol
+from urllib.parse import unquote, urlsplit
 
 import requests
 from prometheus_client.parser import text_string_to_metric_families
@@ -90,20 +90,21 @@ class Daemon:
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        self._url = urlunsplit(parts._replace(path=parts.path.rstrip("/") or "/metrics"))
-        host = parts.hostname or ""
-        self._name = f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
+        login, _, host = parts.netloc.rpartition("@")
+        user, _, password = login.partition(":")
+        self._login = (unquote(user), unquote(password)) if login else None
+        self._name = f"{parts.scheme}://{host}"
+        self._url = f"{self._name}{parts.path.rstrip('/') or '/metrics'}"
 
     def page(self) -> DaemonPage:
         """Return the current page; raises `JoinError`."""
         try:
-            answer = requests.get(self._url, timeout=_TIMEOUT)
+            answer = requests.get(self._url, auth=self._login, timeout=_TIMEOUT)
             answer.raise_for_status()
             return parsed_page(answer.text)
         except requests.HTTPError as error:
             raise JoinError(f"{self._name} answers {error.response.status_code}") from error
         except requests.RequestException as error:
-            # Not its text, which has the address with a password.
             raise JoinError(f"{self._name} cannot be read ({type(error).__name__})") from error
         except (ValueError, KeyError) as error:
             raise JoinError(f"{self._name} has no page of sentry-stats-exporter") from error
@@ -157,8 +158,16 @@ def seam(job: Job, moment: int, page: QueryPage, since: Rows, labels: Mapping[in
     return Seam(moment, more)
 
 
+class Pages(Protocol):
+    """What has a page."""
+
+    def page(self) -> DaemonPage:
+        """Return the current page; raises `JoinError`."""
+        ...
+
+
 def waited_for(
-    daemon: Daemon,
+    daemon: Pages,
     jobs: Sequence[Job],
     sleep: Callable[[float], None],
     waiting: Callable[[], None],
