@@ -9,6 +9,7 @@ import pytest
 from exporter.app import Exporter
 from exporter.categories import unit_of
 from exporter.simulator import SCALE_TOKEN, Simulator, demo_world, scale_world
+from tests.end_to_end.exposition import read_timeline
 from tests.support.backfills import (
     LABELS,
     backfilled,
@@ -137,6 +138,50 @@ def test_no_sample_is_there_twice(history: Prometheus) -> None:
     )
 
     assert [float(start) for start in range(START, END, HOUR)] == values
+
+
+@pytest.fixture(scope="module")
+def one_project() -> Iterator[Simulator]:
+    """Serve an organization with one project."""
+    with Simulator(scale_world(1, 4), clock=Clock(NOW), rate_limit=None) as simulator:
+        yield simulator
+
+
+def test_ninety_days_by_the_hour(one_project: Simulator, tmp_path: Path) -> None:
+    """From the first hour that Sentry has on, no hour has the values of its day."""
+    config = configuration(one_project.url, organization(slug="scale", token=SCALE_TOKEN))
+    text = backfilled(config, tmp_path, Clock(NOW), "90d").read_text("utf-8")
+    starts = range(int(NOW) // HOUR * HOUR - 90 * DAY + 2 * HOUR, END, HOUR)
+    (shown,) = (
+        values
+        for (name, labels), values in read_timeline(text).items()
+        if name == "sentry_stats_bucket_events" and ("category", "error") in labels
+    )
+    label = ("error", "accepted", "none")
+
+    assert [start + HOUR + 300 for start in starts] == [at for at, _ in shown]
+    for start, (_, value) in list(zip(starts, shown, strict=True))[::97]:
+        assert stored(one_project, start, start + HOUR, NOW, *BY_OUTCOME)[label] == value
+
+
+def test_thirteen_months_by_the_day(one_project: Simulator, tmp_path: Path) -> None:
+    """With buckets of a day, counters go back thirteen months, and gauges of hours show none."""
+    config = configuration(one_project.url, organization(*QUERIES, slug="scale", token=SCALE_TOKEN))
+    before = len(one_project.requests)
+    output = backfilled(config, tmp_path, Clock(NOW), "392d", resolution=DAY)
+    timeline = read_timeline(output.read_text("utf-8"))
+    start, end = (int(NOW) // DAY * DAY - days * DAY for days in (391, 0))
+    gains = {
+        tuple(sorted(labels)): increase([value for _, value in values])
+        for (name, labels), values in timeline.items()
+        if name == "sentry_stats_events_total"
+    }
+
+    expected = stored(one_project, start, end, NOW, *BY_PROJECT)
+    assert expected == summed(gains, "projects", *BY_PROJECT)
+    assert "sentry_stats_bucket_events" not in {name for name, _ in timeline}
+    # A request for each day by project, and a few for all of them.
+    assert len(one_project.requests) - before < 391 + 20
 
 
 def test_seam_to_a_running_exporter(tmp_path: Path) -> None:

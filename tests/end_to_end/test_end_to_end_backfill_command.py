@@ -15,13 +15,17 @@ from typing import Final
 import pytest
 from click.testing import CliRunner
 
+from exporter.app import Exporter
 from exporter.backfill import reader
 from exporter.cli import main
+from exporter.config import load
 from exporter.moments import iso
 from exporter.simulator import SCALE_TOKEN, Fault, Simulator, scale_world
 from tests.end_to_end.stage import COMMAND, clock_for_commands, run
 from tests.support.configuration import OUTCOMES, PROJECTS, document, organization
+from tests.support.exporters import poll_all
 from tests.support.programs import TIMEOUT, wait_until
+from tests.support.serving import serving
 
 DAY: Final = 86400
 KILLS: Final = 20
@@ -264,3 +268,24 @@ def test_another_command_does_not_go_on(
 
     assert 1 == status
     assert "history.om.progress belongs to another command" in said
+
+
+def test_an_exporter_that_was_just_started(
+    sentry: Simulator, arguments: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    """Everything is read; the same command writes it once Prometheus has let go of the seam."""
+    clock = clock_for_commands()
+    config = load(tmp_path / "config.yaml")
+    exporter = Exporter(config, clock=clock)
+    poll_all(exporter, clock())
+    command = [each for each in arguments() if each != "--end"][:-1]
+    with serving(exporter) as url:
+        status, _, said = invoked([*command, "--join", url])
+        asked = len(sentry.requests)
+        again, _, _ = invoked([*command, "--join", url])
+
+    assert 1 == status == again
+    assert "the exporter was started less than 3 hours ago" in said
+    assert "everything is read, repeat the same command after 20" in said
+    assert asked == len(sentry.requests)
+    assert not (tmp_path / "history.om").exists()
