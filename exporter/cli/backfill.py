@@ -157,9 +157,14 @@ def _carry_out(work: Backfill, outlook: Outlook, request: Request) -> None:
     size = work.write()
     work.finish()
     echo(f"{request.output} is complete: {size:,} bytes. Import it where Prometheus has its data:")
-    echo(
+    echo(import_command(request.output, "/prometheus"))
+
+
+def import_command(history: Path, data: Path | str) -> str:
+    """Return the command that imports a file into the folder where Prometheus has its data."""
+    return (
         f"promtool tsdb create-blocks-from --max-block-duration={_BLOCK} openmetrics "
-        f"{quote(str(request.output))} /prometheus"
+        f"{quote(str(history))} {quote(str(data))}"
     )
 
 

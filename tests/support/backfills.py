@@ -1,5 +1,6 @@
 """Backfills in the process of a test, on a clock that the test sets, and what comes of them."""
 
+import shlex
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from itertools import pairwise
@@ -10,6 +11,7 @@ from structlog.testing import capture_logs
 
 from exporter.backfill.backfill import Backfill, Request
 from exporter.backfill.progress_file import ProgressFile
+from exporter.cli.backfill import import_command
 from exporter.clients import clients_for
 from exporter.config import Config
 from exporter.publish.self_metrics import SelfMetrics
@@ -41,14 +43,8 @@ def backfilled(
 def import_history(folder: Path, *files: Path) -> None:
     """Import files as the command says, into the database of `prometheus` in ``folder``."""
     for file in files:
-        promtool(
-            "tsdb",
-            "create-blocks-from",
-            "--max-block-duration=162h",
-            "openmetrics",
-            file,
-            folder / "data",
-        )
+        _, *arguments = shlex.split(import_command(file, folder / "data"))
+        promtool(*arguments)
 
 
 def timelines(server: Prometheus, selector: str, end: float) -> Mapping[Series, list[float]]:
