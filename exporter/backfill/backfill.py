@@ -129,6 +129,10 @@ class Backfill:
             self._file.set_record("made", made)
         return Outlook(jobs, made, self._limit)
 
+    def left(self) -> int:
+        """Return how many of the planned requests have not been made yet."""
+        return sum(reader.left() for reader in self._readers.values())
+
     def read(self) -> None:
         """Read what has not been read yet; raises `SentryError` or `RangeError`."""
         for reader in self._readers.values():

@@ -54,7 +54,7 @@ class JobOutlook:
         shown = "" if self.job.shows_gauges else ", counters only"
         return (
             f"{self.job.name}: {len(window):,} buckets of {in_units(window.interval)}, "
-            f"{iso(window.start)} to {iso(window.end)}{shown}: {self.requests:,} requests, "
+            f"{iso(window.start)} to {iso(window.end)}{shown}: {counted(self.requests)}, "
             f"about {self.samples:,} samples"
         )
 
@@ -78,8 +78,9 @@ class Outlook:
             yield one.text()
         seconds = sum(one.seconds for one in self.jobs)
         yield (
-            f"Requests: {self.requests:,}, fewer where hours have no events, and {self.made:,} "
-            f"that were needed to plan them; about {elapsed(seconds)} at the configured rate"
+            f"To ask: {counted(self.requests)}, fewer where hours have no events, "
+            f"about {elapsed(seconds)} at the configured rate; "
+            f"planning took {counted(self.made)} more"
         )
         size = sum(one.size for one in self.jobs)
         yield f"Output: about {sum(one.samples for one in self.jobs):,} samples, {_in_bytes(size)}"
@@ -87,6 +88,11 @@ class Outlook:
             f"Left out: everything after {iso(self.limit)}. Prometheus has the last 3 hours in "
             "memory, and promtool must not write them"
         )
+
+
+def counted(requests: int) -> str:
+    """Return a number of requests as text."""
+    return f"{requests:,} request{'s' * (requests != 1)}"
 
 
 def _parts(job: Job, known: Survey, projects: Sequence[str]) -> Iterator[tuple[float, float]]:

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import structlog
 
 from exporter.backfill.progress_file import ProgressFile
-from exporter.backfill.survey import MAX_POINTS, Survey, consecutive, projects_of, survey
+from exporter.backfill.survey import MAX_POINTS, Survey, consecutive, projects_of, requests, survey
 from exporter.backfill.times import DAY, HOURLY_RETENTION, Job, RangeError
 from exporter.buckets import Window
 from exporter.collect.plan.core import Hints, Plan, Reply, drive, together
@@ -92,6 +92,13 @@ class JobReader:
                 question = query.question(window)
                 readings = self._driven(partial(read_series, query, question))
                 self._file.add(self._job.number, readings)
+
+    def left(self) -> int:
+        """Return how many of the planned requests have not been made yet."""
+        query, known = self.survey()
+        number, window = self._job.number, self._job.window
+        referenced = self._file.references(number, [window.start, window.end])
+        return requests(query, known, self._file.read_buckets(number), referenced)
 
     def total_of(self, window: Window) -> Rows:
         """Return what a range holds; by project, that is read in the fewest requests."""

@@ -5,7 +5,7 @@ windows are made as long as they can be without being cut. By project, the bucke
 shows whether all projects fit into one answer.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from exporter.backfill.times import DAY
@@ -71,13 +71,27 @@ def survey(query: ResolvedQuery, window: Window, readable: tuple[int, ...]) -> P
     )
 
 
-def requests(query: ResolvedQuery, known: Survey) -> int:
-    """Return how many requests read what was surveyed, if each answer is proven by itself."""
-    windows = (*known.windows, *known.remainders)
+def requests(
+    query: ResolvedQuery,
+    known: Survey,
+    read: Collection[int] = (),
+    referenced: Collection[int] = (),
+) -> int:
+    """Return how many requests read what was surveyed, if each answer is proven by itself.
+
+    Without the buckets that are ``read`` already, and those of which is known what their projects
+    are compared with.
+    """
+    windows = (
+        one
+        for one in (*known.windows, *known.remainders)
+        if any(start not in read and start not in referenced for start in one.buckets())
+    )
     series = sum(len(query.batches(query.question(one))) for one in windows)
     if not query.by_project:
         return series
-    each = (first_round(query, start, projects_of(known), known.cut) for start in known.buckets)
+    missing = (start for start in known.buckets if start not in read)
+    each = (first_round(query, start, projects_of(known), known.cut) for start in missing)
     return series + sum(map(len, each))
 
 

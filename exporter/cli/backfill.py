@@ -149,8 +149,9 @@ def _run(config: Config, request: Request, *, dry_run: bool) -> None:
 
 def _carry_out(work: Backfill, outlook: Outlook, request: Request) -> None:
     """Read and write what was planned."""
-    with progress("Reading", outlook.requests + outlook.made) as update:
-        work.counted.noted = lambda: update(work.counted.requests)
+    before = outlook.requests - work.left() - work.counted.requests
+    with progress("Reading", outlook.requests, before + work.counted.requests) as update:
+        work.counted.noted = lambda: update(before + work.counted.requests)
         work.read()
     work.join(lambda: click.echo("Waiting for the next poll of the exporter", err=True))
     click.echo(f"Writing {request.output}", err=True)

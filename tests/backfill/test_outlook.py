@@ -1,5 +1,6 @@
 """What is printed before a backfill begins, and how far it is."""
 
+import io
 from collections.abc import Sequence
 
 import pytest
@@ -8,7 +9,7 @@ from exporter.backfill.outlook import JobOutlook, Outlook
 from exporter.backfill.survey import Survey
 from exporter.backfill.times import DAY, HOUR, Job
 from exporter.buckets import Window
-from exporter.cli.progress import Lines
+from exporter.cli.progress import Lines, progress
 from exporter.collect.plan.resolved import resolve
 from exporter.config import Query
 from tests.support.clock import Clock
@@ -45,7 +46,7 @@ def test_samples_by_project() -> None:
 @pytest.mark.parametrize(
     ("asked", "window", "expected"),
     [
-        (query(), WINDOW, "acme/outcomes: 24 buckets of 1h, .*Z to .*Z: 1 requests, about 145 "),
+        (query(), WINDOW, "acme/outcomes: 24 buckets of 1h, .*Z to .*Z: 1 request, about 145 "),
         (query(), Window(NOON // DAY * DAY, NOON // DAY * DAY + DAY, DAY), ", counters only: "),
     ],
 )
@@ -64,9 +65,31 @@ def test_lines_about_everything() -> None:
     """Requests, time, samples, size, and what is left out."""
     lines = list(Outlook([outlook(query())] * 2, 3, NOON).lines())
 
-    assert_matches("^Requests: 2, .* and 3 that were needed .*; about 0s at the", lines[2])
+    assert_matches(
+        "^To ask: 2 requests, .* about 0s at .*; planning took 3 requests more$", lines[2]
+    )
     assert_matches("^Output: about 290 samples, [0-9.]+ kB$", lines[3])
     assert_matches(r"^Left out: everything after 2023-11-14T22:00:00Z\. Prometheus has", lines[4])
+
+
+class Terminal(io.StringIO):
+    """A standard error that is a terminal."""
+
+    def isatty(self) -> bool:
+        """Return that it is one."""
+        return True
+
+
+def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is a bar with what is done."""
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with progress("Reading", 100, 10) as update:
+        update(40)
+        update(120)
+
+    assert "Reading" in terminal.getvalue()
+    assert "120/120" in terminal.getvalue()
 
 
 def progressed(capsys: pytest.CaptureFixture[str], *steps: tuple[float, int]) -> Sequence[str]:

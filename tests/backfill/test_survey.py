@@ -89,6 +89,18 @@ def test_days_without_events_are_not_read_by_project() -> None:
     assert 1 + 24 == requests(query, known)
 
 
+def test_what_is_left_of_the_requests() -> None:
+    """Neither buckets that have been read nor known totals are asked for again."""
+    query = resolved("project", *BY_REASON)
+    known = read(Store(rows(3, 3)), query, WINDOW)
+    hours = list(WINDOW.buckets())
+
+    assert 1 + len(hours) == requests(query, known)
+    assert 1 + len(hours) - 2 == requests(query, known, hours[:2])
+    assert len(hours) - 2 == requests(query, known, hours[:2], hours[2:])
+    assert 0 == requests(query, known, hours)
+
+
 def test_remainders_are_known_beforehand() -> None:
     """Where a project cannot be read, one more request has what can be read, window by window."""
     query = resolved("project", *BY_REASON)

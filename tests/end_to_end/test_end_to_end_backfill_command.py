@@ -66,6 +66,14 @@ def invoked(arguments: Sequence[str]) -> tuple[int, str, str]:
     return ended.exit_code, ended.stdout, ended.stderr
 
 
+def planned_in(printed: str) -> tuple[int, int]:
+    """Return how many requests are planned, and how many were needed to plan them."""
+    (numbers,) = re.findall(
+        r"^To ask: (\d+) .* planning took (\d+) requests? more$", printed, re.MULTILINE
+    )
+    return int(numbers[0]), int(numbers[1])
+
+
 def in_this_process(arguments: Sequence[str]) -> None:
     """Run a command; its output goes nowhere."""
     sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until it is killed
@@ -110,7 +118,7 @@ def test_requests_are_those_of_the_dry_run(
     """The dry run writes nothing, and names the requests that the real run needs."""
     status, printed, _ = invoked(arguments("--dry-run"))
     tried = len(sentry.requests)
-    planned, made = map(int, re.findall(r"Requests: (\d+), .* and (\d+) that were", printed)[0])
+    planned, made = planned_in(printed)
     files = [each.name for each in tmp_path.iterdir()]
     assert 0 == status
     assert 0 == invoked(arguments())[0]
@@ -132,7 +140,7 @@ def test_large_organizations_are_read_as_planned(tmp_path: Path) -> None:
         files = ["--config.file", str(config), "--output", str(tmp_path / "history.om")]
         status, printed, _ = invoked(["backfill", *files, *flags])
         asked = len(sentry.requests)
-    planned, made = map(int, re.findall(r"Requests: (\d+), .* and (\d+) that were", printed)[0])
+    planned, made = planned_in(printed)
 
     assert 0 == status
     assert 3 * 3 + 2 == planned
@@ -150,7 +158,7 @@ def test_plan_and_end(arguments: Callable[..., list[str]], tmp_path: Path) -> No
     path = tmp_path / "history.om"
 
     assert 0 == status
-    assert re.search(r"^scale/outcomes: 48 buckets of 1h, \S+ to \S+: 1 requests, ", printed)
+    assert re.search(r"^scale/outcomes: 48 buckets of 1h, \S+ to \S+: 1 request, ", printed)
     assert "Left out: everything after " in printed
     assert "Prometheus has the last 3 hours in memory" in printed
     assert f"\npromtool tsdb create-blocks-from --max-block-duration=162h openmetrics {path} " in (
