@@ -153,6 +153,8 @@ class Backfill:
                 f"{iso(self._seam + HEAD + 60)}"
             )
         counted = [job for job in self._jobs if job.query.counters]
+        if not counted:
+            return
         page = waited_for(self._daemon, counted, self._sleep, waiting)
         for job in counted:
             query = page.queries[job.organization.name, job.query.name]

@@ -132,9 +132,10 @@ def seam_of(started: float) -> int:
 
 
 def has_settled(job: Job, page: QueryPage) -> bool:
-    """Return whether the last poll was at a time when no bucket was settling."""
+    """Return whether there was a poll, the last one at a time when no bucket was settling."""
     settle = job.organization.settle
-    return page.polled_at - floor(page.polled_at, job.query.interval) >= settle
+    since = page.polled_at - floor(page.polled_at, job.query.interval)
+    return page.start > 0 and since >= settle
 
 
 def seam(job: Job, moment: int, page: QueryPage, since: Rows, labels: Mapping[int, str]) -> Seam:

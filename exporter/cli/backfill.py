@@ -189,4 +189,4 @@ def _failures(request: Request) -> Iterator[None]:
 
 def _interrupted(message: str, request: Request) -> NoReturn:
     going_on = "repeat the same command to go on" if request.progress.exists() else ""
-    end([message, *filter(None, [going_on])], 1)
+    end([message, *filter(None, [going_on])], 1, "backfill not completed")

@@ -17,14 +17,14 @@ from exporter.web.address import Address
 _log = structlog.get_logger(__name__)
 
 
-def end(problems: Iterable[object], status: int) -> NoReturn:
+def end(problems: Iterable[object], status: int, event: str = "cannot start") -> NoReturn:
     """Report ``problems`` on standard error, and exit with ``status``.
 
-    Each is a line of text, or a record if the log is read by programs.
+    Each is a line of text, or a record of ``event`` if the log is read by programs.
     """
     for problem in problems:
         if log.is_json():
-            _log.error("cannot start", error=str(problem))
+            _log.error(event, error=str(problem))
         else:
             click.echo(problem, err=True)
     sys.exit(status)

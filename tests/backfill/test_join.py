@@ -99,7 +99,12 @@ def test_counters_of_an_earlier_start_are_refused() -> None:
 @pytest.mark.parametrize(("after", "expected"), [(0, False), (SETTLE - 1, False), (SETTLE, True)])
 def test_settling_buckets_are_on_no_page(after: int, expected: bool) -> None:  # noqa: FBT001
     """A page of a poll while a bucket settles lacks that bucket."""
-    assert expected == has_settled(JOB, QueryPage(polled_at=NOON + after))
+    assert expected == has_settled(JOB, QueryPage(start=NOON, polled_at=NOON + after))
+
+
+def test_exporters_that_have_not_polled_yet() -> None:
+    """Without data there is nothing to join."""
+    assert not has_settled(JOB, QueryPage(polled_at=NOON + SETTLE))
 
 
 @dataclass
@@ -122,7 +127,7 @@ class Shown:
 def polled(*moments: float) -> Shown:
     """Return an exporter whose pages are of polls at ``moments``."""
     name = "acme", "outcomes"
-    return Shown(DaemonPage(STARTED, {name: QueryPage(polled_at=at)}) for at in moments)
+    return Shown(DaemonPage(STARTED, {name: QueryPage(start=NOON, polled_at=at)}) for at in moments)
 
 
 def test_it_waits_for_a_poll_that_has_settled() -> None:
