@@ -284,16 +284,17 @@ def _picker(places: Sequence[int]) -> "Callable[[array[int]], Iterable[int]]":
 
 def _lines(head: str, measure: str, values: Iterable[int | None], stamps: Sequence[str]) -> str:
     """Return a line for each value that there is and that has a time."""
-    pairs = [
-        (value, stamp)
-        for value, stamp in zip(values, stamps, strict=True)
-        if value is not None and stamp
-    ]
+    every = list(values)
+    shown = [value for value in every if value is not None]
+    if len(shown) < len(stamps) or "" in stamps:
+        pairs = [pair for pair in zip(every, stamps, strict=True) if pair[1]]
+        shown = [value for value, _ in pairs if value is not None]
+        stamps = [stamp for value, stamp in pairs if value is not None]
     text = _in_seconds if measure == Unit.SECONDS else str
     # Every sample passes here: to join three strings takes a third of formatting a line.
-    strings = [head] * (3 * len(pairs))
-    strings[1::3] = [text(value) for value, _ in pairs]
-    strings[2::3] = [stamp for _, stamp in pairs]
+    strings = [head] * (3 * len(shown))
+    strings[1::3] = map(text, shown)
+    strings[2::3] = stamps
     return "".join(strings)
 
 
