@@ -2,12 +2,20 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from exporter.backfill.join import Daemon, JoinError, Seam, seam, seam_of, waited_for
+from exporter.backfill.join import (
+    Daemon,
+    JoinError,
+    Seam,
+    parts_of,
+    seam,
+    seam_of,
+    waited_for,
+)
 from exporter.backfill.outlook import JobOutlook, Outlook
 from exporter.backfill.progress_file import ProgressError, ProgressFile
 from exporter.backfill.quotas import QuotaJob, quota_job, read_plan
@@ -73,51 +81,24 @@ class Backfill:
         sleep: Callable[[float], None],
     ) -> None:
         """Begin, or go on; raises `RequestError`, `RangeError`, `ProgressError` or `JoinError`."""
+        self.counted = Counted()
         self._request = request
+        self._clients = clients
         self._file = file
         self._clock = clock
-        self.counted = Counted()
-        self._seams: dict[int, Seam] = {}
-        chosen = _chosen(config, request)
         self._sleep = sleep
         self._daemon = Daemon(request.join) if request.join else None
+        self._seams: dict[int, Seam] = {}
+        chosen = _chosen(config, request)
         planned_at, started = self._begun(chosen)
-        asked = _range(request, planned_at, started)
-        self._limit = asked.limit
-        self._seam = seam_of(asked.end) if started is not None else None
-        self._directories = {
-            organization.name: ProjectDirectory(
-                organization.name,
-                clients.by_organization[organization.name],
-                _Nowhere(),
-                organization.project_label,
-                partial(owner_of, organization.teams),
-                file.project_list(organization),
-            )
-            for organization in config.organizations
-        }
+        self._asked = asked = _range(request, planned_at, started)
+        self._directories = {one.name: self._directory(one) for one in config.organizations}
         self._jobs = [
             Job(number, *pair, job_window(*pair, asked, request.resolution, planned_at))
             for number, pair in enumerate(chosen)
         ]
-        self._quotas = list(self._quota_jobs(config, clients, asked, planned_at))
-        self._asked_from = asked.start
-        self._readers = {
-            job.number: JobReader(
-                job,
-                QuerySource(
-                    job.organization,
-                    job.query,
-                    clients.by_organization[job.organization.name],
-                    self._directories[job.organization.name],
-                ),
-                file,
-                self.counted,
-                clock,
-                sleep,
-            )
-            for job in self._all_jobs()
-        }
+        self._quotas = list(self._quota_jobs(config, planned_at))
+        self._readers = {job.number: self._reader(job) for job in self._all_jobs()}
 
     def plan(self) -> Outlook:
         """Learn how much there is to read; raises `SentryError`."""
@@ -127,7 +108,7 @@ class Backfill:
         if made is None:
             made = self.counted.requests - before
             self._file.set_record("made", made)
-        return Outlook(jobs, made, self._limit)
+        return Outlook(jobs, made, self._asked.limit, joined=self._daemon is not None)
 
     def left(self) -> int:
         """Return how many of the planned requests have not been made yet."""
@@ -144,24 +125,21 @@ class Backfill:
         ``waiting`` is called if that takes a while. Raises `JoinError`, also as long as the
         exporter was started too recently.
         """
-        if self._daemon is None or self._seam is None:
+        started, counted = self._asked.end, [job for job in self._jobs if job.query.counters]
+        if self._daemon is None or not counted:
             return
-        if self._seam > last_end(self._clock()):
+        if started > last_end(self._clock()):
             raise JoinError(
                 "the exporter was started less than 3 hours ago, which Prometheus still has in "
                 f"memory: everything is read, repeat the same command after "
-                f"{iso(self._seam + HEAD + 60)}"
+                f"{iso(started + HEAD + 60)}"
             )
-        counted = [job for job in self._jobs if job.query.counters]
-        if not counted:
-            return
         page = waited_for(self._daemon, counted, self._sleep, waiting)
         for job in counted:
             query = page.queries[job.organization.name, job.query.name]
-            end = query.start + job.query.interval
-            window = replace(job.window, start=job.window.end, end=end)
-            since = self._readers[job.number].total_of(window)
-            self._seams[job.number] = seam(job, self._seam, query, since, self._labels(job))
+            total_of = self._readers[job.number].total_of
+            before, after = (total_of(part) for part in parts_of(job, query, started))
+            self._seams[job.number] = seam(job, started, query, before, after, self._labels(job))
 
     def history(self) -> History:
         """Return what is written, once everything has been read."""
@@ -172,8 +150,8 @@ class Backfill:
             self._quotas,
             {name: self._described(name) for name in names},
             self._request.target,
-            self._asked_from,
-            self._limit,
+            self._asked.start,
+            self._asked.limit,
         )
 
     def write(self) -> int:
@@ -196,9 +174,23 @@ class Backfill:
     def _all_jobs(self) -> list[Job]:
         return [*self._jobs, *(one.job for one in self._quotas)]
 
-    def _quota_jobs(
-        self, config: Config, clients: Clients, asked: Range, now: float
-    ) -> Iterator[QuotaJob]:
+    def _directory(self, organization: Organization) -> ProjectDirectory:
+        return ProjectDirectory(
+            organization.name,
+            self._clients.by_organization[organization.name],
+            _Nowhere(),
+            organization.project_label,
+            partial(owner_of, organization.teams),
+            self._file.project_list(organization),
+        )
+
+    def _reader(self, job: Job) -> JobReader:
+        name = job.organization.name
+        client, directory = self._clients.by_organization[name], self._directories[name]
+        source = QuerySource(job.organization, job.query, client, directory)
+        return JobReader(job, source, self._file, self.counted, self._clock, self._sleep)
+
+    def _quota_jobs(self, config: Config, now: float) -> Iterator[QuotaJob]:
         """Yield the jobs of the quotas that are asked for."""
         names = self._request.queries
         for number, organization in enumerate(config.organizations, len(self._jobs)):
@@ -207,11 +199,11 @@ class Backfill:
             key = f"plan {organization.name}"
             plan = self._file.record(key, CustomerPlan)
             if plan is None and organization.billing.plan != "off":
-                client = clients.by_organization[organization.name]
+                client = self._clients.by_organization[organization.name]
                 plan = read_plan(organization, client, self._clock())
             if plan is not None:
                 self._file.set_record(key, plan)
-            if job := quota_job(number, organization, plan, asked, now):
+            if job := quota_job(number, organization, plan, self._asked, now):
                 yield job
 
     def _begun(self, chosen: Sequence[tuple[Organization, Query]]) -> tuple[float, float | None]:

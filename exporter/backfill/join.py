@@ -7,7 +7,7 @@ finished or running, because the page has the values of these two.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -16,9 +16,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.backfill.progress_file import ABSENT
 from exporter.backfill.times import Job
-from exporter.buckets import floor
-from exporter.categories import MILLISECONDS_PER_SECOND
+from exporter.buckets import Window, floor
+from exporter.categories import MILLISECONDS_PER_SECOND, Unit, unit_of
 from exporter.collect.series import NO_PROJECT, Rows, Series
+from exporter.moments import iso
 from exporter.publish import families
 from exporter.sentry.question import QUANTITY, TIMES_SEEN
 
@@ -138,25 +139,72 @@ def has_settled(job: Job, page: QueryPage) -> bool:
     return page.start > 0 and since >= settle
 
 
-def seam(job: Job, moment: int, page: QueryPage, since: Rows, labels: Mapping[int, str]) -> Seam:
+def parts_of(job: Job, page: QueryPage, started: float) -> tuple[Window, Window]:
+    """Return the buckets between history and the running one: up to the start, and since then."""
+    interval = job.window.interval
+    end = max(page.start + job.query.interval, job.window.end)
+    middle = min(floor(started, interval) + interval, end)
+    return (
+        replace(job.window, start=job.window.end, end=middle),
+        replace(job.window, start=middle, end=end),
+    )
+
+
+def seam(
+    job: Job,
+    started: float,
+    page: QueryPage,
+    before: Rows,
+    after: Rows,
+    labels: Mapping[int, str],
+) -> Seam:
     """Return where the counters of ``job`` end.
 
-    ``since`` is what the buckets between history and the running one hold. Raises `JoinError` if
-    the counters began earlier than the exporter.
+    ``before`` and ``after`` are what the `parts_of` the job hold. Raises `JoinError` if the
+    counters cannot have begun when the exporter was ``started``.
     """
-    more: dict[Key, int] = dict(page.running)
-    for series, values in since.items():
-        for project, value in values.items():
-            label = "" if project == NO_PROJECT else labels.get(project, "")
-            more[series, label] = more.get((series, label), 0) + value
+    up_to_start, since = _labelled(before, labels), _labelled(after, labels)
+    if floor(started, job.window.interval) > page.start:
+        up_to_start = _added(up_to_start, page.running)
+    else:
+        since = _added(since, page.running)
+    more = _added(up_to_start, since)
     for key, value in page.counters.items():
         more[key] = more.get(key, 0) - value
-    if sum(more.values()) < -_TOLERANCE * sum(page.counters.values()):
+    tolerated = _TOLERANCE * _events(page.counters)
+    if _events(more) < -tolerated:
         raise JoinError(
-            f"{job.name}: its counters hold more than Sentry has since the exporter was started: "
-            "they go on from an earlier start; set --end to the time of the first start"
+            f"{job.name}: its counters hold more than Sentry has since {iso(started)}: they go on "
+            "from an earlier start; set --end to the time of the first start"
         )
-    return Seam(moment, more)
+    if _events(more) > _events(up_to_start) + tolerated:
+        raise JoinError(
+            f"{job.name}: its counters hold less than Sentry has since {iso(started)}: they began "
+            "at 0 with a later start; set --end to the time of the last start"
+        )
+    return Seam(seam_of(started), more)
+
+
+def _labelled(rows: Rows, labels: Mapping[int, str]) -> dict[Key, int]:
+    values: dict[Key, int] = {}
+    for series, of_series in rows.items():
+        for project, value in of_series.items():
+            label = "" if project == NO_PROJECT else labels.get(project, "")
+            values[series, label] = values.get((series, label), 0) + value
+    return values
+
+
+def _added(one: Mapping[Key, int], other: Mapping[Key, int]) -> dict[Key, int]:
+    return {key: one.get(key, 0) + other.get(key, 0) for key in dict.fromkeys([*one, *other])}
+
+
+def _events(values: Mapping[Key, int]) -> int:
+    """Return the sum of what is counted in events: with bytes, nothing else would matter."""
+    return sum(
+        value
+        for (series, _), value in values.items()
+        if series.field == QUANTITY and unit_of(series.category) is Unit.EVENTS
+    )
 
 
 class Pages(Protocol):

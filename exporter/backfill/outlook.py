@@ -61,11 +61,15 @@ class JobOutlook:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What a backfill takes. ``made`` requests were needed to learn it."""
+    """What a backfill takes. ``made`` requests were needed to learn it.
+
+    Nothing is written after ``limit``. ``joined``: an exporter was started then.
+    """
 
     jobs: Sequence[JobOutlook]
     made: int
     limit: float
+    joined: bool = False
 
     @property
     def requests(self) -> int:
@@ -84,10 +88,13 @@ class Outlook:
         )
         size = sum(one.size for one in self.jobs)
         yield f"Output: about {sum(one.samples for one in self.jobs):,} samples, {_in_bytes(size)}"
-        yield (
-            f"Left out: everything after {iso(self.limit)}. Prometheus has the last 3 hours in "
-            "memory, and promtool must not write them"
-        )
+        if self.joined:
+            yield f"End: {iso(self.limit)}, where the counters of the exporter begin"
+        else:
+            yield (
+                f"Left out: everything after {iso(self.limit)}. Prometheus has the last 3 hours in "
+                "memory, and promtool must not write them"
+            )
 
 
 def counted(requests: int) -> str:

@@ -16,8 +16,8 @@ from exporter.backfill.join import (
     Seam,
     has_settled,
     parsed_page,
+    parts_of,
     seam,
-    seam_of,
     waited_for,
 )
 from exporter.backfill.progress_file import ABSENT
@@ -33,6 +33,7 @@ STARTED = NOON + 600.0
 _METRICS = "http://host:1/metrics"
 ONE = series().series
 DURATION = series(category="profile_duration").series
+BYTES = series(category="attachment").series
 LABELS = 'organization="acme",query="outcomes"'
 DATA = f'{LABELS},category="transaction",outcome="accepted",reason="",project'
 PAGE = f"""\
@@ -73,14 +74,21 @@ def test_pages_of_others(text: str) -> None:
 
 def test_counters_end_where_those_of_the_exporter_begin() -> None:
     """The end is what all buckets hold, less what the exporter has counted."""
-    page = QueryPage({(ONE, "web"): 40}, {(ONE, "web"): 5})
-    since = {ONE: {WEB: 50, OLD: 2}}
-    one = seam(JOB, seam_of(STARTED), page, since, {WEB: "web"})
+    page = QueryPage({(ONE, "web"): 40}, {(ONE, "web"): 5}, NOON)
+    one = seam(JOB, STARTED, page, {ONE: {WEB: 20, OLD: 2}}, {ONE: {WEB: 30}}, {WEB: "web"})
 
     assert int(STARTED) - 2 == one.moment
-    assert 100 + 50 + 5 - 40 == one.end((ONE, "web"), [60, ABSENT, 40])
+    assert 100 + 20 + 30 + 5 - 40 == one.end((ONE, "web"), [60, ABSENT, 40])
     # What has no label of its own is under the empty one.
     assert 2 == one.end((ONE, ""), [])
+
+
+def test_buckets_between_history_and_the_running_one() -> None:
+    """They are divided at the end of the bucket in which the exporter was started."""
+    before, after = parts_of(JOB, QueryPage(start=NOON + 3 * HOUR), STARTED)
+
+    assert (NOON - HOUR, NOON + HOUR) == (before.start, before.end)
+    assert (NOON + HOUR, NOON + 4 * HOUR) == (after.start, after.end)
 
 
 def test_counters_never_end_below_zero() -> None:
@@ -88,12 +96,27 @@ def test_counters_never_end_below_zero() -> None:
     assert 0 == Seam(NOON, {(ONE, "web"): -5}).end((ONE, "web"), [3])
 
 
-def test_counters_of_an_earlier_start_are_refused() -> None:
-    """An exporter with a state file has counted before its process was started."""
-    page = QueryPage({(ONE, "web"): 400}, {(ONE, "web"): 5})
-    message = "acme/outcomes: .* they go on from an earlier start; set --end to the time of"
-    with pytest.raises(JoinError, match=message):
-        seam(JOB, NOON, page, {ONE: {WEB: 50}}, {WEB: "web"})
+@pytest.mark.parametrize(
+    ("counted", "expected"),
+    [
+        (400, "hold more than Sentry has since .*; set --end to the time of the first start"),
+        (10, "hold less than Sentry has since .*; set --end to the time of the last start"),
+    ],
+)
+def test_counters_of_another_start_are_refused(counted: int, expected: str) -> None:
+    """Bytes do not hide that an exporter has counted since another time."""
+    page = QueryPage({(ONE, "web"): counted, (BYTES, "web"): 10**9}, {(ONE, "web"): 5}, NOON)
+    rows = {ONE: {WEB: 50}, BYTES: {WEB: 10**9}}
+    with pytest.raises(JoinError, match=f"acme/outcomes: its counters {expected}"):
+        seam(JOB, STARTED, page, {ONE: {WEB: 20}}, rows, {WEB: "web"})
+
+
+def test_exporters_that_were_started_in_the_running_bucket() -> None:
+    """Of a day, the part before the start is in the running bucket."""
+    day = Job(0, organization(), query(interval=24 * HOUR), Window(0, 24 * HOUR, 24 * HOUR))
+    page = QueryPage({(ONE, "web"): 40}, {(ONE, "web"): 100}, 0)
+
+    assert 60 == seam(day, 30.0 * HOUR, page, {}, {}, {}).more[ONE, "web"]
 
 
 @pytest.mark.parametrize(("after", "expected"), [(0, False), (SETTLE - 1, False), (SETTLE, True)])

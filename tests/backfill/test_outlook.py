@@ -72,6 +72,13 @@ def test_lines_about_everything() -> None:
     assert_matches(r"^Left out: everything after 2023-11-14T22:00:00Z\. Prometheus has", lines[4])
 
 
+def test_end_at_the_seam() -> None:
+    """History that is joined ends at the exporter's start, and leaves nothing out."""
+    *_, last = Outlook([outlook(query())], 3, NOON, joined=True).lines()
+
+    assert "End: 2023-11-14T22:00:00Z, where the counters of the exporter begin" == last
+
+
 class Terminal(io.StringIO):
     """A standard error that is a terminal."""
 
