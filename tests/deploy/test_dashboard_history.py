@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -180,6 +181,34 @@ def test_quotas_over_the_range(world: Day, server: Prometheus) -> None:
         ).values()  # fmt: skip
 
         assert [accepted] == list(used.values())
+
+
+def test_panels_about_last_week(tmp_path: Path) -> None:
+    """With eight days of history, the last of them is compared with the first."""
+    clock = Clock(NOW)
+    with Simulator(demo_world(END, projects=2), clock=clock, rate_limit=None) as sentry:
+        config = unpaced(demo_configuration(sentry.url))
+        acme = replace(config, organizations=config.organizations[:1])
+        start, end = str(END - 8 * DAY), str(END + HOUR)
+        history = backfilled(acme, tmp_path, clock, start, end=end)
+    import_history(tmp_path, history)
+    times = Times(END - SCRAPE_INTERVAL, DAY, SCRAPE_INTERVAL)
+    values = {
+        "job": ".+",
+        "instance": ".+",
+        "organization": "acme",
+        "organizations": ".*",
+        "query": "outcomes",
+        "project_query": "projects",
+        "category": "error",
+        "project": "|.*",
+        "most_changed": ".*",
+    }
+    with prometheus(tmp_path) as server:
+        for title in ("Which projects differ most from", "Which categories differ from"):
+            (shown, *_) = targets("organization", f"{title} last week?")
+
+            assert answer(server, shown, values, times), title
 
 
 def test_recorded_series_are_those_of_the_rules(world: Day, folder: Path, tmp_path: Path) -> None:
