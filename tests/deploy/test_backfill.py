@@ -1,6 +1,7 @@
 """The files that deploy a backfill, as far as they can be tested without an engine or a cluster."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,8 +10,9 @@ import yaml
 
 from exporter.cli.backfill import import_command
 from tests.deploy.kit import DEPLOY, parsed, read_yaml
+from tests.docs.markdown import Block, blocks_of
 from tests.support.backfills import LABELS
-from tests.support.programs import find_program, output_of
+from tests.support.programs import REPOSITORY, find_program, output_of
 
 COMPOSE: Final = read_yaml(DEPLOY / "docker" / "compose.yaml")
 COMPOSE_SENTRY: Final = read_yaml(DEPLOY / "docker" / "compose.sentry.yaml")
@@ -75,6 +77,22 @@ def test_compose_imports_what_the_command_says() -> None:
     command = " ".join((*service["entrypoint"], *service["command"]))
 
     assert import_command(Path("/history/history.om"), "/prometheus") == command
+
+
+@pytest.mark.parametrize("block", blocks_of(REPOSITORY / "docs" / "history.md"), ids=str)
+def test_commands_of_the_document(block: Block) -> None:
+    """Every command in docs/history.md has valid flags, or is the one that a backfill prints."""
+    if block.language != "sh":
+        return
+    for line in block.text.replace("\\\n", " ").splitlines():
+        program, *arguments = shlex.split(line)
+        if program == "promtool":
+            assert shlex.split(import_command(Path("history.om"), "/prometheus")) == [
+                program,
+                *arguments,
+            ]
+        else:
+            assert parsed(arguments)["output"].suffix == ".om"
 
 
 @pytest.mark.slow
