@@ -79,7 +79,7 @@ def test_compose_imports_what_the_command_says() -> None:
     assert import_command(Path("/history/history.om"), "/prometheus") == command
 
 
-@pytest.mark.parametrize("block", blocks_of(REPOSITORY / "docs" / "history.md"), ids=str)
+@pytest.mark.parametrize("block", [*blocks_of(REPOSITORY / "docs" / "history.md")], ids=str)
 def test_commands_of_the_document(block: Block) -> None:
     """Every command in docs/history.md has valid flags, or is the one that a backfill prints."""
     if block.language != "sh":
