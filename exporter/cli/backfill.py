@@ -17,10 +17,11 @@ from exporter.backfill.progress_file import ProgressError, ProgressFile
 from exporter.backfill.times import DAY, HOUR, RangeError
 from exporter.cli.exit import end, end_interrupted
 from exporter.cli.options import config_file, logging_options, option
-from exporter.cli.output import echo, log_waits
+from exporter.cli.output import echo, log_waits, note
 from exporter.cli.progress import progress
 from exporter.clients import clients_for
 from exporter.config import Config, ConfigError, load
+from exporter.publish.families import FAMILIES
 from exporter.publish.self_metrics import SelfMetrics
 from exporter.sentry.errors import SentryError
 
@@ -38,6 +39,8 @@ def _labels(
         name, equals, value = one.partition("=")
         if not equals or not name.isidentifier() or not name.isascii():
             raise click.BadParameter(f"{one!r} is not NAME=VALUE, such as job=sentry")
+        if any(name in family.labels for family in FAMILIES):
+            raise click.BadParameter(f"{name} is a label of the exporter's own")
         labels[name] = value
     return labels
 
@@ -153,8 +156,8 @@ def _carry_out(work: Backfill, outlook: Outlook, request: Request) -> None:
     with progress("Reading", outlook.requests, before + work.counted.requests) as update:
         work.counted.noted = lambda: update(before + work.counted.requests)
         work.read()
-    work.join(lambda: click.echo("Waiting for the next poll of the exporter", err=True))
-    click.echo(f"Writing {request.output}", err=True)
+    work.join(lambda: note("Waiting for the next poll of the exporter"))
+    note(f"Writing {request.output}")
     size = work.write()
     work.finish()
     echo(f"{request.output} is complete: {size:,} bytes. Import it where Prometheus has its data:")

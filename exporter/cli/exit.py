@@ -12,6 +12,7 @@ import click
 import structlog
 
 from exporter import log, signals
+from exporter.cli.output import note
 from exporter.web.address import Address
 
 _log = structlog.get_logger(__name__)
@@ -57,6 +58,6 @@ def end_interrupted(progress: Path) -> NoReturn:
     ``progress`` is the file that has what was done, if it is there.
     """
     if progress.exists():
-        click.echo("interrupted; repeat the same command to go on", err=True)
+        note("interrupted; repeat the same command to go on")
     # As in `stop_now`. The status is that of a program that a signal has ended.
     os._exit(128 + signal.Signals[signals.received()])

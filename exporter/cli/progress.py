@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -19,6 +18,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from exporter import log
+from exporter.cli.output import note
 from exporter.moments import elapsed
 
 _EVERY: Final = 15.0
@@ -31,7 +32,7 @@ def progress(what: str, total: int, done: int = 0) -> Iterator[Callable[[int], N
 
     ``done`` was done before, and does not count for the rate.
     """
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and not log.is_json():
         with _bar(what, total, done) as update:
             yield update
     else:
@@ -78,7 +79,4 @@ class Lines:
         left = (
             f", {elapsed((self._total - done) / rate)} left" if rate and done < self._total else ""
         )
-        click.echo(
-            f"{self._what}: {done:,} of {max(self._total, done):,}, {rate:.1f} per second{left}",
-            err=True,
-        )
+        note(f"{self._what}: {done:,} of {max(self._total, done):,}, {rate:.1f} per second{left}")

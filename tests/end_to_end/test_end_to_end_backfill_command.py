@@ -1,5 +1,6 @@
 """The command ``backfill``: kills, messages, and that it does what it has planned."""
 
+import json
 import multiprocessing
 import os
 import random
@@ -167,6 +168,16 @@ def test_plan_and_end(arguments: Callable[..., list[str]], tmp_path: Path) -> No
     assert re.search(r"Reading: (\d+) of \1, \d+\.\d per second\n", progress)
 
 
+def test_json(arguments: Callable[..., list[str]]) -> None:
+    """Where the log is JSON, all of standard error is."""
+    status, _, said = invoked(arguments("--log.format", "json", "--log.level", "info"))
+    events = [json.loads(line)["event"] for line in said.splitlines()]
+
+    assert 0 == status
+    assert [event for event in events if event.startswith("Reading: ")]
+    assert [event for event in events if event.startswith("Writing ")]
+
+
 def test_interrupted(sentry: Simulator, arguments: Callable[..., list[str]]) -> None:
     """SIGINT ends it with the status of an interrupted program, and it says how to go on."""
     sentry.latency = 0.2
@@ -251,6 +262,14 @@ def test_what_is_no_label(label: str, arguments: Callable[..., list[str]]) -> No
 
     assert 2 == status
     assert f"{label!r} is not NAME=VALUE, such as job=sentry" in said
+
+
+def test_labels_of_the_exporter(arguments: Callable[..., list[str]]) -> None:
+    """A label that a series has already cannot be added to it."""
+    status, _, said = invoked(arguments("--label", "query=outcomes"))
+
+    assert 2 == status
+    assert "query is a label of the exporter's own" in said
 
 
 def test_existing_files_are_left_alone(
