@@ -14,7 +14,7 @@ from exporter.cli.exit import end_without_listening
 from exporter.cli.options import duration_of, logging_options
 from exporter.web.address import Address
 
-NAMES = {"serve", "check", "once", "simulate", "demo"}
+NAMES = {"serve", "check", "once", "backfill", "simulate", "demo"}
 
 
 def test_every_command_is_there() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from exporter import __version__, log
+from exporter.cli.backfill import backfill
 from exporter.cli.check import check
 from exporter.cli.demo import demo
 from exporter.cli.exit import end
@@ -42,5 +43,5 @@ def main() -> None:
     """Prometheus exporter for Sentry's organization stats."""
 
 
-for command in (serve, check, once, simulate, demo):
+for command in (serve, check, once, backfill, simulate, demo):
     main.add_command(command)

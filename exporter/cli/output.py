@@ -7,8 +7,12 @@ from errno import EPIPE
 from typing import Any
 
 import click
+import structlog
 
+from exporter import log
 from exporter.sentry.api import WAITS
+
+_log = structlog.get_logger(__name__)
 
 
 def echo(message: Any, *, nl: bool = True) -> None:
@@ -23,6 +27,14 @@ def echo(message: Any, *, nl: bool = True) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         click.echo(f"cannot write to standard output: {error.strerror}", err=True)
         sys.exit(1)
+
+
+def note(message: str) -> None:
+    """Print ``message`` to standard error, or log it if the log is read by programs."""
+    if log.is_json():
+        _log.info(message)
+    else:
+        click.echo(message, err=True)
 
 
 def log_waits() -> None:

@@ -15,12 +15,13 @@ _Sample = tuple[Family, tuple[str, ...], float]
 def quota_lines(organization: str, account: AccountView) -> Mapping[Family, bytes]:
     """Return the lines about ``account``, by family; a family without lines is empty."""
     lines: dict[Family, list[str]] = {family: [] for family in families.QUOTA_FAMILIES}
-    for family, labels, value in _samples(organization, account):
+    for family, labels, value in quota_samples(organization, account):
         lines[family].append(sample(family, labels, value))
     return {family: "".join(texts).encode() for family, texts in lines.items()}
 
 
-def _samples(organization: str, account: AccountView) -> Iterator[_Sample]:
+def quota_samples(organization: str, account: AccountView) -> Iterator[_Sample]:
+    """Yield family, values of the labels and value of each sample about ``account``."""
     if account.plan_up is not None:
         yield families.PLAN_UP, (organization,), account.plan_up
     for view in account.quotas:

@@ -1,6 +1,7 @@
 """A query's data as lines, by family. Pure."""
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from exporter.categories import MILLISECONDS_PER_SECOND, Unit, unit_of
 from exporter.collect.series import Series, labelled
@@ -18,7 +19,7 @@ def data_lines(
     texts: dict[Family, list[bytes]] = {family: [] for family in DATA_FAMILIES}
     count = 0
     for family, series, values, ends in () if view is None else _parts(view):
-        head = _head(family, organization, query, series)
+        head = head_of(family, organization, query, series)
         texts[family].append(_lines(head, values, ends).encode())
         count += len(values)
     # One text each, as large as it may be: malloc returns it to the system when it is replaced.
@@ -36,7 +37,7 @@ def _parts(view: View) -> Iterator[tuple[Family, Series, Mapping[int, int | str]
         (COUNTED, view.counters, None, by_label),
     ):
         for series, values in (rows or {}).items():
-            measure = _measure(series, view.unit)
+            measure = measure_of(series, view.unit)
             shown = labelled(values, labels)
             in_unit = _in_seconds(shown) if measure == Unit.SECONDS else shown
             yield families[measure], series, in_unit, ends
@@ -57,26 +58,38 @@ class _Ends(dict[int, str]):
 
     def __init__(self, projects: Mapping[int, str] | None) -> None:
         # 0 is both `NO_PROJECT` and the number of the empty label.
-        super().__init__({0: _end("")})
+        super().__init__({0: end_of("")})
         self._projects = projects
 
     def __missing__(self, project: int) -> str:
         label = str(project) if self._projects is None else self._projects[project]
-        end = self[project] = _end(label)
+        end = self[project] = end_of(label)
         return end
 
 
-def _head(family: Family, organization: str, query: str, series: Series) -> str:
-    """Return what a sample's line has before its project."""
-    values = (organization, query, series.category, series.outcome, series.reason)
-    return f"{family.name}{label_set(DATA_LABELS[:-1], values)[:-1]},"
+def head_of(
+    family: Family,
+    organization: str,
+    query: str,
+    series: Series,
+    target: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """Return what a sample's line has before its project.
+
+    ``target`` are the labels that Prometheus adds when it scrapes.
+    """
+    names = (*target, *DATA_LABELS[:-1])
+    values = organization, query, series.category, series.outcome, series.reason
+    return f"{family.name}{label_set(names, (*target.values(), *values))[:-1]},"
 
 
-def _end(project: str) -> str:
+def end_of(project: str) -> str:
+    """Return what a sample's line has between `head_of` and its value."""
     return f'{DATA_LABELS[-1]}="{escaped(project)}"}} '
 
 
-def _measure(series: Series, unit: Unit) -> str:
+def measure_of(series: Series, unit: Unit) -> str:
+    """Return which data family of each kind has a series; ``unit`` is that without category."""
     if series.field == TIMES_SEEN:
         return "times_seen"
     return unit_of(series.category) if series.category else unit

@@ -75,7 +75,7 @@ class LedgerPersistence:
 def _write_buckets(
     database: sqlite3.Connection, query: int, ledger: Ledger, change: Change
 ) -> None:
-    _write_runs(database, "series", query, change.series, ledger.series)
+    write_runs(database, "series", query, change.series, ledger.series)
     database.executemany(
         "DELETE FROM bucket WHERE query = ? AND start = ?",
         [(query, start) for start in change.dropped],
@@ -111,7 +111,7 @@ def _write_counters(
     values: dict[str, bytes] = {}
     if change.counters is not ledger.counters:
         table = change.counters.table
-        _write_runs(database, "counter_series", counters, table, ledger.counters.table)
+        write_runs(database, "counter_series", counters, table, ledger.counters.table)
         values["cells"] = _packed(change.counters.cells)
     if change.unseen or change.seen or change.forgotten:
         values["unseen"] = _packed_times(
@@ -126,7 +126,7 @@ def _write_counters(
     )
 
 
-def _write_runs(
+def write_runs(
     database: sqlite3.Connection,
     table: _SeriesTable,
     owner: int,
@@ -189,8 +189,8 @@ def read_ledger(database: sqlite3.Connection, keys: Keys) -> tuple[Ledger, float
     )
     counts_from, asked, clock_skew, last_success = about
     cells, in_grace, unseen = counters
-    series = _read_series(database, "series", keys.query)
-    counted = _read_series(database, "counter_series", keys.counters)
+    series = read_series_table(database, "series", keys.query)
+    counted = read_series_table(database, "counter_series", keys.counters)
     ledger = Ledger(
         buckets=dict(_read_buckets(database, keys.query, series)),
         counters=_column(counted, cells),
@@ -215,7 +215,8 @@ def _rows(cursor: sqlite3.Cursor, row: type[_T]) -> Iterator[_T]:
     return (msgspec.convert(one, row, strict=False) for one in cursor)
 
 
-def _read_series(database: sqlite3.Connection, table: _SeriesTable, owner: int) -> SeriesTable:
+def read_series_table(database: sqlite3.Connection, table: _SeriesTable, owner: int) -> SeriesTable:
+    """Return what `write_runs` has written for ``owner``; raises ValueError if it is damaged."""
     runs: dict[Series, tuple[Run, ...]] = {}
     length = 0
     statement = f"SELECT start, runs FROM {table} WHERE owner = ? ORDER BY start"  # noqa: S608

@@ -45,9 +45,13 @@ _HIGH_LIMIT: Final = RateLimit(limit=1000)
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """The simulated data. Buckets are those that the gauges have shown, by their starts."""
+    """The simulated data. Buckets are those that the gauges have shown, by their starts.
+
+    ``at`` is when they were read, by default in the last poll that showed them.
+    """
 
     world: World
+    at: float = 0
 
     def finished(
         self,
@@ -58,7 +62,7 @@ class Day:
         category: Sequence[str] | None = None,
         kind: Kind = lambda _outcome, _reason: True,
     ) -> dict[tuple[str, ...], float]:
-        """Return the sum of buckets as of the last poll that showed them, by labels.
+        """Return the sum of buckets as they were read, by labels.
 
         Project labels are slugs, empty for projects that are not listed.
         """
@@ -71,7 +75,7 @@ class Day:
                 known.id,
                 hour,
                 hour + HOUR,
-                at=hour + _LAST_POLL,
+                at=self.at or hour + _LAST_POLL,
                 group_by=(*by, "outcome", "reason"),
                 category=category,
             )

@@ -42,6 +42,17 @@ def read_openmetrics(text: str) -> Samples:
     return _samples(_openmetrics_families(text))
 
 
+def read_timeline(text: str) -> dict[Sample, list[tuple[float, float]]]:
+    """Return times and values of each series of an OpenMetrics text whose samples have times."""
+    timeline: dict[Sample, list[tuple[float, float]]] = {}
+    for family in _openmetrics_families(text):
+        for one in family.samples:
+            assert one.timestamp is not None, one
+            key = sample(one.name, **one.labels)
+            timeline.setdefault(key, []).append((float(one.timestamp), one.value))
+    return timeline
+
+
 def lines_of(text: str, *names: str) -> str:
     """Return the lines of a page whose samples have these names: parsing all takes long."""
     wanted = tuple(f"{name}{end}" for name in names for end in "{ ")

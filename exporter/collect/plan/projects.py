@@ -50,10 +50,7 @@ def read_projects(
     """
     sampled: frozenset[int] = frozenset()
     question = query.project_question(bucket)
-    if len(query.batches(question)) > 1:
-        cut = cut or Cut(0)
-    # A bucket that did not fit the last time is split at once, which saves the question for all.
-    elif cut is None or cut.rows < cut.limit * FILL:
+    if _fits(query, question, cut):
         reply, rows, references = yield from _read_at_once(query, question, references)
         if rows is not None:
             return _reading(rows, references)
@@ -64,7 +61,38 @@ def read_projects(
             sampled = reply.projects()
         cut = _estimate(query, reply, references.expected)
     everyone = tuple(sorted(sampled.union(projects)))
-    return (yield from _split(query, bucket, references, everyone, cut))
+    return (yield from _split(query, bucket, references, everyone, cut or Cut(0)))
+
+
+def first_round(
+    query: ResolvedQuery, bucket: int, projects: tuple[int, ...], cut: Cut | None = None
+) -> list[Question]:
+    """Return what `read_projects` asks in any case: all that it asks, if it is proven by that.
+
+    The arguments are the same.
+    """
+    question = query.project_question(bucket)
+    if _fits(query, question, cut):
+        return [question]
+    return _batches(query, bucket, tuple(sorted(projects)), cut or Cut(0))
+
+
+def _fits(query: ResolvedQuery, question: Question, cut: Cut | None) -> bool:
+    """Return whether to ask about all projects in one question.
+
+    A bucket that did not fit the last time is split at once, which saves the question for all.
+    """
+    if len(query.batches(question)) > 1:
+        return False
+    return cut is None or cut.rows < cut.limit * FILL
+
+
+def _batches(
+    query: ResolvedQuery, bucket: int, projects: tuple[int, ...], cut: Cut
+) -> list[Question]:
+    # As many projects as have a limit's worth of rows, if all have as many as the average.
+    size = max(1, math.floor(len(projects) * FILL * cut.limit / max(cut.rows, 1)))
+    return query.batches(query.project_question(bucket, projects), size)
 
 
 def _read_at_once(
@@ -134,9 +162,7 @@ def _split(
     projects: tuple[int, ...],
     cut: Cut,
 ) -> Plan[tuple[Reading, Hints]]:
-    # As many projects as have a limit's worth of rows, if all have as many as the average.
-    size = max(1, math.floor(len(projects) * FILL * cut.limit / max(cut.rows, 1)))
-    batches = query.batches(query.project_question(bucket, projects), size)
+    batches = _batches(query, bucket, projects, cut)
     replies: list[ProjectsReply] = yield batches
     if any(isinstance(reply, ForbiddenError) for reply in replies):
         yield from confirm_access(query, query.bucket(bucket))

@@ -5,7 +5,7 @@ It makes the questions that read a window, and turns the groups of an answer int
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 from urllib.parse import quote_plus, urlencode
 
 from exporter.buckets import Window
@@ -45,6 +45,10 @@ class ResolvedQuery:
     def by_project(self) -> bool:
         """Whether the query has a series per project, and so no series over time upstream."""
         return "project" in self.group_by
+
+    def with_interval(self, interval: int) -> Self:
+        """Return the same query with buckets of another length."""
+        return replace(self, interval=interval)
 
     def question(self, window: Window) -> Question:
         """Return the question that reads ``window`` in one request, not grouped by project."""
@@ -148,6 +152,17 @@ class ResolvedQuery:
         return Question(
             self.fields, groups, window, self.category, self.outcome, self.reason, projects
         )
+
+
+@dataclass(frozen=True, slots=True)
+class RangeQuery(ResolvedQuery):
+    """A query whose only bucket is ``window``, of which Sentry gives totals by project."""
+
+    window: Window = Window(0, 86400, 86400)  # noqa: RUF009 - it is immutable
+
+    def bucket(self, start: int) -> Window:  # noqa: ARG002 - as in the base class
+        """Return the window."""
+        return self.window
 
 
 @dataclass(frozen=True, slots=True)

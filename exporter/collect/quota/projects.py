@@ -9,7 +9,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from exporter.buckets import Window
 from exporter.collect.plan.core import (
     FILL,
     ROWS_PER_ERROR_GROUP,
@@ -21,7 +20,7 @@ from exporter.collect.plan.core import (
 )
 from exporter.collect.plan.projects import read_projects
 from exporter.collect.plan.proof import References, agrees
-from exporter.collect.plan.resolved import ResolvedQuery
+from exporter.collect.plan.resolved import RangeQuery
 from exporter.collect.plan.series import read_attributable
 from exporter.collect.quota.reading import ACCEPTED, ALONE, UsageReading, days_of, filter_of
 from exporter.collect.series import (
@@ -65,10 +64,8 @@ class ProjectsReading:
 
 
 @dataclass(frozen=True, slots=True)
-class _PeriodQuery(ResolvedQuery):
+class _PeriodQuery(RangeQuery):
     """A query by project, whose only bucket is a period."""
-
-    window: Window = Window(0, DAY, DAY)  # noqa: RUF009 - it is immutable
 
     @classmethod
     def of(cls, category: Filter, period: Period, now: float) -> "_PeriodQuery":
@@ -79,10 +76,6 @@ class _PeriodQuery(ResolvedQuery):
     def at_once(self) -> Question:
         """Return the question about all projects."""
         return self.project_question(self.window.start)
-
-    def bucket(self, start: int) -> Window:  # noqa: ARG002 - as in the base class
-        """Return the window of the period."""
-        return self.window
 
 
 def read_by_project(

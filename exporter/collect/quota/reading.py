@@ -21,7 +21,7 @@ HISTORY: Final = 15 * DAY
 """How far back use is read by the hour, at least: from the beginning of a day on."""
 
 ACCEPTED: Final = "accepted"
-_LOST: Final = (("rate_limited", None), ("client_discard", "ratelimit_backoff"))
+LOST: Final = (("rate_limited", None), ("client_discard", "ratelimit_backoff"))
 """What would have been used without a limit: outcomes, each with its only reason, if it has one."""
 
 ALONE: Final = "attachment"
@@ -73,7 +73,7 @@ def read_usage(
         ("category", "outcome", "reason"),
         DAY,
         category,
-        (ACCEPTED, *(outcome for outcome, _ in _LOST)),
+        (ACCEPTED, *(outcome for outcome, _ in LOST)),
         project=projects,
     )
     hourly = ResolvedQuery(
@@ -123,7 +123,7 @@ def _lost(readings: Iterable[Reading]) -> dict[str, int]:
     for series, values in joined(*(one.rows for one in readings)).items():
         if any(
             series.outcome == outcome and reason in {None, series.reason}
-            for outcome, reason in _LOST
+            for outcome, reason in LOST
         ):
             lost[series.category] = lost.get(series.category, 0) + sum(values.values())
     return lost

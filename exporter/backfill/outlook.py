@@ -1,0 +1,129 @@
+"""What a backfill will take, known before it begins. Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Final
+
+from exporter.backfill import recorded
+from exporter.backfill.survey import Survey, requests
+from exporter.backfill.times import Job
+from exporter.categories import Unit
+from exporter.collect.plan.resolved import ResolvedQuery
+from exporter.config.notation import in_units
+from exporter.moments import elapsed, iso
+from exporter.publish.families import BUCKET
+from exporter.publish.series import end_of, head_of
+
+_VALUE_AND_TIME: Final = 17
+"""Bytes of a line after its labels, for a value of four digits."""
+
+_SHORTER: Final = BUCKET["events"].name
+
+
+@dataclass(frozen=True, slots=True)
+class JobOutlook:
+    """What one job takes."""
+
+    job: Job
+    requests: int
+    samples: int
+    size: int
+
+    @classmethod
+    def of(
+        cls, job: Job, query: ResolvedQuery, known: Survey, projects: Sequence[str]
+    ) -> "JobOutlook":
+        """Return the outlook of ``job``; ``projects`` are the labels of its organization."""
+        parts = list(_parts(job, known, projects))
+        return cls(
+            job,
+            requests(query, known),
+            round(sum(samples for samples, _ in parts)),
+            round(sum(samples * length for samples, length in parts)),
+        )
+
+    @property
+    def seconds(self) -> float:
+        """How long the requests take at the configured rate."""
+        return self.requests / self.job.organization.requests_per_second
+
+    def text(self) -> str:
+        """Return a line about the job."""
+        window = self.job.window
+        shown = "" if self.job.shows_gauges else ", counters only"
+        return (
+            f"{self.job.name}: {len(window):,} buckets of {in_units(window.interval)}, "
+            f"{iso(window.start)} to {iso(window.end)}{shown}: {counted(self.requests)}, "
+            f"about {self.samples:,} samples"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a backfill takes. ``made`` requests were needed to learn it.
+
+    Nothing is written after ``limit``. ``joined``: an exporter was started then.
+    """
+
+    jobs: Sequence[JobOutlook]
+    made: int
+    limit: float
+    joined: bool = False
+
+    @property
+    def requests(self) -> int:
+        """How many requests read everything."""
+        return sum(one.requests for one in self.jobs)
+
+    def lines(self) -> Iterator[str]:
+        """Yield what is printed of it."""
+        for one in self.jobs:
+            yield one.text()
+        seconds = sum(one.seconds for one in self.jobs)
+        yield (
+            f"To ask: {counted(self.requests)}, fewer where hours have no events, "
+            f"about {elapsed(seconds)} at the configured rate; "
+            f"planning took {counted(self.made)} more"
+        )
+        size = sum(one.size for one in self.jobs)
+        yield f"Output: about {sum(one.samples for one in self.jobs):,} samples, {_in_bytes(size)}"
+        if self.joined:
+            yield f"End: {iso(self.limit)}, where the counters of the exporter begin"
+        else:
+            yield (
+                f"Left out: everything after {iso(self.limit)}. Prometheus has the last 3 hours in "
+                "memory, and promtool must not write them"
+            )
+
+
+def counted(requests: int) -> str:
+    """Return a number of requests as text."""
+    return f"{requests:,} request{'s' * (requests != 1)}"
+
+
+def _parts(job: Job, known: Survey, projects: Sequence[str]) -> Iterator[tuple[float, float]]:
+    """Yield how many samples each kind of family has, and how long their lines are."""
+    names = (job.organization.name, job.query.name)
+    buckets, each = len(job.window), known.projects
+    label = fmean(map(len, projects)) if projects and "project" in job.query.group_by else 0
+    heads = [len(head_of(BUCKET["events"], *names, one)) for one in known.series]
+    length = fmean(heads or [0]) + len(end_of("")) + label + _VALUE_AND_TIME
+    yield len(known.series) * each * buckets * job.shows_gauges, length
+    yield len(known.series) * each * (buckets + 1) * job.query.counters, length
+    yield (4 + len(projects)) * buckets, length
+    if recorded.is_recorded(job):
+        places = dict.fromkeys(((one, "") for one in known.series), (0,))
+        for family in recorded.FAMILIES:
+            labels = recorded.recorded(family, places, Unit.EVENTS)
+            of_projects = each if "project" in family.labels else 1
+            yield len(labels) * of_projects * buckets, length + len(family.name) - len(_SHORTER)
+
+
+def _in_bytes(size: float) -> str:
+    """Return a size in powers of ten, as files are listed."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":  # noqa: PLR2004 - of the next unit
+            break
+        size /= 1000
+    return f"{size:.3g} {unit}"
