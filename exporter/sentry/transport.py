@@ -24,7 +24,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from exporter import __version__
 from exporter.loopback import is_loopback
 from exporter.sentry.errors import SentryError, TooLargeError
-from exporter.sentry.network import Route, causes_of, proxy_refusal, request_error
+from exporter.sentry.network import Route, causes_of, proxy_refusal, release_frames, request_error
 from exporter.sentry.refusals import (
     explanation,
     is_redirect,
@@ -120,6 +120,7 @@ class Transport:
             raise
         except Exception as error:  # noqa: BLE001  # libraries stumble over garbage in many ways
             failure = self._failure(list(causes_of(error, outside)), url, secret)
+            release_frames(error, outside)
         finally:
             observe(status, self._clock() - started)
         # Raised outside of the handler, it does not refer to the request and its headers.
@@ -146,6 +147,7 @@ class Transport:
             # A race: the server may close an idle connection just when it is used again.
             if not any(isinstance(cause, _DROPPED) for cause in causes_of(error, outside)):
                 raise
+            release_frames(error, outside)
         return self._request(url, parameters, secret, started)
 
     def _request(

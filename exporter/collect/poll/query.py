@@ -177,6 +177,8 @@ class QueryPoller:
             if not state.closed:
                 next_poll = state.schedule.next_poll
                 self._poll_log.failed(self.about, failure, end, next_poll, exception)
+            # Its traceback leads to this frame, which would hold it, and with it what was read.
+            exception = None
         self._publish(now)
 
     def _start_with_credentials(self) -> None:

@@ -225,6 +225,8 @@ class QuotaPoller:
             if not state.closed:
                 next_poll = state.schedule.next_poll
                 self._poll_log.failed(self.about, failure, end, next_poll, exception)
+            # Its traceback leads to this frame, which would hold it, and with it what was read.
+            exception = None
         self._publish(now)
 
     def _publish(self, now: float) -> None:
