@@ -29,6 +29,7 @@ from exporter.sentry.limits import (
     read_notice,
 )
 from exporter.sentry.remedies import Cause
+from exporter.sentry.server_clock import ServerClock
 from exporter.sentry.transport import Reply, Transport
 
 STATS: Final = "stats_v2"
@@ -90,7 +91,7 @@ class OrganizationApi:
     """The API of one organization at ``base``; any number of threads may read from it.
 
     ``name`` is what the log calls the organization, ``now`` the wall clock in seconds since the
-    epoch.
+    epoch, ``monotonic`` a clock that nobody sets.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class OrganizationApi:
         meter: Meter,
         *,
         now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
         self._base = base
@@ -109,8 +111,10 @@ class OrganizationApi:
         self._limits = limits
         self._meter = meter
         self._now = now
+        self._monotonic = monotonic
         self._deprecations = Deprecations(name, meter, now)
         self._clock_skew: float | None = None
+        self._server_clock = ServerClock()
         self._rate_limit: RateLimit | None = None
         self._last_refusal: tuple[str, float] = "rate_limited", max_wait(None)
         self._answered: set[str] = set()
@@ -119,7 +123,12 @@ class OrganizationApi:
     @property
     def status(self) -> ApiStatus:
         """What the answers so far have said beside the data."""
-        return ApiStatus(self._clock_skew, self._rate_limit, self._deprecations.announced)
+        return ApiStatus(
+            self._clock_skew,
+            self._rate_limit,
+            self._deprecations.announced,
+            self._server_clock.correction,
+        )
 
     def close(self) -> None:
         """Begin no other request; those that are out go on."""
@@ -223,6 +232,7 @@ class OrganizationApi:
         if date is not None:
             self._clock_skew = date - now
             self._meter.clock_skew(self._clock_skew)
+            self._server_clock.note(date, now, self._monotonic())
 
     def _note_rate_limit(self, notice: Notice) -> Mapping[str, int]:
         """Note the limits in an answer, and return them; one without them changes nothing."""

@@ -163,14 +163,14 @@ def release_frames(error: BaseException, outside: BaseException | None) -> None:
     urllib3 and requests leave exceptions in the frames that raised them. Such a cycle holds every
     frame above them as well, and with them the answers to other questions.
     """
-    found, seen = [error], {id(outside)}
-    while found:
-        one = found.pop()
+    pending, seen = [error], {id(outside)}
+    while pending:
+        one = pending.pop()
         if id(one) not in seen:
             seen.add(id(one))
             one.__traceback__ = None
             led = (one.__cause__, one.__context__, *one.args)
-            found.extend(each for each in led if isinstance(each, BaseException))
+            pending.extend(each for each in led if isinstance(each, BaseException))
 
 
 def proxy_refusal(status: int, text: str, route: Route) -> NetworkError:

@@ -3,11 +3,11 @@
 A reload hands it to a successor with the same query, which goes on where its predecessor was.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from threading import Lock
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from exporter.collect.ledger import Change, Ledger
 from exporter.collect.persistence import Persistence, Restored
@@ -17,6 +17,8 @@ from exporter.collect.poll.schedule import Schedule
 from exporter.collect.poll.view import Shown, about_query, timing_of
 from exporter.collect.snapshot import Poll, Report
 from exporter.config import Organization, Query
+from exporter.sentry.api_status import ApiStatus
+from exporter.sentry.server_clock import TOLERANCE
 
 MAX_LAST_POLLS: Final = 20
 """How many of the last polls a report has, and of the failed polls before those."""
@@ -29,6 +31,20 @@ class ClosedError(Exception):
     """
 
 
+class DatedClient(Protocol):
+    """What knows the server's clock."""
+
+    @property
+    def status(self) -> ApiStatus:
+        """What the server's answers have said beside the data."""
+        ...
+
+
+def server_time(client: DatedClient, now: float) -> float:
+    """Return the server's time when our clock shows ``now``: buckets end by the server's clock."""
+    return now + client.status.correction
+
+
 @dataclass(slots=True, eq=False)
 class PollState:
     """How polls went, when the next one is due, and who may change what they have read.
@@ -36,7 +52,8 @@ class PollState:
     A ``closed`` state does not change any more, and only polls with ``client`` change it, or any
     poll as long as that is None. ``working`` is held while a poller polls or refreshes; ``waiting``
     is set while its poll waits for Sentry. ``changing`` is held while what was read or one of these
-    changes. ``retry_at`` is when a failed publication is tried again.
+    changes. ``retry_at`` is when a failed publication is tried again. ``correction`` is what the
+    poll that is out has added to our clock, None where it goes on if that was wrong.
     """
 
     report: Report
@@ -47,6 +64,7 @@ class PollState:
     waiting: bool = field(default=False, kw_only=True)
     working: Lock = field(default_factory=Lock, kw_only=True)
     changing: Lock = field(default_factory=Lock, kw_only=True)
+    correction: float | None = field(default=None, kw_only=True)
 
     def is_open_to(self, client: object) -> bool:
         """Return whether a poll with ``client`` may change the state."""
@@ -65,7 +83,7 @@ class PollState:
             self.client = client
 
     @contextmanager
-    def waited_for(self, client: object) -> Iterator[None]:
+    def waited_for(self, client: DatedClient) -> Iterator[None]:
         """Note that a poll with ``client`` waits for Sentry during the block, and changes nothing.
 
         Raises `ClosedError`, before or after the block, where nothing would come of the answer.
@@ -81,6 +99,26 @@ class PollState:
                     self.waiting = False
                 # Here too: it takes the place of an error of the request, which is of no interest.
                 self.check(client)
+            if self._has_wrong_time(client):
+                raise ClosedError
+
+    def poll_by_server(
+        self, client: DatedClient, now: float, poll: Callable[[float], None]
+    ) -> None:
+        """Call ``poll`` with the server's time when our clock shows ``now``.
+
+        If answers show that this was wrong, the poll ends, nothing of it remains, and ``poll`` is
+        called again: once, because the clocks of several servers may disagree.
+        """
+        self.correction = client.status.correction
+        poll(now + self.correction)
+        is_wrong, self.correction = self._has_wrong_time(client), None
+        if is_wrong:
+            poll(server_time(client, now))
+
+    def _has_wrong_time(self, client: DatedClient) -> bool:
+        used = self.correction
+        return used is not None and abs(client.status.correction - used) > TOLERANCE
 
     def record(self, poll: Poll) -> None:
         """Count ``poll``, and add it to the last ones."""

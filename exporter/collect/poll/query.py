@@ -12,7 +12,7 @@ from exporter.collect.poll.attempt import Attempt, Client, Outcome, QuerySource
 from exporter.collect.poll.directory import ProjectDirectory
 from exporter.collect.poll.failure import Failure
 from exporter.collect.poll.poll_log import PollLog
-from exporter.collect.poll.poller_state import ClosedError, PollerState
+from exporter.collect.poll.poller_state import ClosedError, PollerState, server_time
 from exporter.collect.poll.schedule import MAX_PAUSE, Slots
 from exporter.collect.poll.view import timing_of, view_of
 from exporter.collect.publisher import Publisher
@@ -82,6 +82,7 @@ class QueryPoller:
 
     def due(self, now: float) -> bool:
         """Return whether it is time to poll."""
+        now = server_time(self._source.client, now)
         return self._is_free() and self._state.schedule.is_due(now, self._source.credentials)
 
     def must_refresh(self, now: float) -> bool:
@@ -91,7 +92,7 @@ class QueryPoller:
         predecessor could not publish any more has to be published too, and so have data that are
         not too old any more, because ``max_age`` has changed.
         """
-        state = self._state
+        state, now = self._state, server_time(self._source.client, now)
         if not self._is_free():
             return False
         if self._is_clock_set_back(now):
@@ -110,6 +111,7 @@ class QueryPoller:
         if self.must_refresh(now):
             with self._state.working:
                 if self._may_work():
+                    now = server_time(self._source.client, now)
                     self._follow_clock(now)
                     self._publish(now)
 
@@ -117,8 +119,7 @@ class QueryPoller:
         """Poll once; whatever goes wrong is in the report, and changes no data."""
         with self._state.working:
             if self._may_work():
-                self._follow_clock(now)
-                self._poll(now)
+                self._state.poll_by_server(self._source.client, now, self._poll)
         return self._state.report
 
     def republish(self) -> None:
@@ -156,6 +157,7 @@ class QueryPoller:
 
     def _poll(self, now: float) -> None:
         state, began = self._state, self._timer()
+        self._follow_clock(now)
         self._start_with_credentials()
         attempt = Attempt(self._source, state, now, lambda: self._timer() - began, self._log)
         before = self._latest_read()

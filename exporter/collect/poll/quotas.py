@@ -14,7 +14,7 @@ from exporter.collect.poll.directory import ProjectDirectory
 from exporter.collect.poll.failure import Failure
 from exporter.collect.poll.plan import PlanClient, PlanSource, PlanState
 from exporter.collect.poll.poll_log import PollLog
-from exporter.collect.poll.poller_state import ClosedError, PollState
+from exporter.collect.poll.poller_state import ClosedError, DatedClient, PollState, server_time
 from exporter.collect.poll.schedule import MAX_PAUSE, Schedule, Slots
 from exporter.collect.publisher import Publisher
 from exporter.collect.quota.account import Account, account_of
@@ -40,7 +40,7 @@ POLL_INTERVAL: Final = 900
 _log = structlog.get_logger(__name__)
 
 
-class QuotaClient(PlanClient, Protocol):
+class QuotaClient(PlanClient, DatedClient, Protocol):
     """What answers questions, and has the plan."""
 
     def ask_all(self, questions: Sequence[Question]) -> list[Reply]:
@@ -133,6 +133,7 @@ class QuotaPoller:
 
     def due(self, now: float) -> bool:
         """Return whether it is time to poll."""
+        now = server_time(self._client, now)
         return self._is_free() and self._state.schedule.is_due(now, self._credentials)
 
     def must_refresh(self, now: float) -> bool:
@@ -140,7 +141,7 @@ class QuotaPoller:
 
         Data get too old, the clock was set back, or a predecessor could not publish its report.
         """
-        state = self._state
+        state, now = self._state, server_time(self._client, now)
         if not self._is_free():
             return False
         if self._is_clock_set_back(now):
@@ -154,6 +155,7 @@ class QuotaPoller:
         if self.must_refresh(now):
             with self._state.working:
                 if self._may_work():
+                    now = server_time(self._client, now)
                     self._follow_clock(now)
                     self._publish(now)
 
@@ -161,8 +163,7 @@ class QuotaPoller:
         """Poll once; whatever goes wrong is in the report, and changes no data."""
         with self._state.working:
             if self._may_work():
-                self._follow_clock(now)
-                self._poll(now)
+                self._state.poll_by_server(self._client, now, self._poll)
         return self._state.report
 
     def _is_free(self) -> bool:
@@ -199,6 +200,7 @@ class QuotaPoller:
 
     def _poll(self, now: float) -> None:
         state, began = self._state, self._timer()
+        self._follow_clock(now)
         state.schedule = state.schedule.started(self._credentials())
         attempt = _Attempt(self._organization, self._client, self._directory, state, self._plan)
         exception: Exception | None = None
