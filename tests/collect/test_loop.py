@@ -18,6 +18,22 @@ TIMEOUT = 5
 """Seconds before a hang is called one."""
 
 
+class FakeWatch:
+    """Has something to publish while it is said to, and records when it did."""
+
+    def __init__(self) -> None:
+        self.is_silent = True
+        self.published: list[float] = []
+
+    def must_publish(self, _now: float) -> bool:
+        """Return whether there is something to publish."""
+        return not self.is_silent
+
+    def publish(self, now: float) -> None:
+        """Record the time."""
+        self.published.append(now)
+
+
 class FakeQuery:
     """Is due whenever it is said to be, and records when it was refreshed and polled."""
 
@@ -27,6 +43,7 @@ class FakeQuery:
         self.refreshed: list[float] = []
         self.polled: list[float] = []
         self.is_due = True
+        self.watch = FakeWatch()
         self._on_poll = on_poll
         self._on_due = on_due
 
@@ -106,6 +123,21 @@ class TestTick:
 
         assert came
         assert [1] == hanging.polled
+
+    def test_meanwhile(self) -> None:
+        """What is to be published while a poll is out is published then."""
+        waiting: list[Work] = []
+        query = FakeQuery()
+        loop = poller(query, start=waiting.append)
+        loop.tick(1)
+        query.watch.is_silent = False
+
+        loop.tick(2)
+        waiting.pop()()
+
+        assert 1 == len(waiting)
+        assert [] == query.polled
+        assert [2] == query.watch.published
 
     def test_fault(self) -> None:
         """A query that cannot even be looked after is logged, and the next ones go on."""

@@ -15,6 +15,7 @@ from exporter.collect.poll.poll_log import PollLog
 from exporter.collect.poll.poller_state import ClosedError, PollerState, server_time
 from exporter.collect.poll.schedule import MAX_PAUSE, Slots
 from exporter.collect.poll.view import timing_of, view_of
+from exporter.collect.poll.watch import Watch
 from exporter.collect.publisher import Publisher
 from exporter.collect.snapshot import Poll, Report, View
 from exporter.config import Organization, Query
@@ -55,6 +56,7 @@ class QueryPoller:
         self._published: Report | None = self._state.report
         self._log = _log.bind(**self.about)
         self._poll_log = poll_log or PollLog()
+        self.watch = Watch(self._state, publisher, client, self._is_too_old, _without_data)
 
     @property
     def about(self) -> Mapping[str, str]:
@@ -64,7 +66,7 @@ class QueryPoller:
     @property
     def report(self) -> Report:
         """What was last published."""
-        return self._state.report
+        return self._state.shown_report
 
     @property
     def max_age(self) -> int:
@@ -141,6 +143,9 @@ class QueryPoller:
         """Return whether there are data that are not too old to be shown."""
         shown = self._state.shown
         return shown is not None and now - shown.fresh_at < self._timing.max_age
+
+    def _is_too_old(self, report: Report, now: float) -> bool:
+        return report.view is not None and not self._is_fresh(now)
 
     def _follow_clock(self, now: float) -> None:
         """Bring moments that lie ahead back to ``now``: the clock has been set back since.
@@ -262,4 +267,9 @@ class QueryPoller:
         )
         # A revoked publisher drops it: a successor has another `_published`, and publishes it.
         self._published = state.report
-        self._publisher.publish(state.report)
+        with state.publishing:
+            self._publisher.publish(state.report)
+
+
+def _without_data(report: Report) -> Report:
+    return replace(report, view=None)

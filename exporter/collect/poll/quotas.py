@@ -16,6 +16,7 @@ from exporter.collect.poll.plan import PlanClient, PlanSource, PlanState
 from exporter.collect.poll.poll_log import PollLog
 from exporter.collect.poll.poller_state import ClosedError, DatedClient, PollState, server_time
 from exporter.collect.poll.schedule import MAX_PAUSE, Schedule, Slots
+from exporter.collect.poll.watch import Watch
 from exporter.collect.publisher import Publisher
 from exporter.collect.quota.account import Account, account_of
 from exporter.collect.quota.published import AccountReading, disagreements, published
@@ -107,6 +108,7 @@ class QuotaPoller:
         self._published: Report | None = self._state.report
         self._log = _log.bind(**self.about)
         self._poll_log = poll_log or PollLog()
+        self.watch = Watch(self._state, publisher, client, self._is_too_old, _without_data)
 
     @property
     def about(self) -> Mapping[str, str]:
@@ -116,7 +118,7 @@ class QuotaPoller:
     @property
     def report(self) -> Report:
         """What was last published."""
-        return self._state.report
+        return self._state.shown_report
 
     @property
     def state(self) -> QuotaState:
@@ -182,8 +184,10 @@ class QuotaPoller:
         return state.reading is not None and now - state.fresh_at < self._timing.max_age
 
     def _is_shown(self) -> bool:
-        quotas = self._state.report.quotas
-        return quotas is not None and quotas.period is not None
+        return _has_data(self._state.report)
+
+    def _is_too_old(self, report: Report, now: float) -> bool:
+        return _has_data(report) and not self._is_fresh(now)
 
     def _follow_clock(self, now: float) -> None:
         """Bring moments that lie ahead back to ``now``: the clock has been set back since."""
@@ -263,7 +267,8 @@ class QuotaPoller:
             timing=self._timing,
         )
         self._published = state.report
-        self._publisher.publish(state.report)
+        with state.publishing:
+            self._publisher.publish(state.report)
 
 
 class _Attempt:
@@ -389,6 +394,14 @@ class _Attempt:
 
     def _waiting(self) -> AbstractContextManager[None]:
         return self._state.waited_for(self._client)
+
+
+def _has_data(report: Report) -> bool:
+    return report.quotas is not None and report.quotas.period is not None
+
+
+def _without_data(report: Report) -> Report:
+    return replace(report, quotas=report.quotas and AccountView(report.quotas.plan_up))
 
 
 def _is_part(quota: Quota) -> bool:
