@@ -30,7 +30,7 @@ from exporter.sentry.limits import (
 )
 from exporter.sentry.remedies import Cause
 from exporter.sentry.server_clock import ServerClock
-from exporter.sentry.transport import Reply, Transport
+from exporter.sentry.transport import Bound, Reply, Transport
 
 STATS: Final = "stats_v2"
 PROJECTS: Final = "projects"
@@ -80,11 +80,12 @@ class ClientClosedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """One request; ``id`` is what the log calls it."""
+    """One request; ``id`` is what the log calls it, and its answer is within ``bound``."""
 
     api: str
     url: str
     id: str
+    bound: Bound | None = None
 
 
 class OrganizationApi:
@@ -140,13 +141,14 @@ class OrganizationApi:
         parameters: Sequence[tuple[str, str]],
         parse: Callable[[Reply], Result],
         url: str = "",
+        bound: Bound | None = None,
     ) -> Result:
         """Return what ``parse`` makes of the 200 that answers; raise `SentryError`.
 
         A 429 of the endpoint is retried after the wait that it requires. An ``api`` that is not one
-        of `APIS` needs its ``url``.
+        of `APIS` needs its ``url``. The answer is within ``bound``.
         """
-        reply, request = self._get(api, url or f"{self._base}/{api}/", parameters)
+        reply, request = self._get(api, url or f"{self._base}/{api}/", parameters, bound)
         with self._failures(request):
             # After the turn: decoding a large answer does not occupy one of the token's places.
             result = parse(reply)
@@ -154,12 +156,12 @@ class OrganizationApi:
         return result
 
     def _get(
-        self, api: str, url: str, parameters: Sequence[tuple[str, str]]
+        self, api: str, url: str, parameters: Sequence[tuple[str, str]], bound: Bound | None
     ) -> tuple[Reply, _Request]:
         """Return the reply that may be the answer, and its request."""
         attempt = 0
         while True:
-            request = _Request(api, url, token_hex(_ID_SIZE))
+            request = _Request(api, url, token_hex(_ID_SIZE), bound)
             try:
                 return self._get_once(request, parameters, 2.0**attempt), request
             except RateLimitError:
@@ -183,7 +185,7 @@ class OrganizationApi:
             # The server wrote its date some time between the two readings of our clock.
             sent = self._now()
             try:
-                reply = self._transport.get(request.url, parameters, observe)
+                reply = self._transport.get(request.url, parameters, observe, request.bound)
                 self._compare_clocks(reply, (sent + self._now()) / 2)
                 notice = read_notice(reply.headers, self._now())
                 ended |= self._note_rate_limit(notice)

@@ -18,7 +18,7 @@
     │   ├── RateLimitError    rate_limited        429 of the endpoint, after the retries too
     │   ├── ServerError       server_error        5xx, 408
     │   └── TooHeavyError     too_heavy           429 or 504 of the store: ask for less
-    ├── TooLargeError         too_large           the body is larger than max_response_size
+    ├── TooLargeError         too_large           the body is too large, or holds too much
     ├── BadAnswerError        bad_answer          not the shape or the range that was asked for
     └── UnknownProjectError   unknown_project     a filter names a project that the list lacks
 
@@ -187,7 +187,7 @@ class TooHeavyError(StatusError):
 
 
 class TooLargeError(SentryError):
-    """The body is larger than ``max_response_size``."""
+    """The body is larger than ``max_response_size``, or holds more than Sentry sends."""
 
     reason = "too_large"
 
