@@ -152,9 +152,11 @@ class Connection(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse the malformed request for which the parser has just raised an error."""
-        self._malformed.add(
-            self.client and self.client[0], problem_of(sys.exception(), self._first_bytes)
-        )
+        error = sys.exception()
+        self._malformed.add(self.client and self.client[0], problem_of(error, self._first_bytes))
+        if error is not None:
+            # h11 leaves the error in a frame of its own traceback, which would hold what came in.
+            error.__traceback__ = None
         # The request's body can be malformed while the request is being answered. Then nothing
         # more of that answer may be sent; once it has begun, no other status can be sent either.
         cycle: RequestResponseCycle | None = self.cycle

@@ -1,5 +1,6 @@
 """The server: many clients, slow clients, and stopping."""
 
+import gc
 import http.client
 import resource
 import signal
@@ -306,6 +307,22 @@ class TestMemory:
 
         assert 5 == len(held)
         assert max(held) <= SLICE + HIGH_WATER
+
+    def test_malformed_requests_are_released(self, serve: Serve) -> None:
+        """Of a malformed request, nothing is left in a reference cycle."""
+        server = serve(hello)
+        gc.collect()
+        gc.disable()
+        with connect(server) as client:
+            client.sendall(b"zz\r\n\r\n")
+            while client.recv(1 << 16):
+                pass
+        scrape(server)
+        left = [one for one in gc.get_objects() if isinstance(one, Connection)]
+        parsers = [one for one in left if one.transport.is_closing()]
+        gc.enable()
+
+        assert [] == parsers
 
     def test_bodies_are_dropped(self) -> None:
         """Nothing is held of the body of a request, which no path reads."""
