@@ -101,6 +101,7 @@ def serve_until_stopped(
     )
     # A daemon: the process must be able to end while a poll waits for Sentry.
     threading.Thread(target=exporter.loop.run, name="poll loop", daemon=True).start()
+    threading.Thread(target=exporter.loop.run_watch, name="poll watch", daemon=True).start()
 
     def stop() -> None:
         systemd.stopping()

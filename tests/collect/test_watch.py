@@ -164,3 +164,15 @@ def test_replaced_client(sentry: SlowSentry, publisher: RecordingPublisher) -> N
 
     assert {"timeout": 1} == one.report.failures
     assert not one.watch.must_publish(NOW + 2 * MAX_DURATION)
+
+
+def test_no_poll(sentry: SlowSentry, publisher: RecordingPublisher) -> None:
+    """Old data are withdrawn without a poll too, once, in case that the loop hangs."""
+    one = poller(sentry, publisher)
+    one.poll(NOW)
+
+    for second in range(3):
+        looked(one, NOW + MAX_AGE + second)
+
+    assert [False, True] == [report.view is None for report in publisher.reports]
+    assert one.must_refresh(NOW + MAX_AGE)

@@ -104,7 +104,13 @@ class PollLoop:
         self._checked_at = self._monotonic()
         for query in self._queries():
             self._begin(query, query.about, partial(_work_for, query, now))
-            # Whatever a poll that is out is doing, time passes for what it has published.
+
+    def watch(self, now: float) -> None:
+        """Start to publish what has changed at ``now`` because time has passed, and nothing else.
+
+        Unlike `tick`, it looks at no file, so no disk can hold it up.
+        """
+        for query in self._queries():
             self._begin(query.watch, query.about, partial(_to_publish, query.watch, now))
 
     def run(self) -> None:
@@ -115,6 +121,11 @@ class PollLoop:
         while not self._stopped.wait(TICK):
             _follow_clock(jobs)
             jobs.run_pending()
+
+    def run_watch(self) -> None:
+        """Watch every second until stopped."""
+        while not self._stopped.wait(TICK):
+            self.watch(self._clock())
 
     def stop(self, timeout: float = 0) -> None:
         """Let `run` return; polls that are out get ``timeout`` seconds to end."""

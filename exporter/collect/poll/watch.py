@@ -1,4 +1,4 @@
-"""What is published while a poll is out for long: time passes for its data all the same."""
+"""What is published while a poll, or a disk, hangs: time passes for the data all the same."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -41,16 +41,17 @@ class Watch:
         self._client = client
         self._is_too_old = is_too_old
         self._without_data = without_data
+        self._withdrawn: Report | None = None
 
     def must_publish(self, now: float) -> bool:
-        """Return whether a poll that is out keeps something from being published."""
-        now = server_time(self._client, now)
-        return self._state.began is not None and (
-            self._is_overdue(now) or self._is_too_old(self._state.shown_report, now)
+        """Return whether something has to be published that a poll, or a disk, holds up."""
+        now, report = server_time(self._client, now), self._state.shown_report
+        return self._is_overdue(now) or (
+            report is not self._withdrawn and self._is_too_old(report, now)
         )
 
     def publish(self, now: float) -> None:
-        """Publish what a poll that is out keeps from being published."""
+        """Publish what a poll, or a disk, holds up."""
         state = self._state
         # Whoever has begun to publish is waited for: it may be the poll, which has ended then.
         with state.publishing:
@@ -58,14 +59,18 @@ class Watch:
                 return
             now = server_time(self._client, now)
             if self._is_overdue(now):
-                state.overdue = "timeout" if state.waiting else "state"
+                is_persisting = state.changing.locked() and not state.waiting
+                state.overdue = "state" if is_persisting else "timeout"
                 self._log(now - (state.began or now))
             report = state.report
             if state.overdue:
                 report = replace(state.counted(report, state.overdue), up=False)
             if self._is_too_old(report, now):
+                # Without a poll, the loop withdraws them too, unless a disk holds it up.
+                self._withdrawn = report
                 report = self._without_data(report)
-            state.meanwhile = report
+            if state.began is not None:
+                state.meanwhile = report
             self._publisher.publish(report)
 
     def _is_overdue(self, now: float) -> bool:
@@ -79,7 +84,7 @@ class Watch:
             organization=report.organization,
             query=report.query,
             reason=reason,
-            error="Sentry does not answer in time"
+            error="the poll does not end, although each request has a timeout"
             if reason == "timeout"
             else "the disk of the state file does not answer",
             seconds=elapsed(seconds),
