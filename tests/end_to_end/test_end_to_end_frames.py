@@ -9,7 +9,7 @@ from types import FrameType
 import pytest
 
 from exporter.app import Exporter
-from exporter.collect.poll import attempt
+from exporter.collect.poll import attempt, quotas
 from exporter.sentry import limits
 from exporter.simulator import Fault, Simulator
 from exporter.simulator.faults import Kind
@@ -17,6 +17,7 @@ from tests.end_to_end.test_end_to_end_faults import FAULTS
 from tests.support.clock import Clock
 from tests.support.configuration import PROJECTS, configuration, organization
 from tests.support.exporters import with_settings
+from tests.support.logs import logged
 
 TIMEOUT = 0.2
 EVERY_FAULT = [pytest.param(fault, id=name) for name, (fault, _) in FAULTS.items()]
@@ -111,4 +112,27 @@ def test_fault_of_ours(
         failures = polled()
 
     assert {"internal": 2} == failures
+    assert [] == names
+
+
+def test_fault_of_ours_in_quotas(
+    sentry: Simulator, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does such an exception in a poll of quotas."""
+
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(quotas, "account_of", fail)
+    quota = {"name": "errors", "category": "error", "limit": 1000}
+    period = {"period": {"start_day": 1}}
+    one = organization(PROJECTS, quotas=[quota], billing=period)
+    exporter = Exporter(configuration(sentry.url, one), clock=clock)
+    *_, poller = exporter.queries
+
+    # Without a configuration, structlog looks at the variables of frames, which then hold them.
+    with left_behind() as names, logged():
+        report = poller.poll(clock.now)
+
+    assert {"internal": 1} == report.failures
     assert [] == names
