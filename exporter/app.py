@@ -20,7 +20,6 @@ from exporter.collect.poll import (
     ProjectDirectory,
     QueryPoller,
     QuotaPoller,
-    QuotaState,
     owner_of,
 )
 from exporter.collect.publisher import RevocablePublisher
@@ -47,7 +46,7 @@ from exporter.queries import (
 from exporter.shard import UNSHARDED, Shard
 from exporter.state import State, StateError
 from exporter.status import ExporterStatus, QueryStatus, organization_status
-from exporter.wiring import Poller, Wiring, hand_over, resume
+from exporter.wiring import Poller, Wiring, hand_over, quota_state, resume
 
 _MAX_NAMED: Final = 5
 """How many queries a probe names."""
@@ -238,12 +237,12 @@ class Exporter:
         self, config: Config, share: Config, clients: Clients, same: Mapping[QueryName, object]
     ) -> Wiring:
         """Return the parts for this shard's ``share`` of ``config``, which publish nothing yet."""
-        states = self._poller_states(config, share, same)
+        delays, first = offsets(config), self._first_delays(config, same)
+        states = self._poller_states(config, share, same, first)
         publisher = RevocablePublisher(self.page, self._publishing(config), self._note_tried)
         directories = {
             one.name: self._directory(one, clients, publisher) for one in share.organizations
         }
-        delays = offsets(config)
         pollers: dict[QueryName, Poller] = {
             (organization.name, query.name): QueryPoller(
                 organization,
@@ -259,13 +258,17 @@ class Exporter:
         }
         for one in share.organizations:
             if one.has_quotas:
-                pollers[one.name, QUOTAS_QUERY] = QuotaPoller(
+                name = one.name, QUOTAS_QUERY
+                pollers[name] = QuotaPoller(
                     one,
                     clients.by_organization[one.name],
                     directories[one.name],
                     publisher,
                     poll_log=self._poll_log,
-                    state=self._quota_state(one, same),
+                    state=quota_state(
+                        self._wiring, one, same[name], self._clock() + first.get(name, 0)
+                    ),
+                    offset=delays[name],
                 )
         return Wiring(config, publisher, clients, directories, pollers, same)
 
@@ -277,15 +280,26 @@ class Exporter:
             if self._shard.owns(organization, query)
         )
 
+    def _first_delays(
+        self, config: Config, same: Mapping[QueryName, object]
+    ) -> Mapping[QueryName, int]:
+        """Return after how many seconds each query that is new or has changed is polled.
+
+        Those that go on need no time for a first poll: a single new query is polled at once.
+        """
+        before = self._wiring.identities
+        return offsets(config, {name for name, one in same.items() if before.get(name) != one})
+
     def _poller_states(
-        self, config: Config, share: Config, same: Mapping[QueryName, object]
+        self,
+        config: Config,
+        share: Config,
+        same: Mapping[QueryName, object],
+        delays: Mapping[QueryName, int],
     ) -> Mapping[QueryName, PollerState]:
         """Return the states of the queries: the present ones, or new ones from the state file."""
         before, now = self._wiring, self._clock()
         others = twins(config)
-        # Those that go on need no time for a first poll: a single new query is polled at once.
-        new = {name for name, identity in same.items() if before.identities.get(name) != identity}
-        delays = offsets(config, new)
         states = {}
         for organization, query in queries_of(share):
             name = organization.name, query.name
@@ -299,16 +313,6 @@ class Exporter:
                 restored = self._state.restore(organization, query, others[name], elsewhere)
             states[name] = PollerState.begin(organization, query, restored, now + delays[name])
         return states
-
-    def _quota_state(
-        self, organization: Organization, same: Mapping[QueryName, object]
-    ) -> QuotaState:
-        """Return the present state of an organization's quotas, or a new one."""
-        before, name = self._wiring, (organization.name, QUOTAS_QUERY)
-        poller = before.pollers.get(name)
-        if isinstance(poller, QuotaPoller) and before.identities[name] == same[name]:
-            return poller.state
-        return QuotaState.begin(organization, self._clock())
 
     def _directory(
         self, organization: Organization, clients: Clients, publisher: RevocablePublisher

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from exporter import buckets
+from exporter.collect.poll import POLL_INTERVAL
 from exporter.config import QUOTAS_QUERY, Config, Organization, Query
 from exporter.shard import stable_hash
 from exporter.state import question_of
@@ -26,10 +27,7 @@ def identities(config: Config) -> Mapping[QueryName, object]:
     """
     quotas = {
         (organization.name, QUOTAS_QUERY): (
-            organization.slug,
-            organization.url,
-            organization.project_label,
-            organization.teams,
+            source_of_quotas(organization),
             organization.billing,
             organization.quotas,
         )
@@ -46,6 +44,16 @@ def identities(config: Config) -> Mapping[QueryName, object]:
         )
         for organization, query in queries_of(config)
     }
+
+
+def source_of_quotas(organization: Organization) -> object:
+    """Return what has to be equal for what was read to count for changed quotas too."""
+    return (
+        organization.slug,
+        organization.url,
+        organization.project_label,
+        organization.teams,
+    )
 
 
 def servers_elsewhere(config: Config, organization: Organization) -> frozenset[str]:
@@ -73,14 +81,14 @@ def offsets(config: Config, among: Collection[QueryName] | None = None) -> Mappi
 
     That is the same whatever the shards.
     """
-    names = {
-        (organization.name, query.name): query
-        for organization, query in queries_of(config)
-        if among is None or (organization.name, query.name) in among
+    intervals = {
+        name: interval
+        for name, interval in _poll_intervals(config)
+        if among is None or name in among
     }
     return {
-        name: buckets.spread(stable_hash(*name), query.poll_interval, len(names))
-        for name, query in names.items()
+        name: buckets.spread(stable_hash(*name), interval, len(intervals))
+        for name, interval in intervals.items()
     }
 
 
@@ -130,6 +138,15 @@ def _differences(
         f"{what}_changed": [name for name in after if before.get(name, after[name]) != after[name]],
     }
     return {key: names for key, names in differing.items() if names}
+
+
+def _poll_intervals(config: Config) -> Iterator[tuple[QueryName, int]]:
+    """Yield how often each query is polled, and the quotas of each organization."""
+    for organization, query in queries_of(config):
+        yield (organization.name, query.name), query.poll_interval
+    for organization in config.organizations:
+        if organization.has_quotas:
+            yield (organization.name, QUOTAS_QUERY), POLL_INTERVAL
 
 
 def _is_about_projects(query: Query) -> bool:

@@ -4,10 +4,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from exporter.clients import Clients
-from exporter.collect.poll import PollState, ProjectDirectory, QueryPoller, QuotaPoller
+from exporter.collect.poll import (
+    PollState,
+    ProjectDirectory,
+    QueryPoller,
+    QuotaPoller,
+    QuotaState,
+)
 from exporter.collect.publisher import RevocablePublisher
-from exporter.config import Config
-from exporter.queries import QueryName
+from exporter.config import QUOTAS_QUERY, Config, Organization
+from exporter.queries import QueryName, source_of_quotas
 
 Poller = QueryPoller | QuotaPoller
 
@@ -25,6 +31,25 @@ class Wiring:
     directories: Mapping[str, ProjectDirectory] = field(default_factory=dict)
     pollers: Mapping[QueryName, Poller] = field(default_factory=dict)
     identities: Mapping[QueryName, object] = field(default_factory=dict)
+
+
+def quota_state(
+    before: Wiring, organization: Organization, identity: object, first_poll: float
+) -> QuotaState:
+    """Return the present state of the quotas of ``organization``, or a new one.
+
+    What was read goes on to count for changed quotas, as far as it is about them.
+    """
+    name = organization.name, QUOTAS_QUERY
+    poller = before.pollers.get(name)
+    if not isinstance(poller, QuotaPoller):
+        return QuotaState.begin(organization, first_poll)
+    if before.identities[name] == identity:
+        return poller.state
+    (present,) = (one for one in before.config.organizations if one.name == organization.name)
+    if source_of_quotas(present) == source_of_quotas(organization):
+        return QuotaState.succeeding(poller.state, organization, first_poll)
+    return QuotaState.begin(organization, first_poll)
 
 
 def hand_over(before: Wiring, after: Wiring) -> None:

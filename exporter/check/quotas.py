@@ -54,12 +54,21 @@ def readable_plan(organization: Organization, plan: CustomerPlan, now: float) ->
     """Return what a plan that could be read would configure."""
     planned = account_of(organization, plan, now)
     periods = contradiction(organization.billing, plan)
+    budgets = {quota: float(money) for quota, money in planned.budgets.items()}
     return Plan(
         readable=True,
         period=period_text(Period(plan.start, plan.end)),
         contradicts=period_text(periods[0]) if periods else "",
+        currency=planned.currency,
+        budget=budgets.get(""),
         quotas=tuple(
-            PlannedQuota(one.quota.name, one.quota.unit, one.quota.limit)
+            PlannedQuota(
+                one.quota.name,
+                one.quota.unit,
+                one.quota.limit,
+                float(one.quota.price.tiers[0].each) if one.quota.price else None,
+                budgets.get(one.quota.name),
+            )
             for one in planned.quotas
             if one.plan_usage is not None
         ),

@@ -52,11 +52,17 @@ class Unowned:
 
 @dataclass(frozen=True, slots=True)
 class PlannedQuota:
-    """A quota that the plan configures; ``limit`` is None where there is none."""
+    """A quota that the plan configures; ``limit`` is None where there is none.
+
+    ``price`` is that of each unit beyond the limit, and ``budget`` what pays for this quota only;
+    both are None where the plan does not say.
+    """
 
     name: str
     unit: str
     limit: int | None
+    price: float | None = None
+    budget: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +79,16 @@ class QuotaUse:
 class Plan:
     """Whether the organization's plan can be read; ``reason`` says why not.
 
-    ``period`` and ``quotas`` are what it configures; ``contradicts`` is the period of the file,
-    where the file has another one.
+    ``period``, ``quotas`` and ``budget``, which pays for all of them, are what it configures;
+    ``contradicts`` is the period of the file, where the file has another one.
     """
 
     readable: bool
     reason: str = ""
     period: str = ""
     contradicts: str = ""
+    currency: str = ""
+    budget: float | None = None
     quotas: tuple[PlannedQuota, ...] = ()
 
 

@@ -1,16 +1,28 @@
 """What was learned of an organization, as text for people. Pure."""
 
 from collections.abc import Iterable, Iterator
+from types import MappingProxyType
 from typing import Final
 
 from exporter.categories import Unit
 from exporter.check.findings import Finding
 from exporter.check.quotas import named
-from exporter.check.report import OrganizationReport, Plan, QueryReport, Requests
-from exporter.config.amounts import Amount, write_amount
+from exporter.check.report import (
+    OrganizationReport,
+    Plan,
+    PlannedQuota,
+    QueryReport,
+    QuotaUse,
+    Requests,
+)
 from exporter.moments import elapsed
 from exporter.sentry.api_status import RateLimit, clocks_agree
 from exporter.sentry.token import token_text
+
+_BILLED: Final = MappingProxyType(
+    {Unit.EVENTS: (1, ""), Unit.BYTES: (10**9, "GB"), Unit.SECONDS: (3600, "h")}
+)
+"""The unit of the bill, and how many base units it is."""
 
 _WIDTH: Final = 14
 """Characters of a line before its value."""
@@ -47,8 +59,7 @@ def _facts(report: OrganizationReport) -> Iterator[tuple[str, str]]:
         why = f"cannot be read: {plan.reason} (needed only for quotas)"
         yield "plan", _plan(plan) if plan.readable else why
     for quota in report.quotas:
-        of_all = "no limit" if quota.limit is None else f"{quota.limit:,}"
-        yield "quota", f"{quota.name}: {quota.used:,} of {of_all} {quota.unit}"
+        yield "quota", f"{quota.name}: {_used(quota)}"
     if report.quotas and (without := report.unowned) is not None:
         if without.several:
             yield "several teams", named(without.several)
@@ -57,12 +68,37 @@ def _facts(report: OrganizationReport) -> Iterator[tuple[str, str]]:
 
 
 def _plan(plan: Plan) -> str:
-    quotas = ", ".join(
-        f"{one.name} {write_amount(Amount(one.limit, Unit(one.unit)))}"
-        for one in plan.quotas
-        if one.limit is not None
-    )
-    return f"can be read: {plan.period}; {quotas} (an API that Sentry has not documented)"
+    budget = "" if plan.budget is None else f", budget {plan.budget:,.2f} {plan.currency}"
+    quotas = "; ".join(_planned(one) for one in plan.quotas if one.limit is not None)
+    return f"can be read: {plan.period}{budget}; {quotas} (an API that Sentry has not documented)"
+
+
+def _planned(quota: PlannedQuota) -> str:
+    """Return the limit of a quota, and what more of it costs."""
+    text = f"{quota.name} {_amount(quota.limit or 0, quota.unit)}"
+    if quota.price is not None:
+        size, name = _BILLED[Unit(quota.unit)]
+        text += f", then {_short(quota.price * size, 12)}{f'/{name}' if name else ' each'}"
+    return text if quota.budget is None else f"{text}, budget {quota.budget:,.2f}"
+
+
+def _used(quota: QuotaUse) -> str:
+    used, unit = _amount(quota.used, quota.unit), quota.unit
+    events = " events" if unit == Unit.EVENTS else ""
+    if quota.limit is None:
+        return f"{used}{events}, no limit"
+    return f"{used} of {_amount(quota.limit, unit)}{events}"
+
+
+def _amount(amount: float, unit: str) -> str:
+    """Return an amount in the unit of the bill."""
+    size, name = _BILLED[Unit(unit)]
+    return f"{_short(amount / size, 2)}{name}"
+
+
+def _short(number: float, digits: int) -> str:
+    """Return a number with at most so many digits behind the point."""
+    return f"{number:,.{digits}f}".rstrip("0").rstrip(".")
 
 
 def _clock(skew: float) -> str:

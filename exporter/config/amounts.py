@@ -9,6 +9,8 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Annotated, Any, Final
 
+from pydantic_core import PydanticCustomError
+
 from exporter.categories import Unit
 from exporter.config.errors import refusal, shown
 from exporter.config.notation import Notation, text
@@ -31,6 +33,8 @@ _RATE_IN_UNIT: Final = MappingProxyType(
 _NUMBER: Final = r"(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,12})?"
 _GROUPED: Final = r"[1-9][0-9]{0,2}(?:_[0-9]{3}){1,5}"
 """Thousands grouped by underscores, which YAML 1.2 reads as text."""
+_HUGE: Final = r"[1-9][0-9]{18,}"
+"""A number of so many digits is read as text."""
 _AMOUNT: Final = rf"({_NUMBER})(kB|MB|GB|TB|h)"
 _RATE: Final = rf"({_NUMBER})/(kB|MB|GB|TB|h)"
 _BINARY: Final = re.compile(rf"({_NUMBER}) ?/?([KkMGT])i[Bb]?")
@@ -80,21 +84,45 @@ def wrong_unit(what: str, got: Unit, unit: Unit, category: str) -> str:
 
 
 def _read_amount(value: Any) -> Amount:
-    if type(value) is int and 0 <= value <= _MAX_AMOUNT:
-        return Amount(value, Unit.EVENTS)
+    if type(value) is int and value >= 0:
+        return Amount(_bounded(value, value), Unit.EVENTS)
     if not isinstance(value, str):
         raise TypeError
     if re.fullmatch(_GROUPED, value):
-        return Amount(int(value.replace("_", "")), Unit.EVENTS)
+        return Amount(_bounded(int(value.replace("_", "")), value), Unit.EVENTS)
+    if re.fullmatch(_HUGE, value):
+        raise _too_large(value)
     _refuse_binary(value)
     match = re.fullmatch(_AMOUNT, value)
     if match is None:
+        _refuse_other_spelling(value)
         raise ValueError
     unit, factor = _FACTORS[match[2]]
     amount = Decimal(match[1]) * factor
-    if amount != int(amount) or amount > _MAX_AMOUNT:
+    if amount != int(amount):
         raise ValueError
-    return Amount(int(amount), unit)
+    return Amount(_bounded(int(amount), value), unit)
+
+
+def _bounded(amount: int, written: object) -> int:
+    if amount > _MAX_AMOUNT:
+        raise _too_large(written)
+    return amount
+
+
+def _too_large(written: object) -> PydanticCustomError:
+    most = f"{_MAX_AMOUNT} events, bytes or seconds"
+    return refusal(f"got {shown(written)}; expected at most {most}")
+
+
+def _refuse_other_spelling(value: str) -> None:
+    """Raise a `refusal` for an amount with a space, or in the wrong case, with the right one."""
+    match = re.fullmatch(rf"({_NUMBER}) ?(kB|MB|GB|TB|h)", value, re.IGNORECASE)
+    if match is not None:
+        unit = next(unit for unit in _FACTORS if unit.lower() == match[2].lower())
+        raise refusal(
+            f"got {shown(value)} (did you mean {match[1]}{unit}?); expected {_AMOUNT_EXPECTED}"
+        )
 
 
 def _read_limit(value: Any) -> Amount:

@@ -13,7 +13,7 @@ from exporter.categories import KNOWN_CATEGORIES
 from exporter.config.errors import KeyPath, Problem, near, shown
 from exporter.config.models import TOKEN_KEYS, Organization
 from exporter.config.notation import in_units
-from exporter.config.quotas import QUOTAS_QUERY
+from exporter.config.quota_checks import quota_errors, quota_warnings
 from exporter.config.types import HOSTED, is_hosted, is_pattern
 from exporter.config.yaml_file import Document
 from exporter.loopback import is_loopback
@@ -37,8 +37,7 @@ def errors_across(document: Document) -> Iterator[Problem]:
         yield from _project_of_two_teams(document, (*place, "teams"))
         quotas = list(_entries(document, (*place, "quotas")))
         yield from _duplicate_names(document, ((*quota, "name") for quota in quotas))
-        if quotas or document.at((*place, "billing", "plan")) == "sentry":
-            yield from _reserved_name(document, queries)
+        yield from quota_errors(document, place, queries, quotas)
     names = (_naming_key(document, place) for place in organizations)
     yield from _duplicate_names(document, names, "; give one of the organizations another name")
 
@@ -57,9 +56,11 @@ def warnings_about(
         yield from _unused_teams(document, (*place, "teams"))
         for query in range(len(organization.queries)):
             path = (*place, "queries", query, "filter", "category")
-            yield from _unknown_categories(document, path)
+            yield from _unknown_categories(document, path, "the query")
         for quota in range(len(organization.quotas)):
-            yield from _unknown_categories(document, (*place, "quotas", quota, "category"))
+            path = (*place, "quotas", quota, "category")
+            yield from _unknown_categories(document, path, "the polls of all quotas")
+        yield from quota_warnings(document, place, organization)
 
 
 def _entries(document: Document, path: KeyPath) -> Iterator[KeyPath]:
@@ -130,13 +131,6 @@ def _duplicate_names(
             line = document.mark(first[str(value)]).line
             message = f"duplicate name {shown(str(value))}, first used on line {line}{remedy}"
             yield document.problem(path, message)
-
-
-def _reserved_name(document: Document, queries: Iterable[KeyPath]) -> Iterator[Problem]:
-    for query in queries:
-        if document.at((*query, "name")) == QUOTAS_QUERY:
-            message = f"the name {QUOTAS_QUERY} is used for the polls of quotas; use another name"
-            yield document.problem((*query, "name"), message)
 
 
 def _access(document: Document, place: KeyPath) -> Iterator[Problem]:
@@ -222,12 +216,12 @@ def _covers(pattern: str, written: str) -> bool:
     return is_slug and fnmatchcase(written, pattern)
 
 
-def _unknown_categories(document: Document, path: KeyPath) -> Iterator[Problem]:
+def _unknown_categories(document: Document, path: KeyPath, refused: str) -> Iterator[Problem]:
     written = document.at(path)
     names = written if isinstance(written, list) else [written] if path in document.marks else []
     for at, name in enumerate(names):
         if name not in _CATEGORIES:
-            yield document.problem((*path, at), _unknown_category(name))
+            yield document.problem((*path, at), _unknown_category(name, refused))
 
 
 def category_remedy(name: str) -> str:
@@ -247,11 +241,11 @@ def _known_category(name: str) -> str | None:
     return next((one for one in (name.lower(), singular) if one in _CATEGORIES), None)
 
 
-def _unknown_category(name: str) -> str:
+def _unknown_category(name: str, refused: str) -> str:
     known = _known_category(name)
     if known:
         return f"Sentry refuses the category {shown(name)}; use {known}"
     return (
         f"unknown category {shown(name)}{near(name, _CATEGORIES)}; "
-        "if Sentry does not know this category, it refuses the query"
+        f"if Sentry does not know this category, it refuses {refused}"
     )

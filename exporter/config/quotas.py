@@ -196,12 +196,12 @@ class QuotaSettings(Model):
                 if not tier.each.fits(unit):
                     raise refusal(wrong_unit("price", tier.each.unit, unit, category))
                 if not tier.above.fits(unit):
-                    raise refusal(wrong_unit("limit", tier.above.unit, unit, category))
+                    raise refusal(wrong_unit("tier", tier.above.unit, unit, category))
         bounds = [tier.above.value or 0 for tier in price]
         if bounds and (bounds[0] or sorted(set(bounds)) != bounds):
             raise refusal(
-                f"the tiers are above {', '.join(map(str, bounds))}; "
-                "expected the first above 0, and each other one above a larger amount"
+                f"the tiers begin above {', '.join(map(str, bounds))}; "
+                "expected 0 for the first one, and more for each one after it"
             )
         return price
 

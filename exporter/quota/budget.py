@@ -153,8 +153,10 @@ def _spent_at(purse: Sequence[Expected], budget: Decimal | None) -> float | None
     if budget is None or not purse:
         return None
     money, course = float(budget), purse[0].course
-    if money and sum(each.cost_at(0) for each in purse) > money - CENT:
-        return _spent_before(purse, money)
+    # Of nothing, the first event beyond a limit takes more than there is.
+    enough = max(money - CENT, 0.0)
+    if sum(each.cost_at(0) for each in purse) > enough:
+        return _spent_before(purse, enough)
     hours = len(course.amounts)
     # bisect calls the key only where it looks: ten times for the hours of a month.
     after = bisect_right(
@@ -178,10 +180,10 @@ def _share(purse: Sequence[Expected], hour: int, money: float) -> float:
 
 
 def _spent_before(purse: Sequence[Expected], money: float) -> float:
-    """Return the end of the hour in which ``money`` was spent, as far as the hours go back."""
+    """Return the end of the hour in which more was spent, as far as the hours go back."""
     now = purse[0].course.start
     hours = sorted({hour for each in purse for hour in each.hours if hour < now})
     after = bisect_right(
-        hours, money - CENT, key=lambda hour: sum(each.cost_before(hour) for each in purse)
+        hours, money, key=lambda hour: sum(each.cost_before(hour) for each in purse)
     )
     return min(float(hours[after - 1] + HOUR), now) if after else now

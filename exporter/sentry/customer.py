@@ -6,6 +6,7 @@ the answer is stored, logged or published.
 
 import re
 from calendar import timegm
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -18,10 +19,6 @@ from exporter.sentry.errors import BadAnswerError
 
 CUSTOMERS: Final = "customers"
 """What metrics and the log call this part of the API."""
-
-UNLIMITED: Final = -1
-BUDGET_IN_MONEY: Final = -2
-"""Reserved amounts with a meaning of their own."""
 
 CATEGORIES: Final = MappingProxyType(
     {
@@ -46,8 +43,12 @@ CATEGORIES: Final = MappingProxyType(
 Seats are missing: their number is not in stats_v2.
 """
 
+_MONTHS: Final = MappingProxyType({"monthly": 1, "annual": 12})
+"""How many periods an invoice is about; usage is counted by the month, whatever the invoices."""
+
 _SOFT_CAPS: Final = frozenset({"ON_DEMAND", "TRUE_FORWARD"})
 _MAX_PERIOD: Final = 400 * 86400
+_MAX_AMOUNT: Final = 10**18
 _DATE: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:T.*)?")
 
 
@@ -71,7 +72,10 @@ class _Tier(Struct, rename="camel"):
 
 
 class _Details(Struct, rename="camel"):
+    """A plan; prices of reserved volume are those of a ``billing_interval``."""
+
     plan_categories: dict[str, list[_Tier]]
+    billing_interval: str | None = None
 
 
 class _Budgets(Struct, rename="camel"):
@@ -103,8 +107,8 @@ class PlanCategory:
     """A category of the plan; amounts are in the unit of the bill, money in cents.
 
     ``limit`` is None where there is none, or where it is an amount of money. ``each`` is the price
-    beyond the limit, ``reserved_price`` that of the reserved volume; both are None where the plan
-    does not say. ``usage`` is in the unit of stats_v2.
+    beyond the limit, ``reserved_price`` that of the reserved volume of a month; both are None where
+    the plan does not say. ``usage`` is in the unit of stats_v2.
     """
 
     key: str
@@ -136,6 +140,7 @@ def plan_of(document: CustomerDocument, now: float) -> CustomerPlan:
     known = {key: one for key, one in document.categories.items() if key in CATEGORIES}
     if not known:
         raise BadAnswerError("categories", "has no known category")
+    _check_amounts(document, known)
     start = _day(document.on_demand_period_start, "onDemandPeriodStart")
     # The last day is part of the period.
     end = _day(document.on_demand_period_end, "onDemandPeriodEnd") + 86400
@@ -150,6 +155,7 @@ def plan_of(document: CustomerDocument, now: float) -> CustomerPlan:
                 key,
                 one,
                 document.plan_details.plan_categories.get(key, []),
+                months=_MONTHS.get(document.plan_details.billing_interval or "", 1),
                 per_category=per_category,
                 unlimited=document.is_trial or key in tried,
             )
@@ -161,6 +167,20 @@ def plan_of(document: CustomerDocument, now: float) -> CustomerPlan:
     )
 
 
+def _check_amounts(document: CustomerDocument, known: Mapping[str, _Category]) -> None:
+    """Raise `BadAnswerError` for amounts that cannot be: floats could not hold all of them."""
+    for key, one in known.items():
+        tiers = document.plan_details.plan_categories.get(key, [])
+        prices = [price for tier in tiers for price in (tier.price, tier.on_demand_price)]
+        amounts = [*prices, one.payg_cpe, one.custom_price, one.on_demand_budget]
+        amounts += [Decimal(one.usage), one.reserved, one.free, one.prepaid]
+        if any(abs(amount) > _MAX_AMOUNT for amount in amounts if amount is not None):
+            raise BadAnswerError(f"categories.{key}", "has an amount that is too large")
+    budgets = document.on_demand_budgets
+    if budgets and abs(budgets.shared_max_budget or Decimal(0)) > _MAX_AMOUNT:
+        raise BadAnswerError("onDemandBudgets", "has an amount that is too large")
+
+
 def _shared(budgets: _Budgets | None) -> Decimal | None:
     if budgets is None:
         return None
@@ -168,11 +188,17 @@ def _shared(budgets: _Budgets | None) -> Decimal | None:
 
 
 def _category(
-    key: str, one: _Category, tiers: list[_Tier], *, per_category: bool, unlimited: bool
+    key: str,
+    one: _Category,
+    tiers: list[_Tier],
+    *,
+    months: int,
+    per_category: bool,
+    unlimited: bool,
 ) -> PlanCategory:
     tier = _tier(one, tiers)
     each = tier.on_demand_price if tier else None
-    reserved_price = tier.price if tier else None
+    reserved_price = tier.price if tier and one.custom_price is None else one.custom_price
     return PlanCategory(
         key,
         CATEGORIES[key],
@@ -180,7 +206,7 @@ def _category(
         one.usage,
         one.soft_cap_type in _SOFT_CAPS,
         each if one.payg_cpe is None else one.payg_cpe,
-        reserved_price if one.custom_price is None else one.custom_price,
+        None if reserved_price is None else reserved_price / months,
         (one.on_demand_budget or Decimal(0)) if per_category else None,
     )
 
@@ -188,7 +214,8 @@ def _category(
 def _limit(one: _Category) -> Decimal | None:
     """Return reserved and gifted volume together, None where there is no limit in units."""
     parts = [part for part in (one.reserved, one.free, one.prepaid) if part is not None]
-    if any(part in {UNLIMITED, BUDGET_IN_MONEY} for part in parts):
+    # -1 is unlimited, -2 an amount of money; no volume is negative.
+    if any(part < 0 for part in parts):
         return None
     both = (one.reserved or Decimal(0)) + (one.free or Decimal(0))
     return both if one.prepaid is None else one.prepaid

@@ -44,6 +44,8 @@ _LOGIN: Final = re.compile(r"\blog[ -]?[io]n\b|\bsign[ -]?[io]n\b|\bsso\b", re.I
 _LOGIN_PATH: Final = re.compile(r"/(?:auth|login|signin|sso|oauth2?|saml2?)\b", re.IGNORECASE)
 _PASSWORD_FIELD: Final = re.compile(r"""type\s*=\s*["']?password""", re.IGNORECASE)
 _ORGANIZATION: Final = re.compile(r"/api/0/organizations/([^/?#]+)/")
+_PAYMENTS: Final = "/api/0/customers/"
+"""In the address of answers that hold payment data."""
 _KINDS: Final[dict[int, type[StatusError]]] = {
     HTTPStatus.BAD_REQUEST: BadRequestError,
     HTTPStatus.UNAUTHORIZED: UnauthorizedError,
@@ -100,22 +102,26 @@ class Explanation:
     document: Any = field(default=None, repr=False)
 
 
-def explanation(body: bytes) -> Explanation:
-    """Return what ``body`` says; an empty one says nothing.
+def explanation(body: bytes, asked: str = "") -> Explanation:
+    """Return what ``body``, of the address ``asked``, says; an empty one says nothing.
 
     Sentry's own bodies are JSON, whatever their content type; a proxy's are text, or HTML, of
-    which only the title is used.
+    which only the title is used. What may hold payment data is not repeated.
     """
     text = body.decode(errors="replace").strip()
     try:
         document = msgspec.json.decode(body)
     except JSON_ERRORS:
-        return _page(text) if text.startswith("<") else Explanation(text, foreign=bool(text))
+        if text.startswith("<"):
+            return _page(text)
+        return Explanation("" if _PAYMENTS in asked else text, foreign=bool(text))
     match document:
         case {"detail": str(detail)}:
             return Explanation(detail, code=detail)
         case {"detail": {"code": str(code), "message": str(message)}}:
             return Explanation(f"{code}: {message}", code=code)
+    if _PAYMENTS in asked:
+        return Explanation(foreign=True)
     return Explanation(text, foreign=True, document=document)
 
 

@@ -208,7 +208,7 @@ class Transport:
                 headers,
                 error=redirect(status, url, headers.get("Location", ""), secret),
             )
-        explained = explanation(_refusal(response))
+        explained = explanation(_refusal(response), url)
         detail = presentable(explained.text, secret)
         if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
             error: SentryError = proxy_refusal(status, detail, self.route(url))

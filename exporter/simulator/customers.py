@@ -65,6 +65,7 @@ def _body(
         "planDetails": {
             "id": plan.name,
             "name": plan.name,
+            "billingInterval": "monthly",
             "categories": list(plan.categories),
             "planCategories": {key: list(_tiers(each)) for key, each in plan.categories.items()},
         },

@@ -58,8 +58,16 @@ def test_values(learned: Learn, sentry: Simulator) -> None:
         "reason": "",
         "period": "2026-02-13 to 2026-03-12",
         "contradicts": "",
+        "currency": "USD",
+        "budget": 300.0,
     } == plan
-    assert {"name": "errors", "unit": "events", "limit": 2_100_000} == errors
+    assert {
+        "name": "errors",
+        "unit": "events",
+        "limit": 2_100_000,
+        "price": 0.0001875,
+        "budget": None,
+    } == errors
     assert {
         "name": "acme",
         "slug": "acme",

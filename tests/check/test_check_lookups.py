@@ -47,9 +47,11 @@ def test_plan_that_can_be_read(stack: ExitStack) -> None:
         Plan(
             readable=True,
             period="2026-02-17 to 2026-03-16",
+            currency="USD",
+            budget=300.0,
             quotas=(
-                PlannedQuota("errors", "events", 50_000),
-                PlannedQuota("logBytes", "bytes", 5 * 10**9),
+                PlannedQuota("errors", "events", 50_000, 0.0003625),
+                PlannedQuota("logBytes", "bytes", 5 * 10**9, 5e-10),
             ),
         )
         == known

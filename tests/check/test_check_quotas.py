@@ -13,7 +13,7 @@ from exporter.sentry.customer import CustomerDocument, CustomerPlan, plan_of
 from exporter.sentry.projects import Project, ProjectList
 from exporter.simulator import Fault, Simulator
 from tests.check.conftest import Learn
-from tests.support.billing import billed, body, customer
+from tests.support.billing import billed, body, category, customer
 from tests.support.configuration import organization
 
 NOW = 1_772_000_000.0
@@ -112,11 +112,40 @@ def test_what_a_plan_configures() -> None:
         readable=True,
         period="2026-02-17 to 2026-03-16",
         contradicts="2026-02-03 to 2026-03-02",
+        currency="USD",
+        budget=300.0,
         quotas=(
-            PlannedQuota("errors", "events", 50_000),
-            PlannedQuota("logBytes", "bytes", 5 * 10**9),
+            PlannedQuota("errors", "events", 50_000, 0.0003625),
+            PlannedQuota("logBytes", "bytes", 5 * 10**9, 5e-10),
         ),
     ) == readable_plan(acme, plan(), NOW)
+
+
+@pytest.mark.parametrize(
+    ("category", "limit", "text"),
+    [
+        ("log_byte", "5GB", " of 5GB\n"),
+        ("profile_duration", "1.5h", " of 1.5h\n"),
+        ("replay", "unlimited", " events, no limit\n"),
+    ],
+)
+def test_units_in_the_text(learned: Learn, category: str, limit: str, text: str) -> None:
+    """Amounts are in the unit of the bill."""
+    quota = {"name": "one", "category": category, "limit": limit}
+    (checked,) = learned(organization(quotas=[quota]))
+
+    assert text in organization_text(*checked)
+
+
+def test_budgets_that_a_plan_configures() -> None:
+    """Budgets per category are those of the quotas."""
+    read = plan(
+        onDemandBudgets={"enabled": True, "budgetMode": "per_category"},
+        categories={"errors": category(onDemandBudget=7_000)},
+    )
+    known = readable_plan(billed(billing={"plan": "sentry"}), read, NOW)
+
+    assert (None, [70.0]) == (known.budget, [one.budget for one in known.quotas])
 
 
 def test_owners() -> None:

@@ -13,9 +13,12 @@ organization acme
   projects    12 listed, 12 readable, 0 hidden
   clock       agrees with Sentry's
   rate limit  20 requests per window, 13 left, 25 at once
-  plan        can be read: 2026-02-13 to 2026-03-12; errors 2100000, spans 500000000, \
-replays 75000, attachments 90GB, logBytes 40GB, traceMetricBytes 5GB, profileDuration 0, \
-profileDurationUI 0 (an API that Sentry has not documented)
+  plan        can be read: 2026-02-13 to 2026-03-12, budget 300.00 USD; \
+errors 2,100,000, then 0.0001875 each; spans 500,000,000, then 0.0000018 each; \
+replays 75,000, then 0.003563 each; attachments 90GB, then 0.3125/GB; \
+logBytes 40GB, then 0.5/GB; traceMetricBytes 5GB, then 0.5/GB; \
+profileDuration 0h, then 0.0315/h; profileDurationUI 0h, then 0.25/h \
+(an API that Sentry has not documented)
   query outcomes
     rows      25 from 2026-03-05T08:00:00Z to 2026-03-05T09:00:00Z, proven complete
     requests  1 in the first poll, 1 in a later one, 288 a day

@@ -12,15 +12,21 @@ from structlog.testing import capture_logs
 from exporter.buckets import floor
 from exporter.collect.poll import QuotaPoller
 from exporter.collect.poll.directory import ProjectDirectory, only_team
-from exporter.collect.poll.quotas import POLL_INTERVAL
+from exporter.collect.poll.quota_state import POLL_INTERVAL
 from exporter.config import Organization
 from exporter.quota.model import DAY, HOUR
 from exporter.quota.view import AccountView, CostKind, QuotaView, Source
 from exporter.sentry.errors import (
     BadAnswerError,
+    DeadlineError,
     ForbiddenError,
+    NetworkError,
     NotFoundError,
+    RateLimitError,
+    RedirectError,
     ServerError,
+    StatusError,
+    TooHeavyError,
     UnauthorizedError,
 )
 from exporter.sentry.projects import Project, ProjectList
@@ -181,6 +187,29 @@ class TestNumbers:
 
         assert 4 == one.poll(NOW).requests
 
+    def test_requests_of_parts(self, sentry: BillingSentry, publisher: RecordingPublisher) -> None:
+        """A quota of some projects needs two requests of its own, when an hour has finished."""
+        web = {**ERRORS, "name": "web", "project": "project-1"}
+        one = poller(sentry, publisher, billed(ERRORS, web))
+        hour = [one.poll(NOON + HOUR + number * POLL_INTERVAL).requests for number in range(6)]
+        views = {view.quota.name: view.used for view in shown(one).quotas}
+
+        # The first, and those at a quarter past, when the rows of the hour before are stored.
+        assert [6, 6, 4, 4, 4, 6] == hour
+        assert {"errors": 250, "web": 100} == views
+
+    def test_parts_between_their_readings(
+        self, sentry: BillingSentry, publisher: RecordingPublisher
+    ) -> None:
+        """What they have used is that of their projects at each poll, and they may change."""
+        web = {**ERRORS, "name": "web", "project": "project-1"}
+        one = poller(sentry, publisher, billed(web))
+        one.poll(NOON + HOUR + POLL_INTERVAL)
+        sentry.add(row(11, category="error", bucket=NOON + HOUR, project=WEB))
+        one.poll(NOON + HOUR + 2 * POLL_INTERVAL)
+
+        assert (111, {"project-1": 111}) == (only(one).used, only(one).projects)
+
     def test_next_period(self, sentry: BillingSentry, publisher: RecordingPublisher) -> None:
         """With a new period nothing is used, from its first poll on."""
         one = poller(sentry, publisher, billed(ERRORS, billing={"period": {"start_day": 15}}))
@@ -225,6 +254,8 @@ class TestPlan:
             UnauthorizedError(401, "Invalid token"),
             ForbiddenError(403, "You do not have permission to perform this action."),
             NotFoundError(404, ""),
+            StatusError(410, ""),
+            RedirectError("301 to another path of https://sentry.io"),
             BadAnswerError("categories", "is missing"),
         ],
         ids=lambda error: error.reason,
@@ -253,13 +284,25 @@ class TestPlan:
         )
         assert [7] == [budget.amount for budget in shown(one).budgets]
 
+    @pytest.mark.parametrize(
+        "error",
+        [
+            ServerError(503, ""),
+            ServerError(408, ""),
+            RateLimitError(429, ""),
+            TooHeavyError(429, ""),
+            NetworkError("no connection"),
+            DeadlineError("no answer"),
+        ],
+        ids=lambda error: f"{error.reason} {error.code}",
+    )
     def test_plan_holds_while_sentry_is_out_of_reach(
-        self, sentry: BillingSentry, publisher: RecordingPublisher
+        self, sentry: BillingSentry, publisher: RecordingPublisher, error: Exception
     ) -> None:
         """A server's failure says nothing about the plan: the last one holds."""
         one = poller(sentry, publisher, billed(billing=PLAN))
         one.poll(NOW)
-        sentry.plan_error = ServerError(503, "")
+        sentry.plan_error = error
         one.poll(NOW + HOUR)
 
         assert shown(one).plan_up is False

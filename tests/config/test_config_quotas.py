@@ -162,3 +162,76 @@ def test_name_of_polls_is_free_without_quotas() -> None:
     )
 
     assert "quotas" == config.organizations[0].queries[0].name
+
+
+@pytest.mark.parametrize(
+    ("written", "path", "message"),
+    [
+        (
+            "[{name: a, category: [error, span]}, {name: b, category: error}]",
+            "quotas[1].category",
+            (
+                "the quota a counts error too, and only that one is billed; "
+                "for a part of the events, add project or team"
+            ),
+        ),
+        (
+            "[{name: logs, category: log_item, price: 1}]",
+            "quotas[0].price",
+            "Sentry does not bill log_item, but log_byte",
+        ),
+        (
+            "[{name: a, category: eror}]",
+            "quotas[0].category",
+            (
+                'unknown category "eror" (did you mean error?); '
+                "if Sentry does not know this category, it refuses the polls of all quotas"
+            ),
+        ),
+    ],
+)
+def test_warning_about_quotas(written: str, path: str, message: str) -> None:
+    """What is allowed but hardly meant is a warning with its place."""
+    (warning,) = loads(text(quotas=f" {written}")).warnings
+
+    assert (f"organizations[0].{path}", message) == (warning.path, warning.message)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "[{name: a, category: error}, {name: b, category: error, team: payments}]",
+        "[{name: a, category: error}, {name: b, category: error, project: web}]",
+        "[{name: logs, category: log_item, limit: 5}]",
+    ],
+)
+def test_no_warning_about_quotas(written: str) -> None:
+    """A part of the events is no bill, and neither is a limit without a price."""
+    assert () == loads(text(quotas=f" {written}")).warnings
+
+
+@pytest.mark.parametrize(
+    ("url", "billing", "message"),
+    [
+        (
+            "https://sentry.example.com",
+            "{plan: sentry}",
+            "only sentry.io has plans; remove it, and set quotas",
+        ),
+        (
+            "https://sentry.io",
+            "{budget: 300}",
+            "it has no effect without quotas; add them, or at sentry.io plan: sentry",
+        ),
+        ("https://de.sentry.io", "{plan: sentry}", None),
+        # The simulated Sentry.
+        ("http://127.0.0.1:9000", "{plan: sentry}", None),
+    ],
+)
+def test_warning_about_billing(url: str, billing: str, message: str | None) -> None:
+    """A plan is only at sentry.io, and a budget pays for quotas."""
+    config = loads(
+        f"organizations: [{{slug: acme, url: '{url}', token_env: T, billing: {billing}}}]"
+    )
+
+    assert ([message] if message else []) == [warning.message for warning in config.warnings]

@@ -11,7 +11,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from deploy.grafana.generator import quotas
 from exporter.buckets import floor
 from exporter.categories import MILLISECONDS_PER_SECOND, Unit, unit_of
 from exporter.publish import families
@@ -23,6 +22,7 @@ from exporter.simulator.scenarios import episodes_of_hour
 from exporter.simulator.series import Series
 from exporter.simulator.store import Store
 from exporter.simulator.traffic import Traffic
+from tests.deploy.dashboard_quotas import kinds, quota_page
 from tests.support.prometheus import import_pages
 
 HOUR: Final = 3600
@@ -32,6 +32,9 @@ START: Final = 1_748_908_800
 
 END: Final = START + 8 * DAY + 10 * HOUR + 40 * 60
 """In the running hour; all organizations have more than a week of history."""
+
+TURN: Final = START + 4 * DAY
+"""When a billing period begins."""
 
 PROJECTS: Final = 200
 ORGANIZATION: Final = "globex"
@@ -162,6 +165,13 @@ class Organization:
             for slug, start in newest.items()
         ]
 
+    def quotas(self, moment: int, *, by_project: bool) -> str:
+        """Return the samples of quotas; a period ends at `TURN`, and the next one a week later."""
+        slugs = [one.slug for one in self._projects] if by_project else ()
+        first = self._projects[0]
+        account = kinds(first.teams[0] if first.teams else "", first.slug)
+        return quota_page(self.slug, account, slugs, moment, TURN)
+
     def projects(self) -> Iterator[str]:
         """Yield the list of projects."""
         for project in self._projects:
@@ -204,11 +214,12 @@ def _page(organizations: Sequence[Organization], moment: int) -> Iterator[str]:
                 running = polled.bucket + HOUR
                 yield from organization.data(query, "running", running, polled.poll)
         yield from _requests(organization.slug, moment)
+        by_project = ending or DAY < END - moment < DAY + _SCRAPE_INTERVAL * 2
+        yield organization.quotas(moment, by_project=by_project)
         if ending:
             yield from organization.projects()
             if moment > END - _POLL_INTERVAL:
                 yield from organization.last_events(polled.bucket + HOUR, polled.poll)
-            yield from _quotas(organization.slug, moment)
     yield from process(moment)
 
 
@@ -263,20 +274,6 @@ def _requests(slug: str, moment: int) -> Iterator[str]:
     yield _sample(families.API_RATE_LIMIT, organization, 20)
     yield _sample(families.API_RATE_LIMIT_REMAINING, organization, 18 - polls % 5)
     yield _sample(families.API_THROTTLED, organization, polls // 12 * 1.5)
-
-
-def _quotas(slug: str, moment: int) -> Iterator[str]:
-    """Yield a quota that lasts, and one that is gone in three days."""
-    for name, used in (("errors", 0.45), ("spans", 0.83)):
-        labels = _written({"organization": slug, "quota": name})
-        yield f"{quotas.LIMIT}{{{labels}}} 1000000"
-        yield f"{quotas.USED}{{{labels}}} {used * 1e6}"
-        yield f"{quotas.PERIOD_END}{{{labels}}} {moment + 12 * DAY}"
-        for pace, gained in (("week", 0.4), ("day", 0.5)):
-            paced = f'{labels},pace="{pace}"'
-            yield f"{quotas.PROJECTED}{{{paced}}} {(used + gained) * 1e6}"
-            if used + gained > 1:
-                yield f"{quotas.EXHAUSTION}{{{paced}}} {moment + 3 * DAY}"
 
 
 def process(moment: int) -> Iterator[str]:

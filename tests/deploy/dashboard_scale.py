@@ -94,6 +94,9 @@ def _page(organization: Organization, moment: int) -> Iterator[str]:
         if ending:
             polled = floor(moment, 5 * _MINUTE)
             yield from organization.data(query, "running", bucket + HOUR, polled)
+    # Now, and a day before: nothing reads the use of projects at other times.
+    by_project = (END - moment) % DAY < 10 * _MINUTE and END - moment < 2 * DAY
+    yield organization.quotas(moment, by_project=by_project)
     if ending:
         yield from organization.projects()
         yield from organization.last_events(bucket + HOUR, floor(moment, 5 * _MINUTE))

@@ -12,7 +12,7 @@ from tests.support.prometheus import Prometheus
 Document = Mapping[str, Any]
 Choices = Mapping[str, str]
 
-NAMES: Final = ("overview", "organization", "project", "health")
+NAMES: Final = ("overview", "organization", "project", "quotas", "health")
 DASHBOARDS: Final[Mapping[str, Document]] = {
     name: json.loads((FOLDER / f"{name}.json").read_text("utf-8")) for name in NAMES
 }

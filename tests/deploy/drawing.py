@@ -181,6 +181,10 @@ def formatted(value: float, unit: str, end: int) -> str:
     """Return a value in its unit, in Grafana's manner."""
     if unit == "percentunit":
         return f"{100 * value:.3g} %"
+    if unit == "none":
+        return f"{value:.2f}"
+    if unit == "dateTimeAsIso":
+        return f"{datetime.fromtimestamp(value / 1000, UTC):%Y-%m-%d %H:%M}"
     if unit == "dateTimeFromNow":
         away = formatted(abs(end - value / 1000), "s", end)
         return f"{away} ago" if value / 1000 <= end else f"in {away}"
@@ -250,6 +254,9 @@ def _chart(figure: Figure, box: Any, panel: Document, answers: Answers, times: T
             drawn = "steps-post" if post else "default"
             axes.plot(moments, numbers(series), color=color, lw=1.3, drawstyle=drawn)
     axes.set_ylim(bottom=0)
+    if "thresholdsStyle" in style:
+        for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"][1:]:
+            axes.axhline(step["value"], color=_NAMED[step["color"]], lw=1, ls="--")
     axes.set_xlim(*_limits(times))
     _style(axes, units[0], times.end)
     order = sorted(range(len(shown)), key=lambda at: -sums[at])
@@ -381,6 +388,7 @@ def _cell(value: str | float | None, properties: Mapping[str, Any], end: int) ->
 
 def table_rows(panel: Document, answers: Answers) -> tuple[list[str], list[dict[str, str | float]]]:
     """Return the columns and rows of a table, merged by labels, renamed and sorted."""
+    excluded = panel["transformations"][-1]["options"]["excludeByName"]
     labels: list[str] = []
     columns: list[str] = []
     rows: list[dict[str, str | float]] = []
@@ -401,7 +409,7 @@ def table_rows(panel: Document, answers: Answers) -> tuple[list[str], list[dict[
     for sort in reversed(panel["options"].get("sortBy") or []):
         if sort["displayName"] in columns:
             rows.sort(key=lambda row: float(row.get(sort["displayName"], -1)), reverse=sort["desc"])
-    return labels + columns, rows
+    return [each for each in labels if each not in excluded] + columns, rows
 
 
 def _agree(row: Mapping[str, str | float], metric: Mapping[str, str]) -> bool:

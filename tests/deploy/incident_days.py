@@ -116,7 +116,22 @@ def accepting_from_nobody() -> list[World]:
         world("nobody-twice", [*nobody, filtered], instance=f"nobody-{number}:1")
         for number in (1, 2)
     ]
-    return [world("nobody", [*nobody, filtered]), *twice]
+    late = [Flow(project, during(INCIDENT, 15)) for project in ("web", "api", "ios")]
+    return [
+        world("nobody", [*nobody, filtered]),
+        world("nobody-late", [*nobody, *late, filtered]),
+        *twice,
+    ]
+
+
+def held_back() -> World:
+    """Return an organization with a small project over quota, for which SDKs hold most back."""
+    small = [
+        Flow("small", during(LASTING, 0, 30)),
+        Flow("small", during(LASTING, 4), *QUOTA),
+        Flow("small", during(LASTING, 26), "client_discard", "ratelimit_backoff"),
+    ]
+    return world("held-back", [Flow("web", steady(60_000)), *small])
 
 
 def alternating() -> list[World]:
@@ -227,4 +242,4 @@ def everything() -> list[World]:
     """Return all organizations."""
     worlds = [one for some in disturbed().values() for one in some]
     others = (accepting_from_nobody, alternating, flapping, unknown, growing, new)
-    return [*worlds, *(world for some in others for world in some())]
+    return [*worlds, held_back(), *(world for some in others for world in some())]

@@ -72,8 +72,8 @@ def _sentry(url: SplitResult) -> Iterator[str]:
         yield "no such data"
     if not all(each.isdecimal() for each in parameters.pop("project", ())):
         yield "a project that is not an id"
-    if {"statsPeriod": ["24h"]} != parameters:
-        yield "not the last 24 hours"
+    if parameters not in ({"statsPeriod": ["24h"]}, {"statsPeriod": ["30d"]}):
+        yield "not the last 24 hours or 30 days"
 
 
 def _graph(url: SplitResult, prometheus: Prometheus) -> Iterator[str]:

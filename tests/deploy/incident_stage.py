@@ -7,7 +7,7 @@ changes what the tests compare, until a test sets them.
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +32,7 @@ from tests.deploy.incident_receiver import Mailbox, Notification, listening, not
 from tests.deploy.incident_world import Incident, configuration, world_of
 from tests.deploy.kit import DEPLOY, read_yaml
 from tests.deploy.overlay import (
+    DIVISORS,
     Places,
     alertmanager_file,
     lay_out_secrets,
@@ -47,14 +48,14 @@ from tests.support.serving import free_port, serving
 DEADLINE: Final = 240.0
 """Seconds; a busy machine may need that long."""
 
-MAX_PAUSE: Final = 300
-"""Seconds within which a failed poll is tried again."""
+MAX_PAUSE: Final = 301
+"""Seconds within which a failed poll is tried again. Its end, a moment after its start, counts."""
 
 _WARM_UP: Final = 2
 """How often all rules are evaluated before the alerts. Rules read what rules of other groups
 record, so a first evaluation may see only a part of it."""
 
-_PROGRAMS: Final = ("exporter:10790", "alertmanager:9093", "localhost:9090")
+PROGRAMS: Final = ("exporter:10790", "alertmanager:9093", "localhost:9090")
 _SUCCESS: Final = re.compile(
     r'^sentry_stats_last_success_timestamp_seconds\{organization="(.*?)",query="(.*?)"\} (\S+)$',
     re.MULTILINE,
@@ -122,7 +123,7 @@ def staged(folder: Path) -> Iterator[Stage]:
     """Run everything, with the incident, and what is usual, in Prometheus's memory."""
     incident = Incident(time.time())
     clock = Clock(incident.now)
-    ports = {name: free_port() for name in _PROGRAMS}
+    ports = {name: free_port() for name in PROGRAMS}
     with ExitStack() as stack:
         url, mailbox = stack.enter_context(listening())
         sentry = stack.enter_context(Simulator(world_of(incident), clock=clock, rate_limit=None))
@@ -139,8 +140,8 @@ def staged(folder: Path) -> Iterator[Stage]:
         site.start()
         places = Places(ports, folder / "secrets", url)
         lay_out_secrets(places)
-        alertmanager = stack.enter_context(_alertmanager(folder, places))
-        started = stack.enter_context(_prometheus(folder, places))
+        alertmanager = stack.enter_context(run_alertmanager(folder, places))
+        started = stack.enter_context(run_prometheus(folder, places))
         yield Stage(
             clock,
             incident,
@@ -173,18 +174,20 @@ def _successful_polls(pages: Pages) -> dict[tuple[str, str], list[float]]:
 
 
 @contextmanager
-def _prometheus(folder: Path, places: Places) -> Iterator[Prometheus]:
+def run_prometheus(
+    folder: Path, places: Places, *flags: str, divisors: Mapping[str, int] = DIVISORS
+) -> Iterator[Prometheus]:
     """Run Prometheus with the shipped files.
 
     Prometheus takes five seconds to discover its targets. The rules are loaded afterwards, since
     an alert about a missing exporter would not wait that long here. Alerts are loaded last: all of
     them begin at once, when everything that they read has been recorded.
     """
-    port, shipped = places.ports["localhost:9090"], prometheus_file(places)
-    with prometheus(folder, port=port, configuration=shipped) as started:
-        wait_until(partial(_is_connected, started), timeout=DEADLINE)
+    port, shipped = places.ports["localhost:9090"], prometheus_file(places, divisors)
+    with prometheus(folder, *flags, port=port, configuration=shipped) as started:
+        wait_until(partial(is_connected, started), timeout=DEADLINE)
         (folder / "rules").mkdir()
-        files = rule_files()
+        files = rule_files(divisors)
         alerts = files.pop("alerts.yml")
         for name, document in files.items():
             _write(folder / "rules" / name, document)
@@ -201,18 +204,20 @@ def evaluations(started: Prometheus) -> float:
     return float(least[0]["value"][1]) if least else 0.0
 
 
-def _is_connected(started: Prometheus) -> bool:
+def is_connected(started: Prometheus) -> bool:
     """Return whether it has an Alertmanager, and has scraped the exporter and itself."""
     up = started.instant("sum(up) > 1")
     return bool(up and started.ask("alertmanagers")["activeAlertmanagers"])
 
 
 @contextmanager
-def _alertmanager(folder: Path, places: Places) -> Iterator[str]:
+def run_alertmanager(
+    folder: Path, places: Places, *, divisors: Mapping[str, int] = DIVISORS
+) -> Iterator[str]:
     """Run Alertmanager with the shipped files; yields its URL."""
     address = f"127.0.0.1:{places.ports['alertmanager:9093']}"
     path = folder / "alertmanager.yml"
-    _write(path, alertmanager_file(places))
+    _write(path, alertmanager_file(places, divisors))
     command = [
         find_program("prometheus-alertmanager", "prometheus-alertmanager"),
         f"--config.file={path}",

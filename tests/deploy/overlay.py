@@ -4,8 +4,9 @@ It changes this and nothing else:
 
 * Intervals. Those of evaluation are divided by `EVALUATION`, that of scraping by `SCRAPING`, those
   of notification by `NOTIFICATION`, that of repetition by `REPETITION`, ``for`` and
-  ``keep_firing_for`` by `DURATION`. Expressions, thresholds and texts are unchanged, so the data
-  has to be that of an incident of hours: `tests.deploy.incident_history` writes it.
+  ``keep_firing_for`` by `DURATION`, or all of them as the caller says. Expressions, thresholds and
+  texts are unchanged, so the data has to be that of an incident of hours:
+  `tests.deploy.incident_history` writes it.
 * Addresses. The host names of the compose file become ports of this host. PagerDuty's address
   becomes the listener's.
 * Secrets. Those that Alertmanager reads from ``/etc/alertmanager/secrets`` are in another folder,
@@ -32,7 +33,7 @@ DURATION: Final = 600
 SECRETS: Final = "/etc/alertmanager/secrets"
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_DIVISORS: Final = {
+DIVISORS: Final[Mapping[str, int]] = {
     **dict.fromkeys(("evaluation_interval", "interval"), EVALUATION),
     # It is the timeout of a scrape as well, and a busy host may need seconds for one.
     "scrape_interval": SCRAPING,
@@ -60,21 +61,21 @@ def shortened(length: str, divisor: int) -> str:
     return f"{seconds * 1000 // divisor}ms"
 
 
-def rule_files() -> dict[str, Any]:
+def rule_files(divisors: Mapping[str, int] = DIVISORS) -> dict[str, Any]:
     """Return the shipped rule files by name, with the overlay."""
-    folder = DEPLOY / "prometheus" / "rules"
-    return {path.name: _hastened(read_yaml(path)) for path in sorted(folder.glob("*.yml"))}
+    paths = sorted((DEPLOY / "prometheus" / "rules").glob("*.yml"))
+    return {path.name: _hastened(read_yaml(path), divisors) for path in paths}
 
 
-def prometheus_file(places: Places) -> Any:
+def prometheus_file(places: Places, divisors: Mapping[str, int] = DIVISORS) -> Any:
     """Return Prometheus's shipped configuration with the overlay."""
-    return _hastened(_read_here(DEPLOY / "prometheus" / "prometheus.yml", places))
+    return _hastened(_read_here(DEPLOY / "prometheus" / "prometheus.yml", places), divisors)
 
 
-def alertmanager_file(places: Places) -> Any:
+def alertmanager_file(places: Places, divisors: Mapping[str, int] = DIVISORS) -> Any:
     """Return Alertmanager's shipped configuration with the overlay."""
     shipped = _read_here(DEPLOY / "alertmanager" / "alertmanager.yml", places)
-    document = _hastened(shipped)
+    document = _hastened(shipped, divisors)
     document["global"] = {"pagerduty_url": f"{places.listener}/pagerduty"}
     document["templates"] = [str(DEPLOY / "alertmanager" / name) for name in document["templates"]]
     for receiver in document["receivers"]:
@@ -99,18 +100,17 @@ def _read_here(path: Path, places: Places) -> Any:
     return yaml.safe_load(text)
 
 
-def _hastened(node: Any) -> Any:
+def _hastened(node: Any, divisors: Mapping[str, int]) -> Any:
     """Return a document with shorter intervals."""
     match node:
         case dict():
-            return {key: _hastened_entry(key, value) for key, value in node.items()}
+            return {
+                key: shortened(value, divisors[key])
+                if key in divisors
+                else _hastened(value, divisors)
+                for key, value in node.items()
+            }
         case list():
-            return [_hastened(each) for each in node]
+            return [_hastened(each, divisors) for each in node]
         case _:
             return node
-
-
-def _hastened_entry(key: str, value: Any) -> Any:
-    if key in _DIVISORS:
-        return shortened(value, _DIVISORS[key])
-    return _hastened(value)

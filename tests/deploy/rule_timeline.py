@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.deploy.rule_world import Labels, World, unit_test, written
+from tests.deploy.rule_world import GROUPS, Labels, World, unit_test, written
 from tests.support.programs import find_program, finished
 
 _FIRING: Final = 'timestamp(ALERTS{alertstate="firing"})'
@@ -98,12 +98,16 @@ def observe(
     folder: Path,
     more: Sequence[Mapping[str, str]] = (),
     rules: Sequence[Path] = (),
+    groups: Sequence[str] = GROUPS,
 ) -> Timeline:
-    """Return the alerts that fire in ``worlds``, which have the same length and step."""
+    """Return the alerts that fire in ``worlds``, which have the same length and step.
+
+    Only the shipped ``groups`` are evaluated, and the groups of the files ``rules``.
+    """
     times, step = worlds[0].times(), worlds[0].step
     series = [one for world in worlds for one in world.input_series()]
     asked = {(f"{_FIRING} or {_EVALUATED}", float(time)): () for time in times}
-    path = unit_test([*series, *more], asked, step, folder, rules)
+    path = unit_test([*series, *more], asked, step, folder, rules, groups)
     ended = finished(
         *_LESS_COLLECTION, find_program("promtool", "prometheus"), "test", "rules", path
     )

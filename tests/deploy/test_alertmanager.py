@@ -28,7 +28,11 @@ CONFIGURATION: Final = ALERTMANAGER / "alertmanager.yml"
 RULES: Final = DEPLOY / "prometheus" / "rules" / "alerts.yml"
 
 LABELS: Final = {
-    rule["alert"]: rule["labels"] for group in read_yaml(RULES)["groups"] for rule in group["rules"]
+    rule["alert"]: rule["labels"]
+    for path in sorted(RULES.parent.glob("*.yml"))
+    for group in read_yaml(path)["groups"]
+    for rule in group["rules"]
+    if "alert" in rule
 }
 """The labels that the rules give each alert; of two severities, the critical ones."""
 
@@ -51,6 +55,11 @@ def alert(name: str, **labels: str) -> dict[str, str]:
 def of_payments(name: str, **labels: str) -> dict[str, str]:
     """Return the labels of an alert about a project of a team."""
     return alert(name, organization="acme", project="checkout", team="payments", **labels)
+
+
+def of_quota(name: str, organization: str, **labels: str) -> dict[str, str]:
+    """Return the labels of an alert about a quota."""
+    return alert(name, organization=organization, quota="errors", **labels)
 
 
 def amtool(*arguments: str | Path) -> str:
@@ -104,6 +113,11 @@ class TestRoutes:
             (alert("SentryAcceptsNothing", organization="globex"), "page"),
             (of_payments("SentryClientDiscardsUp"), "payments-chat"),
             (of_payments("SentryProjectSilent", severity="critical"), "payments-page"),
+            (of_quota("SentryQuotaAllocationExceeded", "acme", team="payments"), "payments-chat"),
+            (of_quota("SentryQuotaRunsOut", "acme", team="payments"), "payments-chat"),
+            (of_quota("SentryQuotaRunsOut", "acme"), "acme-chat"),
+            (of_quota("SentryQuotaUsedUp", "globex"), "chat"),
+            (alert("SentryQuotaBudgetSpent", organization="globex", currency="USD"), "page"),
             (alert("SentryStatsThrottled", organization="acme"), "exporter-chat"),
             (alert("SentryStatsQueryStale", organization="globex"), "exporter-page"),
             (alert("SentryStatsExporterDown"), "exporter-page"),
@@ -209,6 +223,21 @@ class TestDocument:
         assert "sentry-stats" == receiver_of(path, alert("SentryInvalidUp"))
         assert "everything-else" == receiver_of(path, {"alertname": "DiskFull"})
 
+    def test_the_route_of_a_team_works(self, tmp_path: Path) -> None:
+        """The team's alerts about projects and quotas reach its receivers, and no others."""
+        path = tmp_path / "alertmanager.yml"
+        document = read_yaml(CONFIGURATION)
+        (ours,) = document["route"]["routes"]
+        ours["routes"] = [*yaml.safe_load(document_block("- matchers")), *ours["routes"]]
+        document["receivers"] += [{"name": "search-chat"}, {"name": "search-page"}]
+        path.write_text(yaml.safe_dump(document), "utf-8")
+        critical = {"team": "search", "severity": "critical"}
+        exceeded = of_quota("SentryQuotaAllocationExceeded", "acme", team="search")
+
+        assert "search-chat" == receiver_of(path, exceeded)
+        assert "search-page" == receiver_of(path, alert("SentryProjectSilent", **critical))
+        assert "acme-chat" == receiver_of(path, of_quota("SentryQuotaUsedUp", "acme"))
+
     def test_the_command_shows_a_receiver(self) -> None:
         """The command that shows where an alert goes can be typed as it is."""
         command = document_block("amtool").split()
@@ -235,12 +264,12 @@ def address(tmp_path: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/api/v2/alerts"
 
 
-Name = tuple[str, str, str, str]
+Name = tuple[str, ...]
 
 
 def name_of(labels: Mapping[str, str]) -> Name:
     """Return the labels that identify an alert in these tests."""
-    place = labels.get("query", ""), labels.get("project", "")
+    place = [labels.get(name, "") for name in ("query", "project", "quota")]
     return labels["alertname"], labels["severity"], *place
 
 
@@ -264,6 +293,16 @@ class TestInhibition:
         web = {**LIMITED, "project": "web", "query": "more projects", "severity": "warning"}
         warning = {**LIMITED, "severity": "warning"}
         fire(address, {**LIMITED, "severity": "critical"}, warning, web)
+
+        wait_until(lambda: {name_of(warning)} == muted(address))
+
+    def test_critical_mutes_the_warning_of_its_quota(self, address: str) -> None:
+        """An alert about one quota says nothing about another."""
+        critical, warning, other = (
+            {**alert("SentryQuotaBudgetSpent"), "severity": severity, "quota": quota}
+            for severity, quota in (("critical", "a"), ("warning", "a"), ("warning", "b"))
+        )
+        fire(address, critical, other, warning)
 
         wait_until(lambda: {name_of(warning)} == muted(address))
 

@@ -106,9 +106,12 @@ class TestCauses:
 
         assert [] == unmet(expected_of_causes(), firings)
 
-    @pytest.mark.parametrize("organization", ["nobody", "nobody-twice"])
+    @pytest.mark.parametrize("organization", ["nobody", "nobody-late", "nobody-twice"])
     def test_accepting_from_nobody(self, timeline: Timeline, organization: str) -> None:
-        """If all projects are silent at once, one alert says so instead of one for each."""
+        """If all projects are silent at once, one alert says so instead of one for each.
+
+        Events of earlier hours that Sentry counts late do not change that.
+        """
         labels = on("SentryAcceptsNothing", "critical")
         expected = [Expected(labels, START, START + SILENT_BY, SILENCE_ENDS)]
 
@@ -125,6 +128,16 @@ class TestLosses:
 
         assert [] == unmet(nothing, timeline.of("nothing-ever"))
         assert [] == unmet(begun, timeline.of("new-exporter"))
+
+    def test_held_back_by_the_clients_of_a_small_project(self, timeline: Timeline) -> None:
+        """What SDKs hold back counts as lost for the reason for which Sentry refuses the others."""
+        name, six_hours = "SentryQuotaExceeded", 6 * HOUR
+        expected = [
+            Expected(on(name, severity, "small"), START, START + six_hours, NEVER)
+            for severity in ("warning", "critical")
+        ]
+
+        assert [] == unmet(expected, timeline.of("held-back"))
 
     def test_of_a_new_project(self, timeline: Timeline) -> None:
         """90 % of a project is invalid from its first hour on."""

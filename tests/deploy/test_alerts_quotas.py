@@ -1,299 +1,377 @@
-"""When the alerts about quotas fire and end, for which quota and team."""
+"""When the alerts about quotas fire and end, for which quota and team, in two days.
 
-from collections.abc import Iterable, Mapping, Sequence
+The period is as short: it turns after two days. All organizations are evaluated in one run.
+"""
+
+import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import yaml
 
-from tests.deploy.kit import read_yaml
-from tests.deploy.quota_world import QUERY, Money, QuotaWorld, quota
-from tests.deploy.rule_world import (
-    DAY,
-    GROUPS,
-    HOUR,
-    MINUTE,
-    RULES,
-    World,
-    during,
-    outcomes,
-    steady,
-    unit_test,
+from exporter.publish.quota_families import QUOTA_FAMILIES
+from tests.deploy.quota_world import QUERY, Money, Quota, QuotaWorld, quota
+from tests.deploy.rule_timeline import Expected, Timeline, observe, unmet
+from tests.deploy.rule_world import HOUR, MINUTE, Labels, during, outcomes, steady
+
+pytestmark = [pytest.mark.slow, pytest.mark.programs]
+
+QUERIES: Final = "sentry_stats_queries"
+GROUPS: Final = (
+    "sentry_stats_thresholds",
+    QUERIES,
+    "sentry_stats_quotas",
+    "sentry_stats_quota_alerts",
 )
-from tests.support.prometheus import promtool
+"""Those that quotas need: all groups take ten times as long."""
 
-pytestmark = pytest.mark.slow
-
-FIRING: Final = (
-    "max by (alertname, severity, organization, quota, team, currency)"
-    ' (ALERTS{alertstate="firing", component="data"})'
-)
 STEP: Final = 5 * MINUTE
-TURN: Final = 10 * DAY
-"""When the second period begins. A rate of 100 an hour uses 24,000 in the first."""
+TURN: Final = 48 * HOUR
+"""When the second period begins. A rate of 100 an hour uses 4,800 in the first."""
 
 LENGTH: Final = TURN + 2 * HOUR
 FOREVER: Final = 10**9
 SOON: Final = 20 * MINUTE
-"""Until a poll has seen it, and the rules have."""
+"""Until a poll has seen it, Prometheus has scraped it, and the rules are evaluated."""
+
+FOR: Final = 50 * MINUTE
+"""The same, for alerts that wait for half an hour."""
+
+MEMORY: Final = 6 * HOUR
+"""How long a forecast counts after it has gone."""
 
 NONE: Final = steady(0)
-Alert = Mapping[str, str]
 
-
-def alert(name: str, of: str = "errors", severity: str = "warning", **more: str) -> Alert:
-    """Return the labels of an alert about a quota."""
-    labels = {"alertname": name, "severity": severity, "organization": "acme"}
-    return {**labels, **({"quota": of} if of else {}), **more}
-
-
-def world(*quotas: Any, **settings: Any) -> QuotaWorld:
-    """Return an organization with quotas, whose period turns after ten days."""
-    given = {"length": LENGTH, "step": STEP, "turn": TURN, "queries": (outcomes(), QUERY)}
-    return QuotaWorld(flows=(), quotas=quotas, **{**given, **settings})
-
-
-NEEDED: Final = ("thresholds", "queries", "quotas", "quota_alerts")
-
-
-def quota_test(
-    folder: Path,
-    series: Sequence[Mapping[str, str]],
-    vectors: Mapping[tuple[str, float], Iterable[Alert]],
-    more: Sequence[Path] = (),
-) -> Path:
-    """Write a test with only those groups that quotas need: all groups take ten times as long."""
-    path = unit_test(series, vectors, STEP, folder)
-    names = {f"sentry_stats_{name}" for name in NEEDED}
-    groups = [
-        group
-        for file in sorted(RULES.glob("*.yml"))
-        for group in read_yaml(file)["groups"]
-        if group["name"] in names
-    ]
-    rules = folder / "rules.yml"
-    rules.write_text(yaml.safe_dump({"groups": groups}), "utf-8")
-    document = read_yaml(path)
-    document["rule_files"] = [str(rules), *map(str, more)]
-    order = [name for name in GROUPS if name in names]
-    document["group_eval_order"] = ["own", *order] if more else order
-    path.write_text(yaml.safe_dump(document, sort_keys=False, width=10**9), "utf-8")
-    return path
-
-
-def check(folder: Path, worlds: Sequence[World], expected: Mapping[float, Iterable[Alert]]) -> None:
-    """Check which alerts fire at which times."""
-    series = [one for each in worlds for one in each.input_series()]
-    vectors = {(FIRING, time): list(alerts) for time, alerts in expected.items()}
-    path = quota_test(folder, series, vectors)
-
-    assert "SUCCESS" in promtool("test", "rules", path)
-
-
-FULL: Final = quota("errors", 20_000, steady(100), week=NONE, day=NONE)
-"""Half is used after 100 hours, 80 % after 160, everything after 200."""
-
+ERRORS: Final = {"quota": "errors"}
+DOLLARS: Final = {"currency": "USD"}
+FULL: Final = quota("errors", 4000, steady(100), week=NONE, day=NONE)
 LASTING: Final = quota("spans", 100_000, steady(100))
+HALF, NEARLY, ALL = 20 * HOUR, 32 * HOUR, 40 * HOUR
+"""When so much of `FULL` is used."""
 
-STORY: Final[Mapping[float, Sequence[Alert]]] = {
-    99 * HOUR: [],
-    100 * HOUR + SOON: [alert("SentryQuotaHalfUsed")],
-    160 * HOUR - SOON: [alert("SentryQuotaHalfUsed")],
-    160 * HOUR + SOON: [alert("SentryQuotaNearlyUsed")],
-    200 * HOUR - SOON: [alert("SentryQuotaNearlyUsed")],
-    200 * HOUR + SOON: [alert("SentryQuotaUsedUp")],
-    TURN: [alert("SentryQuotaUsedUp")],
-    TURN + SOON: [],
+OUTAGE: Final = (30 * HOUR, 36 * HOUR)
+"""Of which at the end more than 80 % of `FULL` is used."""
+
+OUTAGES: Final[dict[str, dict[str, Any]]] = {
+    "down": {"gaps": [OUTAGE], "instance": "down:1"},
+    "no-target": {"missing": [OUTAGE], "instance": "missing:1", "job": "missing"},
+    "polls-fail": {"queries": (outcomes(), replace(QUERY, failing=[OUTAGE]))},
 }
-"""The alerts of `FULL`."""
+REMOVED: Final = 22 * HOUR
+RAISED: Final = 10 * HOUR
+
+
+def world(organization: str, *quotas: Quota, **settings: Any) -> QuotaWorld:
+    """Return an organization with quotas."""
+    given = {"length": LENGTH, "step": STEP, "turn": TURN, "queries": (outcomes(), QUERY)}
+    return QuotaWorld(flows=(), organization=organization, quotas=quotas, **{**given, **settings})
+
+
+def replicas() -> Iterator[QuotaWorld]:
+    """Yield one organization twice; the polls of the second replica fail before the turn.
+
+    The use of the last day is 1.3 times that of last week, which is not burning fast.
+    """
+    uneven = quota("replays", 11_000, steady(100), week=steady(200), day=steady(260))
+    stuck = replace(QUERY, failing=[(TURN - HOUR, FOREVER)])
+    for number, query in enumerate((QUERY, stuck)):
+        instance = f"replica-{number}:1"
+        yield world(
+            "replicas", FULL, LASTING, uneven, instance=instance, queries=(outcomes(), query)
+        )
+
+
+def forecasts() -> Iterator[QuotaWorld]:
+    """Yield organizations whose quotas will not last."""
+    hours = range(6 * HOUR, 12 * HOUR, 2 * HOUR)
+    alternating = during([(hour, hour + HOUR) for hour in hours], 400, 60)
+    until_raised = during([(0, RAISED)], 2000, 200_000)
+    for name, one in {
+        "runs-out": quota("errors", 12_000, steady(100), week=alternating, day=NONE),
+        "late": quota(
+            "errors", 12_000, steady(100), week=during([(44 * HOUR, TURN)], 5000), day=NONE
+        ),
+        "raised": quota(
+            "errors", until_raised, steady(10), week=during([(0, TURN)], 100), day=NONE
+        ),
+        "nothing-reserved": quota("errors", 0, steady(10), week=steady(100), day=NONE),
+    }.items():
+        yield world(name, one, LASTING)
+    burning = during([(10 * HOUR, 14 * HOUR)], 800, 60)
+    steadily = during([(0, 40 * HOUR)], 2500)
+    yield world(
+        "burning",
+        quota("errors", 20_000, steady(100), week=steady(60), day=burning),
+        quota("spans", 20_000, steady(100), week=steadily, day=steadily),
+    )
+
+
+def budgets() -> Iterator[QuotaWorld]:
+    """Yield organizations with budgets; what is left of the first is less than Sentry rounds."""
+    spent = during([(36 * HOUR, TURN)], 299.97, during([(0, 36 * HOUR)], 100))
+    ends = during([(20 * HOUR, TURN)], 36 * HOUR, FOREVER)
+    until_raised = during([(0, 30 * HOUR)], 300, 600)
+    until_raised_ends = during([(20 * HOUR, 30 * HOUR)], 36 * HOUR, FOREVER)
+    for name, money in {
+        "budget": Money(steady(300), spent, ends),
+        "own-budget": Money(steady(300), spent, ends, quota="spans"),
+        "no-budget": Money(NONE, NONE, steady(HOUR)),
+        "raised-budget": Money(until_raised, steady(100), until_raised_ends),
+    }.items():
+        yield world(name, LASTING, money=[money])
+
+
+def plans() -> Iterator[QuotaWorld]:
+    """Yield organizations whose plan says something else, or cannot be read."""
+
+    def differing(name: str, **difference: Any) -> Quota:
+        return quota(name, 10_000, steady(100), week=NONE, day=NONE, **difference)
+
+    spans = ([(10 * HOUR, 20 * HOUR)], [(20 * HOUR, 30 * HOUR)])
+    yield world(
+        "disagrees",
+        differing("errors", disagreement=during(spans[0], -60, during(spans[1], -17))),
+        differing("little", disagreement=steady(8)),
+        differing("short", disagreement=during([(10 * HOUR, 12 * HOUR)], 900)),
+    )
+    yield world("unreadable", LASTING, more_of_plan={"sentry_stats_plan_up": 0})
+
+
+def everything() -> list[QuotaWorld]:
+    """Return all organizations."""
+    allotted = replace(FULL, name="payments", team="payments")
+    others = replace(LASTING, name="search", team="search")
+    return [
+        world("full", FULL, LASTING),
+        world("teams", allotted, others),
+        world("own-thresholds", FULL, replace(FULL, name="replays")),
+        world("removed", FULL, removed_at=REMOVED),
+        *(world(name, FULL, LASTING, **settings) for name, settings in OUTAGES.items()),
+        *replicas(),
+        *forecasts(),
+        *budgets(),
+        *plans(),
+    ]
+
+
+THRESHOLDS: Final = """\
+groups:
+  - name: own
+    rules:
+      - record: sentry_stats:threshold:quota_half_ratio
+        expr: vector(0.1)
+        labels: {organization: own-thresholds}
+      - record: sentry_stats:threshold:quota_half_ratio
+        expr: vector(0.7)
+        labels: {organization: own-thresholds, quota: errors}
+"""
+
+
+@pytest.fixture(scope="module")
+def timeline(tmp_path_factory: pytest.TempPathFactory) -> Timeline:
+    """Return the alerts of all organizations."""
+    folder = tmp_path_factory.mktemp("quotas")
+    rules = folder / "own.yml"
+    rules.write_text(THRESHOLDS, "utf-8")
+    return observe(everything(), folder, rules=[rules], groups=GROUPS)
+
+
+def fires(
+    name: str, since: float, until: float, about: Labels = ERRORS, wait: float = SOON
+) -> Expected:
+    """Return an alert from within ``wait`` after ``since``, until soon after ``until``."""
+    labels = {"alertname": name, "severity": "warning", **about}
+    return Expected(labels, since - 1, since + wait, (until, until + FOR))
+
+
+def shares(
+    half: float = HALF, last: str = "SentryQuotaUsedUp", about: Labels = ERRORS
+) -> list[Expected]:
+    """Return the alerts of `FULL`, one after the other until the period turns."""
+    return [
+        fires("SentryQuotaHalfUsed", half, NEARLY, about),
+        fires("SentryQuotaNearlyUsed", NEARLY, ALL, about),
+        fires(last, ALL, TURN, about),
+    ]
 
 
 class TestUsed:
     """A share of a quota is used."""
 
-    def test_exactly_one_at_a_time(self, tmp_path: Path) -> None:
+    def test_one_alert_at_a_time(self, timeline: Timeline) -> None:
         """At 50, 80 and 100 % there is one alert, of that quota only, until its period ends."""
-        other = world(LASTING, organization="globex")
-        check(tmp_path, [world(FULL, LASTING), other], STORY)
+        assert [] == unmet(shares(), timeline.of("full"))
 
-    def test_are_the_same_with_two_replicas(self, tmp_path: Path) -> None:
-        """A second replica adds nothing; one that cannot poll does not hold the period before."""
-        stuck = replace(QUERY, failing=[(TURN - HOUR, FOREVER)])
-        second = world(FULL, LASTING, instance="b", queries=(outcomes(), stuck))
-        check(tmp_path, [world(FULL, LASTING), second], STORY)
+    def test_two_replicas(self, timeline: Timeline) -> None:
+        """A second replica adds nothing, and does not hold the period before."""
+        assert [] == unmet(shares(), timeline.of("replicas"))
 
-    @pytest.mark.parametrize(
-        "gone",
-        [
-            {"gaps": [(150 * HOUR, 165 * HOUR)]},
-            {"missing": [(150 * HOUR, 165 * HOUR)]},
-            {"queries": (outcomes(), replace(QUERY, failing=[(150 * HOUR, 165 * HOUR)]))},
-        ],
-        ids=["down", "no target", "polls fail"],
-    )
-    def test_unknown_is_not_over(self, gone: Mapping[str, Any], tmp_path: Path) -> None:
-        """While nothing is known, the alert goes on, and then goes to the next share."""
-        expected = {
-            150 * HOUR + minutes * MINUTE: [alert("SentryQuotaHalfUsed")]
-            for minutes in (5, 10, 20, 60, 600)
-        }
-        after = {165 * HOUR + 2 * SOON: [alert("SentryQuotaNearlyUsed")]}
-        quotas = f"{FIRING} and on (alertname) max by (alertname) (ALERTS{{quota!=''}})"
-        series = world(FULL, LASTING, **gone).input_series()
-        vectors = {(quotas, time): alerts for time, alerts in {**expected, **after}.items()}
-        path = quota_test(tmp_path, series, vectors)
+    @pytest.mark.parametrize("name", OUTAGES)
+    def test_unknown_is_not_over(self, timeline: Timeline, name: str) -> None:
+        """While nothing is known, the alert goes on; then follows that of the next share."""
+        _, end = OUTAGE
+        expected = [
+            fires("SentryQuotaHalfUsed", HALF, end),
+            fires("SentryQuotaNearlyUsed", end, ALL),
+            fires("SentryQuotaUsedUp", ALL, TURN),
+        ]
 
-        assert "SUCCESS" in promtool("test", "rules", path)
+        assert [] == unmet(expected, timeline.of(name))
 
-    def test_removed_quota(self, tmp_path: Path) -> None:
-        """An organization that leaves the configuration has no alert any more."""
-        gone = world(FULL, removed_at=120 * HOUR)
-        stays = world(LASTING, organization="globex", instance="b")
-        check(tmp_path, [gone, stays], {119 * HOUR: [alert("SentryQuotaHalfUsed")], 122 * HOUR: []})
-
-
-class TestTeams:
-    """What is allotted to a team."""
-
-    def test_alerts_are_those_of_the_team(self, tmp_path: Path) -> None:
-        """All alerts of an allocation have the team; another team's quota has none."""
-        own = replace(FULL, name="payments", team="payments")
-        others = replace(LASTING, name="search", team="search")
-        team = {"of": "payments", "team": "payments"}
-        check(
-            tmp_path,
-            [world(own, others)],
-            {
-                101 * HOUR: [alert("SentryQuotaHalfUsed", **team)],
-                161 * HOUR: [alert("SentryQuotaNearlyUsed", **team)],
-                201 * HOUR: [alert("SentryQuotaAllocationExceeded", **team)],
-                TURN + SOON: [],
-            },
+    def test_one_failed_scrape(self, tmp_path: Path) -> None:
+        """Nothing ends although the rules of quotas see it before those of exporters."""
+        settings = {"length": 44 * MINUTE, "step": MINUTE}
+        one = world(
+            "acme",
+            quota("errors", 4000, steady(6000), week=NONE, day=NONE),
+            money=[Money(steady(300), steady(300), NONE)],
+            gaps=[(35 * MINUTE, 36 * MINUTE)],
+            **settings,
         )
+        # Without Prometheus's marker, a value lasts five minutes.
+        series = [
+            {**each, "values": re.sub(r"(?<=\d) _ (?=\d)", " stale ", each["values"])}
+            for each in one.input_series()
+        ]
+        other = world("globex", LASTING, instance="globex:1", **settings)
+        expected = [
+            Expected(
+                {"alertname": name, "severity": severity, **about},
+                after=-1,
+                by=30 * MINUTE,
+                ends=(45 * MINUTE, 45 * MINUTE),
+            )
+            for name, severity, about in (
+                ("SentryQuotaHalfUsed", "warning", ERRORS),
+                ("SentryQuotaBudgetSpent", "critical", DOLLARS),
+            )
+        ]
+        order = (*(name for name in GROUPS if name != QUERIES), QUERIES)
+
+        seen = observe([other], tmp_path, series, groups=order)
+
+        assert [] == unmet(expected, seen.of("acme"))
+
+    def test_removed_organization(self, timeline: Timeline) -> None:
+        """An organization that leaves the configuration has no alert any more."""
+        expected = [fires("SentryQuotaHalfUsed", HALF, REMOVED)]
+
+        assert [] == unmet(expected, timeline.of("removed"))
+
+    def test_thresholds_can_be_overridden(self, timeline: Timeline) -> None:
+        """A quota's own threshold is in force before that of its organization."""
+        expected = [*shares(28 * HOUR), *shares(4 * HOUR, about={"quota": "replays"})]
+
+        assert [] == unmet(expected, timeline.of("own-thresholds"))
+
+
+def test_what_is_allotted_to_a_team(timeline: Timeline) -> None:
+    """All alerts of an allocation have its team, and the last one is an alert of its own."""
+    team = {"quota": "payments", "team": "payments"}
+    expected = shares(last="SentryQuotaAllocationExceeded", about=team)
+
+    assert [] == unmet(expected, timeline.of("teams"))
 
 
 class TestForecasts:
     """A quota will not last."""
 
-    def test_runs_out(self, tmp_path: Path) -> None:
-        """Once last week's pace is too fast, a warning stays for six hours more, or the period."""
-        day = 24 * HOUR
-        fast = during([(day, 3 * day)], 400, during([(4 * day, FOREVER)], 60))
-        runs_out = replace(FULL, limit=48_000, week=fast)
-        check(
-            tmp_path,
-            [world(runs_out, LASTING)],
-            {
-                day - SOON: [],
-                day + HOUR: [alert("SentryQuotaRunsOut")],
-                3 * day + 5 * HOUR: [alert("SentryQuotaRunsOut")],
-                3 * day + 7 * HOUR: [],
-                TURN - HOUR: [],
-            },
-        )
+    def test_runs_out(self, timeline: Timeline) -> None:
+        """A forecast that comes and goes by the hour is one alert, which ends six hours after."""
+        expected = [
+            fires("SentryQuotaRunsOut", 6 * HOUR, 11 * HOUR + MEMORY - SOON, wait=FOR),
+        ]
 
-    def test_ends_with_the_period(self, tmp_path: Path) -> None:
-        """Until the quota is used up, and not into the next period."""
-        late = [(9 * DAY, TURN)]
-        runs_out = replace(FULL, limit=100_000, week=during(late, 5000))
-        check(
-            tmp_path,
-            [world(runs_out)],
-            {9 * DAY - HOUR: [], 9 * DAY + HOUR: [alert("SentryQuotaRunsOut")], TURN + SOON: []},
-        )
+        assert [] == unmet(expected, timeline.of("runs-out"))
 
-    def test_burning_fast(self, tmp_path: Path) -> None:
-        """A day of much more than last week, and not what is steady and too much."""
-        fast = during([(2 * DAY, 3 * DAY)], 800, 60)
-        burning = replace(FULL, limit=60_000, week=steady(60), day=fast)
-        steadily = replace(FULL, name="spans", limit=60_000, week=steady(800), day=steady(800))
-        check(
-            tmp_path,
-            [world(burning, steadily)],
-            {
-                DAY: [alert("SentryQuotaRunsOut", "spans")],
-                2 * DAY + HOUR: [
-                    alert("SentryQuotaRunsOut", "spans"),
-                    alert("SentryQuotaBurningFast"),
-                ],
-                3 * DAY + 7 * HOUR: [alert("SentryQuotaRunsOut", "spans")],
-            },
-        )
+    def test_ends_with_the_period(self, timeline: Timeline) -> None:
+        """A forecast about the period that is over counts no more."""
+        expected = [fires("SentryQuotaRunsOut", 44 * HOUR, TURN, wait=FOR)]
+
+        assert [] == unmet(expected, timeline.of("late"))
+
+    def test_ends_when_the_limit_is_raised(self, timeline: Timeline) -> None:
+        """A forecast about a smaller limit counts no more."""
+        expected = [fires("SentryQuotaRunsOut", 0, RAISED, wait=FOR)]
+
+        assert [] == unmet(expected, timeline.of("raised"))
+
+    def test_burning_fast(self, timeline: Timeline) -> None:
+        """A day of much more than last week is an alert, and not what is always too much."""
+        expected = [
+            fires("SentryQuotaBurningFast", 10 * HOUR, 14 * HOUR + MEMORY - SOON, wait=FOR),
+            fires("SentryQuotaRunsOut", 0, 40 * HOUR + MEMORY - SOON, {"quota": "spans"}, FOR),
+        ]
+
+        assert [] == unmet(expected, timeline.of("burning"))
+
+    def test_nothing_reserved(self, timeline: Timeline) -> None:
+        """A limit of 0 has no alert: everything is paid from the budget."""
+        assert [] == timeline.of("nothing-reserved")
 
 
 class TestMoney:
-    """The budget of all quotas."""
+    """Budgets."""
 
-    def test_budget(self, tmp_path: Path) -> None:
-        """Before it is spent, the alert says when; then it is spent, until the period ends."""
-        spent = during([(8 * DAY, TURN)], 300, during([(0, 8 * DAY)], 100))
-        money = Money(300, spent, during([(5 * DAY, TURN)], 8 * DAY, FOREVER))
-        ends = {"severity": "critical", "currency": "USD"}
-        check(
-            tmp_path,
-            [
-                world(LASTING, money=money),
-                world(LASTING, organization="globex", money=Money(0, NONE, steady(DAY))),
-            ],
-            {
-                4 * DAY: [],
-                5 * DAY + HOUR: [alert("SentryQuotaBudgetRunsOut", "", currency="USD")],
-                8 * DAY - HOUR: [alert("SentryQuotaBudgetRunsOut", "", currency="USD")],
-                8 * DAY + SOON: [alert("SentryQuotaBudgetSpent", "", **ends)],
-                TURN - HOUR: [alert("SentryQuotaBudgetSpent", "", **ends)],
-                TURN + SOON: [],
-            },
-        )
+    @pytest.mark.parametrize(
+        ("name", "about"), [("budget", {}), ("own-budget", {"quota": "spans"})]
+    )
+    def test_runs_out_and_is_spent(self, timeline: Timeline, name: str, about: Labels) -> None:
+        """Before it is spent, a warning says when; then it is critical, until the period ends."""
+        money = {**about, **DOLLARS}
+        critical = {**money, "severity": "critical"}
+        expected = [
+            fires("SentryQuotaBudgetRunsOut", 20 * HOUR, 36 * HOUR, money, FOR),
+            fires("SentryQuotaBudgetSpent", 36 * HOUR, TURN, critical),
+        ]
+
+        assert [] == unmet(expected, timeline.of(name))
+
+    def test_raised(self, timeline: Timeline) -> None:
+        """A forecast about a smaller budget counts no more."""
+        expected = [fires("SentryQuotaBudgetRunsOut", 20 * HOUR, 30 * HOUR, DOLLARS, FOR)]
+
+        assert [] == unmet(expected, timeline.of("raised-budget"))
+
+    def test_none(self, timeline: Timeline) -> None:
+        """Without a budget there is nothing to spend."""
+        assert [] == timeline.of("no-budget")
 
 
 class TestPlan:
     """The plan and the measurement."""
 
-    def test_disagreement(self, tmp_path: Path) -> None:
-        """More than 1 % of what is used, for hours; less, or next to nothing, is no alert."""
-        differs = during([(2 * DAY, 3 * DAY)], -200)
-        quotas = (
-            replace(LASTING, name="errors", disagreement=differs),
-            replace(LASTING, disagreement=steady(20)),
-            replace(LASTING, name="short", disagreement=during([(2 * DAY, 2 * DAY + HOUR)], 900)),
-        )
-        check(
-            tmp_path,
-            [world(*quotas)],
-            {
-                2 * DAY + HOUR: [],
-                2 * DAY + 4 * HOUR: [alert("SentryQuotaPlanDisagrees")],
-                3 * DAY + HOUR: [],
-            },
-        )
+    def test_disagreement(self, timeline: Timeline) -> None:
+        """More than 1 % for three hours is an alert, until it is below 0.7 %."""
+        below = 17 / 0.007 / 100 * HOUR
+        expected = [fires("SentryQuotaPlanDisagrees", 13 * HOUR, below, wait=SOON)]
 
-    def test_unreadable_plan(self, tmp_path: Path) -> None:
+        assert [] == unmet(expected, timeline.of("disagrees"))
+
+    def test_unreadable_plan(self, timeline: Timeline) -> None:
         """A plan that cannot be read causes no alert."""
-        plan = world(LASTING, more_of_plan={"sentry_stats_plan_up": 0})
-        check(tmp_path, [plan], {DAY: []})
+        assert [] == timeline.of("unreadable")
 
 
-def test_thresholds_of_a_quota(tmp_path: Path) -> None:
-    """A threshold can be overridden for an organization, and for one of its quotas."""
-    rules = tmp_path / "own.yml"
-    rules.write_text(
-        """groups:
-  - name: own
-    rules:
-      - record: sentry_stats:threshold:quota_half_ratio
-        expr: vector(0.1)
-        labels: {organization: acme}
-      - record: sentry_stats:threshold:quota_half_ratio
-        expr: vector(0.7)
-        labels: {organization: acme, quota: errors}
-""",
-        "utf-8",
-    )
-    own = world(FULL, replace(FULL, name="spans"))
-    both = {(FIRING, 101 * HOUR): [alert("SentryQuotaHalfUsed", "spans")]}
-    both[FIRING, 150 * HOUR] = [alert("SentryQuotaHalfUsed"), alert("SentryQuotaHalfUsed", "spans")]
-    path = quota_test(tmp_path, own.input_series(), both, [rules])
+def test_series_are_those_of_the_exporter() -> None:
+    """What is in these histories, an exporter publishes under the same names and labels."""
+    of_target = {"job", "instance"}
+    seen = {
+        (name, frozenset(re.findall(r'(\w+)="', labels)) - of_target)
+        for each in everything()
+        for one in each.input_series()
+        for name, labels in [one["series"].split("{")]
+        if re.match("sentry_stats_(quota|budget|plan)", name)
+    }
 
-    assert "SUCCESS" in promtool("test", "rules", path)
+    assert {(family.name, frozenset(family.labels)) for family in QUOTA_FAMILIES} >= seen
+    assert len(seen) >= 10
+
+
+def test_nothing_else_fires(timeline: Timeline) -> None:
+    """Every alert belongs to an organization of this run."""
+    assert {each.organization for each in everything()} >= {
+        firing.labels["organization"] for firing in timeline.firings
+    }

@@ -19,6 +19,7 @@ from tests.deploy.rule_world import (
     World,
     duration,
     during,
+    files_of,
     steady,
 )
 from tests.support.programs import find_program, finished
@@ -34,7 +35,8 @@ ODD_IN_LINKS: Final = "we%22i%3Cr%3Ed+%26+%60co%5Cde%60+%2A100%25%2A"
 
 _RULES: Final = [
     rule
-    for group in read_yaml(RULES / "alerts.yml")["groups"]
+    for path in sorted(RULES.glob("*.yml"))
+    for group in read_yaml(path)["groups"]
     for rule in group["rules"]
     if "alert" in rule
 ]
@@ -88,7 +90,11 @@ Texts = Mapping[str, str]
 
 
 def texts_of(
-    worlds: Sequence[World], time: float, names: Iterable[str], folder: Path
+    worlds: Sequence[World],
+    time: float,
+    names: Iterable[str],
+    folder: Path,
+    groups: Sequence[str] = GROUPS,
 ) -> dict[tuple[str, ...], Texts]:
     """Return the annotations of the alerts that fire, by name, severity and what they are about.
 
@@ -96,9 +102,9 @@ def texts_of(
     """
     expected = [{"exp_labels": {"does_not": "exist"}}]
     document = {
-        "rule_files": [str(path) for path in sorted(RULES.glob("*.yml"))],
+        "rule_files": [str(path) for path in files_of(groups, folder)],
         "evaluation_interval": duration(worlds[0].step),
-        "group_eval_order": list(GROUPS),
+        "group_eval_order": list(groups),
         "tests": [
             {
                 "interval": duration(worlds[0].step),
@@ -122,7 +128,7 @@ def _printed(output: str) -> Iterator[tuple[tuple[str, ...], Texts]]:
     for labels, annotations in _PRINTED.findall(output):
         values = _values(labels)
         if "does_not" not in values:
-            names = ("alertname", "severity", "organization", "category", "project", "job")
+            names = ("alertname", "severity", "organization", "category", "project", "job", "quota")
             yield tuple(filter(None, map(values.get, names))), _values(annotations)
 
 

@@ -324,16 +324,25 @@ LATER: Final = {
     "When was spike protection active, by project?",
     "Where did spike protection drop data?",
     "What is being dropped right now, and why?",
-    "How much of the quota is used, and when is it gone?",
+    "How did the last periods end?",
+    "How were the last periods used?",
+    "When was data dropped because a quota was used up, by category?",
+    "When was data dropped because a quota was used up, by project?",
+    "Which projects lost most because a quota was used up?",
+    "Which teams lost most because a quota was used up?",
+    "Next gone, last week's pace",
+    "Next gone, the pace of 24 hours",
+    "Quotas used up",
     "Share dropped",
     "Dropped",
     "What was dropped, and why?",
     "Which projects lost the most?",
 }
-"""Panels that may be empty in the first minutes: nothing need have been dropped in one hour."""
+"""Panels that may be empty in the first minutes: nothing need have been dropped in one hour, and
+half a year has a point every six hours."""
 
 
-@pytest.mark.parametrize("name", DATA)
+@pytest.mark.parametrize("name", [*DATA, "quotas"])
 def test_first_minutes(name: str, prometheus: Prometheus, choices: Mapping[str, Choices]) -> None:
     """Twelve minutes after the exporter has started, all panels but those of losses have data."""
     early = Times(START + 12 * 60, END - START, SCRAPE_INTERVAL)

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from deploy.grafana.generator import FOLDER, quotas, rendered
+from deploy.grafana.generator import FOLDER, rendered
 from deploy.grafana.generator.expressions import (
     ALL_PROJECTS,
     RECORDED,
@@ -51,7 +51,9 @@ def test_suits_hourly_data(name: str) -> None:
     """A dashboard shows at least a day, and refreshes no more often than queries are polled."""
     dashboard = DASHBOARDS[name]
 
-    assert dashboard["time"] in ({"from": f"now-{span}", "to": "now"} for span in ("24h", "7d"))
+    spans = ("24h", "7d", "30d")
+
+    assert dashboard["time"] in ({"from": f"now-{span}", "to": "now"} for span in spans)
     assert "5m" == dashboard["refresh"]
     assert 36 <= dashboard["schemaVersion"]
 
@@ -114,7 +116,7 @@ def test_metrics_exist() -> None:
     named = {metric for one in SHOWN for metric in METRIC.findall(one.expression)}
     ours = {metric.removesuffix("_bucket") for metric in named if metric.startswith("sentry_")}
 
-    assert set() == ours - {family.name for family in FAMILIES} - set(quotas.FAMILIES)
+    assert set() == ours - {family.name for family in FAMILIES}
 
 
 def test_queries_are_never_added() -> None:
@@ -146,17 +148,30 @@ def test_links_keep_variables_and_time(name: str) -> None:
     assert link["keepTime"]
 
 
-@pytest.mark.parametrize("name", ["overview", "organization"])
-def test_drill_down(name: str) -> None:
-    """A cell's link leads to one of the dashboards, and sets variables that it has."""
-    (url,) = set(re.findall(r'"url": "(/d/[^"]+)"', json.dumps(DASHBOARDS[name])))
-    uid, _, query = url.removeprefix("/d/").partition("?")
-    target = DASHBOARDS[uid.removeprefix("sentry-stats-")]
-    variables = {variable["name"] for variable in target["templating"]["list"]}
-    given = set(re.findall(r"var-(\w+)=|\${(\w+):queryparam}", query))
+LINKS: Final = {
+    "overview": {"organization", "quotas"},
+    "organization": {"project", "quotas"},
+    "project": {"project"},
+    "quotas": {"project"},
+}
+"""Which dashboards the cells of a dashboard lead to."""
 
-    assert {first or second for first, second in given} <= variables
-    assert "${__url_time_range}" in query
+
+@pytest.mark.parametrize("name", LINKS)
+def test_drill_down(name: str) -> None:
+    """A cell's link leads to one of the dashboards, and sets variables that both have."""
+    own = {variable["name"] for variable in DASHBOARDS[name]["templating"]["list"]}
+    urls = set(re.findall(r'"url": "/d/sentry-stats-([^"]+)"', json.dumps(DASHBOARDS[name])))
+
+    assert LINKS[name] == {url.partition("?")[0] for url in urls}
+    for url in urls:
+        target, _, query = url.partition("?")
+        variables = {one["name"] for one in DASHBOARDS[target]["templating"]["list"]}
+        passed = set(re.findall(r"\${(\w+):queryparam}", query))
+
+        assert passed <= own
+        assert passed | set(re.findall(r"var-(\w+)=", query)) <= variables
+        assert "${__url_time_range}" in query
 
 
 def test_alerts_are_annotated() -> None:
@@ -188,6 +203,7 @@ def test_annotations_are_of_the_chosen_organization() -> None:
         "overview": "}",
         "organization": ',organization="$organization"}',
         "project": ',organization="$organization",project=~"$project|"}',
+        "quotas": ',organization="$organization"}',
         "health": ',organization=~"$organizations|"}',
     } == matchers
 
@@ -238,7 +254,15 @@ def test_legends_are_short(name: str) -> None:
                 assert re.search(limited, target["expr"]), panel["title"]
 
 
-@pytest.mark.parametrize("name", ["organization", "project"])
+_OF_VOLUMES: Final = {"most_submitted", "most_dropped", "largest", "most_changed", "silent"}
+HIDDEN_NAMES: Final = {
+    "organization": _OF_VOLUMES,
+    "project": _OF_VOLUMES,
+    "quotas": {"most_used", "most_used_in_a_day", "most_allotted"},
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN_NAMES)
 def test_hidden_variables(name: str) -> None:
     """Hidden variables find a bounded number of projects; panels use all of them."""
     hidden = {
@@ -247,7 +271,7 @@ def test_hidden_variables(name: str) -> None:
         if each.get("hide") == HIDDEN
     }
 
-    assert {"most_submitted", "most_dropped", "largest", "most_changed", "silent"} == hidden.keys()
+    assert HIDDEN_NAMES[name] == hidden.keys()
     for each in hidden.values():
         assert re.match(r"query_result\(topk\(\d+,", each["query"]["query"])
         assert each["multi"]
@@ -310,11 +334,34 @@ def test_addresses_in_the_documents() -> None:
         assert variables - hidden == given
 
 
-def test_quotas_have_a_place() -> None:
-    """Where no quotas are known, the panel says so."""
-    (panel,) = (one for one in panels("organization") if "quota" in one["title"])
+@pytest.mark.parametrize("name", ["overview", "organization"])
+def test_quotas_have_a_place(name: str) -> None:
+    """The panel says where no quotas are known, and leads to their dashboard otherwise."""
+    (panel,) = (one for one in panels(name) if "quota" in one["title"])
 
     assert "No quotas are known" == panel["fieldConfig"]["defaults"]["noValue"]
+    assert "/d/sentry-stats-quotas?" in json.dumps(panel["fieldConfig"]["overrides"])
+
+
+def test_alerts_about_quotas_open_their_dashboard() -> None:
+    """The alerts about quotas set variables that the dashboard has."""
+    rules = (DEPLOY / "prometheus" / "rules" / "quotas.yml").read_text("utf-8")
+    (opened,) = set(re.findall(r"/d/(sentry-stats-quotas\?var-organization=)", rules))
+    variables = {one["name"] for one in DASHBOARDS["quotas"]["templating"]["list"]}
+
+    assert opened.startswith(f"{DASHBOARDS['quotas']['uid']}?")
+    assert {"organization", "quota"} <= variables
+    assert "&var-quota=" in rules
+
+
+def test_tables_by_project_and_team_are_short() -> None:
+    """With thousands of projects, each table of the quotas has at most 50 rows."""
+    tables = [one for one in panels("quotas") if re.match("Which (projects|teams)", one["title"])]
+
+    assert 10 == len(tables)
+    for panel in tables:
+        for target in panel["targets"]:
+            assert "topk(50, " in target["expr"], panel["title"]
 
 
 QUESTIONS: Final = {
@@ -333,6 +380,24 @@ QUESTIONS: Final = {
         "How much of the quota is used, and when is it gone?",
         "How much belongs to each team?",
         "Is the data fresh and complete?",
+    },
+    "quotas": {
+        "How long does each quota last?",
+        "What share of each quota is used?",
+        "How much is used of quotas counted in events?",
+        "Which projects use most of each quota?",
+        "Which projects used most in the last 24 hours?",
+        "Which teams use most of quotas counted in events?",
+        "Do allocations of projects and teams last?",
+        "What does each quota cost?",
+        "How much of the budget is spent, and when do drops begin?",
+        "Which projects cost most?",
+        "Which teams cost most?",
+        "Which projects lost most because a quota was used up?",
+        "Which teams lost most because a quota was used up?",
+        "How did the last periods end?",
+        "Could the plan be read?",
+        "Do the plan and Sentry's stats agree?",
     },
     "health": {
         "Is the data fresh and complete?",

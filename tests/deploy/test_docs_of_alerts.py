@@ -4,13 +4,17 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+import yaml
+
+from exporter.collect.poll import POLL_INTERVAL
+from exporter.collect.poll.plan import PAUSE
 from tests.deploy.kit import read_yaml
 from tests.deploy.rule_world import RULES
 from tests.support.programs import REPOSITORY
 
 TEXT: Final = (REPOSITORY / "docs" / "alerts.md").read_text("utf-8")
 RECORDING: Final = (RULES / "recording.yml").read_text("utf-8")
-HEADER: Final = "what happens"
+HEADER: Final = "| what happens |"
 
 THRESHOLDS: Final[Mapping[tuple[str, str, str], float]] = {
     (
@@ -26,13 +30,28 @@ THRESHOLDS: Final[Mapping[tuple[str, str, str], float]] = {
 ALERTS: Final[list[dict[str, Any]]] = [
     rule for group in read_yaml(RULES / "alerts.yml")["groups"] for rule in group["rules"]
 ]
+OF_QUOTAS: Final[list[dict[str, Any]]] = [
+    rule
+    for group in read_yaml(RULES / "quotas.yml")["groups"]
+    for rule in group["rules"]
+    if "alert" in rule
+]
 SCRAPE_AND_EVALUATION: Final = 2
 """Minutes until a fault of the exporter is seen."""
 
 
 def rows() -> list[list[str]]:
     """Return the cells of each row of the first table."""
-    lines = TEXT[TEXT.index(f"| {HEADER} |") :].partition("\n\n")[0].splitlines()[2:]
+    return _rows_from(TEXT.index(HEADER))
+
+
+def rows_about_quotas() -> list[list[str]]:
+    """Return the cells of each row of the second table."""
+    return _rows_from(TEXT.rindex(HEADER))
+
+
+def _rows_from(start: int) -> list[list[str]]:
+    lines = TEXT[start:].partition("\n\n")[0].splitlines()[2:]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
@@ -157,3 +176,56 @@ def test_times_of_the_exporter_are_those_of_the_rules() -> None:
     }
 
     assert {name: wait + SCRAPE_AND_EVALUATION for name, wait in waits.items()} == times
+
+
+def test_shares_of_quotas_are_the_thresholds() -> None:
+    """The second table has the shares and the factor of thresholds.yml, and how long it waits."""
+    half, nearly, full = (percent(f"quota_{name}_ratio") for name in ("half", "nearly", "full"))
+    lasts = "before its period ends"
+    factor = f"{threshold('quota_burn_factor'):g} times"
+    much = f"the last 24 hours used more than {factor} as much as is usual"
+    difference = percent("quota_disagreement_ratio")
+    differ = f"the plan and Sentry's stats differ by more than {difference}"
+    (waits,) = {rule["for"] for rule in OF_QUOTAS if rule["alert"] == "SentryQuotaPlanDisagrees"}
+    expected = [
+        f"{half} of a quota is used",
+        f"{nearly} of a quota is used",
+        f"{full} of a quota is used",
+        f"{full} of what is allotted to a team is used",
+        f"at the pace of last week, a quota is used up {lasts}",
+        f"{much}, and at their pace a quota is used up {lasts}",
+        "at the pace of last week, the pay-as-you-go budget is spent before the period ends",
+        "the pay-as-you-go budget is spent, and drops begin",
+        f"{differ} of what is used, for {waits.removesuffix('h')} hours",
+    ]
+
+    assert expected == [cells[0] for cells in rows_about_quotas()]
+
+
+def test_times_of_quotas_are_those_of_the_rules() -> None:
+    """Each alert of quotas.yml has a row, with a poll, a scrape, an evaluation and ``for``."""
+    first = POLL_INTERVAL // 60 + SCRAPE_AND_EVALUATION
+    expected = []
+    for rule in OF_QUOTAS:
+        minutes = first + in_minutes(rule["for"])
+        if rule["alert"] == "SentryQuotaPlanDisagrees":
+            minutes += PAUSE // 60
+        name = f"`{rule['alert']}` {rule['labels']['severity']}"
+        expected.append((name, f"{minutes} minutes"))
+
+    assert expected == [(cells[1].partition(",")[0], cells[2]) for cells in rows_about_quotas()]
+
+
+def in_minutes(length: str) -> int:
+    """Return a duration of hours or minutes in minutes."""
+    return int(length[:-1]) * {"m": 1, "h": 60}[length[-1]]
+
+
+def test_example_of_a_threshold_is_in_force_for_a_quota() -> None:
+    """The rule that is shown names a threshold of quotas, and the labels that select it."""
+    (text,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+    (rule,) = yaml.safe_load(text)["groups"][0]["rules"]
+    quotas = (RULES / "quotas.yml").read_text("utf-8")
+
+    assert {"organization", "quota"} == set(rule["labels"])
+    assert f'{rule["record"]}{{organization!="", quota!=""}}' in quotas

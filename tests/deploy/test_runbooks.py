@@ -11,7 +11,8 @@ from typing import Final
 
 import pytest
 
-from tests.deploy.rule_world import HOUR, Flow, World, during, steady
+from tests.deploy.quota_world import QUERY, Money, QuotaWorld, quota
+from tests.deploy.rule_world import DAY, HOUR, Flow, World, during, steady
 from tests.deploy.target_world import FOREVER, Series, Target, answers, series_of
 from tests.support.programs import REPOSITORY
 
@@ -25,6 +26,9 @@ UNITS: Final = {"error": 1, "log_byte": 1_000_000, "profile_duration": 36}
 """A category of each unit, and how many of the unit stand for an event."""
 
 NOW: Final = 28 * HOUR
+PERIOD: Final = 31 * DAY
+"""How long the period of the quotas is; it begins at 0."""
+
 SINCE: Final = 26 * HOUR
 """When the project quiet becomes silent, and the project growing grows."""
 
@@ -164,6 +168,24 @@ def last_events(*names: str) -> Answer:
     return {labels(project=name): LAST_EVENTS[name] for name in names}
 
 
+def used_by_project(seconds: float) -> Answer:
+    """Return what the projects used of the quota in as many seconds until now."""
+    hours = seconds / HOUR
+    return {labels(project="checkout"): 60 * (hours + 2), labels(project="web"): 40 * hours}
+
+
+def projected() -> Answer:
+    """Return what will have been used of the quota, as a share of its limit."""
+    left = (PERIOD - NOW) / HOUR
+    paces = {"week": 100, "day": 200}
+    return {labels(pace=pace): (2800 + rate * left) / 4000 for pace, rate in paces.items()}
+
+
+def overages() -> Answer:
+    """Return what the overage of quotas has cost; that of one is 0."""
+    return {labels(currency="USD", quota=name): 12.5 for name in ("errors", "spans")}
+
+
 def by_query(outcomes: float, projects: float) -> Answer:
     """Return a value for each query."""
     return {labels(query="outcomes"): outcomes, labels(query="projects"): projects}
@@ -243,6 +265,49 @@ ANSWERS: Final[Mapping[str, Sequence[Expected]]] = {
     ],
     "SentryStatsConfigNotReloaded": [lambda: at(a=HOUR, b=HOUR)],
     "SentryStatsWebConfigNotReloaded": [lambda: at(a=0)],
+    "SentryQuotaHalfUsed": [
+        lambda: {labels(quota="errors"): 0.7, labels(quota="spans"): 1.12},
+        lambda: {labels(): NOW / PERIOD},
+        lambda: used_by_project(NOW),
+    ],
+    "SentryQuotaNearlyUsed": [
+        lambda: {labels(pace="week"): 12 / 24, labels(pace="day"): 6 / 24},
+        lambda: {labels(): (PERIOD - 1 - NOW) / DAY},
+        lambda: used_by_project(DAY),
+    ],
+    "SentryQuotaUsedUp": [
+        lambda: {labels(currency="USD"): 12.5},
+        lambda: {labels(currency="USD"): 60},
+        lambda: {labels(): 3000 / 4000},
+    ],
+    "SentryQuotaAllocationExceeded": [
+        lambda: used_by_project(NOW),
+        lambda: used_by_project(DAY),
+        projected,
+    ],
+    "SentryQuotaRunsOut": [
+        projected,
+        lambda: used_by_project(DAY),
+        lambda: {labels(pace="week"): 20 * DAY},
+    ],
+    "SentryQuotaBurningFast": [
+        lambda: {labels(project="checkout"): 2 * 60, labels(project="web"): 0},
+        lambda: {labels(pace="week"): NOW + 12 * HOUR, labels(pace="day"): NOW + 6 * HOUR},
+    ],
+    "SentryQuotaBudgetRunsOut": [
+        overages,
+        lambda: {labels(currency="USD", pace="week"): 150},
+        lambda: {
+            labels(currency="USD", project="checkout"): 2 * 8,
+            labels(currency="USD", project="web"): 2 * 4.5,
+        },
+    ],
+    "SentryQuotaBudgetSpent": [overages, lambda: {labels(quota="spans"): 1.12}],
+    "SentryQuotaPlanDisagrees": [
+        lambda: {labels(quota="errors"): -60},
+        lambda: {labels(): 2800},
+        lambda: {labels(): 1},
+    ],
 }
 """The answer of each query of each runbook, in order."""
 
@@ -270,9 +335,46 @@ def data() -> Iterator[Series]:
     world = World(flows, NOW, STEP)
     for name in EXPORTERS:
         yield from replace(world, instance=name).input_series()
+        yield from of_quotas(name)
         for project, time in LAST_EVENTS.items():
             of = {"organization": "acme", "query": "projects", "project": project}
             yield constant("project_last_event_timestamp_seconds", {**of, "instance": name}, time)
+
+
+def of_quotas(instance: str) -> Iterator[Series]:
+    """Yield what an exporter shows of two quotas, of which each hour uses 100."""
+    of_errors = quota("errors", 4000, steady(100), day=steady(200), disagreement=steady(-60))
+    money = Money(steady(100), steady(40), steady(20 * DAY))
+    world = QuotaWorld(
+        (),
+        NOW,
+        STEP,
+        queries=(QUERY,),
+        instance=instance,
+        turn=PERIOD,
+        quotas=[of_errors, quota("spans", 2500, steady(100), disagreement=steady(0))],
+        money=[money],
+    )
+    shared = {"up", "sentry_stats_exporter"}
+    yield from (one for one in world.input_series() if not one["series"].startswith(tuple(shared)))
+    of = {"organization": "acme", "instance": instance}
+    usd = {**of, "currency": "USD"}
+    yield constant("quota_submitted", {**of, "quota": "errors"}, 3000)
+    yield constant("budget_projected", {**usd, "pace": "week"}, 150)
+    for name in ("errors", "spans", "replays"):
+        cost = {**usd, "quota": name, "kind": "overage"}
+        yield constant("quota_cost", cost, 0 if name == "replays" else 12.5)
+    for name in ("errors", "spans"):
+        for project, cost_of in (("checkout", 8), ("web", 4.5)):
+            place = {**usd, "quota": name, "project": project}
+            yield constant("quota_project_cost", place, cost_of)
+    times = range(0, NOW + 1, STEP)
+    for project, rate in (("checkout", 60), ("web", 40)):
+        # checkout has used twice as much since it grows.
+        grown = 60 if project == "checkout" else 0
+        values = [(rate * time + grown * max(0, time - SINCE)) / HOUR for time in times]
+        place = {**of, "quota": "errors", "project": project}
+        yield series_of("sentry_stats_quota_project_used", place, values)
 
 
 def constant(name: str, of: Mapping[str, str], value: float) -> Series:

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Final, Self
 
 from tests.docs.markdown import Block
-from tests.support.programs import REPOSITORY, TIMEOUT, Program, running
+from tests.support.programs import REPOSITORY, Program, running
 
 ANY_PORT: Final = "127.0.0.1:0"
+
+_COMMAND_TIMEOUT: Final = 300
+"""Seconds; a command may make an environment and install packages."""
 
 _NOT_COPIED: Final = shutil.ignore_patterns(".*", "__pycache__", "tests")
 _SHIMS: Final = {
@@ -87,7 +90,7 @@ class Reader:
                 self._start(command, server)
                 return
         with self._terminal("bash", "-euo", "pipefail", "-c", self._replaced(command)) as program:
-            status = program.process.wait(TIMEOUT)
+            status = program.process.wait(_COMMAND_TIMEOUT)
             assert status == 0, f"{command}\n{program.output()}"
 
     def _start(self, command: str, server: Server) -> None:

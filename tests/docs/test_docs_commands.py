@@ -10,7 +10,7 @@ import pytest
 from exporter.simulator import DEMO_TOKENS, Simulator, demo_world
 from tests.docs.markdown import DOCUMENTS, README, Block, blocks_of
 from tests.docs.reader import Reader
-from tests.support.programs import find_program
+from tests.support.programs import REPOSITORY, find_program
 
 pytestmark = pytest.mark.slow
 
@@ -22,6 +22,7 @@ REPLACEMENTS: Final = {
     "make test": "make --dry-run test",
     "make format": "make --dry-run format",
     "make bench-quick": "make --dry-run bench-quick",
+    "python -m pytest tests/": f"test -f {REPOSITORY}/tests/",
 }
 """What the reader types instead of pasting a token and of running this test suite."""
 

@@ -218,12 +218,18 @@ ANSWERS: Final[Mapping[str, Callable[[Truth], Answer]]] = {
     "one sample an hour": lambda truth: {
         key: value - LATE for key, value in total_of(truth.errors("", SHOWN - DAY, SHOWN)).items()
     },
-    "share of a quota": lambda truth: {
-        labels(quota="transactions"): value / 100_000
-        for value in truth.total(
-            "", MIDNIGHT, NOW, category=["transaction"], outcome=["accepted"]
-        ).values()
-    },
+    "share of a quota": lambda truth: (
+        {
+            labels(quota="transactions"): value / 100_000
+            for value in truth.total(
+                "", MIDNIGHT, NOW, category=["transaction"], outcome=["accepted"]
+            ).values()
+        }
+        | {
+            labels(quota="shop"): truth.errors("project", MIDNIGHT, NOW)[labels(project="web")]
+            / 5000
+        }
+    ),
     "cost by team": lambda truth: by_team(
         truth.errors("project", MIDNIGHT, NOW), 0.01, currency="USD"
     ),

@@ -59,6 +59,23 @@ def data(samples: Samples, *, prefix: str = "", query: str | None = None) -> Sam
     }
 
 
+def values(samples: Samples, family: str, *labels: str) -> dict[tuple[str, ...], float]:
+    """Return the samples of a family, without ``sentry_stats_``, by some of their labels."""
+    return {
+        tuple(dict(pairs)[label] for label in labels): value
+        for (name, pairs), value in samples.items()
+        if name == f"sentry_stats_{family}"
+    }
+
+
+def sums(samples: Samples, family: str) -> dict[str, float]:
+    """Return the sums over the projects of a family about quotas, by quota."""
+    total: dict[str, float] = {}
+    for (quota, _), value in values(samples, family, "quota", "project").items():
+        total[quota] = total.get(quota, 0.0) + value
+    return total
+
+
 def nonzero(samples: Samples) -> Samples:
     """Return ``samples`` without zeros."""
     return {each: value for each, value in samples.items() if value}

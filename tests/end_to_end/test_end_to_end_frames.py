@@ -9,7 +9,7 @@ from types import FrameType
 import pytest
 
 from exporter.app import Exporter
-from exporter.collect.poll import attempt, quotas
+from exporter.collect.poll import attempt, quota_attempt
 from exporter.sentry import limits
 from exporter.simulator import Fault, Simulator
 from exporter.simulator.faults import Kind
@@ -123,7 +123,7 @@ def test_fault_of_ours_in_quotas(
     def fail(*_arguments: object, **_options: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(quotas, "account_of", fail)
+    monkeypatch.setattr(quota_attempt, "account_of", fail)
     quota = {"name": "errors", "category": "error", "limit": 1000}
     period = {"period": {"start_day": 1}}
     one = organization(PROJECTS, quotas=[quota], billing=period)

@@ -1,37 +1,21 @@
 """Quotas of a simulated Sentry: what was used, by whom, and what that costs."""
 
-import re
 from collections.abc import Mapping
-from contextlib import closing
-from decimal import Decimal
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from exporter.app import Exporter
+from exporter.config import QUOTAS_QUERY
 from exporter.shard import Shard
-from exporter.simulator import Fault, Simulator, demo_world
-from exporter.state import State
-from exporter.web.status.choices import Choices
-from exporter.web.status.page import Renderer
-from tests.end_to_end.exposition import Samples
+from exporter.simulator import Fault, Plan, Simulator, Subscription
+from exporter.simulator.plans import Category
+from tests.end_to_end.exposition import values
 from tests.end_to_end.stage import moment, page, polled
 from tests.support.clock import Clock
-from tests.support.configuration import PROJECTS, Entry, configuration, organization
+from tests.support.configuration import Entry, configuration, organization
 from tests.support.exporters import poll_due
 
-DAY: Final = 86400
-PAYMENT: Final = r"\b4242\b|\b10115\b|last4|zipCode|billing@acme|ada@acme|Ada Example"
-"""What the simulator's answer about a plan has beside the plan."""
-CATEGORIES: Final = {
-    "errors": ("error",),
-    "spans": ("span",),
-    "logs": ("log_byte",),
-    "files": ("attachment",),
-    "profiling": ("profile_duration",),
-    "both": ("error", "replay"),
-}
 QUOTAS: Final[list[Mapping[str, Any]]] = [
     {"name": "errors", "category": "error", "limit": 500_000, "price": 0.0002188},
     {"name": "spans", "category": "span", "limit": 5_000_000, "price": 0.000002},
@@ -45,76 +29,6 @@ QUOTAS: Final[list[Mapping[str, Any]]] = [
 def acme(*quotas: Mapping[str, Any], **billing: Any) -> Entry:
     """Return the demo's organization with quotas."""
     return organization(quotas=[*(quotas or QUOTAS)], billing=billing)
-
-
-def values(samples: Samples, name: str, *labels: str) -> dict[tuple[str, ...], float]:
-    """Return the samples of a family about quotas, by some of their labels."""
-    return {
-        tuple(dict(pairs)[label] for label in labels): value
-        for (family, pairs), value in samples.items()
-        if family == f"sentry_stats_{name}"
-    }
-
-
-def truth(sentry: Simulator, start: float, now: float) -> dict[tuple[str, ...], float]:
-    """Return what was accepted of each quota since ``start``, in its base unit."""
-    world = sentry.world
-    (one,) = (each for each in world.organizations() if each.slug == "acme")
-    totals = world.store.totals(one.id, start, now + 3600, at=now, group_by=("category", "outcome"))
-    used: dict[tuple[str, ...], float] = {}
-    for name, categories in CATEGORIES.items():
-        total = sum(totals.get((category, "accepted"), 0) for category in categories)
-        used[name,] = total / 1000 if name == "profiling" else total
-    return used
-
-
-@pytest.mark.parametrize(
-    ("now", "start"),
-    [
-        ("2026-03-01T00:07:30Z", "2026-02-17T00:00:00Z"),
-        ("2026-03-16T23:59:30Z", "2026-02-17T00:00:00Z"),
-        ("2026-03-17T00:00:00Z", "2026-03-17T00:00:00Z"),
-        ("2027-01-01T00:00:05Z", "2026-12-17T00:00:00Z"),
-    ],
-    ids=["middle", "last second", "first second", "year's end"],
-)
-def test_used_is_sentrys_own_number(now: str, start: str) -> None:
-    """Events, bytes and durations are exact at any time of a period, and so over projects."""
-    clock = Clock(moment(now))
-    with Simulator(demo_world(clock.now, projects=2), clock=clock, rate_limit=None) as sentry:
-        config = configuration(sentry.url, acme(period={"start_day": 17}))
-        samples = polled(Exporter(config, clock=clock), clock.now)
-        expected = truth(sentry, moment(start), clock.now)
-    used = values(samples, "quota_used", "quota")
-    by_project: dict[tuple[str, ...], float] = {}
-    for (quota, _), value in values(samples, "quota_project_used", "quota", "project").items():
-        by_project[quota,] = by_project.get((quota,), 0) + value
-
-    assert expected == used
-    assert used == pytest.approx(by_project, abs=1e-6)
-    assert {moment(start)} == set(
-        values(samples, "quota_period_start_timestamp_seconds", "quota").values()
-    )
-
-
-def test_money_is_exact(sentry: Simulator, clock: Clock) -> None:
-    """The overage has its price to the cent, and so have the shares of the projects."""
-    config = configuration(sentry.url, acme(period={"start_day": 17}, budget=300))
-    samples = polled(Exporter(config, clock=clock), clock.now)
-    used = truth(sentry, moment("2026-02-17T00:00:00Z"), clock.now)
-    spans = Decimal(used["spans",]) - 5_000_000
-    costs = values(samples, "quota_cost", "quota", "kind")
-    shares = values(samples, "quota_project_cost", "quota", "project")
-
-    assert 0 < spans
-    assert float(round(spans * Decimal("0.000002"), 2)) == costs["spans", "overage"]
-    assert {quota: cost for (quota, _), cost in costs.items()} == pytest.approx(
-        {
-            quota: sum(cost for (name, _), cost in shares.items() if name == quota)
-            for quota, _ in costs
-        }
-    )
-    assert {("",): 300} == values(samples, "budget", "quota")
 
 
 def test_next_period_begins_on_its_first_second(sentry: Simulator, clock: Clock) -> None:
@@ -146,19 +60,74 @@ def test_reload_keeps_what_did_not_change(sentry: Simulator, clock: Clock) -> No
     assert requests == len(sentry.requests)
 
 
-def test_reload_changes_quotas(sentry: Simulator, clock: Clock) -> None:
-    """Changed quotas are read at once; removed ones leave the page with their polls."""
+def test_a_changed_quota_holds_at_once(sentry: Simulator, clock: Clock) -> None:
+    """Before the next poll, a changed limit is there, and the others have their numbers."""
+    exporter = Exporter(configuration(sentry.url, acme()), clock=clock)
+    before = polled(exporter, clock.now)
+    requests = len(sentry.requests)
+    changed = [{**QUOTAS[0], "limit": 7}, *QUOTAS[1:]]
+    exporter.apply(configuration(sentry.url, acme(*changed)))
+    samples = page(exporter)
+
+    assert requests == len(sentry.requests)
+    assert 7 == values(samples, "quota_limit", "quota")["errors",]
+    for family in ("quota_used", "quota_project_used"):
+        labels = ("quota", "project") if family == "quota_project_used" else ("quota",)
+        assert values(before, family, *labels) == values(samples, family, *labels)
+
+
+def test_an_added_quota_comes_with_its_poll(sentry: Simulator, clock: Clock) -> None:
+    """What nothing was read of yet appears with the next poll, which is due at once."""
+    exporter = Exporter(configuration(sentry.url, acme(*QUOTAS[:2])), clock=clock)
+    polled(exporter, clock.now)
+    exporter.apply(configuration(sentry.url, acme(*QUOTAS[:3])))
+    at_once = values(page(exporter), "quota_used", "quota")
+    poll_due(exporter, clock.now)
+
+    assert {("errors",), ("spans",)} == at_once.keys()
+    assert {("errors",), ("spans",), ("logs",)} == values(
+        page(exporter), "quota_used", "quota"
+    ).keys()
+
+
+def test_another_period_is_read_anew(sentry: Simulator, clock: Clock) -> None:
+    """What was read of another period says nothing about the new one."""
     exporter = Exporter(configuration(sentry.url, acme()), clock=clock)
     polled(exporter, clock.now)
-    exporter.apply(configuration(sentry.url, acme({**QUOTAS[0], "limit": 7})))
+    exporter.apply(configuration(sentry.url, acme(period={"start_day": 17})))
+    at_once = values(page(exporter), "quota_used", "quota")
     poll_due(exporter, clock.now)
-    changed = values(page(exporter), "quota_limit", "quota")
+
+    assert {} == at_once
+    assert {moment("2026-02-17T00:00:00Z")} == set(
+        values(page(exporter), "quota_period_start_timestamp_seconds", "quota").values()
+    )
+
+
+def test_removed_quotas_leave_the_page(sentry: Simulator, clock: Clock) -> None:
+    """They leave it with their polls."""
+    exporter = Exporter(configuration(sentry.url, acme()), clock=clock)
+    polled(exporter, clock.now)
     exporter.apply(configuration(sentry.url, organization()))
     samples = page(exporter)
 
-    assert {("errors",): 7} == changed
     assert {} == values(samples, "quota_info", "quota")
     assert ("quotas",) not in values(samples, "up", "query")
+
+
+def test_first_polls_are_spread(sentry: Simulator, clock: Clock) -> None:
+    """The quotas of many organizations are not all polled at the same second, as queries are."""
+    many = [{**acme(QUOTAS[0]), "name": f"acme-{number}"} for number in range(40)]
+    exporter = Exporter(configuration(sentry.url, *many), clock=clock)
+    waits = [
+        each.report.next_poll - clock.now
+        for each in exporter.queries
+        if each.about["query"] == QUOTAS_QUERY
+    ]
+
+    assert 40 == len(waits)
+    # As many seconds as 80 polls need, ten in each.
+    assert set(range(8)) == set(waits)
 
 
 def test_one_shard_has_the_quotas(sentry: Simulator, clock: Clock) -> None:
@@ -187,61 +156,96 @@ def test_token_that_reads_nothing(sentry: Simulator, clock: Clock) -> None:
 class TestPlan:
     """The plan of the simulated Sentry."""
 
-    def test_quotas_of_the_plan(self, sentry: Simulator, clock: Clock) -> None:
-        """Each billed category has a quota, and the plan's own numbers are those that are read."""
+    def test_a_plan_that_changes(self, sentry: Simulator, clock: Clock) -> None:
+        """Within an hour its new limits, prices and budget hold."""
+        clock.now = moment("2026-03-01T00:00:00Z")
         config = configuration(sentry.url, organization(billing={"plan": "sentry"}))
-        samples = polled(Exporter(config, clock=clock), clock.now)
-        (start,) = set(values(samples, "quota_period_start_timestamp_seconds", "quota").values())
-        used = truth(sentry, start, clock.now)
-        disagreements = values(samples, "quota_disagreement", "quota")
-        sources = values(samples, "quota_info", "quota", "source", "unit")
+        exporter = Exporter(config, clock=clock)
+        before = polled(exporter, clock.now)
+        # Its periods begin on the same day as those of the plan before.
+        less = Plan({"errors": Category(9, 1)}, budget=5_000, start_day=9)
+        sentry.world.subscribe(1, Subscription(less))
+        for _ in range(4):
+            clock.now += 900
+            poll_due(exporter, clock.now)
+        samples = page(exporter)
 
-        assert {("acme",): 1} == values(samples, "plan_up", "organization")
-        assert start <= clock.now
-        assert used["errors",] == values(samples, "quota_used", "quota")["errors",]
-        assert used["logs",] == values(samples, "quota_used", "quota")["logBytes",]
-        assert used["profiling",] == values(samples, "quota_used", "quota")["profileDuration",]
-        assert {"plan"} == {source for _, source, _ in sources}
-        assert {0} == set(disagreements.values())
-        assert 2_100_000 == values(samples, "quota_limit", "quota")["errors",]
-        assert 40 * 10**9 == values(samples, "quota_limit", "quota")["logBytes",]
-        assert {("",): 300} == values(samples, "budget", "quota")
+        assert {("errors",): 10} == values(samples, "quota_limit", "quota")
+        assert ({("",): 300}, {("",): 50}) == (
+            values(before, "budget", "quota"),
+            values(samples, "budget", "quota"),
+        )
+        assert (
+            values(before, "quota_used", "quota")["errors",]
+            < values(samples, "quota_used", "quota")["errors",]
+        )
 
-    def test_costs_of_the_plan(self, sentry: Simulator, clock: Clock) -> None:
-        """Profiles cannot be reserved: each hour is paid, and taken from the budget."""
+    def test_a_plan_that_fails_for_a_time(self, sentry: Simulator, clock: Clock) -> None:
+        """While Sentry cannot answer, the last plan holds; afterwards it is the present one."""
         config = configuration(sentry.url, organization(billing={"plan": "sentry"}))
-        samples = polled(Exporter(config, clock=clock), clock.now)
-        used = values(samples, "quota_used", "quota")["profileDuration",]
-        costs = values(samples, "quota_cost", "quota", "kind")
-        overage = sum(cost for (_, kind), cost in costs.items() if kind == "overage")
+        exporter = Exporter(config, clock=clock)
+        before = values(polled(exporter, clock.now), "quota_limit", "quota")
+        broken = sentry.faults.add(Fault("status", status=503, endpoint="customers"))
+        sentry.world.subscribe(1, Subscription(Plan({"errors": Category(9, 1)})))
+        clock.now += 3600
+        poll_due(exporter, clock.now)
+        failing = page(exporter)
+        sentry.faults.remove(broken)
+        clock.now += 3600
+        poll_due(exporter, clock.now)
+        after = page(exporter)
 
-        assert costs["profileDuration", "overage"] == pytest.approx(used / 3600 * 0.0315, abs=0.005)
-        assert values(samples, "budget_spent", "quota")["",] == pytest.approx(overage, abs=0.02)
+        assert before == values(failing, "quota_limit", "quota")
+        assert [{("acme",): 0}, {("acme",): 1}] == [
+            values(samples, "plan_up", "organization") for samples in (failing, after)
+        ]
+        assert {("errors",): 10} == values(after, "quota_limit", "quota")
 
-    @pytest.mark.parametrize("status", [401, 403, 404])
-    def test_values_of_the_file_hold(self, sentry: Simulator, clock: Clock, status: int) -> None:
+    def test_a_reload_does_not_read_it_again(self, sentry: Simulator, clock: Clock) -> None:
+        """The plan is asked for once an hour, however often the file changes."""
+        exporter = Exporter(
+            configuration(sentry.url, organization(billing={"plan": "sentry"})), clock=clock
+        )
+        polled(exporter, clock.now)
+        for limit in range(3):
+            changed = acme({**QUOTAS[0], "limit": limit}, plan="sentry")
+            exporter.apply(configuration(sentry.url, changed))
+            poll_due(exporter, clock.now)
+        limits = values(page(exporter), "quota_limit", "quota")
+
+        assert 1 == sum("/customers/" in request.path for request in sentry.requests)
+        assert (2, 40 * 10**9) == (limits["errors",], limits["logBytes",])
+
+    def test_a_plan_that_is_turned_off(self, sentry: Simulator, clock: Clock) -> None:
+        """Its quotas leave the page at once, and so does the metric about it."""
+        quota = {**QUOTAS[0], "name": "mine"}
+        exporter = Exporter(configuration(sentry.url, acme(quota, plan="sentry")), clock=clock)
+        polled(exporter, clock.now)
+        exporter.apply(configuration(sentry.url, acme(quota)))
+        samples = page(exporter)
+
+        assert {} == values(samples, "plan_up", "organization")
+        assert {("mine",), ("errors",)} >= values(samples, "quota_limit", "quota").keys()
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            Fault("status", status=401, endpoint="customers"),
+            Fault("status", status=403, endpoint="customers"),
+            Fault("status", status=404, endpoint="customers"),
+            Fault("status", status=410, endpoint="customers"),
+            Fault("garbage", endpoint="customers"),
+            Fault("garbage", body=b'{"categories": {}}', endpoint="customers"),
+            Fault("redirect", status=301, location="/api/0/billing/acme/", endpoint="customers"),
+        ],
+        ids=["401", "403", "404", "410", "a page", "other fields", "moved"],
+    )
+    def test_values_of_the_file_hold(self, sentry: Simulator, clock: Clock, fault: Fault) -> None:
         """A plan that cannot be read leaves the quotas of the file, and the polls are well."""
-        sentry.faults.add(Fault("status", status=status, endpoint="customers"))
+        sentry.faults.add(fault)
         config = configuration(sentry.url, acme(QUOTAS[0], plan="sentry"))
         samples = polled(Exporter(config, clock=clock), clock.now)
 
         assert {("acme",): 0} == values(samples, "plan_up", "organization")
         assert {("errors", "file"): 1} == values(samples, "quota_info", "quota", "source")
         assert 1 == values(samples, "up", "query")["quotas",]
-
-    def test_payment_data_is_nowhere(
-        self, sentry: Simulator, clock: Clock, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-    ) -> None:
-        """Page, log, state file and status have nothing of the card and the e-mail address."""
-        path = tmp_path / "state.db"
-        config = configuration(sentry.url, organization(PROJECTS, billing={"plan": "sentry"}))
-        with closing(State(path)) as state:
-            exporter = Exporter(config, clock=clock, state=state)
-            text = f"{polled(exporter, clock.now)} {exporter.status()}"
-            text += Renderer().render(exporter.status(), Choices())
-        output = capfd.readouterr()
-        stored = b"".join(one.read_bytes() for one in tmp_path.iterdir())
-
-        assert "quota_used" in text
-        assert not re.search(PAYMENT, f"{text} {output.out} {output.err}")
-        assert not re.search(PAYMENT.encode(), stored)

@@ -126,6 +126,15 @@ def test_a_budget_that_is_spent_has_its_moment(budget: Budget) -> None:
     assert Decimal(50) == result.spent == result.projected
 
 
+def test_without_a_budget_drops_began_at_the_limit() -> None:
+    """With a budget of 0, that was the end of the hour in which the limit was passed."""
+    hours = {NOW - 3 * HOUR: 200, NOW - 2 * HOUR: 100, NOW - HOUR: 7}
+    errors = even(quota("errors", 250, (0, "0.01")), 307, 0, hours)
+    result = outlook([errors], Budget(Decimal(0)))
+
+    assert NOW - HOUR == result.exhaustion == result.drops["errors"]
+
+
 def test_a_budget_that_was_spent_before_all_history() -> None:
     """The moment is then that of the forecast."""
     errors = even(quota("errors", 1000, (0, "0.01")), 6000, 0)
@@ -160,24 +169,28 @@ NO_END = 10**30
 class Replay:
     """Quotas that are used hour by hour, each unit of which is paid for as it comes.
 
-    It counts units, and money in billionths: all are integers, and nothing is rounded.
+    It counts units, and money in billionths: all are integers, and nothing is rounded. A budget
+    that cannot pay for a unit is ``spent_up``, and pays for nothing any more.
     """
 
     quotas: Sequence[Expected]
     budget: Budget
+    spent_up: set[str] = field(default_factory=set)
     spent: dict[str, int] = field(default_factory=dict)
     used: dict[str, int] = field(default_factory=dict)
     drops: dict[str, float] = field(default_factory=dict)
 
     def run(self) -> "Replay":
-        """Play all hours."""
+        """Play all hours of the period: those that have passed, and those that are expected."""
         for each in self.quotas:
-            name = each.quota.name
-            self.used[name], self.spent[name] = 0, 0
-            self.accept(each.quota, each.used, NOW)
-        for hour in range(len(self.quotas[0].course.amounts)):
+            self.used[each.quota.name], self.spent[each.quota.name] = 0, 0
+        for moment in range(START, SEPTEMBER.end, HOUR):
             for each in self.quotas:
-                self.accept(each.quota, int(each.course.amounts[hour]), NOW + hour * HOUR)
+                if moment < NOW:
+                    self.accept(each.quota, each.hours[moment], moment)
+                else:
+                    expected = each.course.amounts[(moment - NOW) // HOUR]
+                    self.accept(each.quota, int(expected), moment)
         return self
 
     def accept(self, quota: Quota, amount: int, moment: float) -> None:
@@ -193,6 +206,7 @@ class Replay:
             affordable = self.money(quota.name) // price if price else NO_END
             if size > affordable or not quota.price:
                 self.drops.setdefault(quota.name, moment)
+                self.spent_up |= {self.budget_of(quota.name)} if quota.price else set()
                 size, amount = min(size, affordable) if quota.price else 0, 0
             self.used[quota.name] += size
             self.spent[quota.name] += size * price
@@ -207,9 +221,15 @@ class Replay:
         end = tiers[index + 1].above if index + 1 < len(tiers) else NO_END
         return int(tiers[index].each * NANO), end - used
 
+    def budget_of(self, name: str) -> str:
+        """Return the name of the budget that pays for a quota, that of all is ``""``."""
+        return name if name in self.budget.own else ""
+
     def money(self, name: str) -> int:
         """Return what is left of the money from which a quota is paid."""
         own = self.budget.own
+        if self.budget_of(name) in self.spent_up:
+            return 0
         if name in own:
             return int(own[name] * NANO) - self.spent[name]
         if self.budget.shared is None:
@@ -243,15 +263,17 @@ def part(name: str, random: Random) -> Expected:
         each *= random.uniform(0.4, 1)
     if random.random() < 0.1:
         tiers = []
-    used = 0 if limit == 0 else round(min(monthly * 0.3, limit or monthly) * random.random())
-    hourly = monthly / 700
+    # Some have reached their limit, and some a budget, before now. A limit of 0 is reached before
+    # anything is used.
+    past, hourly = random.choice((0.3, 1.0, 2.5, 0.0)[: 4 if limit else 3]), monthly / 700
     # Integers, as a unit that costs more than a cent would otherwise be a matter of rounding.
-    amounts = tuple(
-        float(round(hourly * random.choice((0.1, 0.5, 1.0, 1.5, random.uniform(0.1, 4)))))
-        for _ in range((SEPTEMBER.end - NOW) // HOUR)
-    )
+    amounts = [
+        round(hourly * random.choice((0.1, 0.5, 1.0, 1.5, random.uniform(0.1, 4))))
+        for _ in range(START, SEPTEMBER.end, HOUR)
+    ]
+    hours = {hour: round(amounts.pop() * past) for hour in range(START, NOW, HOUR)}
     thing = quota(name, limit, *tiers, soft=random.random() < 0.1)
-    return Expected(thing, used, {}, Course(NOW, amounts))
+    return Expected(thing, sum(hours.values()), hours, Course(NOW, tuple(map(float, amounts))))
 
 
 @pytest.mark.parametrize("seed", range(200))

@@ -88,6 +88,7 @@ def test_payment_data_is_not_decoded() -> None:
         ({"reserved": -1, "prepaid": -1}, None),
         ({"reserved": -2, "prepaid": None}, None),
         ({"reserved": 100, "free": -1, "prepaid": None}, None),
+        ({"reserved": -3, "prepaid": -3}, None),
         ({"reserved": None, "free": None, "prepaid": None}, 0),
         ({"reserved": 0, "free": 0, "prepaid": 0}, 0),
     ],
@@ -119,6 +120,18 @@ def test_own_prices() -> None:
     one = errors(paygCpe=0.01, customPrice=990)
 
     assert (Decimal("0.01"), Decimal(990)) == (one.each, one.reserved_price)
+
+
+@pytest.mark.parametrize(("interval", "cents"), [("monthly", 1500), ("annual", 125), (None, 1500)])
+@pytest.mark.parametrize("own", [False, True])
+def test_price_of_a_year(interval: str | None, cents: int, own: bool) -> None:  # noqa: FBT001 - the parameter is the test
+    """Of a price for a year, each period has a twelfth; the price of a unit is the same."""
+    tiers = [{"events": 50_000, "price": 0 if own else 1500, "onDemandPrice": 0.02}]
+    details = {"planCategories": {"errors": tiers}, "billingInterval": interval}
+    one = category(customPrice=1500 if own else None)
+    (read,) = plan(categories={"errors": one}, planDetails=details).categories
+
+    assert (Decimal(cents), Decimal("0.02")) == (read.reserved_price, read.each)
 
 
 def test_shared_budget() -> None:
@@ -198,6 +211,22 @@ def test_renamed_field(path: str) -> None:
 
     assert path.rpartition(".")[2] in str(caught.value)
     assert EMAIL not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"categories": {"errors": category(reserved=1e300)}},
+        {"categories": {"errors": category(usage=10**18 + 1)}},
+        {"categories": {"errors": category(paygCpe=1e19)}},
+        {"onDemandBudgets": {"enabled": True, "sharedMaxBudget": 1e19}},
+        {"planDetails": {"planCategories": {"errors": [{"events": 1, "price": -1e19}]}}},
+    ],
+)
+def test_amounts_that_are_too_large(values: dict[str, Any]) -> None:
+    """Amounts of which no bill is make the answer unusable."""
+    with pytest.raises(BadAnswerError, match="too large"):
+        plan(**values)
 
 
 def test_no_known_category() -> None:

@@ -98,6 +98,23 @@ def test_detail(body: bytes, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"detail": "Invalid token"}', "Invalid token"),
+        (b'{"billingEmail": "ada@acme.example"}', ""),
+        (b'{"billingEmail": "ada@acme.exam', ""),
+        (b"<title>Bad Gateway</title>ada@acme.example", 'a page titled "Bad Gateway"'),
+    ],
+)
+def test_what_may_hold_payment_data(body: bytes, expected: str) -> None:
+    """Of an answer about a customer, only Sentry's own words are repeated."""
+    explained = explanation(body, "https://sentry.io/api/0/customers/acme/")
+
+    assert expected == explained.text
+    assert "ada" not in repr(explained.document)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "http://bob:" + "hush" * 1100 + "@host",

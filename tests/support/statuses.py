@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from functools import cache
 from typing import Any, Final
 
@@ -12,8 +13,8 @@ from exporter.collect.ledger.columns import Column, SeriesTable
 from exporter.collect.series import Series
 from exporter.collect.snapshot import Poll, Report, View
 from exporter.config import Organization, Query
-from exporter.quota.model import Quota
-from exporter.quota.view import Source
+from exporter.quota.model import Period, Quota
+from exporter.quota.view import BudgetView, Source
 from exporter.sentry.api_status import ApiStatus, RateLimit
 from exporter.sentry.deprecation import Deprecation
 from exporter.sentry.question import QUANTITY
@@ -26,6 +27,7 @@ NOW: Final = NOON + 754
 """When every status here is taken."""
 
 LAST_POLL: Final = NOON + 300
+_DAY: Final = 24 * HOUR
 
 _SIZES: Final = {
     ("error", "accepted", "none"): 41_000,
@@ -189,17 +191,30 @@ def with_quotas() -> ExporterStatus:
     logs = Quota("logs", ("log_byte",), Unit.BYTES, 5 * 10**9)
     hours = Quota("profiling", ("profile_duration",), Unit.SECONDS, 36_000, team="payments")
     free = Quota("replays", ("replay",), Unit.EVENTS)
+    past, coming = {"week": NOW - 3 * _DAY}, {"week": NOW + 2.5 * _DAY}
+    unspent: dict[str, Any] = {"exhaustion": {}, "submitted": 0}
     views = (
-        quota(),
-        quota(quota=logs, used=4_200_000_000, exhaustion={}, source=Source.FILE),
-        quota(quota=hours, used=18_000_000, projected={"week": 30_000.0}, exhaustion={}),
-        quota(quota=free, costs={}, projected={}, exhaustion={}),
+        quota(exhaustion=past),
+        quota(
+            quota=logs,
+            used=4_200_000_000,
+            submitted=4_200_000_000,
+            projected={"week": 6e9},
+            exhaustion=coming,
+            source=Source.FILE,
+        ),
+        quota(quota=hours, used=18_000_000, projected={"week": 3e4}, **unspent),
+        quota(quota=free, costs={}, projected={}, **unspent),
     )
+    period = Period(NOW - 12 * _DAY - NOW % _DAY, NOW + 18 * _DAY - NOW % _DAY)
+    spent = BudgetView("", Decimal(3), Decimal(1), {"week": Decimal(3)}, coming)
     failed = polls(1, 3, error="HTTP 403: forbidden", remedy="use another token")
     failing: dict[str, Any] = {"last_polls": failed, "failed_polls": 1, "failing_since": NOW - 60}
-    down = account(plan_up=False, budgets=())
+    down = account(quota(exhaustion=past), plan_up=False, period=period, budgets=())
     return exporter(
-        organization([query_status()], quotas=quotas(quotas=account(*views))),
+        organization(
+            [query_status()], quotas=quotas(quotas=account(*views, period=period, budgets=(spent,)))
+        ),
         organization(
             [query_status(organization="globex")],
             "globex",

@@ -11,7 +11,7 @@ import pytest
 from exporter.web.worker import Worker
 from tests.support.programs import REPOSITORY
 
-HANG = 10.0
+HANG = 60.0
 
 
 def test_result() -> None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from deploy.grafana.generator import health, organization, overview, project
+from deploy.grafana.generator import health, organization, overview, project, quotas
 
 FOLDER: Final = Path(__file__).parent.parent / "dashboards"
 
@@ -21,6 +21,7 @@ def rendered() -> Mapping[str, str]:
         "overview": overview.built(),
         "organization": organization.built(),
         "project": project.built(),
+        "quotas": quotas.built(),
         "health": health.built(),
     }
     return {

@@ -12,6 +12,7 @@ from deploy.grafana.generator.expressions import (
 )
 from exporter.publish import families
 from exporter.publish.family import Family
+from exporter.publish.quota_families import QUOTA_FAMILIES
 
 _METRIC: Final = re.compile(
     r"(?<![\w:])(?:\w+:sentry_stats_\w+:\w+|sentry_stats_\w+|process_\w+|python_\w+|up|ALERTS)"
@@ -42,6 +43,7 @@ _FRESHNESS: Final = (
             "`poll_interval` is shorter than their `interval`."
         ),
     ),
+    (_names(QUOTA_FAMILIES), "Quotas are polled every 15 minutes."),
     (_names(families.QUERY_FAMILIES, families.API_FAMILIES, [families.PROJECT_INFO]), _POLL),
 )
 

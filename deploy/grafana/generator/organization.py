@@ -31,7 +31,8 @@ from deploy.grafana.generator.projects import (
     spike_protection,
     teams,
 )
-from deploy.grafana.generator.quotas import quotas
+from deploy.grafana.generator.quota_series import Quotas
+from deploy.grafana.generator.quota_usage import summary
 from deploy.grafana.generator.variables import (
     category,
     organization,
@@ -61,6 +62,8 @@ _QUERY: Final = f'{_ORGANIZATION},query="$query"'
 _CATEGORY: Final = 'category="$category"'
 _ALL: Final = Gauges(_QUERY)
 _SOURCE: Final = Gauges(_QUERY, _CATEGORY)
+_QUOTAS: Final = Quotas(_ORGANIZATION)
+_QUOTA_LINK: Final = "${organization:queryparam}"
 _PROJECTS: Final = Recorded(f'{_ORGANIZATION},query="$project_query"', _CATEGORY)
 
 
@@ -83,7 +86,7 @@ def built() -> Dashboard:
             [against_last_week(_SOURCE), changed(_PROJECTS), silent(_PROJECTS)],
         ),
         Row("Spike protection", spike_protection(_PROJECTS)),
-        Row("Quotas, and the last 30 days", [quotas(_ORGANIZATION), month(_SOURCE)]),
+        Row("Quotas, and the last 30 days", [summary(_QUOTAS, _QUOTA_LINK), month(_SOURCE)]),
         Row("Teams, and how fresh this is", [teams(_PROJECTS, _ORGANIZATION), _fresh()]),
         Row("All categories of $organization", [*categories(_ALL), _categories_changed()]),
     )

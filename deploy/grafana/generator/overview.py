@@ -7,6 +7,8 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 from deploy.grafana.generator.expressions import SUBMITTED, Gauges, known, once, series, top_steps
 from deploy.grafana.generator.frame import Identity, Row, assembled
 from deploy.grafana.generator.panels import YES, Figure, Target, data_table
+from deploy.grafana.generator.quota_series import Quotas
+from deploy.grafana.generator.quota_usage import summary
 from deploy.grafana.generator.variables import category, query, targets
 from deploy.grafana.generator.volumes import (
     RANGE,
@@ -30,6 +32,8 @@ _BY: Final = "organization"
 _QUERY: Final = 'query="$query"'
 _ALL: Final = Gauges(_QUERY)
 _SOURCE: Final = Gauges(_QUERY, 'category="$category"')
+_QUOTAS: Final = Quotas(key=("organization", "quota"))
+_QUOTA_LINK: Final = "var-organization=${__data.fields.organization:percentencode}"
 _DRILL_DOWN: Final = (
     "/d/sentry-stats-organization?${datasource:queryparam}&var-organization=${__value.raw:percentencode}"
     "&${query:queryparam}&${category:queryparam}&${__url_time_range}"
@@ -43,7 +47,7 @@ def built() -> Dashboard:
         Row("$category in all organizations", [*numbers(_SOURCE), *now(_SOURCE)]),
         Row("Which organizations?", [_organizations(), _submitted()]),
         Row("What was dropped, and why?", [by_outcome(_SOURCE), *reasons(_SOURCE)]),
-        Row("The last 30 days", [month(_SOURCE)]),
+        Row("Quotas, and the last 30 days", [summary(_QUOTAS, _QUOTA_LINK), month(_SOURCE)]),
         Row("All categories", categories(_ALL)),
     )
     return assembled(_IDENTITY, variables, rows, "24h")

@@ -68,6 +68,9 @@ LOSS: Final[Steps] = ((None, "green"), (0.01, "yellow"), (0.05, "orange"), (0.2,
 """Shares that are dropped. The alerts warn at 5 % by default."""
 
 
+SPENT: Final[Steps] = ((None, "green"), (0.5, "yellow"), (0.8, "orange"), (1, "red"))
+"""Shares of a limit, as the alerts about quotas have them by default."""
+
 CHANGE: Final[Steps] = ((None, "red"), (-0.5, "transparent"), (1, "orange"), (4, "red"))
 """How much more than before; the alerts call three times as much far more."""
 
@@ -77,6 +80,7 @@ class Target:
     """An expression, and the legend of its series or the title of its column.
 
     ``mappings`` and ``thresholds`` apply to tables only, where they can differ by column.
+    ``decimals`` are as many as the value needs by default.
     """
 
     expression: str
@@ -84,14 +88,16 @@ class Target:
     unit: str = ""
     mappings: tuple[ValueMapping, ...] = ()
     thresholds: Steps = ()
+    decimals: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
     """The content of a panel. ``what`` begins its description; sizes are in grid cells.
 
-    ``sort`` is the column of a table with the largest value on top. ``empty`` is shown instead of
-    "No data", for panels in which no data is good news.
+    ``sort`` is the column of a table with the largest value on top, ``hidden`` are labels that it
+    has no column for. ``empty`` is shown instead of "No data", for panels in which no data is good
+    news.
     """
 
     title: str
@@ -103,6 +109,7 @@ class Figure:
     thresholds: Steps = ()
     links: Mapping[str, str] = field(default_factory=dict)
     sort: str = ""
+    hidden: Sequence[str] = ()
     empty: str = ""
 
 
@@ -165,14 +172,26 @@ def bars(figure: Figure, step: str = HOUR) -> Panel:
 
 def days(figure: Figure, count: int = 30) -> Panel:
     """Return `bars` of the last ``count`` days, whatever the time range of the page."""
-    panel = bars(figure, DAY)
-    panel.time_from = f"{count}d"
-    return panel
+    return longer(bars(figure, DAY), f"{count}d", DAY)
 
 
 def lines(figure: Figure) -> Panel:
-    """Return a line for each series."""
-    return _charted(_chart(figure, "lastNotNull").line_width(1).fill_opacity(5), figure)
+    """Return a line for each series, and one for each threshold."""
+    panel = _chart(figure, "lastNotNull").line_width(1).fill_opacity(5)
+    if not figure.thresholds:
+        return _charted(panel, figure)
+    mode = common_models.GraphTresholdsStyleMode.DASHED
+    panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(mode))
+    built = _charted(panel, figure)
+    # The color of a series is its own.
+    built.field_config.defaults.color = FieldColor(mode=FieldColorModeId.PALETTE_CLASSIC)
+    return built
+
+
+def longer(panel: Panel, period: str, step: str) -> Panel:
+    """Return ``panel`` with a time range and a shortest step of its own."""
+    panel.time_from, panel.interval = period, step
+    return panel
 
 
 def hours(figure: Figure) -> Panel:
@@ -192,7 +211,7 @@ def states(figure: Figure, mapping: ValueMapping) -> Panel:
 def data_table(figure: Figure) -> Panel:
     """Return a table with a column for each target; ``links`` has addresses by column."""
     panel = table.Panel().unit(figure.unit).with_transformation(DataTransformerConfig("merge"))
-    panel.with_transformation(_named_columns(figure.targets))
+    panel.with_transformation(_named_columns(figure))
     largest_first = (
         common.TableSortByFieldState().display_name(column).desc(True)  # noqa: FBT003 - the builder's way
         for column in _sorted_by(figure)
@@ -257,11 +276,21 @@ def _completed(
     if instant:
         panel.max_data_points = _POINTS
     panel.field_config.overrides = [
-        _override("byFrameRefID", letter, unit=target.unit)
+        _override("byFrameRefID", letter, **properties)
         for letter, target in _lettered(figure.targets)
-        if target.unit not in {"", figure.unit}
+        if (properties := _own_properties(target, figure.unit))
     ]
     return panel
+
+
+def _own_properties(target: Target, unit: str) -> dict[str, object]:
+    """Return how the values of a target are written, as far as it differs from the panel."""
+    properties: dict[str, object] = {}
+    if target.unit not in {"", unit}:
+        properties["unit"] = target.unit
+    if target.decimals is not None:
+        properties["decimals"] = target.decimals
+    return properties
 
 
 def _thresholds(steps: Steps) -> ThresholdsConfig:
@@ -290,6 +319,8 @@ def _fixed_colors() -> list[DashboardFieldConfigSourceOverrides]:
 def _column(target: Target) -> DashboardFieldConfigSourceOverrides:
     """Return the unit of a column, and the background of its cells."""
     properties: dict[str, object] = {"unit": target.unit or "short"}
+    if target.decimals is not None:
+        properties["decimals"] = target.decimals
     if target.mappings:
         properties["mappings"] = list(target.mappings)
     if target.thresholds:
@@ -311,15 +342,15 @@ def _override(matcher: str, name: str, **properties: object) -> DashboardFieldCo
     )
 
 
-def _named_columns(targets: Sequence[Target]) -> DataTransformerConfig:
+def _named_columns(figure: Figure) -> DataTransformerConfig:
     """Return the transformation that names the columns; Grafana numbers several columns."""
-    if len(targets) == 1:
-        names = {"Value": targets[0].legend}
+    if len(figure.targets) == 1:
+        names = {"Value": figure.targets[0].legend}
     else:
-        names = {f"Value #{letter}": target.legend for letter, target in _lettered(targets)}
+        names = {f"Value #{letter}": target.legend for letter, target in _lettered(figure.targets)}
+    excluded = dict.fromkeys(("Time", *figure.hidden), True)
     return DataTransformerConfig(
-        "organize",
-        options={"excludeByName": {"Time": True}, "renameByName": names},
+        "organize", options={"excludeByName": excluded, "renameByName": names}
     )
 
 

@@ -1,64 +1,81 @@
-"""The place of quotas: how much is used, and when they are gone.
-
-The exporter publishes these families only where quotas are known. Their names are not in the table
-of metrics as long as no version publishes them.
-"""
+"""The dashboard of the quotas of an organization: used, expected, lost, and what it costs."""
 
 from typing import Final
 
-from grafana_foundation_sdk.models.dashboard import Panel
+from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
-from deploy.grafana.generator.expressions import TARGETS
-from deploy.grafana.generator.panels import Figure, Steps, Target, data_table
+from deploy.grafana.generator import quota_history, quota_money, quota_owners, quota_usage
+from deploy.grafana.generator.expressions import Recorded
+from deploy.grafana.generator.frame import Identity, Row, assembled
+from deploy.grafana.generator.quota_series import Quotas
+from deploy.grafana.generator.variables import (
+    billed_organization,
+    project_query,
+    quota,
+    targets,
+)
 
-LIMIT: Final = "sentry_stats_quota_limit"
-USED: Final = "sentry_stats_quota_used"
-PROJECTED: Final = "sentry_stats_quota_projected"
-EXHAUSTION: Final = "sentry_stats_quota_exhaustion_timestamp_seconds"
-PERIOD_END: Final = "sentry_stats_quota_period_end_timestamp_seconds"
-FAMILIES: Final = (LIMIT, USED, PROJECTED, EXHAUSTION, PERIOD_END)
+_ORGANIZATION: Final = 'organization="$organization"'
+_IDENTITY: Final = Identity(
+    "sentry-stats-quotas",
+    "Sentry stats: quotas and cost",
+    "How much of each quota is used, when it runs out, what it costs, and whose use it is.",
+    _ORGANIZATION,
+)
+_QUOTAS: Final = Quotas(_ORGANIZATION, 'quota=~"$quota"')
+_PINNED: Final = Quotas(_ORGANIZATION, 'quota=~"$quota"', pinned=True)
+_PROJECTS: Final = Recorded(f'{_ORGANIZATION},query="$project_query"')
 
-_SPENT: Final[Steps] = ((None, "green"), (0.5, "yellow"), (0.8, "orange"), (1, "red"))
 
-
-def quotas(organization: str) -> Panel:
-    """Return the use of each quota of an organization, which matchers select."""
-
-    def known(name: str, *matchers: str) -> str:
-        selector = f"{name}{{{','.join((TARGETS, organization, *matchers))}}}"
-        return f"max by (quota) ({selector})"
-
-    limit = f"({known(LIMIT)} > 0)"
-    week, day = ('pace="week"', 'pace="day"')
-    return data_table(
-        Figure(
-            "How much of the quota is used, and when is it gone?",
-            "The current period of each quota: what is used, what will be used at its end, and "
-            "when the limit is reached, at the pace of last week and of the last 24 hours. No time "
-            "means: not within the period. Empty as long as no quotas are known.",
-            (
-                Target(f"{known(USED)} / {limit}", "Used", "percentunit", thresholds=_SPENT),
-                Target(
-                    f"{known(PROJECTED, week)} / {limit}",
-                    "At the end of the period",
-                    "percentunit",
-                    thresholds=_SPENT,
-                ),
-                Target(
-                    f"1000 * {known(EXHAUSTION, week)}",
-                    "Gone, at last week's pace",
-                    "dateTimeFromNow",
-                ),
-                Target(
-                    f"1000 * {known(EXHAUSTION, day)}",
-                    "Gone, at the pace of 24 hours",
-                    "dateTimeFromNow",
-                ),
-                Target(f"1000 * {known(PERIOD_END)}", "Period ends", "dateTimeFromNow"),
-            ),
-            width=24,
-            height=6,
-            sort="Used",
-            empty="No quotas are known",
-        )
+def built() -> Dashboard:
+    """Return the dashboard."""
+    variables = (
+        *targets(),
+        billed_organization(),
+        quota(_ORGANIZATION),
+        project_query(_ORGANIZATION),
+        *quota_owners.hidden(_QUOTAS),
     )
+    rows = (
+        Row("How much is used in $organization, and when is it gone?", _used()),
+        Row("In events, bytes and time", quota_usage.amounts(_QUOTAS)),
+        Row("Whose use is it?", _owners()),
+        Row("What does it cost?", _cost()),
+        Row("What was lost?", quota_owners.lost(_PROJECTS, _ORGANIZATION)),
+        Row("The last periods, and the plan", _history()),
+    )
+    return assembled(_IDENTITY, variables, rows, "30d")
+
+
+def _used() -> list[Panel]:
+    return [
+        *quota_usage.numbers(_QUOTAS),
+        quota_usage.left(_QUOTAS),
+        *quota_usage.courses(_QUOTAS, _PINNED),
+    ]
+
+
+def _owners() -> list[Panel]:
+    return [
+        *quota_owners.projects(_QUOTAS),
+        *quota_owners.teams(_QUOTAS),
+        *quota_owners.allocations(_QUOTAS),
+    ]
+
+
+def _cost() -> list[Panel]:
+    return [
+        quota_money.budgets(_QUOTAS),
+        quota_money.costs(_QUOTAS),
+        quota_money.course(_QUOTAS),
+        *quota_money.owners(_QUOTAS),
+    ]
+
+
+def _history() -> list[Panel]:
+    return [
+        quota_history.past(_QUOTAS),
+        quota_history.periods(_QUOTAS, _PINNED),
+        quota_history.plan_up(_ORGANIZATION),
+        quota_history.disagreement(_QUOTAS),
+    ]

@@ -18,6 +18,7 @@ from grafana_foundation_sdk.models.dashboard import (
 from deploy.grafana.generator.expressions import ALL_PROJECTS, TARGETS
 from deploy.grafana.generator.panels import DATASOURCE
 from exporter.publish.families import BUILD_INFO, PROJECT_INFO, QUERY_INFO
+from exporter.publish.quota_families import QUOTA_INFO
 
 HOURLY: Final = 'interval="1h",field=~"(.+,)?sum[(]quantity[)](,.+)?"'
 """Matchers of the queries that the dashboards can show."""
@@ -45,6 +46,16 @@ def organization() -> VariableModel:
 def organizations() -> VariableModel:
     """Return the variable for several organizations or all."""
     return _choices("organizations", "Organization", _info(), ".*", "organization")
+
+
+def billed_organization() -> VariableModel:
+    """Return the variable for one organization with quotas."""
+    return _choice("organization", "Organization", f"{QUOTA_INFO.name}{{{TARGETS}}}")
+
+
+def quota(organization: str) -> VariableModel:
+    """Return the variable for several quotas of an organization or all."""
+    return _choices("quota", "Quota", f"{QUOTA_INFO.name}{{{TARGETS},{organization}}}", ".+")
 
 
 def query(*matchers: str) -> VariableModel:

@@ -14,6 +14,7 @@ from exporter.collect.plan.resolved import ChosenProjects, ResolvedQuery, resolv
 from exporter.collect.plan.window import WindowReading, read_window
 from exporter.collect.poll.directory import ProjectDirectory
 from exporter.collect.poll.failure import Failure
+from exporter.collect.poll.poller import Outcome
 from exporter.collect.poll.poller_state import PollerState
 from exporter.collect.poll.view import shown_at
 from exporter.config import Organization, Query
@@ -44,14 +45,6 @@ class Client(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a poll came to; ``backlog`` if buckets are left for the next one."""
-
-    backlog: bool = False
-    failure: Failure | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class QuerySource:
     """A query, and where its data and the projects of its organization are read."""
 
@@ -59,12 +52,6 @@ class QuerySource:
     query: Query
     client: Client
     directory: ProjectDirectory
-
-    def credentials(self) -> Hashable:
-        """Return what changes when a poll may read what the last one could not."""
-        # The client is part of it: a token in the configuration shows no change by itself, but a
-        # changed configuration has another client.
-        return self.client, self.client.credentials()
 
     def address_length(self) -> int:
         """Return the length of a request's URL before its query string."""
@@ -99,7 +86,7 @@ class Attempt:
 
         Without the projects list a poll fails, but the data it can read are taken.
         """
-        state = self._state
+        state, latest = self._state, self._latest_read()
         projects, failure = self._projects()
         state.filter = state.filter.at(self._now)
         chosen = state.filter.choose(projects)
@@ -111,7 +98,24 @@ class Attempt:
             _, chosen = self._take(tuple(sorted(before)), projects, succeeded=False)
         reading, chosen = self._take(chosen.ids, projects, succeeded=failure is None)
         self._note_missing(chosen.missing)
-        return Outcome(reading.backlog, failure)
+        return Outcome(reading.backlog, failure, self._details(latest, backlog=reading.backlog))
+
+    def _latest_read(self) -> int | None:
+        """Return the start of the latest finished bucket that was read, by any process."""
+        state = self._state
+        if state.shown is not None:
+            return state.shown.start
+        last_success, settle = state.report.last_success, self._source.organization.settle
+        if not last_success:
+            return None
+        return buckets.latest_finished(last_success, self._query.interval, settle)
+
+    def _details(self, latest: int | None, *, backlog: bool) -> Mapping[str, object]:
+        """Return how much was read that had finished since ``latest``, if that is of interest."""
+        shown, details = self._state.shown, dict[str, object]()
+        if latest is not None and shown is not None:
+            details["buckets"] = max((shown.start - latest) // self._query.interval, 0)
+        return {**details, "backlog": backlog} if backlog else details
 
     def _projects(self) -> tuple[ProjectList | None, Failure | None]:
         """Return the projects if the query has to do with them, or why there is no list."""

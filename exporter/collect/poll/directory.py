@@ -109,15 +109,15 @@ class ProjectDirectory:
         """What a successor needs to go on."""
         return self._state
 
-    def projects(self, now: float) -> ProjectList:
-        """Return the list, at most an hour old if Sentry gives it.
+    def projects(self, now: float, max_age: float = FRESH_FOR) -> ProjectList:
+        """Return the list, younger than ``max_age`` if Sentry gives it.
 
         Raises what the client raises if there is no list at all.
         """
         # Held during the request: other queries wait for its answer instead of asking too.
         with self._state.lock:
             read_at = self._state.read_at
-            is_old = read_at is None or not 0 <= now - read_at < FRESH_FOR
+            is_old = read_at is None or not 0 <= now - read_at < max_age
             # Another token may have other projects, and a new server other ones altogether.
             if is_old or self._state.read_with != self._credentials():
                 self._read(now)

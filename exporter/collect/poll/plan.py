@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Final, Protocol, TypeVar
 
 import structlog
@@ -17,6 +18,8 @@ from exporter.sentry.errors import BadAnswerError, SentryError
 
 PAUSE: Final = HOUR
 """Seconds between two requests for the plan."""
+
+_TEMPORARY: Final = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 
 T = TypeVar("T")
 
@@ -76,14 +79,16 @@ class PlanSource:
         is_recent = state.tried_at is not None and 0 <= now - state.tried_at < PAUSE
         if is_recent and state.tried_with == credentials:
             return False
-        state.tried_at, state.tried_with = now, credentials
         try:
             with self._waiting():
                 url = plan_url(self._organization)
                 plan = plan_of(self._client.look_up(CUSTOMERS, url, CustomerDocument), now)
         except SentryError as error:
+            # Only now: a poll whose answer counts for nothing is no try of its successor's.
+            state.tried_at, state.tried_with = now, credentials
             self._fail(error)
             return False
+        state.tried_at, state.tried_with = now, credentials
         self._succeed(plan)
         return True
 
@@ -107,8 +112,7 @@ class PlanSource:
         """Go on with the values of the file, or with the plan if Sentry is only out of reach."""
         state = self._state
         state.up = False
-        # The answer says that there is no plan to be read, rather than that Sentry has a problem.
-        if error.lasting or isinstance(error, BadAnswerError):
+        if _denies(error):
             state.plan = None
         if state.reason != error.reason:
             _log.warning(
@@ -120,6 +124,15 @@ class PlanSource:
                 **Failure.of(error).details(),
             )
         state.reason = error.reason
+
+
+def _denies(error: SentryError) -> bool:
+    """Return whether the answer says that there is no plan, rather than that Sentry has a problem.
+
+    A path that has moved is a redirect, or one of many 4xx.
+    """
+    is_refused = error.code // 100 == 4 and error.code not in _TEMPORARY  # noqa: PLR2004 - a 4xx
+    return error.lasting or isinstance(error, BadAnswerError) or is_refused
 
 
 def period_text(period: Period) -> str:

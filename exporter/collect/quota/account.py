@@ -1,6 +1,6 @@
 """What is billed: the quotas, the budget and the period, from the file and from the plan. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final
@@ -122,32 +122,28 @@ def _planned(one: PlanCategory) -> BilledQuota:
 
 
 def _merged(
-    planned: Iterable[BilledQuota], written: Iterable[QuotaSettings]
+    planned: Sequence[BilledQuota], written: Iterable[QuotaSettings]
 ) -> tuple[BilledQuota, ...]:
     """Return the plan's quotas, overridden by those of the file, and what the file adds.
 
-    One of the file takes the place of the plan's if it has its name, or its categories.
+    One of the file takes the place of one of the plan if it has its name, or its categories.
     """
-    quotas = {one.quota.name: one for one in planned}
+    taken: dict[str, BilledQuota] = {}
+    added = []
     for settings in written:
-        same = None if settings.is_part else _same(quotas.values(), settings)
+        left = [one for one in planned if one.quota.name not in taken]
+        same = None if settings.is_part else _same(left, settings)
         if same is None:
-            quotas[settings.name] = _from_file(settings)
+            added.append(_from_file(settings))
         else:
-            # In its place, so that the order stays that of the plan.
-            quotas = {
-                settings.name if name == same.quota.name else name: _overridden(one, settings)
-                if name == same.quota.name
-                else one
-                for name, one in quotas.items()
-            }
-    return tuple(quotas.values())
+            taken[same.quota.name] = _overridden(same, settings)
+    # In its place, so that the order stays that of the plan.
+    return (*(taken.get(one.quota.name, one) for one in planned), *added)
 
 
-def _same(quotas: Iterable[BilledQuota], settings: QuotaSettings) -> BilledQuota | None:
-    every = [one for one in quotas if one.source is Source.PLAN]
-    named = (one for one in every if one.quota.name == settings.name)
-    alike = (one for one in every if set(one.quota.categories) == set(settings.category))
+def _same(planned: Sequence[BilledQuota], settings: QuotaSettings) -> BilledQuota | None:
+    named = (one for one in planned if one.quota.name == settings.name)
+    alike = (one for one in planned if set(one.quota.categories) == set(settings.category))
     return next(named, None) or next(alike, None)
 
 

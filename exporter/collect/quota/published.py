@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from exporter.collect.quota.account import Account, BilledQuota
-from exporter.collect.quota.reading import ProjectsReading, UsageReading
+from exporter.collect.quota.projects import ProjectsReading
+from exporter.collect.quota.reading import UsageReading
 from exporter.collect.series import NO_PROJECT
 from exporter.quota.budget import Budget, Expected, outlook
 from exporter.quota.forecast import Pace, course, exhaustion, projected
@@ -34,7 +35,8 @@ class AccountReading:
     @property
     def proven(self) -> bool:
         """Whether all of it is known not to be cut."""
-        return all(one.proven for one in (self.usage, self.by_project, *self.parts.values()))
+        parts = all(part.proven for part in self.parts.values())
+        return parts and self.usage.proven and self.by_project.proven
 
     def usage_of(self, one: BilledQuota) -> UsageReading:
         """Return the usage that counts for a quota."""

@@ -2,23 +2,20 @@
 
 All quotas of an organization share two questions: by day from the period's start, with what was
 not accepted, and by hour for `HISTORY`. By the hour, a month of all categories would be more rows
-than Sentry answers at once. A third question has the projects: grouped by them, Sentry gives totals
-of any range.
+than Sentry answers at once.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from exporter.buckets import Window, floor
-from exporter.collect.plan.core import FILL, Cut, Plan, together
-from exporter.collect.plan.projects import read_projects
-from exporter.collect.plan.proof import References
+from exporter.collect.plan.core import Plan, together
 from exporter.collect.plan.resolved import ResolvedQuery
 from exporter.collect.plan.series import read_series
-from exporter.collect.series import NO_PROJECT, Reading, Series, joined
+from exporter.collect.series import Reading, joined
 from exporter.quota.model import DAY, HOUR, Period
-from exporter.sentry.question import QUANTITY, ROW_LIMIT
+from exporter.sentry.question import QUANTITY
 
 HISTORY: Final = 15 * DAY
 """How far back use is read by the hour, at least: from the beginning of a day on."""
@@ -27,7 +24,7 @@ ACCEPTED: Final = "accepted"
 _LOST: Final = (("rate_limited", None), ("client_discard", "ratelimit_backoff"))
 """What would have been used without a limit: outcomes, each with its only reason, if it has one."""
 
-_ALONE: Final = "attachment"
+ALONE: Final = "attachment"
 """Sentry refuses this category beside others in a filter."""
 
 ByHour = Mapping[int, int]
@@ -66,35 +63,6 @@ class UsageReading:
         return history
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectsReading:
-    """What was used by category and project, `NO_PROJECT` for the remainder.
-
-    ``cuts`` are what the next reading needs to know, by the filter of its question. ``unlisted``
-    says that the token can read projects that the list lacks.
-    """
-
-    used: Mapping[str, Mapping[int, int]]
-    proven: bool = True
-    cuts: Mapping[tuple[str, ...], Cut] = field(default_factory=dict)
-    unlisted: bool = False
-
-    def projects(self) -> frozenset[int]:
-        """Return the projects that were seen."""
-        return frozenset().union(*self.used.values()) - {NO_PROJECT}
-
-
-@dataclass(frozen=True, slots=True)
-class _PeriodQuery(ResolvedQuery):
-    """A query whose only bucket is a period, of which Sentry gives totals by project."""
-
-    window: Window = Window(0, DAY, DAY)  # noqa: RUF009 - it is immutable
-
-    def bucket(self, start: int) -> Window:  # noqa: ARG002 - as in the base class
-        """Return the window of the period."""
-        return self.window
-
-
 def read_usage(
     categories: Collection[str], period: Period, now: float, projects: tuple[int, ...] = ()
 ) -> Plan[UsageReading]:
@@ -129,45 +97,6 @@ def read_usage(
     )
 
 
-def read_by_project(
-    categories: Collection[str],
-    period: Period,
-    now: float,
-    usage: UsageReading,
-    projects: tuple[int, ...],
-    cuts: Mapping[tuple[str, ...], Cut],
-) -> Plan[ProjectsReading]:
-    """Read what each project has used of ``categories``, whose sum is ``usage``.
-
-    ``projects`` are those that can be asked for in batches.
-    """
-    filters = _filters(categories, usage, len(projects))
-    window = days_of(period, now)
-    read = yield from together(
-        [
-            read_projects(
-                _PeriodQuery(
-                    (QUANTITY,), ("project", "category"), DAY, one, (ACCEPTED,), window=window
-                ),
-                period.start,
-                References(_total(usage, one)),
-                projects,
-                cuts.get(one),
-            )
-            for one in filters
-        ]
-    )
-    used: dict[str, Mapping[int, int]] = {}
-    for reading, _ in read:
-        used |= {series.category: values for series, values in reading.rows.items()}
-    return ProjectsReading(
-        {name: used.get(name, {}) for name in categories},
-        all(reading.proven for reading, _ in read),
-        {one: hints.cut for one, (_, hints) in zip(filters, read, strict=True) if hints.cut},
-        any(hints.unlisted for _, hints in read),
-    )
-
-
 def days_of(period: Period, now: float) -> Window:
     """Return the days of ``period`` until now, the running one included."""
     return Window(period.start, floor(now, DAY) + DAY, DAY)
@@ -175,28 +104,8 @@ def days_of(period: Period, now: float) -> Window:
 
 def filter_of(categories: Collection[str]) -> tuple[str, ...]:
     """Return the filter by which ``categories`` are asked for; without it, all are."""
-    alone = _ALONE in categories and len(categories) > 1
+    alone = ALONE in categories and len(categories) > 1
     return () if alone else tuple(sorted(categories))
-
-
-def _filters(
-    categories: Collection[str], usage: UsageReading, projects: int
-) -> list[tuple[str, ...]]:
-    """Return the filters of the questions by project: one, or two where one has too many rows."""
-    usual = filter_of(categories)
-    if usual or projects * len(usage.days) < ROW_LIMIT * FILL:
-        return [usual]
-    return [tuple(sorted({*categories} - {_ALONE})), (_ALONE,)]
-
-
-def _total(usage: UsageReading, category: tuple[str, ...]) -> Reading:
-    """Return the organization total of the period, of the categories of a filter."""
-    rows = {
-        Series(QUANTITY, name, ACCEPTED, ""): {NO_PROJECT: sum(days.values())}
-        for name, days in usage.days.items()
-        if not category or name in category
-    }
-    return Reading(rows, usage.proven)
 
 
 def _by_category(readings: Mapping[int, Reading], outcome: str) -> dict[str, dict[int, int]]:
@@ -218,17 +127,3 @@ def _lost(readings: Iterable[Reading]) -> dict[str, int]:
         ):
             lost[series.category] = lost.get(series.category, 0) + sum(values.values())
     return lost
-
-
-def with_projects(usage: UsageReading, by_project: ProjectsReading) -> UsageReading:
-    """Return ``usage`` with the events that arrived while its projects were read.
-
-    The sum over the projects then equals what was used.
-    """
-    days = dict(usage.days)
-    for name, values in by_project.used.items():
-        more = sum(values.values()) - usage.used([name])
-        if more > 0:
-            newest = max(days.get(name, {0: 0}))
-            days[name] = {**days.get(name, {}), newest: days.get(name, {}).get(newest, 0) + more}
-    return replace(usage, days=days)

@@ -89,7 +89,7 @@ class Renderer:
         environment.filters |= {"in_units": in_units, "iso": iso}
         environment.filters |= {
             name: getattr(quotas, name)
-            for name in ("amount", "used", "used_share", "money", "from_file")
+            for name in ("amount", "used", "lost", "share", "percent", "money", "from_file")
         }
         environment.globals |= {
             "ago": wording.ago,

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
-from exporter.categories import MILLISECONDS_PER_SECOND, Unit
+from exporter.categories import Unit
+from exporter.quota.model import base_units
 from exporter.quota.view import QuotaView, Source
 from exporter.web.status.wording import count, short_count
 
@@ -23,13 +24,24 @@ def amount(number: float, unit: Unit) -> str:
 
 def used(view: QuotaView) -> str:
     """Return what was used of a quota."""
-    return amount(_in_base_unit(view), view.quota.unit)
+    return amount(base_units(view.used, view.quota.unit), view.quota.unit)
 
 
-def used_share(view: QuotaView) -> str:
-    """Return which share of its limit was used, in percent."""
+def lost(view: QuotaView) -> str:
+    """Return what was not accepted because of a limit."""
+    return amount(base_units(view.submitted - view.used, view.quota.unit), view.quota.unit)
+
+
+def share(view: QuotaView) -> float | None:
+    """Return which share of its limit was used."""
     limit = view.quota.limit
-    return f"{_in_base_unit(view) / limit:.0%}" if limit else ""
+    return base_units(view.used, view.quota.unit) / limit if limit else None
+
+
+def percent(view: QuotaView) -> str:
+    """Return which share of its limit was used, in percent, rounded down: 100 % is the limit."""
+    limit = view.quota.limit
+    return f"{100 * base_units(view.used, view.quota.unit) // limit}%" if limit else ""
 
 
 def money(value: Decimal, currency: str) -> str:
@@ -40,8 +52,3 @@ def money(value: Decimal, currency: str) -> str:
 def from_file(views: Iterable[QuotaView]) -> bool:
     """Return whether any quota comes from the file."""
     return any(view.source is Source.FILE for view in views)
-
-
-def _in_base_unit(view: QuotaView) -> float:
-    in_milliseconds = view.quota.unit is Unit.SECONDS
-    return view.used / MILLISECONDS_PER_SECOND if in_milliseconds else view.used

@@ -167,6 +167,14 @@ class TestPlan:
         assert ["errors", "logBytes", "payments"] == list(quotas)
         assert not quotas["payments"].billed
 
+    def test_each_of_the_plan_is_overridden_once(self) -> None:
+        """A second quota of the file with the same categories is added, and is not billed."""
+        first, second = {"name": "a", "category": "error"}, {"name": "b", "category": "error"}
+        quotas = by_name(account_of(billed(first, second), plan(), NOW))
+
+        assert ["a", "logBytes", "b"] == list(quotas)
+        assert [True, False] == [quotas["a"].billed, quotas["b"].billed]
+
 
 class TestPeriod:
     """The plan's period, and what follows it until the plan is read again."""

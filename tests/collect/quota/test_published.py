@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from exporter.buckets import floor
 from exporter.categories import Unit
 from exporter.collect.quota.account import Account, BilledQuota
+from exporter.collect.quota.projects import ProjectsReading
 from exporter.collect.quota.published import AccountReading, disagreements, published
-from exporter.collect.quota.reading import ProjectsReading, UsageReading
+from exporter.collect.quota.reading import UsageReading
 from exporter.quota.model import DAY, HOUR, Period, Price, Quota, Tier
 from exporter.quota.view import AccountView, CostKind, QuotaView, Source
 from tests.support.rows import NOON

@@ -2,19 +2,10 @@
 
 from typing import Final
 
-import pytest
-
 from exporter.buckets import floor
-from exporter.collect.quota.reading import (
-    ProjectsReading,
-    UsageReading,
-    read_by_project,
-    read_usage,
-    with_projects,
-)
-from exporter.collect.series import NO_PROJECT
+from exporter.collect.quota.reading import UsageReading, read_usage
 from exporter.quota.model import DAY, HOUR, Period
-from tests.support.rows import API, NOON, OLD, WEB, row
+from tests.support.rows import API, NOON, WEB, row
 from tests.support.store import Row, Store
 
 NOW: Final = NOON + 600
@@ -26,14 +17,6 @@ ERRORS: Final = ("error",)
 def usage(store: Store, *categories: str, projects: tuple[int, ...] = ()) -> UsageReading:
     """Return what was used of ``categories``."""
     return store.run(read_usage(categories or ERRORS, PERIOD, NOW, projects))
-
-
-def by_project(
-    store: Store, *categories: str, projects: tuple[int, ...] = (WEB, API)
-) -> ProjectsReading:
-    """Return what each project has used."""
-    named = categories or ERRORS
-    return store.run(read_by_project(named, PERIOD, NOW, usage(store, *named), projects, {}))
 
 
 def error(quantity: int, bucket: int = NOON, project: int = WEB, **labels: str) -> Row:
@@ -132,64 +115,3 @@ class TestUsage:
 
         assert (200, 100) == (read.used(ERRORS), read.lost_of(ERRORS))
         assert 200 == sum(read.history(ERRORS).values())
-
-
-class TestProjects:
-    """The use of each project."""
-
-    def test_one_question_for_any_range(self) -> None:
-        """The totals of the period come in one question."""
-        store = Store([error(1, PERIOD.start), error(10), error(100, project=API)])
-        read = by_project(store)
-
-        assert {"error": {WEB: 11, API: 100}} == read.used
-        assert 3 == len(store.asked)
-        assert (PERIOD.start, TODAY + DAY) == (
-            store.asked[-1].window.start,
-            store.asked[-1].window.end,
-        )
-
-    def test_remainder(self) -> None:
-        """What the organization has used more than its projects is under no project."""
-        store = Store([error(1), error(10, project=OLD, bucket=PERIOD.start)])
-        store.readable = frozenset({WEB, API})
-
-        assert {"error": {WEB: 1, NO_PROJECT: 10}} == by_project(store).used
-
-    def test_categories_apart(self) -> None:
-        """Each category has its own sums, also those that nobody has used."""
-        store = Store([error(1), row(10, bucket=NOON, category="span")])
-
-        assert {"error": {WEB: 1}, "span": {WEB: 10}, "replay": {}} == (
-            by_project(store, "error", "span", "replay").used
-        )
-
-    @pytest.mark.parametrize("limit", [50, 200])
-    def test_more_projects_than_rows(self, limit: int) -> None:
-        """Where projects are more than the limit of rows, they are asked in parts, to the event."""
-        everyone = tuple(range(1, 501))
-        store = Store([error(project, project=project) for project in everyone])
-        store.project_limit = limit
-        read = by_project(store, projects=everyone)
-
-        assert {project: project for project in everyone} == read.used["error"]
-        assert read.proven
-
-    def test_attachment_alone_where_there_are_many_projects(self) -> None:
-        """Without a filter there would be too many rows: attachment is asked for alone."""
-        everyone = tuple(range(1, 9_001))
-        store = Store([error(1), row(10, bucket=NOON, category="attachment")])
-        read = by_project(store, "error", "attachment", projects=everyone)
-
-        assert {"error": {WEB: 1}, "attachment": {WEB: 10}} == read.used
-        assert {("attachment",), ("error",)} == {
-            question.category for question in store.asked if "project" in question.group_by
-        }
-
-    def test_events_that_arrive_meanwhile(self) -> None:
-        """Projects that were read later have more: then so has the organization."""
-        before = UsageReading({"error": {TODAY: 10}})
-        read = ProjectsReading({"error": {WEB: 8, API: 5}})
-
-        assert 13 == with_projects(before, read).used(ERRORS)
-        assert 10 == with_projects(before, ProjectsReading({"error": {WEB: 10}})).used(ERRORS)
