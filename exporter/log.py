@@ -13,6 +13,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from exporter.sentry.token import redact
+from exporter.stderr import Stderr
 
 LEVELS: Final = {
     "debug": logging.DEBUG,
@@ -139,7 +140,7 @@ def is_json() -> bool:
 
 
 def _handler(renderers: tuple[Processor, ...]) -> logging.Handler:
-    handler = logging.StreamHandler()
+    handler = Stderr()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=_SHARED,

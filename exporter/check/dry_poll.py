@@ -15,7 +15,7 @@ from exporter.collect.plan.resolved import choose_projects, missing_project, res
 from exporter.collect.plan.series import read_series
 from exporter.collect.plan.window import read_window
 from exporter.collect.poll.attempt import Attempt, Client, QuerySource
-from exporter.collect.poll.poller_state import PollerState
+from exporter.collect.poll.poller_state import PollerState, server_time
 from exporter.collect.poll.view import Shown, view_of
 from exporter.collect.series import Totals, totals
 from exporter.config import Query
@@ -37,7 +37,7 @@ class DryPoll:
     def __init__(self, source: QuerySource, now: float) -> None:
         self._client = _Remembering(source.client)
         self._source = replace(source, client=self._client)
-        self._now = now
+        self._now = server_time(source.client, now)
         self._state = PollerState.begin(source.organization, source.query)
 
     def run(self) -> Data:

@@ -12,8 +12,8 @@ from exporter.app import Exporter
 from exporter.cli.exit import end
 from exporter.cli.options import config_file, logging_options
 from exporter.cli.output import echo, log_waits
-from exporter.collect.poll import QueryPoller
 from exporter.config import ConfigError, load
+from exporter.wiring import Poller
 
 
 @click.command
@@ -44,11 +44,10 @@ def once(config_file: Path, log_level: str, log_format: str) -> None:
         sys.exit(1)
 
 
-def _poll_out(query: QueryPoller) -> None:
+def _poll_out(query: Poller) -> None:
     """Poll until nothing of the lookback is left to read."""
     while True:
         now = time.time()
-        report = query.poll(now)
         # A poll that leaves a backlog makes the next one due at once.
-        if not report.up or report.next_poll > now:
+        if not query.poll(now).up or not query.due(now):
             return

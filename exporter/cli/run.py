@@ -1,12 +1,14 @@
 """The exporter with its web server, as ``serve`` and ``demo`` run it."""
 
 import gc
+import resource
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Final
 
 import structlog
 
@@ -31,6 +33,9 @@ _STOP_TIMEOUT = 0.3
 
 The server takes up to a second, and `signals.STOP_TIMEOUT` is from the signal on.
 """
+
+MAX_DESCRIPTORS: Final = 65_536
+"""More than anything here uses; some hosts allow a billion."""
 
 _log = structlog.get_logger(__name__)
 
@@ -63,6 +68,7 @@ def serve_until_stopped(
     the configuration, it cannot be reloaded.
     """
     tune_interpreter()
+    allow_descriptors()
     try:
         exporter = Exporter(config, state=state, shard=shard)
     except StateError as error:
@@ -95,6 +101,7 @@ def serve_until_stopped(
     )
     # A daemon: the process must be able to end while a poll waits for Sentry.
     threading.Thread(target=exporter.loop.run, name="poll loop", daemon=True).start()
+    threading.Thread(target=exporter.loop.run_watch, name="poll watch", daemon=True).start()
 
     def stop() -> None:
         systemd.stopping()
@@ -137,6 +144,18 @@ def _status(exporter: Exporter) -> str:
     """Return what ``systemctl status`` shows."""
     up = sum(query.report.up for query in exporter.queries)
     return f"{up} of {len(exporter.queries)} queries succeeded in their last poll"
+
+
+def allow_descriptors() -> None:
+    """Let the process open as many files as the host allows, up to `MAX_DESCRIPTORS`.
+
+    The usual limit of 1,024 is there for programs that use select(2). A thousand organizations with
+    tokens of their own reach it.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def tune_interpreter() -> None:

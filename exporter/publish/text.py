@@ -19,8 +19,10 @@ def label_set(names: Iterable[str], values: Iterable[str]) -> str:
 def escaped(value: str) -> str:
     """Return ``value`` as it is written between the quotes of a label."""
     quoted = value.replace("\\", r"\\").replace('"', r"\"")
-    # Prometheus reads a NUL byte as the end of the page.
-    return quoted.replace("\n", r"\n").replace("\0", "\ufffd")
+    # Prometheus reads a NUL byte as the end of the page. Doubled, the character that stands for it
+    # makes no two labels the same.
+    marked = quoted.replace("\ufffd", "\ufffd\ufffd").replace("\0", "\ufffd0")
+    return marked.replace("\n", r"\n")
 
 
 def header(family: Family, *, openmetrics: bool) -> str:

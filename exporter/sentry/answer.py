@@ -80,8 +80,9 @@ class ProjectsAnswer:
 Answer = SeriesAnswer | ProjectsAnswer
 
 
-# A larger count cannot be one, and no state file could hold it.
-_Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+# A larger count cannot be one: no sample of Prometheus could hold it, and a few of them would take
+# a counter beyond 64 bits, after which nothing could be counted any more.
+_Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 _Moment = Annotated[datetime, Meta(tz=True)]
 
 

@@ -29,7 +29,8 @@ from exporter.sentry.limits import (
     read_notice,
 )
 from exporter.sentry.remedies import Cause
-from exporter.sentry.transport import Reply, Transport
+from exporter.sentry.server_clock import ServerClock
+from exporter.sentry.transport import Bound, Reply, Transport
 
 STATS: Final = "stats_v2"
 PROJECTS: Final = "projects"
@@ -79,18 +80,19 @@ class ClientClosedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """One request; ``id`` is what the log calls it."""
+    """One request; ``id`` is what the log calls it, and its answer is within ``bound``."""
 
     api: str
     url: str
     id: str
+    bound: Bound | None = None
 
 
 class OrganizationApi:
     """The API of one organization at ``base``; any number of threads may read from it.
 
     ``name`` is what the log calls the organization, ``now`` the wall clock in seconds since the
-    epoch.
+    epoch, ``monotonic`` a clock that nobody sets.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class OrganizationApi:
         meter: Meter,
         *,
         now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
         self._base = base
@@ -109,8 +112,10 @@ class OrganizationApi:
         self._limits = limits
         self._meter = meter
         self._now = now
+        self._monotonic = monotonic
         self._deprecations = Deprecations(name, meter, now)
         self._clock_skew: float | None = None
+        self._server_clock = ServerClock()
         self._rate_limit: RateLimit | None = None
         self._last_refusal: tuple[str, float] = "rate_limited", max_wait(None)
         self._answered: set[str] = set()
@@ -119,7 +124,12 @@ class OrganizationApi:
     @property
     def status(self) -> ApiStatus:
         """What the answers so far have said beside the data."""
-        return ApiStatus(self._clock_skew, self._rate_limit, self._deprecations.announced)
+        return ApiStatus(
+            self._clock_skew,
+            self._rate_limit,
+            self._deprecations.announced,
+            self._server_clock.correction,
+        )
 
     def close(self) -> None:
         """Begin no other request; those that are out go on."""
@@ -131,13 +141,14 @@ class OrganizationApi:
         parameters: Sequence[tuple[str, str]],
         parse: Callable[[Reply], Result],
         url: str = "",
+        bound: Bound | None = None,
     ) -> Result:
         """Return what ``parse`` makes of the 200 that answers; raise `SentryError`.
 
         A 429 of the endpoint is retried after the wait that it requires. An ``api`` that is not one
-        of `APIS` needs its ``url``.
+        of `APIS` needs its ``url``. The answer is within ``bound``.
         """
-        reply, request = self._get(api, url or f"{self._base}/{api}/", parameters)
+        reply, request = self._get(api, url or f"{self._base}/{api}/", parameters, bound)
         with self._failures(request):
             # After the turn: decoding a large answer does not occupy one of the token's places.
             result = parse(reply)
@@ -145,12 +156,12 @@ class OrganizationApi:
         return result
 
     def _get(
-        self, api: str, url: str, parameters: Sequence[tuple[str, str]]
+        self, api: str, url: str, parameters: Sequence[tuple[str, str]], bound: Bound | None
     ) -> tuple[Reply, _Request]:
         """Return the reply that may be the answer, and its request."""
         attempt = 0
         while True:
-            request = _Request(api, url, token_hex(_ID_SIZE))
+            request = _Request(api, url, token_hex(_ID_SIZE), bound)
             try:
                 return self._get_once(request, parameters, 2.0**attempt), request
             except RateLimitError:
@@ -174,7 +185,7 @@ class OrganizationApi:
             # The server wrote its date some time between the two readings of our clock.
             sent = self._now()
             try:
-                reply = self._transport.get(request.url, parameters, observe)
+                reply = self._transport.get(request.url, parameters, observe, request.bound)
                 self._compare_clocks(reply, (sent + self._now()) / 2)
                 notice = read_notice(reply.headers, self._now())
                 ended |= self._note_rate_limit(notice)
@@ -223,6 +234,7 @@ class OrganizationApi:
         if date is not None:
             self._clock_skew = date - now
             self._meter.clock_skew(self._clock_skew)
+            self._server_clock.note(date, now, self._monotonic())
 
     def _note_rate_limit(self, notice: Notice) -> Mapping[str, int]:
         """Note the limits in an answer, and return them; one without them changes nothing."""

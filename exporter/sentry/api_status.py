@@ -4,12 +4,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from exporter.sentry.deprecation import Deprecation
+from exporter.sentry.server_clock import TOLERANCE
 
 _RESOLUTION: Final = 1.5
 """In seconds; the server's date is in full seconds, so a smaller difference means nothing."""
-
-_TOLERANCE: Final = 60.0
-"""In seconds; a clock that differs by less is not wrong, however short ``settle`` is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +27,14 @@ class ApiStatus:
     """What is known from the answers so far; None is what none of them has said.
 
     ``clock_skew`` is by how many seconds the server's clock was ahead of ours at the last answer
-    with a date. It may be wrong by a second, the resolution of that date.
+    with a date. It may be wrong by a second, the resolution of that date. ``correction`` is what is
+    added to our clock for the server's time, 0 as long as both agree.
     """
 
     clock_skew: float | None = None
     rate_limit: RateLimit | None = None
     deprecations: tuple[Deprecation, ...] = ()
+    correction: float = 0.0
 
 
 def clocks_agree(skew: float) -> bool:
@@ -44,4 +44,4 @@ def clocks_agree(skew: float) -> bool:
 
 def is_clock_wrong(skew: float, settle: float) -> bool:
     """Return whether buckets may be read before they are finished, or long after that."""
-    return abs(skew) > max(_TOLERANCE, settle)
+    return abs(skew) > max(TOLERANCE, settle)

@@ -33,11 +33,11 @@ from exporter.sentry.errors import (
 )
 from exporter.sentry.limits import MAX_REFUSALS, TokenLimits
 from exporter.sentry.projects import Project, ProjectList, next_cursor, parse_page
-from exporter.sentry.question import ALL_READABLE, QUANTITY, Question
+from exporter.sentry.question import ALL_READABLE, QUANTITY, ROW_LIMIT, Question
 from exporter.sentry.refusals import is_glitchtip
 from exporter.sentry.remedies import Cause
 from exporter.sentry.token import TokenSource
-from exporter.sentry.transport import Reply, Transport
+from exporter.sentry.transport import Bound, Reply, Transport
 
 MAX_PAGES: Final = 1000
 # Sentry's maximum; a larger per_page is a 400.
@@ -54,6 +54,22 @@ _ALL: Final = (("all_projects", "1"), *_PAGE)
 
 # A page may be available where all projects are too much at once, or not to be asked for.
 _NOT_AT_ONCE: Final = (BadRequestError, DeadlineError, ServerError, TooHeavyError, TooLargeError)
+
+_GROUP_SIZE: Final = 1024
+"""Bytes of a group with its labels and totals; Sentry's have 200."""
+
+_VALUE_SIZE: Final = 4
+"""Bytes of a value in a series, on average: no more than `ROW_LIMIT` of them are not 0."""
+
+_COMMAS: Final = 16
+"""Commas of a group, without those in its series; Sentry's have seven."""
+
+_LIST: Final = Bound(1 << 30, 250_000, 1 << 30, "the projects list has more than 250000 objects")
+"""A project has about five objects, and 1.5 kB: a list of 64 MiB has 220,000."""
+
+_DOCUMENT: Final = Bound(
+    4 << 20, 50_000, 200_000, "the answer has more than 50000 objects, or is larger than 4 MiB"
+)
 
 _HOUR: Final = 3600
 
@@ -136,7 +152,9 @@ class SentryClient:
         Where the token can read no project, a question about all that it can read has no groups.
         """
         try:
-            return self._api.read(STATS, question.parameters(), partial(_answer, question))
+            return self._api.read(
+                STATS, question.parameters(), partial(_answer, question), bound=_bound(question)
+            )
         except NoProjectsError:
             return empty(question)
 
@@ -168,7 +186,9 @@ class SentryClient:
 
         ``api`` is what metrics and the log call it.
         """
-        return self._api.read(api, (), lambda reply: decode(Decoder(kind), reply.body), url)
+        return self._api.read(
+            api, (), lambda reply: decode(Decoder(kind), reply.body), url, _DOCUMENT
+        )
 
     def _try(self, question: Question, too_heavy: list[Question]) -> Answer | Refusal:
         # An error that is returned loses its traceback, which would hold all frames up to here.
@@ -203,7 +223,7 @@ class SentryClient:
             project=ALL_READABLE,
         )
         try:
-            self._api.read(STATS, question.parameters(), lambda _: None)
+            self._api.read(STATS, question.parameters(), lambda _: None, bound=_bound(question))
             self._can_read_projects = True
         except NoProjectsError:
             self._can_read_projects = False
@@ -229,7 +249,8 @@ class SentryClient:
         if self._by_pages:
             return self._page(_PAGE)
         try:
-            return self._api.read(PROJECTS, _ALL, partial(_parsed_page, by_pages=False))
+            parse = partial(_parsed_page, by_pages=False)
+            return self._api.read(PROJECTS, _ALL, parse, bound=_LIST)
         except _NOT_AT_ONCE as error:
             reason, message, may_pass = error.reason, str(error), isinstance(error, ServerError)
         page = self._page(_PAGE)
@@ -246,7 +267,8 @@ class SentryClient:
     def _page(
         self, parameters: Sequence[tuple[str, str]], cursors: Collection[str] = ()
     ) -> "_Page":
-        return self._api.read(PROJECTS, parameters, partial(_parsed_page, cursors=cursors))
+        parse = partial(_parsed_page, cursors=cursors)
+        return self._api.read(PROJECTS, parameters, parse, bound=_LIST)
 
 
 class _Page(NamedTuple):
@@ -281,6 +303,21 @@ def _check_link(reply: Reply, *, full: bool) -> None:
         raise BadAnswerError("Link", "may be lost: the headers of the answer are malformed")
     if full:
         raise BadAnswerError("Link", "is missing from a full page")
+
+
+def _bound(question: Question) -> Bound:
+    """Return how much an answer may hold: `ROW_LIMIT` groups, of three or four objects each.
+
+    A series has a value for each bucket, and Sentry adds one or two buckets by rounding.
+    """
+    has_series = "project" not in question.group_by
+    values = (len(question.window) + 2) * len(question.fields) if has_series else 0
+    return Bound(
+        ROW_LIMIT * (_GROUP_SIZE + _VALUE_SIZE * values),
+        ROW_LIMIT * (4 if has_series else 3) + 1,
+        ROW_LIMIT * (_COMMAS + values),
+        f"the answer has more than {ROW_LIMIT} groups, or more than they can hold",
+    )
 
 
 def _answer(question: Question, reply: Reply) -> Answer:

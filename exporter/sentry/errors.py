@@ -18,7 +18,7 @@
     │   ├── RateLimitError    rate_limited        429 of the endpoint, after the retries too
     │   ├── ServerError       server_error        5xx, 408
     │   └── TooHeavyError     too_heavy           429 or 504 of the store: ask for less
-    ├── TooLargeError         too_large           the body is larger than max_response_size
+    ├── TooLargeError         too_large           the body is too large, or holds too much
     ├── BadAnswerError        bad_answer          not the shape or the range that was asked for
     └── UnknownProjectError   unknown_project     a filter names a project that the list lacks
 
@@ -26,7 +26,7 @@ The second column is the ``reason`` label of the metrics: a closed set. Where mo
 error has a ``cause`` too, which determines its remedy: `exporter.sentry.remedies` has them.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from exporter.sentry.remedies import Cause, remedy
 
@@ -53,6 +53,13 @@ class SentryError(Exception):
     # The address is added here, not by whoever raises: what fails deep inside does not know it.
     def __str__(self) -> str:
         return f"{self.message} [{self.asked}]" if self.asked else self.message
+
+    def copied(self) -> Self:
+        """Return the same error without a traceback, whose frames hold the answers of Sentry."""
+        # Not by calling the class: the parameters of `__init__` differ among the errors.
+        copy = type(self).__new__(type(self), *self.args)
+        copy.__dict__.update(self.__dict__)
+        return copy
 
     @property
     def message(self) -> str:
@@ -180,7 +187,7 @@ class TooHeavyError(StatusError):
 
 
 class TooLargeError(SentryError):
-    """The body is larger than ``max_response_size``."""
+    """The body is larger than ``max_response_size``, or holds more than Sentry sends."""
 
     reason = "too_large"
 

@@ -144,6 +144,8 @@ class TokenLimits:
         for worker in workers:
             worker.join()
         if errors:
+            # Whatever holds a frame of a worker holds the results too, which are large.
+            results.clear()
             # Popped, as an error's traceback holds this frame, and with it the list and results.
             del errors[1:]
             raise errors.pop()

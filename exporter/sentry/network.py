@@ -157,6 +157,22 @@ def causes_of(error: BaseException, outside: BaseException | None) -> Iterator[B
         cause = cause.__cause__ or context or next(arguments, None)
 
 
+def release_frames(error: BaseException, outside: BaseException | None) -> None:
+    """Take the tracebacks from ``error`` and all that led to it, but not from ``outside``.
+
+    urllib3 and requests leave exceptions in the frames that raised them. Such a cycle holds every
+    frame above them as well, and with them the answers to other questions.
+    """
+    pending, seen = [error], {id(outside)}
+    while pending:
+        one = pending.pop()
+        if id(one) not in seen:
+            seen.add(id(one))
+            one.__traceback__ = None
+            led = (one.__cause__, one.__context__, *one.args)
+            pending.extend(each for each in led if isinstance(each, BaseException))
+
+
 def proxy_refusal(status: int, text: str, route: Route) -> NetworkError:
     """Return the error for an answer that the proxy itself gives."""
     if status == requests.codes.proxy_authentication_required:

@@ -11,7 +11,7 @@ from exporter.collect.persistence import Persistence, Restored
 from exporter.config import Organization, Query
 from exporter.state.ledgers import Keys, LedgerPersistence, read_ledger
 from exporter.state.projects import ProjectListState
-from exporter.state.schema import StateError, damaged, explained, opened
+from exporter.state.schema import StateError, damaged, explained, gone, opened
 
 
 class State:
@@ -88,6 +88,9 @@ class State:
         """Run statements that take effect together or not at all; raises `StateError`."""
         # All polls share one connection: a transaction must not get another one's statements.
         with self._lock, explained(self._path):
+            if not self.is_in_place():
+                # What is written now would be gone after a restart, though it was published.
+                raise StateError(gone(self._path))
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection

@@ -4,7 +4,7 @@ import os
 import sqlite3
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -109,6 +109,7 @@ def opened(path: Path, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Connec
     with explained(path):
         if path.exists():
             _inspect(path, newest)
+        _create(path)
         # No transaction begins but by a BEGIN of ours.
         database = sqlite3.connect(
             path, timeout=_WAIT, isolation_level=None, check_same_thread=False
@@ -119,6 +120,13 @@ def opened(path: Path, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Connec
             database.close()
             raise
     return database
+
+
+def _create(path: Path) -> None:
+    """Create the file for its owner only, if it is not there; SQLite's files beside it do as it."""
+    # SQLite says better what is wrong with the folder.
+    with suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _inspect(path: Path, newest: int) -> None:
@@ -236,6 +244,14 @@ def _permission(path: Path) -> str:
     if denied is None:
         return ""
     return f"{denied}: permission denied for uid {os.geteuid()}; make that user its owner"
+
+
+def gone(path: Path) -> str:
+    """Return the message for a file that is not at its path any more, though it is open."""
+    return (
+        f"{path} was removed or replaced while in use; put it back, or restart the exporter, which"
+        " then goes on with what is at this path"
+    )
 
 
 def damaged(path: Path, why: object) -> str:

@@ -16,6 +16,7 @@ from typing import ClassVar, Final
 import structlog
 
 from exporter.repetition import Repetition
+from exporter.web.connection import share_of_descriptors
 from exporter.web.handshake_problems import PLAIN_HTTP, TLS_HANDSHAKE, handshake_problem
 from exporter.web.live import LiveWebConfig
 from exporter.web.malformed import MalformedRequests
@@ -199,7 +200,7 @@ class Acceptor:
         task = self._loop.create_task(self._hand_over(accepted))
         self._handshakes[task] = accepted
         task.add_done_callback(partial(self._end, accepted))
-        if len(self._handshakes) > self.max_handshakes:
+        if len(self._handshakes) > share_of_descriptors(self.max_handshakes):
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:

@@ -69,9 +69,13 @@ def bound_address(listener: socket.socket) -> Address:
 
 
 def _resolve(address: Address) -> tuple[socket.AddressFamily, tuple[str | int | bytes, ...]]:
-    resolved = socket.getaddrinfo(
-        address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
+    try:
+        resolved = socket.getaddrinfo(
+            address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except UnicodeError:
+        # What Python cannot encode for the resolver, such as an empty or a very long label.
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known") from None
     # min returns the first of equals: within a family, the resolver's order holds.
     family, _, _, _, where = min(resolved, key=lambda entry: entry[0] != socket.AF_INET)
     return family, where

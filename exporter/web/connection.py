@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 import socket
 import sys
 from contextlib import suppress
@@ -24,8 +25,40 @@ _MAX_HEAD: Final = 1 << 16
 """Bytes of a request line and its headers: what uvicorn allows."""
 
 
+_NOTHING: Final = h11.Data(data=b"")
+
+_Event = h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]
+
+
+def share_of_descriptors(number: int) -> int:
+    """Return how many connections may be open, at most ``number``.
+
+    A quarter of the process's descriptors is for connections that are open, and one for those
+    whose handshake is not done. The others are for Sentry and for files.
+    """
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return number if allowed == resource.RLIM_INFINITY else min(number, allowed // 4)
+
+
 class _Parser(h11.Connection):
-    """h11's connection, except that a slice of a page is passed on without a copy."""
+    """h11's connection, which passes on slices of a page without a copy, and no request's body.
+
+    ``method`` is that of the request that is being answered, ``b""`` if there is none.
+    """
+
+    method = b""
+
+    def next_event(self) -> _Event:
+        """Return the next event; the body of a request is of no use to any path."""
+        event = super().next_event()
+        if type(event) is h11.Request:
+            self.method = event.method
+        return _NOTHING if type(event) is h11.Data else event
+
+    def start_next_cycle(self) -> None:
+        """Begin with the next request on the same connection."""
+        super().start_next_cycle()
+        self.method = b""
 
     def send(self, event: h11.Event) -> bytes | None:  # type: ignore[override]  # only its last overload
         # Of a scrape of 14 MB, the copy is an eighth of the CPU time.
@@ -43,13 +76,22 @@ class Connection(H11Protocol):
     which headers an answer has. The other arguments are uvicorn's.
     """
 
+    conn: _Parser
+
     timeout: ClassVar[float] = 120.0
     """Seconds from opening, or from the last answer, until the next answer has been sent."""
 
     max_connections: ClassVar[int] = 256
-    """Connections open at once; beyond that, the oldest is closed.
+    """Connections open at once; beyond that, one is closed.
 
     Each can hold a slice of a page for a slow reader: 64 MiB for all of them.
+    """
+
+    fresh: ClassVar[float] = 1.0
+    """Seconds in which a client that has connected may send its request before it counts as idle.
+
+    A scraper needs a round trip for this. If it counted as idle, 256 clients that do not read their
+    answers, and connect again, would lock it out.
     """
 
     def __init__(
@@ -65,17 +107,29 @@ class Connection(H11Protocol):
         self._malformed = malformed
         self._web = web
         self._first_bytes = b""
+        self._stalled_at: float | None = None
+        self._opened_at = self.loop.time()
         self.aborted = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start the timeout, and close the oldest connection if there are too many."""
+        """Start the timeout, and close another connection if there are too many."""
         super().connection_made(cast("asyncio.Transport", transport))
         self._deadline = self._start_timeout()
         if not self._is_allowed():
             self._malformed.add(self.client and self.client[0], NOT_ALLOWED)
             self.abort()
-        elif len(self.connections) > self.max_connections:
-            self._close_oldest()
+        elif len(self.connections) > share_of_descriptors(self.max_connections):
+            self._close_one()
+
+    def pause_writing(self) -> None:
+        """Note since when the client does not read."""
+        self._stalled_at = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Note that the client reads."""
+        self._stalled_at = None
+        super().resume_writing()
 
     def abort(self) -> None:
         """Close the connection at once, whatever it is doing."""
@@ -89,13 +143,20 @@ class Connection(H11Protocol):
         """Parse what was received, and answer the requests in it."""
         # Enough to recognise a TLS handshake; more would be memory of every idle connection.
         self._first_bytes = data[:8]
-        super().data_received(data)
+        try:
+            super().data_received(data)
+        except h11.ProtocolError as error:
+            # One line for many, where asyncio would log a traceback of 3 kB for each request.
+            self._malformed.add(self.client and self.client[0], problem_of(error, data[:8]))
+            self.abort()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse the malformed request for which the parser has just raised an error."""
-        self._malformed.add(
-            self.client and self.client[0], problem_of(sys.exception(), self._first_bytes)
-        )
+        error = sys.exception()
+        self._malformed.add(self.client and self.client[0], problem_of(error, self._first_bytes))
+        if error is not None:
+            # h11 leaves the error in a frame of its own traceback, which would hold what came in.
+            error.__traceback__ = None
         # The request's body can be malformed while the request is being answered. Then nothing
         # more of that answer may be sent; once it has begun, no other status can be sent either.
         cycle: RequestResponseCycle | None = self.cycle
@@ -113,9 +174,11 @@ class Connection(H11Protocol):
         self._deadline = self._start_timeout()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the timeout."""
+        """Stop the timeouts, and release what the connection holds."""
         self._deadline.cancel()
         super().connection_lost(exc)
+        # uvicorn leaves this one after an error; it would hold the connection for a minute.
+        self._unset_keepalive_if_required()
 
     def _start_timeout(self) -> asyncio.TimerHandle:
         return self.loop.call_later(self.timeout, self.abort)
@@ -136,24 +199,33 @@ class Connection(H11Protocol):
             (b"connection", b"close"),
         ]
         response = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
-        for event in (response, h11.Data(data=text), h11.EndOfMessage()):
+        # HEAD has the headers of GET, and no body.
+        body = () if self.conn.method == b"HEAD" else (h11.Data(data=text),)
+        for event in (response, *body, h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
 
-    def _close_oldest(self) -> None:
-        """Close the connection that has been idle longest; if none is idle, the slowest reader."""
+    def _close_one(self) -> None:
+        """Close the connection that is needed least.
+
+        That is the one that has been idle longest. If none is idle, it is the one whose client has
+        not read its answer, or sent its request, for longest; then the slowest reader.
+        """
         others = [
             other
             for other in self.connections - {self}
             # Those that are closing count: with TLS, that takes as long as the client likes.
             if isinstance(other, Connection) and not other.aborted
         ]
-        oldest = min(others, key=Connection._age, default=None)
-        if oldest is not None:
-            oldest.abort()
+        least = min(others, key=Connection._need, default=None)
+        if least is not None:
+            least.abort()
 
-    def _age(self) -> tuple[bool, float]:
+    def _need(self) -> tuple[int, float]:
         # There is no cycle before the first request, though uvicorn's annotation says so.
         cycle: RequestResponseCycle | None = self.cycle
-        answering = cycle is not None and not cycle.response_complete
-        # False is less than True: idle connections come first.
-        return answering, self._deadline.when()
+        if self._stalled_at is not None:
+            return 1, self._stalled_at
+        if cycle is None and self.loop.time() - self._opened_at < self.fresh:
+            return 1, self._opened_at
+        is_idle = cycle is None or cycle.response_complete
+        return 0 if is_idle else 2, self._deadline.when()

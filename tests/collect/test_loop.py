@@ -18,6 +18,24 @@ TIMEOUT = 5
 """Seconds before a hang is called one."""
 
 
+class FakeWatch:
+    """Has something to publish while it is said to, and records when it did."""
+
+    def __init__(self, on_publish: Work = lambda: None) -> None:
+        self.is_silent = True
+        self._on_publish = on_publish
+        self.published: list[float] = []
+
+    def must_publish(self, _now: float) -> bool:
+        """Return whether there is something to publish."""
+        return not self.is_silent
+
+    def publish(self, now: float) -> None:
+        """Record the time."""
+        self.published.append(now)
+        self._on_publish()
+
+
 class FakeQuery:
     """Is due whenever it is said to be, and records when it was refreshed and polled."""
 
@@ -27,6 +45,7 @@ class FakeQuery:
         self.refreshed: list[float] = []
         self.polled: list[float] = []
         self.is_due = True
+        self.watch = FakeWatch()
         self._on_poll = on_poll
         self._on_due = on_due
 
@@ -106,6 +125,42 @@ class TestTick:
 
         assert came
         assert [1] == hanging.polled
+
+    def test_meanwhile(self) -> None:
+        """What is to be published while a poll is out is published then."""
+        waiting: list[Work] = []
+        query = FakeQuery()
+        loop = poller(query, start=waiting.append)
+        loop.tick(1)
+        query.watch.is_silent = False
+
+        loop.tick(2)
+        loop.watch(2)
+        waiting.pop()()
+
+        assert 1 == len(waiting)
+        assert [] == query.polled
+        assert [2] == query.watch.published
+
+    def test_watched_while_it_hangs(self) -> None:
+        """What is to be published is published while the loop hangs, as on a disk."""
+        release, published = threading.Event(), threading.Event()
+
+        def hang() -> None:
+            release.wait(TIMEOUT)
+
+        query = FakeQuery(on_due=hang)
+        query.watch = FakeWatch(published.set)
+        query.watch.is_silent = False
+        loop = PollLoop(lambda: [query], start=in_thread)
+
+        in_thread(loop.run)
+        in_thread(loop.run_watch)
+        came = published.wait(TIMEOUT)
+        loop.stop()
+        release.set()
+
+        assert came
 
     def test_fault(self) -> None:
         """A query that cannot even be looked after is logged, and the next ones go on."""

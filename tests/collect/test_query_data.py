@@ -252,6 +252,28 @@ class TestClock:
         """Days in which both clocks went on are an outage, and counted."""
         assert (self.DAYS * 24 - 1) * 7 + 2 == self.counted(sentry, publisher, skew=0.0)
 
+    def test_slow_without_date(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """Where the server's clock is not known, days before a clock was set back stay counted."""
+        history = [row(7, bucket=NOON - hour * HOUR) for hour in range(self.DAYS * 24 + 30)]
+        sentry.add(*history)
+        one = poller(sentry, publisher)
+        poll_out(one, NOW)
+        poll_out(one, NOW - self.DAYS * DAY)
+        sentry.add(row(2, bucket=NOON))
+        poll_out(one, NOW + 300)
+
+        assert 2 == sum(flat(shown(one).counters).values())
+
+    def test_fast_without_date(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
+        """After a clock that was days fast is set right, what comes then is counted."""
+        one = poller(sentry, publisher)
+        poll_out(one, NOW + 40 * DAY)
+        poll_out(one, NOW)
+        sentry.add(row(2, bucket=NOON))
+        poll_out(one, NOW + 300)
+
+        assert 2 == sum(flat(shown(one).counters).values())
+
     def test_wrong_date(self, sentry: Sentry, publisher: RecordingPublisher) -> None:
         """Where our clock goes on as usual, a server with another date changes nothing."""
         one = poller(sentry, publisher)

@@ -13,17 +13,26 @@ from exporter.publish.text import header, label_set, number, sample
 
 GAUGE = Family("sentry_stats_x_bytes", Type.GAUGE, ("one", "other"), "Some help.", "bytes")
 COUNTER = Family("sentry_stats_x_seconds_total", Type.COUNTER, (), "Some help.", "seconds")
+MARK = "\N{REPLACEMENT CHARACTER}"
 PLAIN = Family("sentry_stats_x", Type.GAUGE, ("one",), "Some help.")
+
+
+def marked(text: str) -> str:
+    """Return how a label is read back."""
+    return text.replace(MARK, 2 * MARK).replace("\0", f"{MARK}0")
+
+
+@given(st.text("a0\0\ufffd"), st.text("a0\0\ufffd"))
+def test_labels_stay_different(one: str, other: str) -> None:
+    """No two labels become the same, whatever stands for NUL in one of them."""
+    assert (one == other) is (sample(PLAIN, (one,), 1) == sample(PLAIN, (other,), 1))
 
 
 @given(st.text(), st.text())
 def test_labels_come_back(one: str, other: str) -> None:
-    """Both parsers read back any text in a label unchanged, except that NUL is replaced."""
+    """Both parsers read back any text in a label unchanged, except that NUL is marked."""
     line = sample(GAUGE, (one, other), 1)
-    expected = {
-        "one": one.replace("\0", "\N{REPLACEMENT CHARACTER}"),
-        "other": other.replace("\0", "\N{REPLACEMENT CHARACTER}"),
-    }
+    expected = {"one": marked(one), "other": marked(other)}
 
     (plain,) = parse_text(header(GAUGE, openmetrics=False) + line)
     (open_one,) = parse_openmetrics(header(GAUGE, openmetrics=True) + line + "# EOF\n")

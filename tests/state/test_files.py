@@ -1,5 +1,6 @@
 """Files that cannot be used, and are left as they are."""
 
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -9,7 +10,8 @@ import pytest
 
 from exporter.collect.ledger import Ledger
 from exporter.state import State, StateError
-from tests.state.polls import ACME, OUTCOMES, files, polled
+from tests.state.polls import ACME, OUTCOMES, files, poll, polled
+from tests.support.rows import NOON, reading, series
 from tests.support.settings import NOW
 
 
@@ -108,3 +110,52 @@ def test_empty(path: Path) -> None:
 
     with closing(State(path)) as state:
         assert Ledger() == state.restore(ACME, OUTCOMES).ledger
+
+
+def test_owner_only(path: Path) -> None:
+    """A new file, and those that SQLite puts beside it, can be read by their owner only."""
+    before = os.umask(0)
+    try:
+        with closing(State(path)) as state:
+            polled(state)
+            modes = {one.name: one.stat().st_mode & 0o777 for one in path.parent.iterdir()}
+    finally:
+        os.umask(before)
+
+    assert path.name in modes
+    assert {0o600} == set(modes.values())
+
+
+def _remove(path: Path) -> None:
+    path.unlink()
+
+
+def _replace(path: Path) -> None:
+    other = path.with_name("other")
+    State(other).close()
+    other.replace(path)
+
+
+@pytest.mark.parametrize("change", [_remove, _replace])
+def test_not_in_place(path: Path, change: Callable[[Path], None]) -> None:
+    """Nothing is written to a file that was removed or replaced: it would be lost at a restart."""
+    with closing(State(path)) as state:
+        restored = polled(state)
+        change(path)
+
+        with pytest.raises(StateError, match="was removed or replaced while in use; put it back"):
+            poll(restored, {NOON: reading({series(): 9})}, NOW + 120)
+
+
+def test_back_in_place(path: Path) -> None:
+    """Once it is put back, writing goes on."""
+    with closing(State(path)) as state:
+        restored = polled(state)
+        path.rename(path.with_name("moved"))
+        with pytest.raises(StateError):
+            poll(restored, {NOON: reading({series(): 9})}, NOW + 120)
+        path.with_name("moved").rename(path)
+
+        poll(restored, {NOON: reading({series(): 9})}, NOW + 180)
+
+        assert restored.ledger == state.restore(ACME, OUTCOMES).ledger

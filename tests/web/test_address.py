@@ -107,3 +107,10 @@ def test_bind_taken() -> None:
         address = bound_address(listener)
         with pytest.raises(OSError, match=str(address.port)):
             bind(address)
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64, "." * 3])
+def test_bind_no_name(host: str) -> None:
+    """A name that no resolver can be asked for is unknown, like any other that does not exist."""
+    with pytest.raises(OSError, match="Name or service not known"):
+        bind(parse_address(f"{host}:80"))

@@ -1,6 +1,8 @@
 """The server: many clients, slow clients, and stopping."""
 
+import gc
 import http.client
+import resource
 import signal
 import socket
 import struct
@@ -18,7 +20,7 @@ from structlog.testing import capture_logs
 
 from exporter.web.address import Address, bind
 from exporter.web.app import SLICE, make_app
-from exporter.web.connection import Connection, _Parser
+from exporter.web.connection import Connection, _Parser, share_of_descriptors
 from exporter.web.server import Server
 from tests.support.serving import FakeHealth
 from tests.support.statuses import healthy
@@ -32,6 +34,16 @@ HIGH_WATER = 1 << 16
 """Bytes above which a transport asks its writer to wait: asyncio's default."""
 
 REQUEST = b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n"
+
+
+CHUNKED = b" / HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n"
+MALFORMED = {
+    "body of POST": b"POST" + CHUNKED + b"zz\r\n",
+    "body of HEAD": b"HEAD" + CHUNKED + b"zz\r\n",
+    "after HEAD": b"HEAD / HTTP/1.1\r\nHost: here\r\n\r\nzz\r\n\r\n",
+    "after GET": b"GET / HTTP/1.1\r\nHost: here\r\n\r\n0\r\n\r\n",
+    "large": b"POST" + CHUNKED + b"x" * 100_000,
+}
 
 
 class BigPages:
@@ -168,6 +180,11 @@ class TestConnectionLimits:
 
         max_connections = 10
 
+    class Strict(Few):
+        """At most ten connections, which are idle at once."""
+
+        fresh = 0.0
+
     @pytest.mark.parametrize("client", [connect, dribbler, slow_reader])
     def test_timeout(self, serve: Serve, client: Callable[[Server], socket.socket]) -> None:
         """A client that sends nothing, sends half a request, or reads half an answer is closed."""
@@ -202,7 +219,7 @@ class TestConnectionLimits:
 
     def test_answers_in_progress_give_way_last(self, serve: Serve) -> None:
         """A client that is reading an answer outlives idle ones."""
-        server = serve(big_app(BigPages()), connection=self.Few)
+        server = serve(big_app(BigPages()), connection=self.Strict)
         reader = slow_reader(server)
         crowd = [connect(server) for _ in range(20)]
         scrape(server, "/-/healthy")
@@ -229,6 +246,40 @@ class TestConnectionLimits:
 
             assert "healthy\n" == scrape(server, "/-/healthy")
 
+    def test_request_on_its_way(self, serve: Serve) -> None:
+        """A client whose request takes a while does not give way to those that do not read."""
+        server = serve(big_app(BigPages()), connection=self.Few)
+        with ExitStack() as crowd:
+            for _ in range(10):
+                crowd.enter_context(slow_reader(server))
+            newcomer = crowd.enter_context(connect(server))
+            for _ in range(5):
+                crowd.enter_context(slow_reader(server))
+            newcomer.sendall(REQUEST)
+
+            assert b"HTTP/1.1 200" == newcomer.recv(12)
+
+    @pytest.mark.parametrize("sent", MALFORMED.values(), ids=MALFORMED)
+    def test_malformed(self, serve: Serve, caplog: pytest.LogCaptureFixture, sent: bytes) -> None:
+        """What is malformed is refused without a traceback, whatever comes before it."""
+        server = serve(hello)
+        with connect(server) as client:
+            client.sendall(sent)
+            while client.recv(1 << 16):
+                pass
+
+        assert [] == [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "expected"), [(64, 16), (1024, 256), (65536, 256), (resource.RLIM_INFINITY, 256)]
+)
+def test_share_of_descriptors(monkeypatch: pytest.MonkeyPatch, allowed: int, expected: int) -> None:
+    """Connections take a quarter of the descriptors that the host allows, at most."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (allowed, allowed))
+
+    assert expected == share_of_descriptors(256)
+
 
 class TestMemory:
     """What clients that do not read cost."""
@@ -242,7 +293,7 @@ class TestMemory:
 
             max_connections = 5
 
-            def _close_oldest(self) -> None:
+            def _close_one(self) -> None:
                 held.extend(
                     cast("Connection", other).transport.get_write_buffer_size()
                     for other in self.connections - {self}
@@ -256,6 +307,32 @@ class TestMemory:
 
         assert 5 == len(held)
         assert max(held) <= SLICE + HIGH_WATER
+
+    def test_malformed_requests_are_released(self, serve: Serve) -> None:
+        """Of a malformed request, nothing is left in a reference cycle."""
+        server = serve(hello)
+        gc.collect()
+        gc.disable()
+        with connect(server) as client:
+            client.sendall(b"zz\r\n\r\n")
+            while client.recv(1 << 16):
+                pass
+        scrape(server)
+        left = [one for one in gc.get_objects() if isinstance(one, Connection)]
+        parsers = [one for one in left if one.transport.is_closing()]
+        gc.enable()
+
+        assert [] == parsers
+
+    def test_bodies_are_dropped(self) -> None:
+        """Nothing is held of the body of a request, which no path reads."""
+        parser = _Parser(h11.SERVER)
+        parser.receive_data(b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 60000\r\n\r\n")
+        parser.next_event()
+        parser.receive_data(b"x" * 60_000)
+        events = [parser.next_event(), parser.next_event()]
+
+        assert [h11.Data(data=b""), h11.EndOfMessage()] == events
 
     def test_slices_reach_the_transport_uncopied(self) -> None:
         """h11 passes a slice on as it is; the head of an answer is still joined."""

@@ -1,8 +1,10 @@
 """Threads for work that would stop the event loop."""
 
+import gc
 import subprocess
 import sys
 import threading
+import weakref
 
 import pytest
 
@@ -79,3 +81,29 @@ def test_process_ends_during_a_call() -> None:
     subprocess.run(  # noqa: S603 - our own interpreter and text
         [sys.executable, "-c", program], cwd=REPOSITORY, check=True, timeout=HANG
     )
+
+
+class _FaultError(Exception):
+    """An error that can be referred to weakly."""
+
+
+def test_error_is_released() -> None:
+    """Once nobody refers to the future of a failed call, its error is gone, frames and all."""
+    worker = Worker("test")
+
+    def fail() -> None:
+        raise _FaultError
+
+    failing = worker.submit(fail)
+    error = failing.exception(HANG)
+    assert error is not None
+    reference = weakref.ref(error)
+    # The thread is done with the call once it makes the next one.
+    worker.submit(int, "1").result(HANG)
+
+    gc.disable()
+    del failing, error
+    gone = reference() is None
+    gc.enable()
+
+    assert gone

@@ -107,7 +107,7 @@ def _read_at_once(
     (reply,) = yield [question]
     if isinstance(reply, ForbiddenError) and not query.project:
         # Nobody is refused all that he can read: the token has lost its rights.
-        raise reply
+        raise reply.copied()
     if not isinstance(reply, ProjectsAnswer):
         return reply, None, references
     # A large answer takes long to turn into rows and sums: once for each answer.
@@ -241,7 +241,7 @@ def _prove(
     if isinstance(reply, ForbiddenError) and len(question.project) == 1:
         return Reading({}, refused=frozenset(question.project))
     if not isinstance(reply, ProjectsAnswer):
-        raise reply
+        raise reply.copied()
     return part
 
 

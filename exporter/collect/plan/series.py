@@ -43,7 +43,8 @@ def read_series(
         read = yield from together([read_series(query, part, narrowed=narrowed) for part in parts])
         return _merged(read)
     if not isinstance(reply, SeriesAnswer):
-        raise reply
+        # A copy: the frames of the plans above, which its traceback holds, hold the reply.
+        raise reply.copied()
     return (yield from _topped_up(query, question, reply))
 
 

@@ -247,13 +247,16 @@ class Attempt:
 
         By our clock alone, a jump looks like a long pause; but in a pause the difference to the
         server's clock stays the same. If our clock has gone on as usual, it is the date of the
-        server, or of a proxy, that is wrong.
+        server, or of a proxy, that is wrong. Where there is no date, a clock was set back, and now
+        right again, if the ledger has a bucket that is newer than those of the last poll.
         """
         state, lookback = self._state, self._query.lookback
         before = state.ledger.clock_skew
         polled_at = state.shown.polled_at if state.shown else state.report.last_success
-        if skew is None or before is None or 0 <= self._now - polled_at <= lookback:
+        if 0 <= self._now - polled_at <= lookback:
             return False
+        if skew is None or before is None:
+            return state.shown is not None and max(state.ledger.buckets) > state.shown.running
         jumped = abs(skew - before) > lookback
         if jumped:
             self._log.warning(

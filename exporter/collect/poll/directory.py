@@ -231,13 +231,13 @@ class ProjectDirectory:
             # With another token, or another CA file, the list may be readable at once.
             if 0 <= now - failed_at < PAUSE_AFTER_FAILURE and tried_with == credentials:
                 if state.projects is None:
-                    raise _without_frames(failure)
+                    raise failure.copied()
                 return False
         try:
             projects = self._client.projects()
         except SentryError as error:
             _fail_if_closed(state)
-            state.failure = now, _without_frames(error), credentials
+            state.failure = now, error.copied(), credentials
             if state.projects is None:
                 raise
             self._log_failure(error, now)
@@ -296,11 +296,3 @@ class ProjectDirectory:
 def _fail_if_closed(state: DirectoryState) -> None:
     if state.closed:
         raise ClosedError
-
-
-def _without_frames(error: SentryError) -> SentryError:
-    """Return the same error without a traceback, whose frames hold the answers of Sentry."""
-    # Not by calling the class: the parameters of `__init__` differ among the errors.
-    copy = type(error).__new__(type(error), *error.args)
-    copy.__dict__.update(error.__dict__)
-    return copy

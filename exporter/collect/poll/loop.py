@@ -23,11 +23,30 @@ MAX_SILENCE: Final = 10
 _IDLE_CHECK: Final = 0.02
 """Seconds between two checks of whether the polls have ended, while stopping."""
 
+_Work = Callable[[], object]
+
 _log = structlog.get_logger(__name__)
+
+
+class Watched(Protocol):
+    """What a poll that is out may keep from being published."""
+
+    def must_publish(self, now: float) -> bool:
+        """Return whether there is something to publish."""
+        ...
+
+    def publish(self, now: float) -> None:
+        """Publish it."""
+        ...
 
 
 class Pollable(Protocol):
     """What the loop polls."""
+
+    @property
+    def watch(self) -> Watched:
+        """What is to be published while a poll is out."""
+        ...
 
     @property
     def about(self) -> Mapping[str, str]:
@@ -75,7 +94,7 @@ class PollLoop:
         self._monotonic = monotonic
         self._start = start
         self._lock = Lock()
-        self._busy: set[Pollable] = set()
+        self._busy: set[Pollable | Watched] = set()
         self._stopped = Event()
         self._checked_at = monotonic()
 
@@ -84,19 +103,15 @@ class PollLoop:
         # Monotonic: a clock that is set must not make a loop look dead, or a dead one alive.
         self._checked_at = self._monotonic()
         for query in self._queries():
-            with self._lock:
-                if query in self._busy:
-                    continue
-                # Before its thread exists: the next tick could come before the thread begins.
-                self._busy.add(query)
-            try:
-                work = _work_for(query, now)
-                if work is not None:
-                    self._start(partial(self._work, query, work))
-                    continue
-            except Exception:  # noqa: BLE001 - the others must go on
-                _log.exception("cannot start a poll", **query.about)
-            self._release(query)
+            self._begin(query, query.about, partial(_work_for, query, now))
+
+    def watch(self, now: float) -> None:
+        """Start to publish what has changed at ``now`` because time has passed, and nothing else.
+
+        Unlike `tick`, it looks at no file, so no disk can hold it up.
+        """
+        for query in self._queries():
+            self._begin(query.watch, query.about, partial(_to_publish, query.watch, now))
 
     def run(self) -> None:
         """Tick every second until stopped."""
@@ -106,6 +121,11 @@ class PollLoop:
         while not self._stopped.wait(TICK):
             _follow_clock(jobs)
             jobs.run_pending()
+
+    def run_watch(self) -> None:
+        """Watch every second until stopped."""
+        while not self._stopped.wait(TICK):
+            self.watch(self._clock())
 
     def stop(self, timeout: float = 0) -> None:
         """Let `run` return; polls that are out get ``timeout`` seconds to end."""
@@ -127,18 +147,40 @@ class PollLoop:
         with self._lock:
             return not self._busy
 
-    def _work(self, query: Pollable, work: Callable[[], object]) -> None:
+    def _begin(
+        self, one: Pollable | Watched, about: Mapping[str, str], choose: Callable[[], _Work | None]
+    ) -> None:
+        """Start the work that ``choose`` returns, if any, unless ``one`` is at work."""
+        with self._lock:
+            if one in self._busy:
+                return
+            # Before its thread exists: the next tick could come before the thread begins.
+            self._busy.add(one)
+        try:
+            work = choose()
+            if work is not None:
+                self._start(partial(self._work, one, work))
+                return
+        except Exception:  # noqa: BLE001 - the others must go on
+            _log.exception("cannot start a poll", **about)
+        self._release(one)
+
+    def _work(self, one: Pollable | Watched, work: _Work) -> None:
         try:
             work()
         finally:
-            self._release(query)
+            self._release(one)
 
-    def _release(self, query: Pollable) -> None:
+    def _release(self, one: Pollable | Watched) -> None:
         with self._lock:
-            self._busy.discard(query)
+            self._busy.discard(one)
 
 
-def _work_for(query: Pollable, now: float) -> Callable[[], object] | None:
+def _to_publish(watch: Watched, now: float) -> _Work | None:
+    return partial(watch.publish, now) if watch.must_publish(now) else None
+
+
+def _work_for(query: Pollable, now: float) -> _Work | None:
     if query.due(now):
         return partial(query.poll, now)
     if query.must_refresh(now):

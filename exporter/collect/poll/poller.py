@@ -11,8 +11,9 @@ import structlog
 from exporter.collect.persistence import PersistError
 from exporter.collect.poll.failure import Failure
 from exporter.collect.poll.poll_log import PollLog
-from exporter.collect.poll.poller_state import ClosedError, PollState
+from exporter.collect.poll.poller_state import ClosedError, DatedClient, PollState, server_time
 from exporter.collect.poll.schedule import MAX_PAUSE, Slots
+from exporter.collect.poll.watch import Watch
 from exporter.collect.publisher import Publisher
 from exporter.collect.snapshot import Poll, Report, Timing
 from exporter.sentry.errors import SentryError
@@ -45,7 +46,7 @@ class PollAttempt(Protocol):
         ...
 
 
-class PollClient(Protocol):
+class PollClient(DatedClient, Protocol):
     """What a poll asks."""
 
     def credentials(self) -> Hashable:
@@ -82,6 +83,7 @@ class Poller(ABC, Generic[S]):
         self._published: Report | None = state.report
         self._log = _log.bind(**self.about)
         self._poll_log = poll_log or PollLog()
+        self.watch = Watch(state, publisher, client, self._is_too_old, self._without_data)
 
     @property
     def about(self) -> Mapping[str, str]:
@@ -92,7 +94,7 @@ class Poller(ABC, Generic[S]):
     @property
     def report(self) -> Report:
         """What was last published."""
-        return self._state.report
+        return self._state.shown_report
 
     @property
     def max_age(self) -> int:
@@ -110,6 +112,7 @@ class Poller(ABC, Generic[S]):
 
     def due(self, now: float) -> bool:
         """Return whether it is time to poll."""
+        now = server_time(self._client, now)
         return self._is_free() and self._state.schedule.is_due(now, self._credentials)
 
     def must_refresh(self, now: float) -> bool:
@@ -118,7 +121,7 @@ class Poller(ABC, Generic[S]):
         Data get too old, the clock was set back, or a predecessor could not publish its report any
         more.
         """
-        state = self._state
+        state, now = self._state, server_time(self._client, now)
         if not self._is_free():
             return False
         if self._is_clock_set_back(now):
@@ -132,6 +135,7 @@ class Poller(ABC, Generic[S]):
         if self.must_refresh(now):
             with self._state.working:
                 if self._may_work():
+                    now = server_time(self._client, now)
                     self._follow_clock(now)
                     self._publish(now)
 
@@ -139,8 +143,7 @@ class Poller(ABC, Generic[S]):
         """Poll once; whatever goes wrong is in the report, and changes no data."""
         with self._state.working:
             if self._may_work():
-                self._follow_clock(now)
-                self._poll(now)
+                self._state.poll_by_server(self._client, now, self._poll)
         return self._state.report
 
     def republish(self) -> None:
@@ -154,6 +157,14 @@ class Poller(ABC, Generic[S]):
     @abstractmethod
     def _must_change(self, now: float) -> bool:
         """Return whether the data that are shown are not those to be shown ``now``."""
+
+    @abstractmethod
+    def _has_data(self, report: Report) -> bool:
+        """Return whether ``report`` has data."""
+
+    @abstractmethod
+    def _without_data(self, report: Report) -> Report:
+        """Return ``report`` without its data."""
 
     @abstractmethod
     def _attempt(self, now: float, elapsed: Callable[[], float]) -> PollAttempt:
@@ -179,6 +190,9 @@ class Poller(ABC, Generic[S]):
         fresh_at = self._fresh_at()
         return fresh_at is not None and now - fresh_at < self._timing.max_age
 
+    def _is_too_old(self, report: Report, now: float) -> bool:
+        return self._has_data(report) and not self._is_fresh(now)
+
     def _follow_clock(self, now: float) -> None:
         """Bring moments that lie ahead back to ``now``: the clock has been set back since.
 
@@ -200,6 +214,7 @@ class Poller(ABC, Generic[S]):
 
     def _poll(self, now: float) -> None:
         began = self._timer()
+        self._follow_clock(now)
         self._start_with(self._credentials())
         attempt = self._attempt(now, lambda: self._timer() - began)
         try:
@@ -211,6 +226,8 @@ class Poller(ABC, Generic[S]):
             self._succeed(Poll(now, duration, attempt.requests), outcome)
         else:
             self._fail(Poll(now, duration, attempt.requests), outcome.failure, exception)
+        # Its traceback leads to this frame, which would hold it, and with it what was read.
+        exception = None
         self._publish(now)
 
     def _succeed(self, poll: Poll, outcome: Outcome) -> None:
@@ -258,7 +275,8 @@ class Poller(ABC, Generic[S]):
         state.report = replace(report, next_poll=state.schedule.next_poll, timing=self._timing)
         # A revoked publisher drops it: a successor has another `_published`, and publishes it.
         self._published = state.report
-        self._publisher.publish(state.report)
+        with state.publishing:
+            self._publisher.publish(state.report)
 
 
 def _outcome(attempt: PollAttempt) -> tuple[Outcome, Exception | None]:

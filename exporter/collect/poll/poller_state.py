@@ -3,11 +3,11 @@
 A reload hands it to a successor with the same query, which goes on where its predecessor was.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from threading import Lock
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from exporter.collect.ledger import Change, Ledger
 from exporter.collect.persistence import Persistence, Restored
@@ -17,6 +17,9 @@ from exporter.collect.poll.schedule import Schedule
 from exporter.collect.poll.view import Shown, about_query, timing_of
 from exporter.collect.snapshot import Poll, Report
 from exporter.config import Organization, Query
+from exporter.sentry.api_status import ApiStatus
+from exporter.sentry.errors import DeadlineError
+from exporter.sentry.server_clock import TOLERANCE
 
 MAX_LAST_POLLS: Final = 20
 """How many of the last polls a report has, and of the failed polls before those."""
@@ -29,6 +32,20 @@ class ClosedError(Exception):
     """
 
 
+class DatedClient(Protocol):
+    """What knows the server's clock."""
+
+    @property
+    def status(self) -> ApiStatus:
+        """What the server's answers have said beside the data."""
+        ...
+
+
+def server_time(client: DatedClient, now: float) -> float:
+    """Return the server's time when our clock shows ``now``: buckets end by the server's clock."""
+    return now + client.status.correction
+
+
 @dataclass(slots=True, eq=False)
 class PollState:
     """How polls went, when the next one is due, and who may change what they have read.
@@ -36,7 +53,12 @@ class PollState:
     A ``closed`` state does not change any more, and only polls with ``client`` change it, or any
     poll as long as that is None. ``working`` is held while a poller polls or refreshes; ``waiting``
     is set while its poll waits for Sentry. ``changing`` is held while what was read or one of these
-    changes. ``retry_at`` is when a failed publication is tried again.
+    changes. ``retry_at`` is when a failed publication is tried again. ``correction`` is what the
+    poll that is out has added to our clock, None where it goes on if that was wrong.
+
+    ``began`` is when the poll that is out has begun. Once it is ``overdue``, for a reason, it asks
+    nothing more. ``meanwhile`` is published in place of ``report``; ``publishing`` is held while
+    either of them is published.
     """
 
     report: Report
@@ -47,6 +69,16 @@ class PollState:
     waiting: bool = field(default=False, kw_only=True)
     working: Lock = field(default_factory=Lock, kw_only=True)
     changing: Lock = field(default_factory=Lock, kw_only=True)
+    correction: float | None = field(default=None, kw_only=True)
+    began: float | None = field(default=None, kw_only=True)
+    overdue: str = field(default="", kw_only=True)
+    meanwhile: Report | None = field(default=None, kw_only=True)
+    publishing: Lock = field(default_factory=Lock, kw_only=True)
+
+    @property
+    def shown_report(self) -> Report:
+        """What was last published."""
+        return self.meanwhile or self.report
 
     def is_open_to(self, client: object) -> bool:
         """Return whether a poll with ``client`` may change the state."""
@@ -62,16 +94,20 @@ class PollState:
             if self.client is not client and self.waiting:
                 # That poll has the old lock.
                 self.working, self.waiting = Lock(), False
+                self._end()
             self.client = client
 
     @contextmanager
-    def waited_for(self, client: object) -> Iterator[None]:
+    def waited_for(self, client: DatedClient) -> Iterator[None]:
         """Note that a poll with ``client`` waits for Sentry during the block, and changes nothing.
 
-        Raises `ClosedError`, before or after the block, where nothing would come of the answer.
+        Raises `ClosedError`, before or after the block, where nothing would come of the answer, and
+        `DeadlineError` before it if the poll takes too long.
         """
         with self.changing:
             self.check(client)
+            if self.overdue:
+                raise DeadlineError("the poll took too long, although each request was in time")
             self.waiting = True
         try:
             yield
@@ -81,9 +117,48 @@ class PollState:
                     self.waiting = False
                 # Here too: it takes the place of an error of the request, which is of no interest.
                 self.check(client)
+            if self._has_wrong_time(client):
+                raise ClosedError
+
+    def poll_by_server(
+        self, client: DatedClient, now: float, poll: Callable[[float], None]
+    ) -> None:
+        """Call ``poll`` with the server's time when our clock shows ``now``.
+
+        If answers show that this was wrong, the poll ends, nothing of it remains, and ``poll`` is
+        called again: once, because the clocks of several servers may disagree.
+        """
+        self.correction = client.status.correction
+        self._poll_at(now + self.correction, poll)
+        is_wrong, self.correction = self._has_wrong_time(client), None
+        if is_wrong:
+            self._poll_at(server_time(client, now), poll)
+
+    def _poll_at(self, now: float, poll: Callable[[float], None]) -> None:
+        self.began = now
+        try:
+            poll(now)
+        finally:
+            # Another poll may have begun if this one's client was replaced.
+            if self.began == now:
+                self._end()
+
+    def _end(self) -> bool:
+        """Note that no poll is out; return whether it was overdue, which stays counted."""
+        with self.publishing:
+            was_overdue = bool(self.overdue)
+            if was_overdue:
+                self.count_failure(self.overdue)
+            self.began, self.overdue, self.meanwhile = None, "", None
+        return was_overdue
+
+    def _has_wrong_time(self, client: DatedClient) -> bool:
+        used = self.correction
+        return used is not None and abs(client.status.correction - used) > TOLERANCE
 
     def record(self, poll: Poll) -> None:
-        """Count ``poll``, and add it to the last ones."""
+        """Count ``poll``, which has ended, and add it to the last ones."""
+        is_counted = self._end()
         report = self.report
         if poll.reason:
             since = report.failing_since if report.failed_polls else poll.began
@@ -98,15 +173,18 @@ class PollState:
             requests=poll.requests,
             last_polls=_remembered((*report.last_polls, poll)),
         )
-        if poll.reason:
+        if poll.reason and not is_counted:
             self.count_failure(poll.reason)
 
     def count_failure(self, reason: str) -> None:
         """Count a failure for ``reason``."""
-        failures = self.report.failures
-        self.report = replace(
-            self.report, up=False, failures={**failures, reason: failures.get(reason, 0) + 1}
-        )
+        self.report = replace(self.counted(self.report, reason), up=False)
+
+    @staticmethod
+    def counted(report: Report, reason: str) -> Report:
+        """Return ``report`` with one more failure for ``reason``."""
+        failures = report.failures
+        return replace(report, failures={**failures, reason: failures.get(reason, 0) + 1})
 
     def check(self, client: object) -> None:
         """Raise `ClosedError` unless a poll with ``client`` may change the state."""

@@ -50,8 +50,14 @@ class QueryPoller(Poller[PollerState]):
         Or they are not too old any more, because ``max_age`` has changed.
         """
         grace_ends = self._state.ledger.grace_ends_at()
-        is_shown = self._state.report.view is not None
+        is_shown = self._has_data(self._state.report)
         return self._is_fresh(now) != is_shown or (grace_ends is not None and now >= grace_ends)
+
+    def _has_data(self, report: Report) -> bool:
+        return report.view is not None
+
+    def _without_data(self, report: Report) -> Report:
+        return replace(report, view=None)
 
     def _follow_clock(self, now: float) -> None:
         """Bring moments that lie ahead back to ``now``.

@@ -12,6 +12,7 @@ from exporter.collect.poll.directory import FRESH_FOR, ProjectDirectory
 from exporter.collect.poll.failure import Failure
 from exporter.collect.poll.plan import PlanClient, PlanSource
 from exporter.collect.poll.poller import Outcome
+from exporter.collect.poll.poller_state import DatedClient
 from exporter.collect.poll.quota_state import POLL_INTERVAL, QuotaState
 from exporter.collect.quota.account import Account, account_of
 from exporter.collect.quota.projects import ProjectsReading, read_by_project, with_projects
@@ -29,7 +30,7 @@ _LIST_AGE: Final = FRESH_FOR - POLL_INTERVAL - 60
 than an hour until a project counts for its new team. A minute less, as no poll is on the second."""
 
 
-class QuotaClient(PlanClient, Protocol):
+class QuotaClient(PlanClient, DatedClient, Protocol):
     """What answers questions, and has the plan."""
 
     def ask_all(self, questions: Sequence[Question]) -> list[Reply]:

@@ -46,9 +46,13 @@ class QuotaPoller(Poller[QuotaState]):
         return None if self._state.reading is None else self._state.fresh_at
 
     def _must_change(self, now: float) -> bool:
-        quotas = self._state.report.quotas
-        is_shown = quotas is not None and quotas.period is not None
-        return self._is_fresh(now) != is_shown
+        return self._is_fresh(now) != self._has_data(self._state.report)
+
+    def _has_data(self, report: Report) -> bool:
+        return report.quotas is not None and report.quotas.period is not None
+
+    def _without_data(self, report: Report) -> Report:
+        return replace(report, quotas=AccountView(self._state.plan.up))
 
     def _follow_clock(self, now: float) -> None:
         super()._follow_clock(now)
