@@ -164,12 +164,17 @@ class Backfill:
             self._asked.limit,
         )
 
-    def write(self) -> int:
-        """Write the output, which takes its name when it is complete; return its size."""
-        unfinished = self._request.unfinished
+    def write(self, noted: Callable[[int], None] = lambda _: None) -> int:
+        """Write the output, which takes its name when it is complete; return its size.
+
+        ``noted`` is called with how many lines have been written.
+        """
+        unfinished, written = self._request.unfinished, 0
         with unfinished.open("wb", BUFFER) as file:
             for text in self.history().lines():
                 file.write(text.encode())
+                written += text.count("\n")
+                noted(written)
             file.flush()
             os.fsync(file.fileno())
             size = file.tell()

@@ -91,6 +91,11 @@ class Outlook:
         """How many requests read everything."""
         return sum(one.requests for one in self.jobs)
 
+    @property
+    def samples(self) -> int:
+        """About how many samples there are."""
+        return sum(one.samples for one in self.jobs)
+
     def lines(self) -> Iterator[str]:
         """Yield what is printed of it."""
         for one in self.jobs:
@@ -102,7 +107,7 @@ class Outlook:
             f"planning took {counted(self.made)} more"
         )
         size = sum(one.size for one in self.jobs)
-        yield f"Output: about {sum(one.samples for one in self.jobs):,} samples, {_in_bytes(size)}"
+        yield f"Output: about {self.samples:,} samples, {_in_bytes(size)}"
         if self.joined:
             yield f"End: {iso(self.limit)}, where the counters of the exporter begin"
         else:
