@@ -271,7 +271,8 @@ class Backfill:
             for name in each.quota.categories
         }
         jobs = [one for one in self._jobs if one.organization.name == organization.name]
-        sources = tuple(sources_of(number, organization, asked, window, jobs))
+        hours = quotas[0].shown_hours()
+        sources = tuple(sources_of(number, organization, asked, hours, jobs))
         for one in quotas:
             yield replace(one, sources=sources)
 

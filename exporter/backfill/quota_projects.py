@@ -1,7 +1,7 @@
 """What each project has used of the quotas, and its share of their costs.
 
-It comes from a job of a configured query that has the hours of every project. Before that job
-begins, and where there is none, days are read by project.
+It comes from a job of a configured query that has every project. Before that job begins, and where
+there is none, days are read by project.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Final
 
 from exporter.backfill.progress_file import ABSENT, ProgressFile
-from exporter.backfill.times import DAY, HOUR, Job
+from exporter.backfill.times import DAY, Job
 from exporter.buckets import Window, floor
 from exporter.categories import Unit
 from exporter.collect.quota.reading import ACCEPTED, filter_of
@@ -40,12 +40,11 @@ class Source:
 
 
 def covers(job: Job, categories: Collection[str]) -> bool:
-    """Return whether a job has the hours of every project, of everything that was accepted."""
+    """Return whether a job has everything that was accepted, by project."""
     query, chosen = job.query, job.query.filter
     groups = {*query.group_by, *(["outcome"] if chosen.outcome == (ACCEPTED,) else [])}
     return (
-        job.window.interval == HOUR
-        and groups >= _GROUPS
+        groups >= _GROUPS
         and QUANTITY in query.fields
         and not chosen.project
         and chosen.reason is None
@@ -63,19 +62,20 @@ def sources_of(
 ) -> Iterator[Source]:
     """Yield what has the use of projects in ``hours``, first the days, which have ``number``.
 
-    ``jobs`` are those of the organization's queries. Days are read until the hours of a query
-    begin.
+    ``jobs`` are those of the organization's queries. Days are read until a query's buckets begin,
+    those of the query that has the shortest ones.
     """
     start, end = -floor(-hours.start, DAY), floor(hours.end, DAY)
-    query = next((one for one in jobs if covers(one, categories)), None)
+    covering = (one for one in jobs if covers(one, categories))
+    query = min(covering, key=lambda one: one.window.interval, default=None)
     if query is not None:
         end = min(end, max(-floor(-query.window.start, DAY), start))
     if start < end:
         window = Window(start, end, DAY)
         yield Source(Job(number, organization, _query(categories), window), window)
     start = max(start, end)
-    if query is not None and query.window.start <= start < min(hours.end, query.window.end):
-        yield Source(query, Window(start, min(hours.end, query.window.end), HOUR))
+    if query is not None and query.window.start <= start < query.window.end:
+        yield Source(query, Window(start, query.window.end, query.window.interval))
 
 
 def _query(categories: Collection[str]) -> Query:

@@ -113,6 +113,13 @@ class QuotaJob:
         quotas = tuple(one for one in account.quotas if not is_part(one.quota))
         return replace(account, quotas=quotas)
 
+    def shown_hours(self) -> Window:
+        """Return the hours of the periods whose beginning is read: nothing is shown of others."""
+        window = self.job.window
+        period = self.account(window.start).period
+        start = window.start if period.start >= window.start else period.end
+        return replace(window, start=min(start, window.end))
+
 
 def is_part(quota: Quota) -> bool:
     """Return whether a quota is about some projects only."""

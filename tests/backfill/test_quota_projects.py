@@ -60,11 +60,6 @@ def test_queries_that_have_what_quotas_need(query: Mapping[str, Any], *, covered
     assert covered == covers(job(**query), ["error", "span"])
 
 
-def test_days_of_a_query_are_no_hours() -> None:
-    """What was read by the day is not what a period of hours needs."""
-    assert not covers(job(Window(START, START + DAY, DAY)), ["error"])
-
-
 @pytest.mark.parametrize(
     ("windows", "expected"),
     [
@@ -75,12 +70,16 @@ def test_days_of_a_query_are_no_hours() -> None:
             [(9, START - DAY, START), (1, START, START + DAY)],
         ),
         (
+            [Window(START - DAY, START + DAY, 6 * HOUR), Window(START - DAY, START + DAY, DAY)],
+            [(1, START - DAY, START + DAY)],
+        ),
+        (
             [Window(START + 20 * HOUR, START + DAY, HOUR)],
             [(9, START - DAY, START + DAY)],
         ),
     ],
 )
-def test_days_are_read_until_the_hours_of_a_query_begin(
+def test_days_are_read_until_the_buckets_of_a_query_begin(
     windows: Sequence[Window], expected: Sequence[tuple[int, int, int]]
 ) -> None:
     """Nothing is read that a query has read, and no hour counts twice."""

@@ -153,6 +153,16 @@ def test_periods_that_begin_too_long_ago_are_left_out(file: ProgressFile) -> Non
     (one,) = jobs_of(billed(billing={"period": {"every": "366d", "from": "2023-01-01"}}))
 
     assert {} == written(file, one)
+    assert not len(one.shown_hours())
+
+
+def test_the_first_period_that_is_shown() -> None:
+    """It is the first one that begins in the hours that Sentry has."""
+    (one,) = jobs_of(MONTHLY, start=NOW - 120 * DAY)
+    shown_hours = one.shown_hours()
+
+    assert 0 < (shown_hours.start - one.job.window.start) < 31 * DAY
+    assert shown_hours.start == one.account(shown_hours.start).period.start
 
 
 def test_allocations_have_jobs_of_their_own() -> None:
