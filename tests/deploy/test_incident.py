@@ -281,6 +281,8 @@ def test_alerts_about_polls_end_with_the_next_poll(stage: Stage) -> None:
     stage.sentry.faults.clear()
     stage.poll()
     wait_until(lambda: failing <= mailbox.resolved(), stage.explain, DEADLINE)
+    # Slack may hear of it after PagerDuty.
+    wait_until(lambda: bool(mailbox.messages_about("token-revoked")), stage.explain, DEADLINE)
     messages = mailbox.messages_about("token-revoked")
 
     assert "RESOLVED: token-revoked: data of query outcomes" in messages[-1].title

@@ -102,6 +102,8 @@ def test_prometheus_has_the_data(exporter: Exporter, prometheus: Prometheus, nam
     shown = {each: value for each, value in page(exporter).items() if each[0] == name}
 
     assert shown
+    # On a busy machine, a scrape may fail now and then.
+    wait_until(lambda: bool(prometheus.instant(name)), prometheus.program.output)
     assert stored(shown) == prometheus.values(name, name_of)
 
 
