@@ -39,6 +39,9 @@ organizations:
     queries:
       - {name: outcomes, groupBy: [category, outcome, reason]}
       - {name: projects, groupBy: [project, category, outcome, reason]}
+    quotas:
+      - {name: transactions, category: transaction, limit: 1_000_000, price: 0.0001}
+      - {name: spans, category: span, limit: 1_000_000, price: 0.000002}
 """
 
 
@@ -76,7 +79,7 @@ class Sentry:
 
     def _answer(self, question: Question) -> Reply:
         if "project" in question.group_by:
-            return ProjectsAnswer(question, {QUANTITY: dict(self._cut(question.project))})
+            return ProjectsAnswer(question, {QUANTITY: dict(self._cut(question))})
         hours = question.window.interval // 3600
         length = len(question.window)
         return SeriesAnswer(
@@ -84,16 +87,28 @@ class Sentry:
             tuple(
                 Group(by, (value * hours * length,), ((value * hours,) * length,))
                 for by, value in self._sums.items()
+                if _is_asked(question, by)
             ),
         )
 
-    def _cut(self, asked: tuple[int, ...]) -> Iterator[tuple[By, dict[int, int]]]:
+    def _cut(self, question: Question) -> Iterator[tuple[By, dict[int, int]]]:
         """Yield the values of the projects that are asked for, up to the limit of rows."""
-        left = ROW_LIMIT
-        for by, values in self._values.items():
+        left, asked = ROW_LIMIT, question.project
+        hours = (question.window.end - question.window.start) // 3600
+        for by, every in self._values.items():
+            if not _is_asked(question, by):
+                continue
+            values = {one: value * hours for one, value in every.items()} if hours > 1 else every
             some = dict(values) if -1 in asked else {one: values[one] for one in asked}
             yield by, dict(list(some.items())[:left]) if len(some) > left else some
             left = max(left - len(some), 0)
+
+
+def _is_asked(question: Question, by: By) -> bool:
+    """Return whether the filter of a question selects a group."""
+    return (not question.category or by.category in question.category) and (
+        not question.outcome or by.outcome in question.outcome
+    )
 
 
 def memory() -> float:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -18,13 +18,16 @@ from exporter.backfill.join import (
 )
 from exporter.backfill.outlook import JobOutlook, Outlook
 from exporter.backfill.progress_file import ProgressError, ProgressFile
-from exporter.backfill.quotas import QuotaJob, quota_job, read_plan
-from exporter.backfill.reader import Counted, JobReader
+from exporter.backfill.quota_projects import sources_of
+from exporter.backfill.quotas import QuotaJob, is_part, quota_jobs, quota_window, read_plan
+from exporter.backfill.reader import Counted, JobReader, tried
 from exporter.backfill.times import HEAD, Job, Range, RangeError, job_window, last_end, moment
 from exporter.backfill.writer import History, JobData
 from exporter.clients import Clients
+from exporter.collect.plan.resolved import choose_projects
 from exporter.collect.poll import ProjectDirectory, owner_of
 from exporter.collect.poll.attempt import QuerySource
+from exporter.collect.quota.account import account_of
 from exporter.collect.snapshot import ProjectInfo
 from exporter.config import QUOTAS_QUERY, Config, Organization, Query, near
 from exporter.moments import iso
@@ -103,12 +106,18 @@ class Backfill:
     def plan(self) -> Outlook:
         """Learn how much there is to read; raises `SentryError`."""
         before = self.counted.requests
-        jobs = [self._planned(job) for job in self._all_jobs()]
+        planned = {job.number: self._planned(job) for job in self._all_jobs()}
+        known = {number: self._readers[number].survey()[1] for number in planned}
+        for one in self._quotas:
+            job = planned[one.job.number]
+            planned[one.job.number] = job.with_quotas(one, known, self._asked.start)
         made = self._file.record("made", int)
         if made is None:
             made = self.counted.requests - before
             self._file.set_record("made", made)
-        return Outlook(jobs, made, self._asked.limit, joined=self._daemon is not None)
+        return Outlook(
+            list(planned.values()), made, self._asked.limit, joined=self._daemon is not None
+        )
 
     def left(self) -> int:
         """Return how many of the planned requests have not been made yet."""
@@ -143,7 +152,7 @@ class Backfill:
 
     def history(self) -> History:
         """Return what is written, once everything has been read."""
-        names = dict.fromkeys(job.organization.name for job in self._jobs)
+        names = dict.fromkeys(job.organization.name for job in self._all_jobs())
         return History(
             self._file,
             [self._data(job) for job in self._jobs],
@@ -151,15 +160,21 @@ class Backfill:
             {name: self._described(name) for name in names},
             self._request.target,
             self._asked.start,
+            min(self._asked.end, self._asked.limit),
             self._asked.limit,
         )
 
-    def write(self) -> int:
-        """Write the output, which takes its name when it is complete; return its size."""
-        unfinished = self._request.unfinished
+    def write(self, noted: Callable[[int], None] = lambda _: None) -> int:
+        """Write the output, which takes its name when it is complete; return its size.
+
+        ``noted`` is called with how many lines have been written.
+        """
+        unfinished, written = self._request.unfinished, 0
         with unfinished.open("wb", BUFFER) as file:
             for text in self.history().lines():
                 file.write(text.encode())
+                written += text.count("\n")
+                noted(written)
             file.flush()
             os.fsync(file.fileno())
             size = file.tell()
@@ -172,7 +187,10 @@ class Backfill:
         self._file.delete()
 
     def _all_jobs(self) -> list[Job]:
-        return [*self._jobs, *(one.job for one in self._quotas)]
+        every = [*self._jobs, *(one.job for one in self._quotas)]
+        numbers = {job.number for job in every}
+        days = (source.job for one in self._quotas for source in one.sources)
+        return [*every, *({job.number: job for job in days if job.number not in numbers}.values())]
 
     def _directory(self, organization: Organization) -> ProjectDirectory:
         return ProjectDirectory(
@@ -192,19 +210,71 @@ class Backfill:
 
     def _quota_jobs(self, config: Config, now: float) -> Iterator[QuotaJob]:
         """Yield the jobs of the quotas that are asked for."""
-        names = self._request.queries
-        for number, organization in enumerate(config.organizations, len(self._jobs)):
+        names, number = self._request.queries, len(self._jobs)
+        for organization in config.organizations:
             if not organization.has_quotas or (names and QUOTAS_QUERY not in names):
                 continue
-            key = f"plan {organization.name}"
-            plan = self._file.record(key, CustomerPlan)
-            if plan is None and organization.billing.plan != "off":
-                client = self._clients.by_organization[organization.name]
-                plan = read_plan(organization, client, self._clock())
-            if plan is not None:
-                self._file.set_record(key, plan)
-            if job := quota_job(number, organization, plan, self._asked, now):
-                yield job
+            plan = self._plan_of(organization)
+            window = quota_window(organization, plan, self._asked, now)
+            if window is None:
+                continue
+            members = self._members(organization, plan, window.start)
+            jobs = list(quota_jobs(number, organization, plan, window, members))
+            number += len(jobs)
+            yield from self._with_sources(jobs, number)
+            number += 1
+
+    def _plan_of(self, organization: Organization) -> CustomerPlan | None:
+        key = f"plan {organization.name}"
+        plan = self._file.record(key, CustomerPlan)
+        if plan is None and organization.billing.plan != "off":
+            client = self._clients.by_organization[organization.name]
+            plan = read_plan(organization, client, self._clock())
+        if plan is not None:
+            self._file.set_record(key, plan)
+        return plan
+
+    def _members(
+        self, organization: Organization, plan: CustomerPlan | None, now: float
+    ) -> Mapping[str, frozenset[int]]:
+        """Return the projects of the quotas that are about some projects only, by quota."""
+        account = account_of(organization, plan, now)
+        parts = [one.quota for one in account.quotas if is_part(one.quota)]
+        if not parts:
+            return {}
+        directory = self._directories[organization.name]
+        # The one in the progress file if there is one, so that the projects stay the same.
+        projects = directory.state.projects or tried(
+            lambda: directory.projects(self._clock()),
+            f"{organization.name}/{QUOTAS_QUERY}",
+            self._sleep,
+        )
+        return {
+            one.name: directory.owned_by(one.team)
+            if one.team
+            else frozenset(choose_projects(one.projects or (), projects).ids)
+            for one in parts
+        }
+
+    def _with_sources(self, quotas: Sequence[QuotaJob], number: int) -> Iterator[QuotaJob]:
+        """Yield ``quotas`` of an organization with what has the use of its projects.
+
+        That is read under ``number``, as far as no query has it.
+        """
+        if not quotas:
+            return
+        organization, window = quotas[0].job.organization, quotas[0].job.window
+        asked = {
+            name
+            for one in quotas
+            for each in one.account(window.start).quotas
+            for name in each.quota.categories
+        }
+        jobs = [one for one in self._jobs if one.organization.name == organization.name]
+        hours = quotas[0].shown_hours()
+        sources = tuple(sources_of(number, organization, asked, hours, jobs))
+        for one in quotas:
+            yield replace(one, sources=sources)
 
     def _begun(self, chosen: Sequence[tuple[Organization, Query]]) -> tuple[float, float | None]:
         """Return when the backfill began, and when the exporter did that it is joined to.
@@ -284,7 +354,7 @@ def _identity(request: Request, chosen: Sequence[tuple[Organization, Query]]) ->
         (one.name, one.url, one.settle, one.project_label, query.name, question_of(one, query))
         for one, query in chosen
     ]
-    billed = [(one.billing, one.quotas) for one, _ in chosen]
+    billed = [(one.billing, one.quotas, one.teams) for one, _ in chosen]
     asked = request.start, request.end, request.resolution, request.join, request.queries
     return repr((asked, questions, billed))
 

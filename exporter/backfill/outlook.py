@@ -1,15 +1,18 @@
 """What a backfill will take, known before it begins. Pure."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Final
 
 from exporter.backfill import recorded
+from exporter.backfill.quota_projects import Source
+from exporter.backfill.quotas import STEP, QuotaJob
 from exporter.backfill.survey import Survey, requests
-from exporter.backfill.times import Job
+from exporter.backfill.times import DAY, HOUR, Job
 from exporter.categories import Unit
 from exporter.collect.plan.resolved import ResolvedQuery
+from exporter.collect.quota.reading import ACCEPTED
 from exporter.config.notation import in_units
 from exporter.moments import elapsed, iso
 from exporter.publish.families import BUCKET
@@ -19,6 +22,12 @@ _VALUE_AND_TIME: Final = 17
 """Bytes of a line after its labels, for a value of four digits."""
 
 _SHORTER: Final = BUCKET["events"].name
+
+_OF_QUOTA: Final = 14
+"""Series of a quota, and of the budgets, but for those by project."""
+
+_QUOTA_LINE: Final = 110
+"""Bytes of a line about a quota."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +44,19 @@ class JobOutlook:
         cls, job: Job, query: ResolvedQuery, known: Survey, projects: Sequence[str]
     ) -> "JobOutlook":
         """Return the outlook of ``job``; ``projects`` are the labels of its organization."""
-        parts = list(_parts(job, known, projects))
+        # The output of the quotas is counted apart, as it is not what their jobs read.
+        parts = [] if job.is_of_quotas else list(_parts(job, known, projects))
         return cls(
             job,
             requests(query, known),
             round(sum(samples for samples, _ in parts)),
             round(sum(samples * length for samples, length in parts)),
         )
+
+    def with_quotas(self, one: QuotaJob, known: Mapping[int, Survey], start: float) -> "JobOutlook":
+        """Return this with the samples of the quotas from ``start`` on."""
+        samples = round(sum(_quota_samples(one, known, start)))
+        return replace(self, samples=samples, size=samples * _QUOTA_LINE)
 
     @property
     def seconds(self) -> float:
@@ -52,10 +67,10 @@ class JobOutlook:
         """Return a line about the job."""
         window = self.job.window
         shown = "" if self.job.shows_gauges else ", counters only"
+        samples = f", about {self.samples:,} samples" if self.samples else ""
         return (
             f"{self.job.name}: {len(window):,} buckets of {in_units(window.interval)}, "
-            f"{iso(window.start)} to {iso(window.end)}{shown}: {counted(self.requests)}, "
-            f"about {self.samples:,} samples"
+            f"{iso(window.start)} to {iso(window.end)}{shown}: {counted(self.requests)}{samples}"
         )
 
 
@@ -76,6 +91,11 @@ class Outlook:
         """How many requests read everything."""
         return sum(one.requests for one in self.jobs)
 
+    @property
+    def samples(self) -> int:
+        """About how many samples there are."""
+        return sum(one.samples for one in self.jobs)
+
     def lines(self) -> Iterator[str]:
         """Yield what is printed of it."""
         for one in self.jobs:
@@ -87,7 +107,7 @@ class Outlook:
             f"planning took {counted(self.made)} more"
         )
         size = sum(one.size for one in self.jobs)
-        yield f"Output: about {sum(one.samples for one in self.jobs):,} samples, {_in_bytes(size)}"
+        yield f"Output: about {self.samples:,} samples, {_in_bytes(size)}"
         if self.joined:
             yield f"End: {iso(self.limit)}, where the counters of the exporter begin"
         else:
@@ -118,6 +138,31 @@ def _parts(job: Job, known: Survey, projects: Sequence[str]) -> Iterator[tuple[f
             labels = recorded.recorded(family, places, Unit.EVENTS)
             of_projects = each if "project" in family.labels else 1
             yield len(labels) * of_projects * buckets, length + len(family.name) - len(_SHORTER)
+
+
+def _quota_samples(one: QuotaJob, known: Mapping[int, Survey], start: float) -> Iterator[float]:
+    """Yield how many samples there are of the quotas, and of each source of their projects."""
+    end = one.job.window.end
+    seconds = end - max(one.job.window.start, start)
+    quotas = one.account(end - 1).quotas
+    yield len(quotas) * _OF_QUOTA * seconds / STEP
+    categories = [name for each in quotas for name in each.quota.categories]
+    for source in one.sources:
+        used = _used(known[source.job.number], categories, one.members)
+        yield 2 * used * _moments(source, start, end)
+
+
+def _used(known: Survey, categories: Sequence[str], members: frozenset[int] | None) -> float:
+    """Return how many series by project there are."""
+    accepted = {series.category for series in known.series if series.outcome == ACCEPTED}
+    projects = known.projects if members is None else min(known.projects, len(members))
+    return projects * sum(name in accepted for name in categories)
+
+
+def _moments(source: Source, start: float, end: int) -> float:
+    """Return how many samples each of these series has; there are more of the last day."""
+    ends = (one + source.window.interval for one in source.window.buckets())
+    return sum(HOUR / STEP if one > end - DAY else 1 for one in ends if one > start)
 
 
 def _in_bytes(size: float) -> str:

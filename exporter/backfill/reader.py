@@ -181,22 +181,7 @@ class JobReader:
         return self._tried(lambda: drive(plan(), self._ask_all))
 
     def _tried(self, ask: Callable[[], T]) -> T:
-        """Return what ``ask`` does; what may pass is tried again, with growing pauses."""
-        for pause in _pauses():
-            try:
-                return ask()
-            except SentryError as error:
-                if error.lasting:
-                    raise
-                _log.warning(
-                    "request failed, trying again",
-                    query=self._job.name,
-                    reason=error.reason,
-                    error=str(error),
-                    seconds=pause,
-                )
-                self._sleep(pause)
-        return ask()
+        return tried(ask, self._job.name, self._sleep)
 
     def _ask_all(self, questions: list[Question]) -> Sequence[Reply]:
         replies = self._source.client.ask_all(questions)
@@ -234,6 +219,28 @@ class JobReader:
             self._has_refreshed = True
             directory.refresh(now)
         directory.learn(frozenset(_projects_in(one.rows for one in readings.values())), now)
+
+
+def tried(ask: Callable[[], T], name: str, sleep: Callable[[float], None]) -> T:
+    """Return what ``ask`` does; what may pass is tried again, with growing pauses.
+
+    ``name`` is that of the query in the log.
+    """
+    for pause in _pauses():
+        try:
+            return ask()
+        except SentryError as error:
+            if error.lasting:
+                raise
+            _log.warning(
+                "request failed, trying again",
+                query=name,
+                reason=error.reason,
+                error=str(error),
+                seconds=pause,
+            )
+            sleep(pause)
+    return ask()
 
 
 def _read_range(query: ResolvedQuery, known: Survey, window: Window) -> Plan[Rows]:

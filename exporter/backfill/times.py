@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from exporter.buckets import Window, floor
-from exporter.config import Organization, Query
+from exporter.config import QUOTAS_QUERY, Organization, Query
 from exporter.config.notation import in_units, seconds
 from exporter.moments import iso
 
@@ -68,6 +68,11 @@ class Job:
     def shows_gauges(self) -> bool:
         """Whether its buckets are those that the bucket gauges of the query show."""
         return self.window.interval == self.query.interval
+
+    @property
+    def is_of_quotas(self) -> bool:
+        """Whether it is read for quotas, and no configured query."""
+        return self.query.name.partition(" ")[0] == QUOTAS_QUERY
 
     def finished(self, start: int) -> int:
         """Return when the bucket at ``start`` was finished."""

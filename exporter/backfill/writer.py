@@ -12,9 +12,19 @@ from typing import Final, TypeVar
 from exporter.backfill import recorded
 from exporter.backfill.join import Seam
 from exporter.backfill.progress_file import ABSENT, ProgressFile
-from exporter.backfill.quotas import QuotaJob, quota_history
+from exporter.backfill.quota_projects import COST, USED, ProjectUse
+from exporter.backfill.quotas import (
+    LEAD,
+    STEP,
+    QuotaJob,
+    Samples,
+    Shown,
+    Timed,
+    quota_history,
+    shown,
+)
 from exporter.backfill.samples import shown_by_counter, shown_by_gauge, summed
-from exporter.backfill.times import Job
+from exporter.backfill.times import DAY, HOUR, Job
 from exporter.categories import MILLISECONDS_PER_SECOND, Unit, unit_of
 from exporter.collect.ledger import FORGOTTEN_AFTER, SeriesTable
 from exporter.collect.poll.view import about_query
@@ -22,7 +32,11 @@ from exporter.collect.series import NO_PROJECT, Series
 from exporter.collect.snapshot import ProjectInfo
 from exporter.publish import families
 from exporter.publish.family import Family
-from exporter.publish.quota_families import QUOTA_FAMILIES
+from exporter.publish.quota_families import (
+    QUOTA_FAMILIES,
+    QUOTA_PROJECT_COST,
+    QUOTA_PROJECT_USED,
+)
 from exporter.publish.series import end_of, head_of, measure_of
 from exporter.publish.text import header, label_set, number
 
@@ -75,7 +89,8 @@ class History:
     """Everything that is written.
 
     ``projects`` are those of each organization. ``target`` are the labels that Prometheus adds when
-    it scrapes. Samples after ``limit`` are left out, and those of quotas before ``start``.
+    it scrapes. Samples after ``limit`` are left out, and those of quotas before ``start`` and from
+    ``end`` on.
     """
 
     file: ProgressFile
@@ -84,6 +99,7 @@ class History:
     projects: Mapping[str, Sequence[ProjectInfo]]
     target: Mapping[str, str]
     start: float
+    end: float
     limit: float
 
     def lines(self) -> Iterator[str]:
@@ -113,7 +129,9 @@ class History:
             family, stamps = families.BUCKET[measure], one.stamps()
             lookback = max(one.job.query.lookback // one.job.window.interval, 1)
             places = one.places(self.file.table(one.job.number), measure)
-            for (series, label), values in self._columns(one, places):
+            for (series, label), values in self._columns(
+                one.job.number, len(one.job.window), places
+            ):
                 head = self._head(family, one, series, label)
                 yield _lines(head, measure, shown_by_gauge(values, lookback), stamps)
 
@@ -123,7 +141,7 @@ class History:
             # A second later: the last sample of a range that ends here has the time itself.
             stamps = [f" {job.window.start + job.organization.settle + 1}\n", *one.stamps()]
             places = one.places(self.file.table(job.number), measure)
-            for key, values in self._columns(one, places):
+            for key, values in self._columns(one.job.number, len(one.job.window), places):
                 head = self._head(family, one, *key)
                 end = one.seam.end(key, values) if one.seam else None
                 shown = shown_by_counter(values, FORGOTTEN_AFTER // job.window.interval, end)
@@ -152,11 +170,18 @@ class History:
         return f"{head_of(family, *names, series, self.target)}{end_of(label)}"
 
     def _projects(self) -> Iterator[str]:
-        """Yield the projects, at the times of the shortest buckets of their organization."""
+        """Yield the projects, at the times of the shortest buckets of their organization.
+
+        At the ends of the buckets, too, where quotas are read by team.
+        """
         for organization, projects in self.projects.items():
-            jobs = [one for one in self.jobs if one.job.organization.name == organization]
-            shortest = min(jobs, key=lambda one: one.job.window.interval)
-            stamps = shortest.stamps()
+            jobs = [*(one.job for one in self.jobs), *(one.job for one in self.quotas)]
+            of_organization = (one for one in jobs if one.organization.name == organization)
+            job = min(of_organization, key=lambda one: one.window.interval)
+            starts = job.window.buckets()
+            ends = (start + job.window.interval - LEAD for start in starts)
+            times = sorted({*ends, *map(job.finished, starts)})
+            stamps = [f" {time}\n" for time in times if time >= self.start]
             for one in projects:
                 values = organization, one.label, str(one.id), one.platform, one.team
                 head = self._plain_head(families.PROJECT_INFO, values)
@@ -184,24 +209,65 @@ class History:
         return [1] * len(starts)
 
     def _quotas(self) -> Iterator[str]:
-        samples: dict[tuple[Family, tuple[str, ...]], tuple[array[int], array[float]]] = {}
+        samples: Samples = {}
+        uses: list[tuple[QuotaJob, ProjectUse]] = []
         for one in self.quotas:
-            samples |= quota_history(one, self.file, self.start)
+            projects = self.projects[one.job.organization.name]
+            labels = {project.id: project.label for project in projects}
+            use = ProjectUse(self.file, -1 - one.job.number, one.sources, labels, one.members)
+            every = shown(one, self.file, self.start, self.end)
+            samples |= quota_history(one, self._noted(use, every))
+            use.finish()
+            uses.append((one, use))
         for family in QUOTA_FAMILIES:
-            lines = (
-                self._quota_lines(family, labels, *samples[each, labels])
-                for each, labels in samples
-                if each is family
-            )
+            if family in {QUOTA_PROJECT_USED, QUOTA_PROJECT_COST}:
+                lines = (text for pair in uses for text in self._by_project(family, *pair))
+            else:
+                lines = (
+                    self._quota_lines(family, labels, timed)
+                    for (each, labels), timed in samples.items()
+                    if each is family
+                )
             yield from _family(family, lines)
 
-    def _quota_lines(
-        self, family: Family, labels: tuple[str, ...], times: "array[int]", values: "array[float]"
-    ) -> str:
+    def _noted(self, use: ProjectUse, every: Iterator[Shown]) -> Iterator[Shown]:
+        """Yield ``every`` after it was added to the use of projects.
+
+        That has one sample an hour, and all in the last day: what was used in the last 24 hours is
+        the difference to the same minute of the day before.
+        """
+        for one in every:
+            if one.is_end:
+                is_last = one.end > self.end - DAY - HOUR
+                use.add(one.end, one.view, one.samples if is_last else 1)
+            yield one
+
+    def _by_project(self, family: Family, one: QuotaJob, use: ProjectUse) -> Iterator[str]:
+        kind = USED if family is QUOTA_PROJECT_USED else COST
+        places = {
+            (series.category, series.outcome, use.names[project]): [place]
+            for series, runs in sorted(self.file.table(use.number).runs.items())
+            if series.field == kind
+            for run in runs
+            for place, project in enumerate(run.projects, run.start)
+        }
+        stamped = [
+            (number, f" {end - LEAD + STEP * more}\n")
+            for number, end in enumerate(sorted(use.counts))
+            for more in range(use.counts[end])
+        ]
+        stamps = [stamp for _, stamp in stamped]
+        for (quota, currency, label), values in self._columns(use.number, len(use.counts), places):
+            money = () if kind == USED else (currency,)
+            labels = one.job.organization.name, quota, *money, label
+            head = self._plain_head(family, labels)
+            every = (values[number] for number, _ in stamped)
+            present = (None if value == ABSENT else value for value in every)
+            yield _lines(head, COST if kind == COST else use.units[quota], present, stamps)
+
+    def _quota_lines(self, family: Family, labels: tuple[str, ...], timed: Timed) -> str:
         head = self._plain_head(family, labels)
-        return "".join(
-            f"{head}{number(value)} {time}\n" for time, value in zip(times, values, strict=True)
-        )
+        return "".join(f"{head}{number(value)} {at}\n" for at, value in timed.samples())
 
     def _recorded(self, family: Family) -> Iterator[str]:
         for one in filter(lambda each: recorded.is_recorded(each.job), self.jobs):
@@ -210,7 +276,7 @@ class History:
             for unit in Unit:
                 places = one.places(self.file.table(one.job.number), unit)
                 sums = recorded.recorded(family, places, unit)
-                for labels, values in self._columns(one, sums):
+                for labels, values in self._columns(one.job.number, len(one.job.window), sums):
                     head = f"{family.name}{label_set(family.labels, (*names, *labels))} "
                     positive = (value if 0 < value < ABSENT else None for value in values)
                     yield _lines(head, unit, positive, stamps)
@@ -233,15 +299,18 @@ class History:
         return f"{family.name}{labels} "
 
     def _columns(
-        self, one: JobData, places: Mapping[K, Sequence[int]]
+        self, number: int, length: int, places: Mapping[K, Sequence[int]]
     ) -> Iterator[tuple[K, Sequence[int]]]:
-        """Yield the values of each series by bucket, summed over its places."""
-        size = MAX_VALUES // max(len(one.job.window), 1)
+        """Yield the values of each series by bucket, of which there are ``length``.
+
+        They are those of ``number`` in the progress file, summed over the places of the series.
+        """
+        size = MAX_VALUES // max(length, 1)
         for group in _groups(places, max(size, 1)):
             picked = [place for key in group for place in places[key]]
             pick = _picker(picked)
             flat = array("Q")
-            for _, cells in self.file.columns(one.job.number):
+            for _, cells in self.file.columns(number):
                 flat.extend(pick(cells))
             first = 0
             for key in group:
@@ -290,7 +359,7 @@ def _lines(head: str, measure: str, values: Iterable[int | None], stamps: Sequen
         pairs = [pair for pair in zip(every, stamps, strict=True) if pair[1]]
         shown = [value for value, _ in pairs if value is not None]
         stamps = [stamp for value, stamp in pairs if value is not None]
-    text = _in_seconds if measure == Unit.SECONDS else str
+    text = _TEXTS.get(measure, str)
     # Every sample passes here: to join three strings takes a third of formatting a line.
     strings = [head] * (3 * len(shown))
     strings[1::3] = map(text, shown)
@@ -300,6 +369,13 @@ def _lines(head: str, measure: str, values: Iterable[int | None], stamps: Sequen
 
 def _in_seconds(milliseconds: int) -> str:
     return number(milliseconds / MILLISECONDS_PER_SECOND)
+
+
+def _in_money(cents: int) -> str:
+    return number(cents / 100)
+
+
+_TEXTS: Final[Mapping[str, Callable[[int], str]]] = {Unit.SECONDS: _in_seconds, COST: _in_money}
 
 
 def _family(family: Family, lines: Iterator[str]) -> Iterator[str]:

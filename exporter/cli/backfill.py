@@ -158,7 +158,8 @@ def _carry_out(work: Backfill, outlook: Outlook, request: Request) -> None:
         work.read()
     work.join(lambda: note("Waiting for the next poll of the exporter"))
     note(f"Writing {request.output}")
-    size = work.write()
+    with progress("Writing", outlook.samples) as update:
+        size = work.write(update)
     work.finish()
     echo(f"{request.output} is complete: {size:,} bytes. Import it where Prometheus has its data:")
     echo(import_command(request.output, "/prometheus"))

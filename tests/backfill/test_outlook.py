@@ -106,6 +106,7 @@ def progressed(capsys: pytest.CaptureFixture[str], *steps: tuple[float, int]) ->
     for at, done in steps:
         clock.now = at
         lines.update(done)
+    lines.finish()
     return capsys.readouterr().err.splitlines()
 
 
@@ -122,3 +123,11 @@ def test_progress_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None
 def test_more_than_planned(capsys: pytest.CaptureFixture[str]) -> None:
     """If answers had to be split, there are more requests than planned."""
     assert ["Reading: 120 of 120, 5.5 per second"] == progressed(capsys, (20, 120))
+
+
+def test_fewer_than_estimated(capsys: pytest.CaptureFixture[str]) -> None:
+    """At the end, everything there is has been done."""
+    assert [
+        "Reading: 30 of 100, 1.0 per second, 1m10s left",
+        "Reading: 90 of 90, 3.2 per second",
+    ] == progressed(capsys, (20, 30), (25, 90))

@@ -5,7 +5,15 @@ from typing import Any
 import pytest
 
 from exporter.backfill.progress_file import ProgressFile
-from exporter.backfill.quotas import QuotaJob, Samples, quota_history, quota_job, read_plan
+from exporter.backfill.quotas import (
+    QuotaJob,
+    Samples,
+    quota_history,
+    quota_jobs,
+    quota_window,
+    read_plan,
+    shown,
+)
 from exporter.backfill.times import DAY, HOUR, Range
 from exporter.collect.series import Series
 from exporter.config import Organization
@@ -34,22 +42,35 @@ def billed(**more: Any) -> Organization:
     )
 
 
-def job_of(entry: Organization, start: float = START, end: float = START + DAY) -> QuotaJob | None:
-    """Return the job of a range."""
-    return quota_job(3, entry, None, Range(start, end, end + SETTLE), NOW)
+def jobs_of(
+    entry: Organization, start: float = START, end: float = START + DAY, **members: frozenset[int]
+) -> list[QuotaJob]:
+    """Return the jobs of a range; ``members`` are the projects of quotas about some projects."""
+    window = quota_window(entry, None, Range(start, end, end + SETTLE), NOW)
+    return [] if window is None else list(quota_jobs(3, entry, None, window, members))
 
 
 MONTHLY = billed(billing={"period": {"start_day": 12}})
+DAILY = billed(billing={"period": {"every": "1d", "from": "2023-01-01"}})
 
 
 def values(samples: Samples, family: Family, *labels: str) -> list[tuple[int, float]]:
     """Return times and values of a series."""
-    return list(zip(*samples[family, ("acme", "errors", *labels)], strict=True))
+    return list(samples[family, ("acme", "errors", *labels)].samples())
 
 
-def written(file: ProgressFile, one: QuotaJob | None, *hours: int) -> Samples:
-    """Return the samples from `START` on, where each hour from it on has so many errors."""
-    assert one is not None
+def at_ends(samples: Samples, family: Family, *labels: str) -> list[float]:
+    """Return the values of a series a minute before each hour ends."""
+    return [value for at, value in values(samples, family, *labels) if not (at + 60) % HOUR]
+
+
+def written(
+    file: ProgressFile, one: QuotaJob, *hours: int, start: int = START, end: int = START + DAY
+) -> Samples:
+    """Return the samples from ``start`` to ``end``.
+
+    Each hour has so many errors, `START` is the first of them, and one where nothing is said.
+    """
     window = one.job.window
     accepted = series()._replace(series=ACCEPTED)
     by_hour = dict(zip(range(START, window.end, HOUR), hours, strict=False))
@@ -57,14 +78,13 @@ def written(file: ProgressFile, one: QuotaJob | None, *hours: int) -> Samples:
         3,
         {start: reading({accepted: by_hour.get(start, 1)}) for start in window.buckets()},
     )
-    return quota_history(one, file, START)
+    return quota_history(one, shown(one, file, start, end))
 
 
 def test_hours_from_the_beginning_of_the_period() -> None:
     """What was used is known from the first hour of the period in which the range begins."""
-    one = job_of(MONTHLY)
+    (one,) = jobs_of(MONTHLY)
 
-    assert one is not None
     assert (START - 2 * DAY, START + DAY) == (one.job.window.start, one.job.window.end)
     assert "quotas" == one.job.query.name
     assert ("error",) == one.job.query.filter.category
@@ -72,57 +92,97 @@ def test_hours_from_the_beginning_of_the_period() -> None:
 
 def test_use_at_the_end_of_each_hour(file: ProgressFile) -> None:
     """It is what was accepted from the beginning of the period on."""
-    samples = written(file, job_of(MONTHLY), 5, 0, 7)
-    used = values(samples, families.QUOTA_USED)
+    (one,) = jobs_of(MONTHLY)
+    samples = written(file, one, 5, 0, 7)
 
-    assert (START + HOUR + SETTLE, 48 + 5) == used[0]
-    assert [53, 53, 60, 61] == [value for _, value in used[:4]]
-    assert 24 == len(used)
+    assert [53, 53, 60, 61] == at_ends(samples, families.QUOTA_USED)[:4]
+    assert 24 == len(at_ends(samples, families.QUOTA_USED))
     assert {1000} == {value for _, value in values(samples, families.QUOTA_LIMIT)}
     assert {START - 2 * DAY} == {value for _, value in values(samples, families.QUOTA_PERIOD_START)}
 
 
+def test_a_sample_every_five_minutes(file: ProgressFile) -> None:
+    """Prometheus finds one at any time of the range, and none after it."""
+    (one,) = jobs_of(MONTHLY)
+    used = values(written(file, one, 5), families.QUOTA_USED)
+
+    assert [*range(START + 240, START + DAY, 300)] == [at for at, _ in used]
+    assert [48.0] * 11 + [53.0] * 12 == [value for _, value in used[:23]]
+
+
+def test_ranges_that_touch(file: ProgressFile) -> None:
+    """Together they have the samples of one range."""
+    (one,) = jobs_of(MONTHLY)
+    middle = START + 7 * HOUR + 1000
+    parts = [
+        values(written(file, one, *range(24), start=start, end=end), families.QUOTA_USED)
+        for start, end in ((START, START + DAY), (START, middle), (middle, START + DAY))
+    ]
+
+    assert parts[0] == parts[1] + parts[2]
+
+
 def test_forecasts_are_those_of_the_time(file: ProgressFile) -> None:
     """At an even pace, as much is expected as the period has hours; later hours do not matter."""
-    samples = written(file, job_of(MONTHLY), *[1] * 12, *[10_000] * 12)
-    projected = values(samples, families.QUOTA_PROJECTED, "day")
+    (one,) = jobs_of(MONTHLY)
+    samples = written(file, one, *[1] * 12, *[10_000] * 12)
+    projected = at_ends(samples, families.QUOTA_PROJECTED, "day")
 
-    assert pytest.approx(30 * 24, rel=0.01) == projected[5][1]
-    assert projected[12][1] > 10_000
+    assert pytest.approx(30 * 24, rel=0.01) == projected[5]
+    assert projected[12] > 10_000
     assert (families.QUOTA_EXHAUSTION, ("acme", "errors", "day")) in samples
 
 
-def test_use_begins_anew_with_a_period(file: ProgressFile) -> None:
-    """The first sample of a period is that of its first hour."""
-    entry = billed(billing={"period": {"every": "1d", "from": "2023-01-01"}})
-    used = values(written(file, job_of(entry, end=START + 2 * DAY)), families.QUOTA_USED)
+def test_the_last_sample_of_a_period_has_all_of_it(file: ProgressFile) -> None:
+    """A minute before its end it shows the use of its last hour; afterwards, another one begins."""
+    (one,) = jobs_of(DAILY, end=START + 2 * DAY)
+    samples = written(file, one, end=START + 2 * DAY)
+    end = START + DAY
+    used, starts = (
+        dict(values(samples, family))
+        for family in (families.QUOTA_USED, families.QUOTA_PERIOD_START)
+    )
 
-    assert [1, 2, 3] == [value for _, value in used[:3]]
-    # At midnight, the period that has begun has used nothing.
-    assert [23, 0, 1] == [value for _, value in used[22:25]]
+    assert [1, 2, 3] == at_ends(samples, families.QUOTA_USED)[:3]
+    assert (23, 24, 0) == tuple(used[end + more] for more in (-360, -60, 240))
+    assert (START, START, end) == tuple(starts[end + more] for more in (-360, -60, 240))
 
 
 def test_periods_that_begin_too_long_ago_are_left_out(file: ProgressFile) -> None:
     """Of a period whose hours Sentry does not have any more, nothing is known."""
-    entry = billed(billing={"period": {"every": "366d", "from": "2023-01-01"}})
-    samples = written(file, job_of(entry))
+    (one,) = jobs_of(billed(billing={"period": {"every": "366d", "from": "2023-01-01"}}))
 
-    assert {} == samples
+    assert {} == written(file, one)
+    assert not len(one.shown_hours())
 
 
-def test_allocations_are_left_out(file: ProgressFile) -> None:
-    """What some projects have used would have to be read by project."""
-    entry = billed(quotas=[{"name": "web", "category": "error", "project": ["web"], "limit": 5}])
-    samples = written(file, job_of(entry))
+def test_the_first_period_that_is_shown() -> None:
+    """It is the first one that begins in the hours that Sentry has."""
+    (one,) = jobs_of(MONTHLY, start=NOW - 120 * DAY)
+    shown_hours = one.shown_hours()
 
-    assert {"errors"} == {labels[1] for _, labels in samples}
-    assert families.QUOTA_PROJECT_USED not in {family for family, _ in samples}
+    assert 0 < (shown_hours.start - one.job.window.start) < 31 * DAY
+    assert shown_hours.start == one.account(shown_hours.start).period.start
+
+
+def test_allocations_have_jobs_of_their_own() -> None:
+    """They are read by the projects that count; what has none is not read."""
+    quotas = [
+        {"name": "web", "category": "error", "project": ["web"], "limit": 5},
+        {"name": "empty", "category": "span", "project": ["gone"], "limit": 5},
+    ]
+    every, part = jobs_of(billed(quotas=quotas), web=frozenset({17, 12}), empty=frozenset())
+
+    assert ["quotas", "quotas (web)"] == [one.job.query.name for one in (every, part)]
+    assert ("12", "17") == part.job.query.filter.project
+    assert ["errors"] == [one.quota.name for one in every.account(NOW).quotas]
+    assert ["web"] == [one.quota.name for one in part.account(NOW).quotas]
 
 
 def test_without_quotas_nothing_is_read() -> None:
     """An organization without quotas has no job, nor has a range that is too old."""
-    assert job_of(organization()) is None
-    assert job_of(MONTHLY, start=NOW - 120 * DAY, end=NOW - 95 * DAY) is None
+    assert [] == jobs_of(organization())
+    assert [] == jobs_of(MONTHLY, start=NOW - 120 * DAY, end=NOW - 95 * DAY)
 
 
 class NoPlan:

@@ -10,6 +10,8 @@ import pytest
 
 from exporter.app import Exporter
 from exporter.cli.demo import demo_configuration
+from exporter.config import Organization
+from exporter.moments import iso
 from exporter.simulator import Simulator, demo_world
 from tests.deploy.dashboard_kinds import VOLUMES
 from tests.deploy.dashboard_rules import RULES
@@ -25,10 +27,12 @@ from tests.deploy.dashboards import (
     panels,
     targets,
 )
+from tests.deploy.drawing import table_rows
 from tests.deploy.kit import read_yaml
 from tests.support.backfills import backfilled, import_history
 from tests.support.clock import Clock
 from tests.support.exporters import scraped, unpaced
+from tests.support.programs import REPOSITORY
 from tests.support.prometheus import Prometheus, import_pages, prometheus
 
 pytestmark = [pytest.mark.slow, pytest.mark.programs]
@@ -45,16 +49,36 @@ SCRAPE_INTERVAL: Final = 60
 TIMES: Final = Times(END - SCRAPE_INTERVAL, END - START, SCRAPE_INTERVAL)
 UNTIL_NOW: Final = Times(int(NOW) + 600, 3 * DAY, SCRAPE_INTERVAL)
 DATA: Final = tuple(name for name in NAMES if name != "health")
+VOLUME_DATA: Final = tuple(name for name in DATA if name != "quotas")
 
-MAY_BE_EMPTY: Final = {
-    "Which projects differ most from last week?",
-    "Which categories differ from last week?",
-    "Who fell silent?",
-    "What is being dropped right now, and why?",
-    "When was spike protection active, by project?",
-    "Where did spike protection drop data?",
+_WEEK: Final = "needs the week before the time range"
+_NOTHING: Final = "nothing of this kind has happened"
+_NO_PERIOD: Final = "no billing period has ended in the history"
+_NOW: Final = "is about the present"
+_PLAN: Final = "what Sentry's plan says is not in the history"
+
+MAY_BE_EMPTY: Final[Mapping[str, str]] = {
+    "Which projects differ most from last week?": _WEEK,
+    "Which categories differ from last week?": _WEEK,
+    "Who fell silent?": _NOTHING,
+    "When was spike protection active, by project?": _NOTHING,
+    "Where did spike protection drop data?": _NOTHING,
+    "Quotas used up": _NOTHING,
+    "Next gone, last week's pace": _NOTHING,
+    "Next gone, the pace of 24 hours": _NOTHING,
+    "How did the last periods end?": _NO_PERIOD,
 }
-"""Panels about the week before, and about what is not in the data."""
+"""Panels that are empty on the first day, and why."""
+
+ABOUT_THE_PRESENT: Final[Mapping[str, str]] = {
+    "What is happening in this hour?": _NOW,
+    "What is being dropped right now, and why?": _NOW,
+    "What happened in the last finished hour?": _NOW,
+    "Is the data fresh and complete?": _NOW,
+    "Could the plan be read?": _PLAN,
+    "Do the plan and Sentry's stats agree?": _PLAN,
+}
+"""Panels that have nothing where the time range ends before the exporter was started, and why."""
 
 
 @pytest.fixture(scope="module")
@@ -95,24 +119,47 @@ def choices(server: Prometheus) -> Mapping[str, Choices]:
     }
 
 
+def empty_panels(
+    name: str, server: Prometheus, choices: Mapping[str, Choices], times: Times
+) -> set[str]:
+    """Return the titles of the panels of a dashboard that have nothing."""
+    return {
+        panel["title"]
+        for panel in panels(name)
+        if not any(
+            answer(server, Shown(name, panel, target), choices[name], times)
+            for target in panel["targets"]
+        )
+    }
+
+
 @pytest.mark.parametrize("name", DATA)
 def test_panels_have_data_on_the_first_day(
     name: str, server: Prometheus, choices: Mapping[str, Choices]
 ) -> None:
     """Minutes after the exporter has been started, all panels are filled, quotas included."""
-    empty = {
-        panel["title"]
-        for panel in panels(name)
-        if not any(
-            answer(server, Shown(name, panel, target), choices[name], UNTIL_NOW)
-            for target in panel["targets"]
-        )
-    }
+    empty = empty_panels(name, server, choices, UNTIL_NOW)
 
-    assert set() == empty - MAY_BE_EMPTY
+    assert set() == empty - MAY_BE_EMPTY.keys() - {"What is being dropped right now, and why?"}
 
 
 @pytest.mark.parametrize("name", DATA)
+def test_panels_have_data_of_the_past(
+    name: str, server: Prometheus, choices: Mapping[str, Choices]
+) -> None:
+    """They are filled where the time range ends before the exporter was started, too."""
+    empty = empty_panels(name, server, choices, TIMES)
+
+    assert set() == empty - MAY_BE_EMPTY.keys() - ABOUT_THE_PRESENT.keys()
+
+
+@pytest.mark.parametrize("title", sorted(MAY_BE_EMPTY.keys() | ABOUT_THE_PRESENT.keys()))
+def test_document_names_empty_panels(title: str) -> None:
+    """docs/history.md says which panels can be empty, and why."""
+    assert f"*{title}*" in (REPOSITORY / "docs" / "history.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", VOLUME_DATA)
 def test_bars_are_filled_over_the_range(
     name: str, server: Prometheus, choices: Mapping[str, Choices]
 ) -> None:
@@ -128,7 +175,7 @@ def test_bars_are_filled_over_the_range(
     assert set(HOURS) <= drawn
 
 
-@pytest.mark.parametrize("name", DATA)
+@pytest.mark.parametrize("name", VOLUME_DATA)
 @pytest.mark.parametrize("title", VOLUMES)
 def test_volumes(
     name: str, title: str, world: Day, server: Prometheus, choices: Mapping[str, Choices]
@@ -181,6 +228,116 @@ def test_quotas_over_the_range(world: Day, server: Prometheus) -> None:
         ).values()  # fmt: skip
 
         assert [accepted] == list(used.values())
+
+
+def latest(server: Prometheus, name: str, quota: str, at: float) -> Mapping[str, float]:
+    """Return the values of a quota by project."""
+    vector = server.instant(f'{name}{{organization="acme",quota="{quota}"}}', at)
+    return {one["metric"].get("project", ""): _value(one) for one in vector}
+
+
+@pytest.mark.parametrize(
+    ("quota", "end"),
+    [
+        ("errors", START),
+        ("errors", START + 7 * HOUR),
+        ("errors", END),
+        ("payments-team", END),
+        ("payments-team", START + 31 * HOUR),
+    ],
+)
+def test_use_of_projects(quota: str, end: int, world: Day, server: Prometheus) -> None:
+    """A minute before each hour ends, it is what Sentry has accepted of each in the period."""
+    used = latest(server, "sentry_stats_quota_project_used", quota, end - 1)
+    (start,) = (
+        _value(one)
+        for one in server.instant(
+            f'sentry_stats_quota_period_start_timestamp_seconds{{quota="{quota}"}}', end + 299
+        )
+        if one["metric"]["organization"] == "acme"
+    )
+    projects = {one.id: one for one in world.world.active_projects(1)}
+    expected = {"": 0} if quota == "errors" else {}
+    for (project,), value in world.world.store.totals(
+        1, start, end, at=NOW, group_by=("project",), category=("error",), outcome=("accepted",)
+    ).items():
+        one = projects.get(int(project))
+        label = one.slug if one else ""
+        if quota == "errors" or (one and one.teams == ("payments",)):
+            expected[label] = expected.get(label, 0) + value
+
+    if end > START:
+        assert {label: value for label, value in expected.items() if value or not label} == used
+        assert [sum(used.values())] == [*latest(server, TOTAL, quota, end - 1).values()]
+    else:
+        assert {} == used
+
+
+TOTAL: Final = "sentry_stats_quota_used"
+
+
+def test_costs_of_projects(server: Prometheus) -> None:
+    """Their sum is the cost of the quota, to the cent."""
+    costs = latest(server, "sentry_stats_quota_project_cost", "errors", END)
+    vector = server.instant('sentry_stats_quota_cost{organization="acme",quota="errors"}', END)
+
+    assert "" in costs
+    assert round(sum(map(_value, vector)) * 100) == round(sum(costs.values()) * 100) > 0
+
+
+def test_last_day_of_projects(
+    world: Day, server: Prometheus, choices: Mapping[str, Choices]
+) -> None:
+    """On the first day, what was used in the last 24 hours is known to the hour."""
+    choice = {**choices["quotas"], "quota": "errors"}
+    (shown, *_) = targets("quotas", "Which projects used most in the last 24 hours?")
+    actual = sum(map(sum, map(numbers, answer(server, shown, choice, UNTIL_NOW))))
+    now = UNTIL_NOW.end
+    shortest, longest = (
+        sum(
+            world.world.store.totals(
+                1, now // HOUR * HOUR - hours * HOUR, now, at=now, group_by=(),
+                category=("error",), outcome=("accepted",),
+            ).values()
+        )
+        for hours in (23, 24)
+    )  # fmt: skip
+
+    assert 0 < shortest <= actual <= longest
+
+
+def test_periods_that_are_over(tmp_path: Path) -> None:
+    """They end with all that was used in them, and so with what they have cost."""
+    clock = Clock(NOW)
+    ended = END - DAY
+    billed = {
+        "billing": {"period": {"every": "2d", "from": iso(ended)[:10]}},
+        "quotas": [{"name": "errors", "category": "error", "limit": 1000, "price": 0.01}],
+    }
+    with Simulator(demo_world(END, projects=2), clock=clock, rate_limit=None) as sentry:
+        config = unpaced(demo_configuration(sentry.url))
+        acme = config.organizations[0]
+        entry = Organization.model_validate({"slug": "acme", "token": "opens-nothing", **billed})
+        acme = acme.model_copy(update={"billing": entry.billing, "quotas": entry.quotas})
+        start, end = str(ended - DAY), str(END)
+        history = backfilled(
+            replace(config, organizations=(acme,)), tmp_path, clock, start, end=end
+        )
+        (accepted,) = sentry.world.store.totals(
+            1, ended - 2 * DAY, ended, at=NOW, group_by=(), category=("error",),
+            outcome=("accepted",),
+        ).values()  # fmt: skip
+    import_history(tmp_path, history)
+    times = Times(END - SCRAPE_INTERVAL, 2 * DAY, SCRAPE_INTERVAL)
+    with prometheus(tmp_path) as server:
+        choice = {"job": ".+", "instance": ".+", "organization": "acme", "quota": ".+"}
+        shown = targets("quotas", "How did the last periods end?")
+        answers = {one.target["refId"]: answer(server, one, choice, times) for one in shown}
+    _, (row,) = table_rows(shown[0].panel, answers)
+
+    assert (ended - 1) * 1000 == row["Period ended"]
+    assert accepted == row["Used"]
+    assert pytest.approx((accepted - 1000) * 0.01, abs=0.01) == row["Cost"]
 
 
 def test_panels_about_last_week(tmp_path: Path) -> None:

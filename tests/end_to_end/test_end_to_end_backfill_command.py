@@ -165,7 +165,8 @@ def test_plan_and_end(arguments: Callable[..., list[str]], tmp_path: Path) -> No
     assert f"\npromtool tsdb create-blocks-from --max-block-duration=162h openmetrics {path} " in (
         printed
     )
-    assert re.search(r"Reading: (\d+) of \1, \d+\.\d per second\n", progress)
+    for what in ("Reading", "Writing"):
+        assert re.search(rf"{what}: ([\d,]+) of \1, [\d,]+\.\d per second\n", progress)
 
 
 def test_json(arguments: Callable[..., list[str]]) -> None:
