@@ -23,7 +23,7 @@ from exporter.collect.plan.resolved import (
 )
 from exporter.collect.plan.series import read_attributable, read_series
 from exporter.collect.poll.attempt import QuerySource
-from exporter.collect.poll.schedule import FIRST_PAUSE, MAX_PAUSE
+from exporter.collect.poll.schedule import pause_after
 from exporter.collect.series import NO_PROJECT, Reading, Rows, added_readings, joined, totals
 from exporter.moments import iso
 from exporter.sentry.errors import SentryError, UnknownProjectError
@@ -226,12 +226,13 @@ def tried(ask: Callable[[], T], name: str, sleep: Callable[[float], None]) -> T:
 
     ``name`` is that of the query in the log.
     """
-    for pause in _pauses():
+    for failures in range(MAX_TRIES):
         try:
             return ask()
         except SentryError as error:
             if error.lasting:
                 raise
+            pause = pause_after(failures)
             _log.warning(
                 "request failed, trying again",
                 query=name,
@@ -260,8 +261,3 @@ def _projects_in(several: Iterator[Rows]) -> set[int]:
     return {project for rows in several for values in rows.values() for project in values} - {
         NO_PROJECT
     }
-
-
-def _pauses() -> Iterator[float]:
-    for number in range(MAX_TRIES):
-        yield min(FIRST_PAUSE * 2**number, MAX_PAUSE)

@@ -15,6 +15,11 @@ _MAX_DOUBLINGS: Final = 16
 """More than `MAX_PAUSE` needs; without it, the power would grow for days of failures."""
 
 
+def pause_after(failures: int) -> int:
+    """Return the seconds to wait before the next try, after as many failures before the last."""
+    return min(FIRST_PAUSE << min(failures, _MAX_DOUBLINGS), MAX_PAUSE)
+
+
 @dataclass(frozen=True, slots=True)
 class Slots:
     """The regular times of a query's polls, see `buckets.next_slot`; all in seconds."""
@@ -73,7 +78,6 @@ class Schedule:
         The pause counts from the end: a poll may fail after minutes, and the next one would follow
         without a pause. It ends at the next slot at the latest.
         """
-        doubled = FIRST_PAUSE * 2 ** min(self.failures, _MAX_DOUBLINGS)
-        pause = MAX_PAUSE if lasting else min(doubled, MAX_PAUSE)
+        pause = MAX_PAUSE if lasting else pause_after(self.failures)
         next_poll = min(end + pause, slots.after(end))
         return replace(self, next_poll=next_poll, failures=self.failures + 1)
