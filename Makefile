@@ -8,7 +8,7 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-
 # Tests start the exporter some hundred times, which takes half as long with its bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo lint test test-quick bench bench-quick backtest generate screenshot format clean
+.PHONY: demo lint test test-quick reliability bench bench-quick backtest generate screenshot format clean
 
 $(VENV)/.runtime: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
@@ -35,6 +35,9 @@ test: $(VENV)/.dev ## all tests
 
 test-quick: $(VENV)/.dev ## all tests but the slow ones, one to two minutes
 	$(BIN)/pytest $(PARALLEL) -m 'not slow' --hypothesis-profile quick
+
+reliability: $(VENV)/.dev ## faults, bad input and a short soak; prints README's table
+	$(BIN)/pytest $(PARALLEL) tests/reliability
 
 bench: $(VENV)/.dev ## every figure against what it is measured by, some minutes; BASE=<rev> measures that too
 	$(BIN)/python -m bench $(if $(BASE),--base $(BASE))

@@ -9,7 +9,11 @@ import pytest
 import structlog
 from hypothesis import settings
 
-SLOW: Final = ("bench", "end_to_end", "exactness")
+from tests.reliability.tally import table
+
+pytest_plugins = ["pytester"]
+
+SLOW: Final = ("bench", "end_to_end", "exactness", "reliability")
 
 # No deadline: how long an example takes depends on what else the machine is doing.
 settings.register_profile("default", deadline=None)
@@ -28,6 +32,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the tests of reliability have tried, as README has it."""
+    ended = [*terminalreporter.stats.get("passed", ()), *terminalreporter.stats.get("failed", ())]
+    for line in table(one for one in ended if isinstance(one, pytest.TestReport)):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(autouse=True)
