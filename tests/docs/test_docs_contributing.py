@@ -1,0 +1,51 @@
+"""CONTRIBUTING, SECURITY and the forms, compared with the tree."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.docs.markdown import blocks_of
+from tests.support.programs import REPOSITORY
+
+CONTRIBUTING: Final = REPOSITORY / "CONTRIBUTING.md"
+FORMS: Final = REPOSITORY / ".github" / "ISSUE_TEMPLATE"
+
+
+def _paths(text: str) -> set[str]:
+    """Return the paths in backquotes, and the targets of links into the tree."""
+    links = re.findall(r"\]\((?!https?:)(.+?)(?:#.+?)?\)", text)
+    return {*links, *re.findall(r"`([\w.*/-]+(?:/|\.\w+))`", text)}
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "SECURITY.md"])
+def test_paths_exist(name: str) -> None:
+    """Every path is one of the tree, or the name of a file of the folder named before it."""
+    paths = _paths((REPOSITORY / name).read_text("utf-8"))
+    known = {each.name for each in (REPOSITORY / "deploy").rglob("*.yml")}
+    known |= {each.name for each in (REPOSITORY / "exporter" / "publish").iterdir()}
+
+    assert paths
+    assert [] == [each for each in paths if each not in known and not any(REPOSITORY.glob(each))]
+
+
+def test_make_has_the_commands() -> None:
+    """Every command of make is a target of the Makefile; what is typed is lint and test."""
+    makefile = (REPOSITORY / "Makefile").read_text("utf-8")
+    named = set(re.findall(r"make ([a-z-]+)", CONTRIBUTING.read_text("utf-8")))
+
+    assert named <= set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    assert ["make lint\nmake test\n"] == [block.text for block in blocks_of(CONTRIBUTING)]
+
+
+@pytest.mark.parametrize("form", sorted(FORMS.iterdir()), ids=lambda path: path.name)
+def test_forms_are_valid(form: Path) -> None:
+    """The forms of issues are valid by their schema."""
+    schema = "config" if form.stem == "config" else "forms"
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema"]
+    checked = subprocess.run([*command, f"vendor.github-issue-{schema}", form], check=False)  # noqa: S603
+
+    assert 0 == checked.returncode
