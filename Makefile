@@ -8,7 +8,7 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-
 # Tests start the exporter some hundred times, which takes half as long with its bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo lint test test-quick reliability bench bench-quick backtest generate screenshot format clean
+.PHONY: demo lint test test-quick reliability bench bench-quick backtest generate site screenshot format clean
 
 $(VENV)/.runtime: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
@@ -54,6 +54,9 @@ generate: $(VENV)/.dev ## what is made from other files: reference, schema, dash
 	$(BIN)/python -m deploy.grafana.generator
 	$(BIN)/python deploy/kubernetes/prometheusrules.py
 	$(BIN)/python deploy/mixin/rules.py
+
+site: $(VENV)/.dev ## the documents as a static site in build/site; fails for a link that leads to nothing
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 screenshot: $(VENV)/.dev ## docs/status-page.png, with Debian's chromium
 	$(BIN)/pytest -q tests/end_to_end/test_end_to_end_status_page.py -k readme
