@@ -58,6 +58,7 @@ HELD_BACK: Final = "ratelimit_backoff"
 
 DROPPED: Final = ("rate_limited", "invalid", "abuse", "cardinality_limited", HELD_BACK)
 SENT: Final = ("accepted", "filtered", *DROPPED)
+RECEIVED: Final = tuple(one for one in SENT if one != HELD_BACK)
 EVENTS: Final = ("error", "transaction")
 SLUGS: Final = {WEB: "web", API: "api", GONE: ""}
 PLATFORMS: Final = {"web": "javascript", "api": "python"}
@@ -197,6 +198,13 @@ ANSWERS: Final[Mapping[str, Callable[[Truth], Answer]]] = {
     "share dropped in the last hour": lambda truth: ratio(
         truth.shown_hour("category", DROPPED), truth.shown_hour("category", SENT)
     ),
+    "received by project": lambda truth: truth.last_day("project", RECEIVED, ["error"]),
+    "rejected by project": lambda truth: truth.last_day(
+        "project outcome reason", ["rate_limited", "invalid", "abuse"], ["error"]
+    ),
+    "received in the running hour": lambda truth: truth.total(
+        "project", RUNNING, NOW, ["error"], RECEIVED
+    ),
     "reasons": lambda truth: truth.last_day("category outcome reason", DROPPED),
     "submitted": lambda truth: truth.last_day("category", ["accepted", "rate_limited", HELD_BACK]),
     "last hour by project": Truth.last_hour,
@@ -329,7 +337,7 @@ def test_every_expression_is_evaluated() -> None:
         *(REPOSITORY / "docs").glob("*.md"),
         *(REPOSITORY / "deploy").rglob("*.md"),
     ]
-    evaluated = {"README.md", "promql.md", "runbooks.md", "alerts.md"}
+    evaluated = {"README.md", "promql.md", "migration.md", "runbooks.md", "alerts.md"}
 
     assert evaluated == {
         document.name
