@@ -8,7 +8,7 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-
 # Tests start the exporter some hundred times, which takes half as long with its bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo lint test test-quick reliability bench bench-quick backtest generate site screenshot format clean
+.PHONY: demo lint test test-quick reliability bench bench-quick backtest generate release site screenshot format clean
 
 $(VENV)/.runtime: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
@@ -54,6 +54,9 @@ generate: $(VENV)/.dev ## what is made from other files: reference, schema, dash
 	$(BIN)/python -m deploy.grafana.generator
 	$(BIN)/python deploy/kubernetes/prometheusrules.py
 	$(BIN)/python deploy/mixin/rules.py
+
+release: $(VENV)/.dev ## wheel, sdist, SBOM and sums of the last commit in dist
+	$(BIN)/python -m tools.release dist
 
 site: $(VENV)/.dev ## the documents as a static site in build/site; fails for a link that leads to nothing
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
