@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -12,7 +11,6 @@ from tests.docs.markdown import blocks_of
 from tests.support.programs import REPOSITORY
 
 CONTRIBUTING: Final = REPOSITORY / "CONTRIBUTING.md"
-FORMS: Final = REPOSITORY / ".github" / "ISSUE_TEMPLATE"
 
 
 def _paths(text: str) -> set[str]:
@@ -41,11 +39,18 @@ def test_make_has_the_commands() -> None:
     assert ["make lint\nmake test\n"] == [block.text for block in blocks_of(CONTRIBUTING)]
 
 
-@pytest.mark.parametrize("form", sorted(FORMS.iterdir()), ids=lambda path: path.name)
-def test_forms_are_valid(form: Path) -> None:
-    """The forms of issues are valid by their schema."""
-    schema = "config" if form.stem == "config" else "forms"
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema"]
-    checked = subprocess.run([*command, f"vendor.github-issue-{schema}", form], check=False)  # noqa: S603
+@pytest.mark.parametrize(
+    ("schema", "pattern"),
+    [
+        ("github-issue-config", "ISSUE_TEMPLATE/config.yml"),
+        ("github-issue-forms", "ISSUE_TEMPLATE/[!c]*.yml"),
+        ("github-workflows", "workflows/*.yml"),
+    ],
+)
+def test_forms_and_workflows_are_valid(schema: str, pattern: str) -> None:
+    """Each file is valid by its schema."""
+    files = sorted((REPOSITORY / ".github").glob(pattern))
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}"]
 
-    assert 0 == checked.returncode
+    assert files
+    assert 0 == subprocess.run([*command, *files], check=False).returncode  # noqa: S603
