@@ -3,7 +3,7 @@
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,10 @@ from packaging.utils import canonicalize_name
 
 from tests.support.programs import REPOSITORY, output_of
 
-LOCKS: Final = ("runtime", "build", "dev")
+PROJECT: Final = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
+RUNTIME: Final = PROJECT["project"]["dependencies"]
+GROUPS: Final[Mapping[str, Sequence[Any]]] = PROJECT["dependency-groups"]
+LOCKS: Final = ("runtime", *GROUPS)
 PYTHONS: Final = ("3.11", "3.12", "3.13")
 MACHINES: Final = ("x86_64", "aarch64")
 
@@ -35,18 +38,15 @@ def text(lock: str) -> str:
     return re.sub(r"^\s*#.*\n", "", written, flags=re.MULTILINE).replace("\\\n", "")
 
 
-@cache
-def pyproject() -> Mapping[str, Any]:
-    """Return what pyproject.toml declares."""
-    return tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
-
-
-def declared(lock: str) -> Iterable[Requirement]:
+def declared(lock: str) -> Iterator[Requirement]:
     """Yield what pyproject.toml declares of what a lock is made from."""
-    groups = pyproject()["dependency-groups"]
-    mine = {"runtime": [], "build": groups["build"], "dev": [*groups["build"], *groups["dev"]]}
-    runtime = [] if lock == "build" else pyproject()["project"]["dependencies"]
-    return (Requirement(one) for one in (*runtime, *mine[lock]) if isinstance(one, str))
+    if lock in {"runtime", "dev"}:
+        yield from map(Requirement, RUNTIME)
+    for one in GROUPS.get(lock, ()):
+        if isinstance(one, str):
+            yield Requirement(one)
+        else:
+            yield from declared(one["include-group"])
 
 
 def locked(lock: str, python: str, machine: str) -> dict[str, str]:
@@ -118,10 +118,19 @@ def test_development_has_what_is_shipped(python: str, machine: str) -> None:
     assert shipped == {name: development.get(name) for name in shipped}
 
 
+@pytest.mark.parametrize("lock", LOCKS)
+def test_no_lock_replaces_what_another_has_installed(lock: str) -> None:
+    """Locks that are installed one after the other agree."""
+    versions, development = (locked(one, "3.11", "x86_64") for one in (lock, "dev"))
+    both = versions.keys() & development.keys()
+
+    assert {name: development[name] for name in both} == {name: versions[name] for name in both}
+
+
 def test_the_build_backend_is_locked() -> None:
     """The lock of the build has what pyproject.toml requires for one."""
     versions = locked("build", "3.11", "x86_64")
-    required = [Requirement(one) for one in pyproject()["build-system"]["requires"]]
+    required = [Requirement(one) for one in PROJECT["build-system"]["requires"]]
 
     assert required
     assert all(one.specifier.contains(versions[one.name]) for one in required)
@@ -130,7 +139,9 @@ def test_the_build_backend_is_locked() -> None:
 def commands() -> Iterator[str]:
     """Yield the arguments of ``pip install`` and ``pip wheel`` in the documents and in make."""
     texts = [(REPOSITORY / name).read_text("utf-8") for name in INSTALLING]
-    made = output_of("make", "--dry-run", "--always-make", ".venv/.dev")
+    makefile = (REPOSITORY / "Makefile").read_text("utf-8")
+    stamps = re.findall(r"^\$\(VENV\)/(\S+):", makefile, re.MULTILINE)
+    made = output_of("make", "--dry-run", "--always-make", *(f".venv/{one}" for one in stamps))
     for line in re.split(r"\n|&&", "\n".join([*texts, made]).replace("\\\n", " ")):
         _, pip, arguments = line.partition("pip ")
         if pip and {"install", "wheel"}.intersection(arguments.split()):
