@@ -19,6 +19,7 @@ from exporter.sentry.errors import (
     RateLimitError,
     SentryError,
     TokenError,
+    TooHeavyError,
 )
 from exporter.sentry.limits import (
     RATE_LIMIT_RETRIES,
@@ -170,7 +171,7 @@ class OrganizationApi:
         self, request: _Request, parameters: Sequence[tuple[str, str]], fallback_pause: float
     ) -> Reply:
         log_wait = partial(self._log_wait, request.api)
-        with self._limits.turn(log_wait) as throttled, self._failures(request):
+        with self._limits.turn(log_wait, self._name) as throttled, self._failures(request):
             # After the wait for the turn, which may have taken minutes.
             if self._closed:
                 raise ClientClosedError
@@ -257,9 +258,13 @@ class OrganizationApi:
             self._status = replace(self._status, deprecations=self._deprecations.announced)
 
     def _pause(self, seconds: float, error: SentryError | None) -> None:
-        """Let the token pause for as long as an answer with ``error`` requires."""
+        """Let the token pause for as long as an answer with ``error`` requires.
+
+        What the store refuses is too much of this organization's data: others need not wait.
+        """
         if seconds > 0:
-            self._limits.pause(seconds)
+            user = self._name if isinstance(error, TooHeavyError) else None
+            self._limits.pause(seconds, user)
             reason = error.reason if error else "rate_limited"
             # One tuple, because threads share it: the log never combines two refusals.
             self._last_refusal = reason, max_wait(error)
