@@ -196,8 +196,10 @@ class Exporter:
 
     def _note_tried(self) -> None:
         """Become ready, for good, if every query on the page has been tried."""
+        if self._tried.is_set():
+            return
         shown = self.page.shown()
-        if self._tried.is_set() or not all(report.polls for report in shown):
+        if not all(report.polls for report in shown):
             return
         with self._becoming_ready:
             if not self._tried.is_set():

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from threading import Event, Lock, Thread
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import schedule
 import structlog
@@ -24,6 +24,7 @@ _IDLE_CHECK: Final = 0.02
 """Seconds between two checks of whether the polls have ended, while stopping."""
 
 _Work = Callable[[], object]
+_Busy = TypeVar("_Busy", bound="Pollable | Watched")
 
 _log = structlog.get_logger(__name__)
 
@@ -103,7 +104,7 @@ class PollLoop:
         # Monotonic: a clock that is set must not make a loop look dead, or a dead one alive.
         self._checked_at = self._monotonic()
         for query in self._queries():
-            self._begin(query, query.about, partial(_work_for, query, now))
+            self._begin(query, query, _work_for, now)
 
     def watch(self, now: float) -> None:
         """Start to publish what has changed at ``now`` because time has passed, and nothing else.
@@ -111,7 +112,7 @@ class PollLoop:
         Unlike `tick`, it looks at no file, so no disk can hold it up.
         """
         for query in self._queries():
-            self._begin(query.watch, query.about, partial(_to_publish, query.watch, now))
+            self._begin(query.watch, query, _to_publish, now)
 
     def run(self) -> None:
         """Tick every second until stopped."""
@@ -148,22 +149,35 @@ class PollLoop:
             return not self._busy
 
     def _begin(
-        self, one: Pollable | Watched, about: Mapping[str, str], choose: Callable[[], _Work | None]
+        self,
+        one: _Busy,
+        query: Pollable,
+        choose: Callable[[_Busy, float], _Work | None],
+        now: float,
     ) -> None:
-        """Start the work that ``choose`` returns, if any, unless ``one`` is at work."""
+        """Start the work that ``choose`` returns, if any, unless ``one`` is at work.
+
+        ``one`` is the ``query``, or its watch.
+        """
+        # Of thousands, next to none has work: all that it takes to start some comes afterwards.
+        if one in self._busy:
+            return
+        try:
+            work = choose(one, now)
+            if work is not None:
+                self._start_work(one, work)
+        except Exception:  # noqa: BLE001 - the others must go on
+            _log.exception("cannot start a poll", **query.about)
+
+    def _start_work(self, one: Pollable | Watched, work: _Work) -> None:
+        # Before its thread exists: the next tick could come before the thread begins.
         with self._lock:
-            if one in self._busy:
-                return
-            # Before its thread exists: the next tick could come before the thread begins.
             self._busy.add(one)
         try:
-            work = choose()
-            if work is not None:
-                self._start(partial(self._work, one, work))
-                return
-        except Exception:  # noqa: BLE001 - the others must go on
-            _log.exception("cannot start a poll", **about)
-        self._release(one)
+            self._start(partial(self._work, one, work))
+        except Exception:
+            self._release(one)
+            raise
 
     def _work(self, one: Pollable | Watched, work: _Work) -> None:
         try:
