@@ -10,7 +10,7 @@ from tests.support.crowd import running_crowd
 
 CROWD: Final = 1_000
 SERIES: Final = 1_000
-SCRAPES: Final = 50
+SCRAPES: Final = 30
 
 
 def test_crowd(tried: Callable[[str, int], None]) -> None:

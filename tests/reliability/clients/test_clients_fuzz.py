@@ -143,7 +143,7 @@ def test_spoiled(
     def try_bytes(sent: bytes) -> None:
         nonlocal examples
         examples += 1
-        # Where the method is spoiled, HEAD cannot be told from the answer.
+        # Where the method is spoiled, nobody knows whether an answer has a body.
         if b"HEAD" not in sent:
             for answer in answers_in(exchange(port, sent)):
                 _check(publisher, answer)
