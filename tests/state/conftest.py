@@ -9,6 +9,12 @@ import pytest
 from exporter.state import State
 
 
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in an empty folder: for a state in memory, too, a file is created at its path."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """Return where the state file is to be."""
