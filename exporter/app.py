@@ -191,7 +191,10 @@ class Exporter:
     def _state_problems(self) -> Iterator[Problem]:
         if self._state is not None and not self._state.is_in_place():
             path = self._state.path
-            text = f"{path} was removed or replaced while in use: polls fail until it is put back"
+            text = (
+                f"{path} or its -wal was removed, replaced or cut while in use: polls fail until it"
+                " is put back"
+            )
             yield Problem("--state.path", None, text, "")
 
     def _note_tried(self) -> None:

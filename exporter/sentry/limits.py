@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import mktime_tz, parsedate_tz
 from functools import reduce
@@ -169,11 +169,11 @@ class TokenLimits:
                 except Exception as error:  # noqa: BLE001  # raised below, in the caller's thread
                     errors.append(error)
 
-        # Daemons, because the process must be able to end while a request hangs.
         count = min(len(tasks), self.allowance.max_concurrency)
-        workers = [threading.Thread(target=work, daemon=True) for _ in range(count)]
-        for worker in workers:
-            worker.start()
+        workers = _started(work, count)
+        if len(workers) < count:
+            # There is no thread to be had: those there are do all of it, and so does this one.
+            work()
         for worker in workers:
             worker.join()
         if errors:
@@ -261,6 +261,18 @@ class TokenLimits:
             pause.awaited = pause.end
         if not announced:
             waiting(seconds)
+
+
+def _started(work: Callable[[], None], count: int) -> list[threading.Thread]:
+    """Return threads that do ``work``, as many as are to be had, at most ``count``."""
+    workers: list[threading.Thread] = []
+    with suppress(RuntimeError):
+        while len(workers) < count:
+            # Daemons, because the process must be able to end while a request hangs.
+            worker = threading.Thread(target=work, daemon=True)
+            worker.start()
+            workers.append(worker)
+    return workers
 
 
 def limits_by_token(

@@ -241,10 +241,10 @@ def _permission(path: Path) -> str:
 
 
 def gone(path: Path) -> str:
-    """Return the message for a file that is not at its path any more, though it is open."""
+    """Return the message for a file that is not at its path any more, or cut, though it is open."""
     return (
-        f"{path} was removed or replaced while in use; put it back, or restart the exporter, which"
-        " then goes on with what is at this path"
+        f"{path} or its -wal was removed, replaced or cut while in use; put it back, or restart"
+        " the exporter, which then goes on with what is at this path"
     )
 
 

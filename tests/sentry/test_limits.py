@@ -236,6 +236,27 @@ class TestRunAll:
         assert 100 == len(seen)
         assert max(seen) <= 3
 
+    @pytest.mark.parametrize("threads", [0, 1])
+    def test_no_thread(self, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+        """Where the host gives fewer threads than are wanted, the others and this one do it."""
+        started: list[object] = []
+
+        class Scarce(threading.Thread):
+            """A thread that is not always to be had."""
+
+            def start(self) -> None:
+                """Start, or fail as the interpreter does."""
+                if len(started) == threads:
+                    raise RuntimeError("can't start new thread")
+                started.append(self)
+                super().start()
+
+        monkeypatch.setattr(threading, "Thread", Scarce)
+
+        results = limits(Clock(), concurrency=3).run_all([partial(int, n) for n in range(10)])
+
+        assert list(range(10)) == results
+
     def test_error(self) -> None:
         """The first error is raised, and what has not begun never does."""
         begun = []

@@ -163,14 +163,19 @@ def _replace(path: Path) -> None:
     other.replace(path)
 
 
-@pytest.mark.parametrize("change", [_remove, _replace])
-def test_not_in_place(path: Path, change: Callable[[Path], None]) -> None:
-    """Nothing is written to a file that was removed or replaced: it would be lost at a restart."""
+def _cut_in_place(path: Path) -> None:
+    os.truncate(path, 4096)
+
+
+@pytest.mark.parametrize("beside", ["", "-wal"])
+@pytest.mark.parametrize("change", [_remove, _replace, _cut_in_place])
+def test_not_in_place(path: Path, beside: str, change: Callable[[Path], None]) -> None:
+    """Nothing is written to a file that was removed, replaced or cut: a restart would lose it."""
     with closing(State(path)) as state:
         restored = polled(state)
-        change(path)
+        change(path.with_name(f"{path.name}{beside}"))
 
-        with pytest.raises(StateError, match="was removed or replaced while in use; put it back"):
+        with pytest.raises(StateError, match="removed, replaced or cut while in use; put it back"):
             poll(restored, {NOON: reading({series(): 9})}, NOW + 120)
 
 
