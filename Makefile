@@ -8,7 +8,7 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-
 # Tests start the exporter some hundred times, which takes half as long with its bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo lint test test-quick reliability bench bench-quick backtest generate screenshot format clean
+.PHONY: demo lint test test-quick reliability fuzz bench bench-quick backtest generate screenshot format clean
 
 $(VENV)/.runtime: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
@@ -19,6 +19,10 @@ $(VENV)/.runtime: pyproject.toml
 $(VENV)/.dev: $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
 	@touch $@
 
 demo: $(VENV)/.runtime ## simulated Sentry and exporter together, nothing to configure
@@ -38,6 +42,9 @@ test-quick: $(VENV)/.dev ## all tests but the slow ones, one to two minutes
 
 reliability: $(VENV)/.dev ## faults, bad input and a short soak; prints README's table
 	$(BIN)/pytest $(PARALLEL) tests/reliability
+
+fuzz: $(VENV)/.fuzz ## coverage-guided, SECONDS for each target; prints how many inputs ran
+	$(BIN)/python -m tests.reliability.fuzz --seconds $(or $(SECONDS),120) $(TARGETS)
 
 bench: $(VENV)/.dev ## every figure against what it is measured by, some minutes; BASE=<rev> measures that too
 	$(BIN)/python -m bench $(if $(BASE),--base $(BASE))
