@@ -185,7 +185,8 @@ def _check(path: str, amounts: Iterable[Decimal | None]) -> None:
     # A string may stand for a number, and then be "NaN", which cannot be compared.
     if any(amount.is_nan() for amount in given):
         raise BadAnswerError(path, "has an amount that is not a number")
-    if any(abs(amount) > _MAX_AMOUNT for amount in given):
+    # Without abs(), which raises Overflow for exponents of some millions.
+    if not all(-_MAX_AMOUNT <= amount <= _MAX_AMOUNT for amount in given):
         raise BadAnswerError(path, "has an amount that is too large")
 
 

@@ -220,6 +220,8 @@ def test_renamed_field(path: str) -> None:
         {"categories": {"errors": category(reserved=1e300)}},
         {"categories": {"errors": category(usage=10**18 + 1)}},
         {"categories": {"errors": category(paygCpe=1e19)}},
+        {"categories": {"errors": category(customPrice="-1e4000000")}},
+        {"planDetails": {"planCategories": {"errors": [{"events": "1e4000000"}]}}},
         {"onDemandBudgets": {"enabled": True, "sharedMaxBudget": 1e19}},
         {"planDetails": {"planCategories": {"errors": [{"events": 1, "price": -1e19}]}}},
     ],

@@ -63,10 +63,11 @@ def _merge(name: str) -> None:
     """Replace the corpus by the smallest inputs that reach what it and what was collected reach."""
     with TemporaryDirectory(dir=BUILD) as folder:
         log = BUILD / f"{name}.merge.log"
-        if _run(name, log, *_ALWAYS, "-merge=1", folder, CORPUS / name, BUILD / name):
+        code = _run(name, log, *_ALWAYS, "-merge=1", folder, CORPUS / name, BUILD / name)
+        inputs = [path.read_bytes() for path in Path(folder).iterdir()]
+        if code or not inputs:
             click.echo(f"cannot merge {name}, see {log}", err=True)
             return
-        inputs = [path.read_bytes() for path in Path(folder).iterdir()]
         rmtree(CORPUS / name)
         (CORPUS / name).mkdir()
         for number, content in enumerate(sorted(inputs, key=lambda one: (len(one), one))):

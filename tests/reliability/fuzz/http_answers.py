@@ -30,23 +30,31 @@ class Answer:
         return self.headers.get("connection") == "close"
 
 
-def answers_in(received: bytes) -> Sequence[Answer]:
-    """Return the answers in ``received``; raise AssertionError unless all are complete.
+class CutError(AssertionError):
+    """The last answer is not complete."""
 
-    An answer without a body, though its length says that it has one, is one to HEAD.
+
+def answers_in(received: bytes, heads: Sequence[bool] | None = None) -> Sequence[Answer]:
+    """Return the answers in ``received``; raise AssertionError unless they are HTTP and complete.
+
+    ``heads`` says which of them are answers to HEAD, and have no body. Without it, those are taken
+    for such ones after which the next answer begins, or nothing follows.
     """
     answers: list[Answer] = []
     while received:
-        answer, received = _first(received)
+        at = len(answers)
+        head = None if heads is None else at < len(heads) and heads[at]
+        answer, received = _first(received, is_head=head)
         assert not answers or not answers[-1].closes, "an answer after the last one"
         if answer.status != CONTINUE:
             answers.append(answer)
     return answers
 
 
-def _first(received: bytes) -> tuple[Answer, bytes]:
+def _first(received: bytes, *, is_head: bool | None) -> tuple[Answer, bytes]:
     head, end, after = received.partition(_END_OF_HEAD)
-    assert end, f"the head of an answer is cut: {head[:80]!r}"
+    if not end:
+        raise CutError(f"the head of an answer is cut: {head[:80]!r}")
     line, *fields = head.split(b"\r\n")
     version, status, _phrase = line.split(b" ", 2)
     assert version == _VERSION
@@ -58,9 +66,11 @@ def _first(received: bytes) -> tuple[Answer, bytes]:
     assert "content-type" in headers or int(status) == REDIRECT
     assert headers["content-length"].isdecimal()
     length = int(headers["content-length"])
-    if not after or after.startswith(_VERSION + b" "):
+    looks_like_head = not after or after.startswith(_VERSION + b" ")
+    if looks_like_head if is_head is None else is_head:
         length = 0
-    assert len(after) >= length, "the body of an answer is cut"
+    if len(after) < length:
+        raise CutError("the body of an answer is cut")
     return Answer(int(status), headers, after[:length]), after[length:]
 
 

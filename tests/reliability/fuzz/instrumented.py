@@ -11,7 +11,9 @@ with atheris.instrument_imports(include=["exporter", "h11", "yaml"]):
 
 def main() -> None:
     """Run until libFuzzer's limits are reached; the first argument is the target's name."""
-    program, name, *flags = sys.argv
+    _, name, *flags = sys.argv
+    # Where it merges, libFuzzer starts itself again, with this as the beginning of a shell command.
+    program = f"{sys.executable} -m tests.reliability.fuzz.instrumented {name}"
     atheris.Setup([program, *flags], TARGETS[name].read)
     atheris.Fuzz()
 
