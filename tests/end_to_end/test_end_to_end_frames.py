@@ -1,4 +1,4 @@
-"""Failed polls leave no frames behind: those would hold what the poll has read until then."""
+"""Failed polls and reloads leave no cycles behind: those hold frames, and all that was read."""
 
 import gc
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from exporter.simulator.faults import Kind
 from tests.end_to_end.test_end_to_end_faults import FAULTS
 from tests.support.clock import Clock
 from tests.support.configuration import PROJECTS, configuration, organization
-from tests.support.exporters import with_settings
+from tests.support.exporters import poll_all, with_settings
 from tests.support.logs import logged
 
 TIMEOUT = 0.2
@@ -25,7 +25,10 @@ EVERY_FAULT = [pytest.param(fault, id=name) for name, (fault, _) in FAULTS.items
 
 @contextmanager
 def left_behind() -> Iterator[list[str]]:
-    """Yield a list that has, after the block, the names of frames in reference cycles."""
+    """Yield a list that has, after the block, the names of what is in reference cycles.
+
+    These are frames, and objects of the exporter's classes.
+    """
     names: list[str] = []
     gc.collect()
     gc.disable()
@@ -34,6 +37,8 @@ def left_behind() -> Iterator[list[str]]:
         yield names
         gc.collect()
         names += [each.f_code.co_qualname for each in gc.garbage if isinstance(each, FrameType)]
+        classes = map(type, gc.garbage)
+        names += [one.__name__ for one in classes if one.__module__.startswith("exporter.")]
     finally:
         gc.set_debug(0)
         gc.garbage.clear()
@@ -135,4 +140,23 @@ def test_fault_of_ours_in_quotas(
         report = poller.poll(clock.now)
 
     assert {"internal": 1} == report.failures
+    assert [] == names
+
+
+def test_reload(sentry: Simulator, clock: Clock) -> None:
+    """A reload frees the pollers and clients that it replaces, and their connections, at once."""
+    quota = {"name": "errors", "category": "error", "limit": 1000}
+    quotas = {"quotas": [quota], "billing": {"period": {"start_day": 1}}}
+    first, second = (
+        configuration(sentry.url, {**organization(PROJECTS, timeout=timeout), **quotas})
+        for timeout in ("7s", "8s")
+    )
+    exporter = Exporter(first, clock=clock)
+    poll_all(exporter, clock.now)
+
+    with left_behind() as names:
+        exporter.apply(second)
+        poll_all(exporter, clock.now)
+        exporter.apply(first)
+
     assert [] == names
