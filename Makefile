@@ -48,11 +48,12 @@ bench-quick: $(VENV)/.dev ## the same at small sizes, about a minute
 backtest: $(VENV)/.dev ## forecasts of quotas against what happened afterwards, about a minute
 	$(BIN)/python -m bench.backtest
 
-generate: $(VENV)/.dev ## what is made from other files: reference, schema, dashboards, rules for Kubernetes
+generate: $(VENV)/.dev ## what is made from other files: reference, schema, dashboards, rules for Kubernetes, chart
 	$(BIN)/python -m tools.reference README.md
 	$(BIN)/python -m tools.config_schema docs/config.schema.json
 	$(BIN)/python -m deploy.grafana.generator
 	$(BIN)/python deploy/kubernetes/prometheusrules.py
+	$(BIN)/python -m tools.helm_chart
 
 screenshot: $(VENV)/.dev ## docs/status-page.png, with Debian's chromium
 	$(BIN)/pytest -q tests/end_to_end/test_end_to_end_status_page.py -k readme
