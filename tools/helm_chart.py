@@ -86,11 +86,11 @@ def thresholds_table(text: str) -> str:
 
 
 def messages(text: str) -> Mapping[str, str]:
-    """Return each text that receivers use, with the definitions of the templates in it, by its name.
+    """Return each text that receivers use, with the definitions that it needs, by its name.
 
     An AlertmanagerConfig cannot bring a file with templates, but each of its texts can define some.
     """
-    bodies = {found["name"]: found["body"] for found in _DEFINITION.finditer(text)}
+    bodies = {match["name"]: match["body"] for match in _DEFINITION.finditer(text)}
     parts = {used for name, body in bodies.items() for used in _USED.findall(body)}
     return {
         name.removeprefix(_PREFIX): "".join(
@@ -109,10 +109,7 @@ def with_tables(document: str) -> str:
         "thresholds": thresholds_table(_THRESHOLDS.read_text("utf-8")),
     }
     for name, table in tables.items():
-        marked = re.compile(f"(<!-- {name}: begin -->\n).*(<!-- {name}: end -->\n)", re.DOTALL)
-        document, count = marked.subn(lambda found: f"{found[1]}\n{table}\n\n{found[2]}", document)  # noqa: B023
-        if count != 1:
-            raise ValueError(f"expected the markers of {name} once")
+        document = _with_table(document, name, table)
     return document
 
 
@@ -163,7 +160,7 @@ def written() -> Mapping[Path, str]:
 
 
 def _values(
-    node: yaml.Node, value: Any, lines: list[str], place: tuple[str, ...]
+    node: yaml.Node | None, value: Any, lines: list[str], place: tuple[str, ...]
 ) -> Iterator[Value]:
     if not isinstance(node, yaml.MappingNode) or node.flow_style:
         return
@@ -183,6 +180,16 @@ def _comment_above(lines: list[str], number: int) -> str:
     return " ".join(found)
 
 
+def _with_table(document: str, name: str, table: str) -> str:
+    """Return a document with a table between its markers; raises ValueError without them."""
+    marked = re.compile(f"(<!-- {name}: begin -->\n).*(<!-- {name}: end -->\n)", re.DOTALL)
+    parts = marked.split(document)
+    if len(parts) != 4:  # noqa: PLR2004 - before, both markers, after
+        raise ValueError(f"expected the markers of {name} once")
+    before, begin, end, after = parts
+    return f"{before}{begin}\n{table}\n\n{end}{after}"
+
+
 def _closure(name: str, bodies: Mapping[str, str]) -> set[str]:
     """Return a template and all that it uses, at any depth."""
     used = {name}
@@ -199,7 +206,9 @@ def _threshold_limits(
     named: Mapping[str, list[tuple[Mapping[str, str], str]]],
 ) -> Mapping[str, object]:
     """Return the names in a schema, and which of them are nothing without a label outcome."""
-    by_outcome = [name for name, rules in named.items() if all("outcome" in one for one, _ in rules)]
+    by_outcome = [
+        name for name, rules in named.items() if all("outcome" in one for one, _ in rules)
+    ]
     return {
         "properties": {
             "name": {"enum": list(named)},
