@@ -8,7 +8,7 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-
 # Tests start the exporter some hundred times, which takes half as long with its bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo lint test test-quick reliability bench bench-quick backtest generate screenshot format clean
+.PHONY: demo lint test test-quick reliability bench bench-quick backtest generate record screenshot format clean
 
 $(VENV)/.runtime: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
@@ -53,6 +53,9 @@ generate: $(VENV)/.dev ## what is made from other files: reference, schema, dash
 	$(BIN)/python -m tools.config_schema docs/config.schema.json
 	$(BIN)/python -m deploy.grafana.generator
 	$(BIN)/python deploy/kubernetes/prometheusrules.py
+
+record: $(VENV)/.dev ## at a release: what it promises, in docs/metrics.json and docs/settings.json
+	$(BIN)/python -m tools.record docs
 
 screenshot: $(VENV)/.dev ## docs/status-page.png, with Debian's chromium
 	$(BIN)/pytest -q tests/end_to_end/test_end_to_end_status_page.py -k readme

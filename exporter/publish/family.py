@@ -12,6 +12,19 @@ class Type(StrEnum):
     HISTOGRAM = "histogram"
 
 
+class Stability(StrEnum):
+    """What a release promises about a family; docs/upgrading.md explains it to users."""
+
+    EXPERIMENTAL = "EXPERIMENTAL"
+    """Any release may change or remove it."""
+
+    STABLE = "STABLE"
+    """Name, type and labels stay as they are until a release has deprecated the family."""
+
+    DEPRECATED = "DEPRECATED"
+    """The next minor version may remove it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """A metric family. ``name`` is the name of its samples, so counters end in ``_total``."""
@@ -21,6 +34,7 @@ class Family:
     labels: tuple[str, ...]
     help: str
     unit: str = ""
+    stability: Stability = Stability.STABLE
 
 
 Key = tuple[str, ...]
