@@ -4,14 +4,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Type(StrEnum):
-    """The metric types in use, as written in the exposition formats."""
-
-    GAUGE = "gauge"
-    COUNTER = "counter"
-    HISTOGRAM = "histogram"
-
-
 class Stability(StrEnum):
     """What a release promises about a family; docs/upgrading.md explains it to users."""
 
@@ -23,6 +15,14 @@ class Stability(StrEnum):
 
     DEPRECATED = "DEPRECATED"
     """The next minor version may remove it."""
+
+
+class Type(StrEnum):
+    """The metric types in use, as written in the exposition formats."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+    HISTOGRAM = "histogram"
 
 
 @dataclass(frozen=True, slots=True)
