@@ -12,7 +12,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --exclude
 # Tests start the exporter some hundred times, which takes half as long with its bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo lint audit lock test test-quick reliability fuzz bench bench-quick backtest generate release site screenshot format clean
+.PHONY: demo lint audit lock test test-quick reliability fuzz bench bench-quick backtest generate record release site screenshot format clean
 
 # Only what the locks name, as its authors published it: see docs/security.md.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -87,6 +87,9 @@ release: $(VENV)/.dev ## wheel, sdist, SBOM and sums of the last commit in dist
 
 site: $(VENV)/.dev ## the documents as a static site in build/site; fails for a link that leads to nothing
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+record: $(VENV)/.dev ## at a release: what it promises, in docs/metrics.json and docs/settings.json
+	$(BIN)/python -m tools.record docs
 
 screenshot: $(VENV)/.dev ## docs/status-page.png, with Debian's chromium
 	$(BIN)/pytest -q tests/end_to_end/test_end_to_end_status_page.py -k readme

@@ -58,8 +58,8 @@ def _section(title: str, families: Sequence[Family]) -> str:
             f"### {title}",
             "",
             *([f"Labels: {', '.join(f'`{label}`' for label in labels)}.", ""] if labels else []),
-            "| metric | type | meaning |",
-            "|---|---|---|",
+            "| metric | type | stability | meaning |",
+            "|---|---|---|---|",
             *(_row(family, labels, shared) for family in families),
             *(["", " ".join(shared)] if shared else []),
             "",
@@ -72,7 +72,7 @@ def _row(family: Family, labels: Sequence[str], shared: Sequence[str]) -> str:
     name = f"{family.name}{{{more}}}" if more else family.name
     sentences = _sentences(family.help)
     meaning = " ".join(sentences[: len(sentences) - len(shared)])
-    return f"| `{name}` | {family.type} | {meaning} |"
+    return f"| `{name}` | {family.type} | {family.stability} | {meaning} |"
 
 
 def _shared_sentences(families: Sequence[Family]) -> list[str]:

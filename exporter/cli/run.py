@@ -26,6 +26,7 @@ from exporter.state import State, StateError
 from exporter.web.address import Address, bind
 from exporter.web.app import make_app
 from exporter.web.live import LiveWebConfig
+from exporter.web.prefix import ExternalUrl
 from exporter.web.server import Server
 
 _STOP_TIMEOUT = 0.3
@@ -60,12 +61,13 @@ def serve_until_stopped(
     *,
     web: LiveWebConfig | None = None,
     prefix: str = "",
+    external: ExternalUrl | None = None,
     file: ConfigFile | None = None,
 ) -> None:
     """Serve on ``sockets`` until a signal comes; ``announce`` is called with their addresses.
 
-    ``web`` has the settings of TLS and login; ``prefix`` begins every path. Without the ``file`` of
-    the configuration, it cannot be reloaded.
+    ``web`` has the settings of TLS and login; ``prefix`` begins every path. Clients are pointed to
+    the ``external`` URL. Without the ``file`` of the configuration, it cannot be reloaded.
     """
     tune_interpreter()
     allow_descriptors()
@@ -85,6 +87,8 @@ def serve_until_stopped(
         exporter,
         exporter.status,
         prefix,
+        external=external,
+        parts=exporter.page,
         config=lambda: exporter.config,
         reload=reloader.request if reloader else None,
     )

@@ -29,6 +29,7 @@ from exporter.reload import ConfigFile
 from exporter.shard import UNSHARDED, Shard, ShardError, chosen_shard
 from exporter.state import State, StateError
 from exporter.web.address import Address
+from exporter.web.prefix import ExternalUrl
 
 MAX_SHARDS = 1000
 
@@ -76,7 +77,7 @@ def serve(
     config_file: Path,
     web_listen_address: Sequence[Address],
     web_config_file: Path | None,
-    web_external_url: str | None,
+    web_external_url: ExternalUrl | None,
     web_route_prefix: str | None,
     web_systemd_socket: bool,
     state_path: Path | None,
@@ -114,6 +115,7 @@ def serve(
             _log_addresses,
             web=web,
             prefix=route_prefix(web_external_url, web_route_prefix),
+            external=web_external_url,
             file=ConfigFile(config_file, content, config_auto_reload_interval),
         )
         if state is not None:

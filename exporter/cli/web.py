@@ -13,18 +13,19 @@ from exporter.cli.exit import end
 from exporter.cli.options import option
 from exporter.log import log_warnings
 from exporter.web.live import LiveWebConfig
-from exporter.web.prefix import parse_prefix, path_of_url
+from exporter.web.prefix import ExternalUrl, parse_external_url, parse_prefix
 from exporter.web.systemd_sockets import InheritedSocketsError, inherited_sockets
 
 F = TypeVar("F", bound=Callable[..., Any])
+V = TypeVar("V")
 
 _log = structlog.get_logger(__name__)
 
 
-def _read_by(parse: Callable[[str], str]) -> Callable[[str], str]:
+def _read_by(parse: Callable[[str], V]) -> Callable[[str], V]:
     """Return the type of a flag whose text ``parse`` reads."""
 
-    def read(text: str) -> str:
+    def read(text: str) -> V:
         try:
             return parse(text)
         except ValueError as error:
@@ -41,7 +42,7 @@ web_config_file = option(
 _external_url = option(
     "--web.external-url",
     metavar="URL",
-    type=_read_by(path_of_url),
+    type=_read_by(parse_external_url),
     help="URL at which clients reach the exporter, for example behind a reverse proxy.",
 )
 _route_prefix = option(
@@ -62,9 +63,11 @@ def web_options(command: F) -> F:
     return web_config_file(_external_url(_route_prefix(_systemd_socket(command))))
 
 
-def route_prefix(external_path: str | None, prefix: str | None) -> str:
+def route_prefix(external: ExternalUrl | None, prefix: str | None) -> str:
     """Return the prefix of all paths, with the slash before it; empty if there is none."""
-    return (external_path or "") if prefix is None else prefix
+    if prefix is not None:
+        return prefix
+    return external.path if external else ""
 
 
 def live_web_config(path: Path | None) -> LiveWebConfig | None:

@@ -4,6 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Final
 
 from exporter.publish.family import Key
@@ -29,6 +30,11 @@ class _Chunk:
     def piece(self) -> Piece:
         """The text as a piece of the page; it is compressed when first asked for."""
         return compressed(self.text)
+
+    @property
+    def is_on_page(self) -> bool:
+        """Whether its piece is there already, because it is part of the page."""
+        return "piece" in vars(self)
 
     def block(self, key: Key) -> bytes:
         """Return the block of ``key``, empty if there is none."""
@@ -65,6 +71,24 @@ class Blocks:
             nearby = [*chunks[before:number], *parts, *chunks[number + 1 : after]]
             chunks[before:after] = _merged(nearby)
         return Blocks(chunks)
+
+    def within(self, first: Key, end: Key) -> Iterator[_Chunk]:
+        """Yield the blocks from key ``first`` to before ``end``, in chunks."""
+        start = bisect_right(self._chunks, first, lo=1, key=_first) - 1
+        for chunk in islice(self._chunks, start, None):
+            inside = bisect_left(chunk.keys, first), bisect_left(chunk.keys, end)
+            if inside == (0, len(chunk.keys)) and chunk.keys:
+                yield chunk
+            elif inside[0] < inside[1]:
+                yield chunk.part(*inside)
+            elif inside == (0, 0):
+                # Everything from here on is after the end.
+                return
+
+    def sizes(self) -> Iterator[tuple[Key, int]]:
+        """Yield the bytes of each block, in order."""
+        for chunk in self._chunks:
+            yield from zip(chunk.keys, chunk.sizes, strict=True)
 
     def _by_chunk(self, changes: Mapping[Key, bytes]) -> Mapping[int, Mapping[Key, bytes]]:
         """Return the blocks that differ from the present ones, by number of the chunk."""

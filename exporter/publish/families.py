@@ -1,4 +1,6 @@
-"""The table of all metric families: name, type, unit, labels and help.
+"""The table of all metric families: name, type, unit, labels, help and stability.
+
+A family is STABLE unless it says otherwise.
 
 The reference in README, the lint test and the check of the dashboards are made from it.
 """

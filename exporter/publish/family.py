@@ -4,6 +4,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
+class Stability(StrEnum):
+    """What a release promises about a family; docs/upgrading.md explains it to users."""
+
+    EXPERIMENTAL = "EXPERIMENTAL"
+    """Any release may change or remove it."""
+
+    STABLE = "STABLE"
+    """Name, type and labels stay as they are until a release has deprecated the family."""
+
+    DEPRECATED = "DEPRECATED"
+    """The next minor version may remove it."""
+
+
 class Type(StrEnum):
     """The metric types in use, as written in the exposition formats."""
 
@@ -22,6 +35,7 @@ class Family:
     labels: tuple[str, ...]
     help: str
     unit: str = ""
+    stability: Stability = Stability.STABLE
 
 
 Key = tuple[str, ...]

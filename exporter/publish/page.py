@@ -22,6 +22,7 @@ from exporter.publish.families import (
 )
 from exporter.publish.family import Family, Key
 from exporter.publish.gzip import Piece, compressed, joined
+from exporter.publish.part import EXPORTER, outermost, part_of, range_of
 from exporter.publish.query_metrics import project_lines, query_lines
 from exporter.publish.quota_families import QUOTA_FAMILIES
 from exporter.publish.quota_metrics import quota_lines
@@ -110,6 +111,33 @@ class Page:
     def series(self) -> Mapping[_Name, int]:
         """Return how many series the next scrape shows of each query."""
         return {name: one.series for name, one in self._queries.items()}
+
+    def sizes(self) -> Mapping[Key, int]:
+        """Return how many bytes of lines the next scrape shows of each key."""
+        sizes: dict[Key, int] = {}
+        for present in self._blocks.values():
+            for key, size in present.sizes():
+                sizes[key] = sizes.get(key, 0) + size
+        return sizes
+
+    def part(
+        self, names: Collection[str], *, openmetrics: bool, compressed: bool
+    ) -> Sequence[bytes]:
+        """Return the parts of the page that are called ``names``, as one page, ready to be sent.
+
+        Raises KeyError with the name of a part that does not exist.
+        """
+        # Taken once: a publication replaces it.
+        blocks = self._blocks
+        for name in names:
+            if not any(any(one.within(*range_of(name))) for one in blocks.values()):
+                raise KeyError(name)
+        headers = [header.texts[0] for header in self._headers[openmetrics]]
+        ranges = [*outermost(map(range_of, names))]
+        page = part_of(blocks, headers, ranges, to_compress=compressed)
+        end = b"# EOF\n" if openmetrics else b""
+        live = self._own.live(openmetrics=openmetrics) if EXPORTER in names else end
+        return page.gzipped(live) if compressed else page.plain(live)
 
     def chunks(self, *, openmetrics: bool, compressed: bool) -> Sequence[bytes]:
         """Return the page, ready to be sent, in one of its forms."""

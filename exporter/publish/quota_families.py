@@ -1,19 +1,37 @@
-"""The metric families about quotas and their cost."""
+"""The metric families about quotas and their cost.
+
+Forecasts are EXPERIMENTAL, because how they are made may change. So is what only Sentry's plan has,
+which is read from an API that Sentry has not documented.
+"""
 
 from typing import Final
 
-from exporter.publish.family import Family, Type
+from exporter.publish.family import Family, Stability, Type
 
 QUOTA_LABELS: Final = ("organization", "quota")
 MONEY_LABELS: Final = (*QUOTA_LABELS, "currency")
 
 
-def _quota(name: str, text: str, *more: str, unit: str = "") -> Family:
-    return Family(f"sentry_stats_quota_{name}", Type.GAUGE, (*QUOTA_LABELS, *more), text, unit)
+def _quota(
+    name: str,
+    text: str,
+    *more: str,
+    unit: str = "",
+    stability: Stability = Stability.STABLE,
+) -> Family:
+    labels = (*QUOTA_LABELS, *more)
+    return Family(f"sentry_stats_quota_{name}", Type.GAUGE, labels, text, unit, stability)
 
 
-def _budget(name: str, text: str, *more: str, unit: str = "") -> Family:
-    return Family(f"sentry_stats_budget{name}", Type.GAUGE, (*MONEY_LABELS, *more), text, unit)
+def _budget(
+    name: str,
+    text: str,
+    *more: str,
+    unit: str = "",
+    stability: Stability = Stability.STABLE,
+) -> Family:
+    labels = (*MONEY_LABELS, *more)
+    return Family(f"sentry_stats_budget{name}", Type.GAUGE, labels, text, unit, stability)
 
 
 QUOTA_INFO: Final = _quota(
@@ -42,6 +60,7 @@ QUOTA_PROJECTED: Final = _quota(
     "Used at the end of the period, at the pace of the same hours of last week, or of the last 24 "
     "hours.",
     "pace",
+    stability=Stability.EXPERIMENTAL,
 )
 QUOTA_EXHAUSTION: Final = _quota(
     "exhaustion_timestamp_seconds",
@@ -49,6 +68,7 @@ QUOTA_EXHAUSTION: Final = _quota(
     "limit is 0.",
     "pace",
     unit="seconds",
+    stability=Stability.EXPERIMENTAL,
 )
 QUOTA_COST: Final = _quota(
     "cost",
@@ -72,6 +92,7 @@ QUOTA_DISAGREEMENT: Final = _quota(
     "disagreement",
     "Usage according to Sentry's plan minus usage according to stats_v2, when the plan was last "
     "read.",
+    stability=Stability.EXPERIMENTAL,
 )
 BUDGET: Final = _budget("", 'Pay-as-you-go budget of a period; quota="" is that of all quotas.')
 BUDGET_SPENT: Final = _budget("_spent", "Overage in the period so far that the budget pays for.")
@@ -80,6 +101,7 @@ BUDGET_PROJECTED: Final = _budget(
     "Spent at the end of the period, at the pace of the same hours of last week, or of the last 24 "
     "hours; at most the budget.",
     "pace",
+    stability=Stability.EXPERIMENTAL,
 )
 BUDGET_EXHAUSTION: Final = _budget(
     "_exhaustion_timestamp_seconds",
@@ -87,6 +109,7 @@ BUDGET_EXHAUSTION: Final = _budget(
     "is not within the period.",
     "pace",
     unit="seconds",
+    stability=Stability.EXPERIMENTAL,
 )
 PLAN_UP: Final = Family(
     "sentry_stats_plan_up",
@@ -94,6 +117,7 @@ PLAN_UP: Final = Family(
     ("organization",),
     "1 if the plan could be read from Sentry; 0 if not, and then the values of the file hold. "
     "Absent unless billing.plan is sentry.",
+    stability=Stability.EXPERIMENTAL,
 )
 
 QUOTA_FAMILIES: Final = (

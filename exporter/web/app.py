@@ -10,7 +10,7 @@ from typing import Final, Protocol, cast
 
 import structlog
 from starlette.applications import Starlette
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, QueryParams
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -21,7 +21,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from exporter.config import Config, as_yaml
 from exporter.repetition import Failures
 from exporter.web.negotiate import choose, gzip_accepted
-from exporter.web.prefix import UnderPrefix
+from exporter.web.parts import PARAMETER, Parts, SizeLog, Targets, missing
+from exporter.web.prefix import ExternalUrl, UnderPrefix
 from exporter.web.status.endpoint import StatusPage, StatusSource
 from exporter.web.worker import NoThreadError, Worker
 
@@ -59,18 +60,23 @@ def make_app(
     status: StatusSource,
     prefix: str = "",
     *,
+    external: ExternalUrl | None = None,
+    parts: Parts | None = None,
     config: Callable[[], Config] | None = None,
     reload: Callable[[], Future[tuple[Sequence[str], Sequence[str]]]] | None = None,
 ) -> Starlette:
     """Return the application that answers every path of the exporter, all below ``prefix``.
 
-    ``config`` returns the running configuration, which ``/config`` shows. ``reload`` begins a
-    reload of it, and returns a future with its problems and its warnings. Without them, the
-    application does not have these paths.
+    ``parts`` are those of the page, which ``/sd`` lists at the ``external`` URL. ``config`` returns
+    the running configuration, which ``/config`` shows. ``reload`` begins a reload of it, and
+    returns a future with its problems and its warnings. Without them, the application does not have
+    these paths.
     """
     healthy = partial(_probe, why_not=health.why_not_healthy, adjective="healthy")
     ready = partial(_probe, why_not=health.why_not_ready, adjective="ready")
     optional = []
+    if parts is not None:
+        optional.append(Route("/sd", Targets(parts, prefix, external), methods=["GET"]))
     if config is not None:
         optional.append(Route("/config", _ShownConfig(config), methods=["GET"]))
     if reload is not None:
@@ -80,7 +86,7 @@ def make_app(
         routes=[
             # Starlette calls an object for every method unless some are named; HEAD comes with GET.
             Route("/", StatusPage(status), methods=["GET"]),
-            Route("/metrics", _Metrics(pages), methods=["GET"]),
+            Route("/metrics", _Metrics(pages, parts), methods=["GET"]),
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),
             *optional,
@@ -101,18 +107,27 @@ def make_app(
 class _Metrics:
     """``/metrics``: the page's own bytes, as fast as the client reads them."""
 
-    def __init__(self, pages: Pages) -> None:
+    def __init__(self, pages: Pages, parts: Parts | None) -> None:
         self._pages = pages
+        self._parts = parts
+        self._size_log = SizeLog()
 
-    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         exposition = choose(_joined(headers, "accept"))
         compressed = gzip_accepted(_joined(headers, "accept-encoding"))
+        names = QueryParams(scope["query_string"]).getlist(PARAMETER) if self._parts else []
         # Taken once: a poll may publish meanwhile, and length and body must be of the same page.
-        chunks = self._pages.chunks(openmetrics=exposition.openmetrics, compressed=compressed)
+        try:
+            chunks = self._chunks(names, openmetrics=exposition.openmetrics, compressed=compressed)
+        except KeyError as error:
+            await missing(error.args[0])(scope, receive, send)
+            return
+        length = sum(map(len, chunks))
+        self._size_log.note(headers, names, _unpacked(chunks) if compressed else length)
         answer = {
             "Content-Type": exposition.content_type,
-            "Content-Length": str(sum(map(len, chunks))),
+            "Content-Length": str(length),
             "Vary": "Accept, Accept-Encoding",
         }
         if compressed:
@@ -123,6 +138,14 @@ class _Metrics:
             for body in _slices(chunks):
                 await send({"type": "http.response.body", "body": body, "more_body": True})
         await send({"type": "http.response.body"})
+
+    def _chunks(
+        self, names: Sequence[str], *, openmetrics: bool, compressed: bool
+    ) -> Sequence[bytes]:
+        """Return the page, or the parts of it that are called ``names``."""
+        if names and self._parts is not None:
+            return self._parts.part(names, openmetrics=openmetrics, compressed=compressed)
+        return self._pages.chunks(openmetrics=openmetrics, compressed=compressed)
 
 
 class _ShownConfig:
@@ -208,6 +231,12 @@ class _OriginForm:
         elif path == "*" and scope["method"] == "OPTIONS":
             scope = {**scope, "path": "/"}
         await self._app(scope, receive, send)
+
+
+def _unpacked(chunks: Sequence[bytes]) -> int:
+    """Return the size of a compressed body before it was compressed."""
+    # RFC 1952, 2.3.1: a gzip member ends with it.
+    return int.from_bytes(b"".join(chunks[-1:])[-4:], "little")
 
 
 def _slices(chunks: Iterable[bytes]) -> Iterator[bytes | memoryview]:

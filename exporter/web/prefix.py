@@ -2,19 +2,29 @@
 
 import re
 from http import HTTPStatus
-from typing import Final
+from typing import Final, NamedTuple
 
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 _PATH: Final = r"/[A-Za-z0-9._~!$&'()*+,;=:@/-]*"
 _URL: Final = re.compile(
-    rf"(?:https?://(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{{1,5}})?)?({_PATH})?"
+    r"(?:(?P<scheme>https?)://(?P<host>(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?))?"
+    rf"(?P<path>{_PATH})?"
 )
 
 
-def path_of_url(url: str) -> str:
-    """Return the path of an external URL, which may be that path alone, as a prefix.
+class ExternalUrl(NamedTuple):
+    """The URL at which clients reach the exporter; without a host if it is not known."""
+
+    scheme: str
+    host: str
+    path: str
+    """The prefix of the paths."""
+
+
+def parse_external_url(url: str) -> ExternalUrl:
+    """Return the parts of an external URL, which may be only a path.
 
     Raises ValueError, which says what is allowed.
     """
@@ -24,7 +34,8 @@ def path_of_url(url: str) -> str:
             "not an external URL: use an http or https URL without user name, query and fragment, "
             "such as https://example.com/sentry-stats/, or only its path"
         )
-    return parse_prefix(match[1] or "")
+    scheme, host, path = match.groups(default="")
+    return ExternalUrl(scheme, host, parse_prefix(path))
 
 
 def parse_prefix(text: str) -> str:

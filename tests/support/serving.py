@@ -67,6 +67,7 @@ def serving(exporter: Exporter, address: Address = ANY_PORT) -> Iterator[str]:
         exporter.page,
         exporter,
         exporter.status,
+        parts=exporter.page,
         config=lambda: exporter.config,
     )
     with serving_app(app, [address]) as server:

@@ -10,10 +10,11 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from exporter.cli.web import route_prefix
-from exporter.web.prefix import UnderPrefix, parse_prefix, path_of_url
+from exporter.web.prefix import ExternalUrl, UnderPrefix, parse_external_url, parse_prefix
 from exporter.web.server import Server
 
 HANG = 5.0
+BELOW_A = ExternalUrl("https", "example.com", "/a")
 SEGMENTS = st.lists(st.from_regex(r"[A-Za-z0-9_~-]{1,8}", fullmatch=True), max_size=4)
 
 
@@ -26,19 +27,19 @@ class TestParsing:
     """What the flags accept."""
 
     @pytest.mark.parametrize(
-        ("url", "prefix"),
+        ("url", "expected"),
         [
-            ("http://example.com", ""),
-            ("https://example.com/", ""),
-            ("https://example.com:8443/a/b/", "/a/b"),
-            ("http://[::1]:9090/a", "/a"),
-            ("/a/", "/a"),
-            ("/", ""),
+            ("http://example.com", ("http", "example.com", "")),
+            ("https://example.com/", ("https", "example.com", "")),
+            ("https://example.com:8443/a/b/", ("https", "example.com:8443", "/a/b")),
+            ("http://[::1]:9090/a", ("http", "[::1]:9090", "/a")),
+            ("/a/", ("", "", "/a")),
+            ("/", ("", "", "")),
         ],
     )
-    def test_external_url(self, url: str, prefix: str) -> None:
-        """Of the external URL, the path is the prefix."""
-        assert prefix == path_of_url(url)
+    def test_external_url(self, url: str, expected: tuple[str, str, str]) -> None:
+        """An external URL has a scheme, a host and a prefix, or only the prefix."""
+        assert expected == parse_external_url(url)
 
     @pytest.mark.parametrize(
         "url",
@@ -51,7 +52,7 @@ class TestParsing:
     def test_external_url_that_is_refused(self, url: str) -> None:
         """Anything else is refused."""
         with pytest.raises(ValueError, match=r"not an external URL|not a prefix"):
-            path_of_url(url)
+            parse_external_url(url)
 
     @given(SEGMENTS, st.booleans(), st.booleans())
     def test_prefix(self, segments: list[str], before: bool, after: bool) -> None:  # noqa: FBT001
@@ -69,9 +70,9 @@ class TestParsing:
 
     @pytest.mark.parametrize(
         ("external", "prefix", "expected"),
-        [(None, None, ""), ("/a", None, "/a"), ("/a", "/b", "/b"), ("/a", "", "")],
+        [(None, None, ""), (BELOW_A, None, "/a"), (BELOW_A, "/b", "/b"), (BELOW_A, "", "")],
     )
-    def test_default(self, external: str | None, prefix: str | None, expected: str) -> None:
+    def test_default(self, external: ExternalUrl | None, prefix: str | None, expected: str) -> None:
         """The path of the external URL is the default: a proxy may have removed it."""
         assert expected == route_prefix(external, prefix)
 
