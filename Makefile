@@ -75,7 +75,7 @@ backtest: $(VENV)/.dev ## forecasts of quotas against what happened afterwards, 
 	$(BIN)/python -m bench.backtest
 
 generate: $(VENV)/.dev ## what is made from other files: reference, schema, dashboards, rules for Kubernetes and jsonnet, chart
-	$(BIN)/python -m tools.reference README.md
+	$(BIN)/python -m tools.reference docs/metrics.md
 	$(BIN)/python -m tools.config_schema docs/config.schema.json
 	$(BIN)/python -m deploy.grafana.generator
 	$(BIN)/python deploy/kubernetes/prometheusrules.py

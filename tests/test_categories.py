@@ -3,12 +3,13 @@
 import re
 
 from exporter.categories import SAME_ITEMS, repeated
-from tests.docs.markdown import README
+from tests.support.programs import REPOSITORY
 
 
-def test_readme_names_the_same_items() -> None:
-    """README warns of the sums that charts leave out."""
-    (line,) = re.findall("These describe the same items twice.*: (.*)", README.read_text("utf-8"))
+def test_the_limitations_name_the_same_items() -> None:
+    """The documents warn of the sums that charts leave out."""
+    text = (REPOSITORY / "docs" / "limitations.md").read_text("utf-8")
+    (line,) = re.findall("These describe the same items twice.*: (.*)", text)
     groups = {frozenset(re.findall("`(.*?)`", group)) for group in line.split(";")}
 
     assert groups == {frozenset(group) for group in SAME_ITEMS}

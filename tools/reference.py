@@ -1,6 +1,6 @@
-"""The metrics reference in README, made from the table of families.
+"""The metrics reference in docs/metrics.md, made from the table of families.
 
-``python -m tools.reference README.md`` replaces what is between its markers.
+``python -m tools.reference docs/metrics.md`` replaces what is between its markers.
 """
 
 import re
@@ -55,7 +55,7 @@ def _section(title: str, families: Sequence[Family]) -> str:
     shared = _shared_sentences(families)
     return "\n".join(
         [
-            f"### {title}",
+            f"## {title}",
             "",
             *([f"Labels: {', '.join(f'`{label}`' for label in labels)}.", ""] if labels else []),
             "| metric | type | stability | meaning |",

@@ -2,7 +2,7 @@
 
 A family is STABLE unless it says otherwise.
 
-The reference in README, the lint test and the check of the dashboards are made from it.
+The reference in docs/metrics.md, the lint test and the check of the dashboards are made from it.
 """
 
 from collections.abc import Mapping

@@ -11,7 +11,10 @@ from tests.support.programs import REPOSITORY
 README: Final = REPOSITORY / "README.md"
 DOCUMENTS: Final = (
     README,
-    *(REPOSITORY / "docs" / name for name in ("promql.md", "migration.md", "simulator.md")),
+    *(
+        REPOSITORY / "docs" / name
+        for name in ("configuration.md", "promql.md", "migration.md", "simulator.md")
+    ),
 )
 """The documents whose blocks are run."""
 

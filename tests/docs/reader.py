@@ -43,6 +43,12 @@ class Server:
 
 SERVERS: Final = (
     Server("make demo", "127.0.0.1:10790", r"http://(\S+)/metrics", "/-/ready"),
+    Server(
+        ".venv/bin/sentry-stats-exporter demo",
+        "127.0.0.1:10791",
+        r"http://(\S+)/metrics",
+        "/-/ready",
+    ),
     Server("sentry-stats-exporter serve", "127.0.0.1:10790", r"address=(\S+)", "/-/ready"),
     Server(
         "sentry-stats-exporter simulate",

@@ -1,4 +1,4 @@
-"""README and docs/cost.md, compared with the product."""
+"""README, the references and docs/cost.md, compared with the product."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -19,8 +19,10 @@ from tests.support.exporters import page_text, poll_due, unpaced
 from tests.support.programs import REPOSITORY
 from tools.reference import BEGIN, END, SECTIONS, with_reference
 
-TEXT = README.read_text("utf-8")
-COST = (REPOSITORY / "docs" / "cost.md").read_text("utf-8")
+METRICS, REFERENCE, COST = (
+    (REPOSITORY / "docs" / f"{name}.md").read_text("utf-8")
+    for name in ("metrics", "reference", "cost")
+)
 EXCERPT_AT = datetime(2026, 3, 5, 9, 37, tzinfo=UTC).timestamp()
 
 
@@ -32,15 +34,15 @@ def flags() -> Iterator[tuple[str, str, str]]:
                 yield parameter.opts[0], str(parameter.envvar), name
 
 
-def line_with(text: str, document: str = TEXT) -> str:
+def line_with(text: str, document: str = REFERENCE) -> str:
     """Return the only line of ``document`` that begins with ``text``."""
     (line,) = (line for line in document.splitlines() if line.startswith(text))
     return line
 
 
 def test_reference_is_that_of_the_table() -> None:
-    """The metrics reference is what ``python -m tools.reference README.md`` writes."""
-    assert with_reference(TEXT) == TEXT
+    """The metrics reference is what ``python -m tools.reference docs/metrics.md`` writes."""
+    assert with_reference(METRICS) == METRICS
 
 
 def test_reference_has_every_family() -> None:
@@ -68,13 +70,13 @@ def test_excerpt_is_real() -> None:
 
 
 def test_every_command_is_listed() -> None:
-    """README has a row for each command."""
+    """The reference has a row for each command."""
     for command in main.commands:
         assert line_with(f"| `{command}` |")
 
 
 def test_every_flag_is_listed() -> None:
-    """README has a row for each flag, with its environment variable and its commands."""
+    """The reference has a row for each flag, with its environment variable and its commands."""
     for flag, variable, command in flags():
         assert f"`{command}`" in line_with(f"| `{flag}` | `{variable}` |")
 
