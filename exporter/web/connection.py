@@ -25,6 +25,9 @@ _MAX_HEAD: Final = 1 << 16
 """Bytes of a request line and its headers: what uvicorn allows."""
 
 
+_FRAMINGS: Final = {b"content-length", b"transfer-encoding"}
+"""Headers that say where a body ends."""
+
 _NOTHING: Final = h11.Data(data=b"")
 
 _Event = h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]
@@ -53,6 +56,9 @@ class _Parser(h11.Connection):
         event = super().next_event()
         if type(event) is h11.Request:
             self.method = event.method
+            if {name for name, _ in event.headers} >= _FRAMINGS:
+                # A proxy that goes by the other one would take the body for another request.
+                raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding")
         return _NOTHING if type(event) is h11.Data else event
 
     def start_next_cycle(self) -> None:
