@@ -51,7 +51,7 @@ lock: $(VENV)/.dev ## renews requirements/; UPGRADE= changes only what pyproject
 	$(LOCK) pyproject.toml --output-file requirements/runtime.txt
 	$(LOCK) --group pyproject.toml:build --output-file requirements/build.txt
 	$(LOCK) pyproject.toml --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt
-	$(LOCK) --group pyproject.toml:fuzz --output-file requirements/fuzz.txt
+	$(LOCK) --group pyproject.toml:fuzz --constraint requirements/dev.txt --output-file requirements/fuzz.txt
 
 test: $(VENV)/.dev ## all tests
 	$(BIN)/pytest $(PARALLEL)
