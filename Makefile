@@ -8,7 +8,7 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-
 # Tests start the exporter some hundred times, which takes half as long with its bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo lint test test-quick reliability bench bench-quick backtest generate screenshot format clean
+.PHONY: demo lint test test-quick reliability soak bench bench-quick backtest generate screenshot format clean
 
 $(VENV)/.runtime: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
@@ -38,6 +38,9 @@ test-quick: $(VENV)/.dev ## all tests but the slow ones, one to two minutes
 
 reliability: $(VENV)/.dev ## faults, bad input and a short soak; prints README's table
 	$(BIN)/pytest $(PARALLEL) tests/reliability
+
+soak: $(VENV)/.dev ## thirty simulated days, up to half an hour; writes build/soak/report.md and soak.svg
+	$(BIN)/python -m tests.reliability.soak
 
 bench: $(VENV)/.dev ## every figure against what it is measured by, some minutes; BASE=<rev> measures that too
 	$(BIN)/python -m bench $(if $(BASE),--base $(BASE))

@@ -35,9 +35,11 @@ def chart(result: Result, path: Path) -> None:
 
 
 def _lines(result: Result) -> Iterator[str]:
-    yield f"{result.days} simulated days, seed {result.seed}: "
-    yield f"{sum(each.requests for each in result.samples):,} requests, "
-    yield f"{result.processor:,.0f} s of CPU, {result.seconds:,.0f} s."
+    yield (
+        f"{result.days} simulated days with seed {result.seed}: "
+        f"{sum(each.requests for each in result.samples):,} requests to Sentry, in "
+        f"{result.seconds / 60:,.0f} minutes, with {result.processor / 60:,.0f} minutes of CPU."
+    )
     yield ""
     yield "| what happened | times |"
     yield "|---|--:|"

@@ -16,7 +16,7 @@ from exporter.simulator import (
 )
 from exporter.simulator.faults import Endpoint, Kind, Part
 from tests.reliability.soak.stage import Stage
-from tests.reliability.soak.world import MOVING, START, Soaked, Stay, appear
+from tests.reliability.soak.world import MOVING_NAMES, START, Soaked, Stay, appear
 
 MINUTE: Final = 60.0
 CALM: Final = 9 * HOUR
@@ -59,8 +59,8 @@ def events(soaked: Soaked, days: float, seed: int) -> Sequence[Event]:
         *_tokens(random, soaked, end),
         *_restarts(random, days),
     ]
-    kept = (event for event in drawn if START < event.at < end or event.name == "restart")
-    return sorted([*kept, Event(end, "", _calm_down)], key=lambda event: event.at)
+    chosen = [event for event in drawn if START < event.at < end or event.name == "restart"]
+    return sorted([*chosen, Event(end, "", _calm_down)], key=lambda event: event.at)
 
 
 def _calm_down(stage: Stage) -> None:
@@ -109,8 +109,8 @@ def _renames(random: Random, soaked: Soaked, end: float) -> Iterator[Event]:
 
 
 def _rotate(projects: Sequence[int], number: int, stage: Stage) -> None:
-    """Give each project one of the names of all, by turns with an addition."""
-    names = [f"moving-{place:02d}{suffix}" for suffix in ("", "-new") for place in range(MOVING)]
+    """Give each project one of the names of all, by turns."""
+    names = sorted(MOVING_NAMES)
     stage.world.rename_projects(
         {project: names[(place + number) % len(names)] for place, project in enumerate(projects)}
     )

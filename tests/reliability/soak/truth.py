@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from exporter.buckets import floor
-from exporter.config import QUOTAS_QUERY, Organization
+from exporter.config import QUOTAS_QUERY
 from exporter.publish.families import DATA_FAMILIES
 from exporter.queries import queries_of
 from exporter.simulator import DAY, HOUR
@@ -68,10 +68,15 @@ class Comparison:
         keys = {*expected, *shown}
         self.number += len(keys)
         for key in sorted(keys):
-            right, found = expected.get(key, 0.0), shown.get(key, 0.0)
+            right, actual = expected.get(key, 0.0), shown.get(key, 0.0)
             # Durations are thousandths, which have no exact sum.
-            if round(right - found, 3):
-                self.wrong.append(f"{' '.join(key)}: {found:,} instead of {right:,}")
+            if round(right - actual, 3):
+                self.wrong.append(f"{' '.join(key)}: {actual:,} instead of {right:,}")
+
+    def expect_only(self, projects: AbstractSet[str], shown: Samples) -> None:
+        """Compare the projects of series with those that have ever been."""
+        labels = {dict(pairs)["project"] for _, pairs in shown}
+        self.wrong += [f"there is no project {name}" for name in sorted(labels - projects)]
 
 
 def compared(stage: Stage, began: Mapping[QueryName, float], page: str) -> Comparison:
@@ -89,8 +94,9 @@ def compared(stage: Stage, began: Mapping[QueryName, float], page: str) -> Compa
         own = {each: value for each, value in shown.items() if _is_of(name, each)}
         comparison.compare(_sums(_LABELS, gained), _sums(_LABELS, own))
         if "project" in query.group_by:
-            labels, steady = (*_LABELS, "project"), _steady(stage, organization)
+            labels, steady = (*_LABELS, "project"), stage.soaked.steady
             comparison.compare(_sums(labels, gained, steady), _sums(labels, own, steady))
+            comparison.expect_only(stage.soaked.names, own)
     used = values(read_text(lines_of(page, "sentry_stats_quota_used")), "quota_used", *_QUOTA)
     comparison.compare(dict(_used(stage, polled)), used)
     return comparison
@@ -135,16 +141,8 @@ def _sums(
 ) -> Mapping[Key, float]:
     total: dict[Key, float] = {}
     for (name, pairs), value in samples.items():
-        found = dict(pairs)
-        if projects is None or found["project"] in projects:
-            key = name, *(found[label] for label in labels)
+        named = dict(pairs)
+        if projects is None or named["project"] in projects:
+            key = name, *(named[label] for label in labels)
             total[key] = total.get(key, 0.0) + value
     return total
-
-
-def _steady(stage: Stage, organization: Organization) -> AbstractSet[str]:
-    """Return the slugs of the projects that have always had them."""
-    found = stage.world.organization(organization.slug)
-    assert found is not None
-    projects = stage.world.projects(found.id)
-    return {each.slug for each in projects if each.id in stage.soaked.steady}

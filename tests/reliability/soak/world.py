@@ -38,6 +38,11 @@ TEMPORARY: Final = 3
 MOVING: Final = 3
 """How many projects of an organization change their names."""
 
+MOVING_NAMES: Final = tuple(
+    f"moving-{place:02d}{suffix}" for place in range(MOVING) for suffix in ("", "-new")
+)
+"""The names that these have in turn."""
+
 _SIZES: Final = {"acme": 8, "globex": 16, "initech": 5}
 _FIRST_PROJECT: Final = 4_505_123_000_000_000
 _IDS: Final = 1_000_000
@@ -83,15 +88,20 @@ class Stay(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Soaked:
-    """A world, and its short-lived projects; ``steady`` are ids of projects that stay as they are.
+    """A world, and its short-lived projects; ``steady`` are slugs of those that stay as they are.
 
     ``moving`` are ids of projects that change their names, by organization.
     """
 
     world: World
     stays: tuple[Stay, ...]
-    steady: frozenset[int]
+    steady: frozenset[str]
     moving: Mapping[int, tuple[int, ...]]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All that projects are ever called, and what stands for those that are no more."""
+        return self.steady | {*MOVING_NAMES} | {stay.slug for stay in self.stays} | {""}
 
 
 def soaked(days: float, seed: int) -> Soaked:
@@ -129,7 +139,7 @@ def soaked(days: float, seed: int) -> Soaked:
     return Soaked(
         world,
         stays,
-        frozenset(each.id for each in projects if each.slug.startswith("steady-")),
+        frozenset(each.slug for each in projects if each.slug not in MOVING_NAMES),
         {each.id: tuple(_ids(each.id, MOVING)) for each in organizations},
     )
 
