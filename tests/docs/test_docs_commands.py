@@ -24,6 +24,11 @@ REPLACEMENTS: Final = {
     "make lock": "make --dry-run lock",
     "make audit": "make --dry-run audit",
     "make bench-quick": "make --dry-run bench-quick",
+    "make reliability": "make --dry-run reliability",
+    "make soak": "make --dry-run soak",
+    "python -m tests.reliability.soak": (
+        f"PYTHONPATH={REPOSITORY}:$PYTHONPATH python -m tests.reliability.soak --help"
+    ),
     "python -m pytest tests/": f"test -f {REPOSITORY}/tests/",
 }
 """What the reader types instead of pasting a token and of running this test suite."""
