@@ -12,7 +12,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --exclude
 # Tests start the exporter some hundred times, which takes half as long with its bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo lint audit lock test test-quick reliability fuzz bench bench-quick backtest generate record release site screenshot format clean
+.PHONY: demo lint audit lock test test-quick reliability fuzz soak bench bench-quick backtest generate record release site screenshot format clean
 
 # Only what the locks name, as its authors published it: see docs/security.md.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -51,7 +51,7 @@ lock: $(VENV)/.dev ## renews requirements/; UPGRADE= changes only what pyproject
 	$(LOCK) pyproject.toml --output-file requirements/runtime.txt
 	$(LOCK) --group pyproject.toml:build --output-file requirements/build.txt
 	$(LOCK) pyproject.toml --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt
-	$(LOCK) --group pyproject.toml:fuzz --output-file requirements/fuzz.txt
+	$(LOCK) --group pyproject.toml:fuzz --constraint requirements/dev.txt --output-file requirements/fuzz.txt
 
 test: $(VENV)/.dev ## all tests
 	$(BIN)/pytest $(PARALLEL)
@@ -64,6 +64,9 @@ reliability: $(VENV)/.dev ## faults, bad input and a short soak; prints README's
 
 fuzz: $(VENV)/.fuzz ## coverage-guided, SECONDS for each target; prints how many inputs ran
 	$(BIN)/python -m tests.reliability.fuzz --seconds $(or $(SECONDS),120) $(TARGETS)
+
+soak: $(VENV)/.dev ## thirty simulated days, up to half an hour; writes build/soak/report.md and soak.svg
+	$(BIN)/python -m tests.reliability.soak
 
 bench: $(VENV)/.dev ## every figure against what it is measured by, some minutes; BASE=<rev> measures that too
 	$(BIN)/python -m bench $(if $(BASE),--base $(BASE))

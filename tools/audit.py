@@ -5,6 +5,7 @@ has a known vulnerability. With ``--where-possible``, it also ends with 0 if the
 asked, and says that nothing was audited.
 """
 
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,9 @@ _COMMAND: Final = (
     *("--disable-pip", "--require-hashes", "--requirement", "requirements/dev.txt"),
     *(f"--ignore-vuln={name}" for name in ACCEPTED),
 )
+
+
+_UNREACHABLE: Final = re.compile(r"requests\.exceptions\.|(?i:connect|timed out|timeout)")
 
 
 class NotAuditedError(Exception):
@@ -58,10 +62,18 @@ def audited() -> Sequence[str]:
     ended = subprocess.run(  # noqa: S603 - a constant
         _COMMAND, cwd=ROOT, capture_output=True, text=True, check=False
     )
-    if not ended.stdout.strip():
-        (*_, reason) = ended.stderr.strip().splitlines() or [f"pip-audit: {ended.returncode}"]
+    return findings(ended.stdout) if ended.stdout.strip() else failure(ended.stderr)
+
+
+def failure(output: str) -> Sequence[str]:
+    """Return why there is no report, from its error output, unless it is for want of a service.
+
+    Then it raises NotAuditedError.
+    """
+    reason = (output.strip().splitlines() or ["no report"])[-1]
+    if _UNREACHABLE.search(reason):
         raise NotAuditedError(reason)
-    return findings(ended.stdout)
+    return [f"pip-audit failed: {reason}"]
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -14,7 +14,7 @@ from pip_audit._service.interface import (
 )
 
 from tests.support.programs import REPOSITORY, finished
-from tools.audit import ACCEPTED, NotAuditedError, findings, main
+from tools.audit import ACCEPTED, NotAuditedError, failure, findings, main
 
 CLEAN: Final = ResolvedDependency("click", Version("8.5.1"))
 VULNERABLE: Final = ResolvedDependency("py", Version("1.11.0"))
@@ -56,6 +56,14 @@ def test_a_service_that_knows_nothing() -> None:
     """Where no package at all is known, there is no such service."""
     with pytest.raises(NotAuditedError, match="no answer about any of 2 locked packages"):
         findings(report(UNKNOWN, SkippedDependency("other", "likewise")))
+
+
+def test_a_failure_of_its_own() -> None:
+    """A program that fails, with the network or without, is a finding."""
+    lines = failure("Traceback:\nModuleNotFoundError: No module named 'pip_audit'\n")
+
+    assert ["pip-audit failed: ModuleNotFoundError: No module named 'pip_audit'"] == lines
+    assert ["pip-audit failed: no report"] == failure("")
 
 
 def test_status(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

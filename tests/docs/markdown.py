@@ -13,7 +13,13 @@ DOCUMENTS: Final = (
     README,
     *(
         REPOSITORY / "docs" / name
-        for name in ("configuration.md", "promql.md", "migration.md", "simulator.md")
+        for name in (
+            "configuration.md",
+            "promql.md",
+            "migration.md",
+            "reliability.md",
+            "simulator.md",
+        )
     ),
 )
 """The documents whose blocks are run."""

@@ -22,6 +22,11 @@ REPLACEMENTS: Final = {
     "cd sentry-stats-exporter": "true",
     "make lint": "make --dry-run lint",
     "make test": "make --dry-run test",
+    "make reliability": "make --dry-run reliability",
+    "make soak": "make --dry-run soak",
+    "python -m tests.reliability.soak": (
+        f"PYTHONPATH={REPOSITORY}:$PYTHONPATH python -m tests.reliability.soak --help"
+    ),
     "python -m pytest tests/": f"test -f {REPOSITORY}/tests/",
 }
 """What the reader types instead of cloning, of pasting a token and of running this test suite."""

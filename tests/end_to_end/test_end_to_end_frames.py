@@ -1,10 +1,7 @@
 """Failed polls and reloads leave no cycles behind: those hold frames, and all that was read."""
 
-import gc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from types import FrameType
 
 import pytest
 
@@ -17,32 +14,11 @@ from tests.end_to_end.test_end_to_end_faults import FAULTS
 from tests.support.clock import Clock
 from tests.support.configuration import PROJECTS, configuration, organization
 from tests.support.exporters import poll_all, with_settings
+from tests.support.frames import left_behind
 from tests.support.logs import logged
 
 TIMEOUT = 0.2
 EVERY_FAULT = [pytest.param(fault, id=name) for name, (fault, _) in FAULTS.items()]
-
-
-@contextmanager
-def left_behind() -> Iterator[list[str]]:
-    """Yield a list that has, after the block, the names of what is in reference cycles.
-
-    These are frames, and objects of the exporter's classes.
-    """
-    names: list[str] = []
-    gc.collect()
-    gc.disable()
-    gc.set_debug(gc.DEBUG_SAVEALL)
-    try:
-        yield names
-        gc.collect()
-        names += [each.f_code.co_qualname for each in gc.garbage if isinstance(each, FrameType)]
-        classes = map(type, gc.garbage)
-        names += [one.__name__ for one in classes if one.__module__.startswith("exporter.")]
-    finally:
-        gc.set_debug(0)
-        gc.garbage.clear()
-        gc.enable()
 
 
 @pytest.fixture
