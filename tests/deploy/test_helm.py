@@ -299,10 +299,10 @@ class TestObjects:
         """Selectors have the labels of the pods."""
         objects = of_file("sharded")
 
-        found = [selected(one, objects) for one in selectors(objects)]
+        names = [selected(one, objects) for one in selectors(objects)]
 
-        assert 7 == len(found)
-        assert all(found)
+        assert 7 == len(names)
+        assert all(names)
 
     def test_monitors_select_by_instance(self) -> None:
         """A ServiceMonitor selects only the Service of its own release."""
