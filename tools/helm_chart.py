@@ -173,11 +173,11 @@ def _values(
 
 def _comment_above(lines: list[str], number: int) -> str:
     """Return the comment that ends directly above a line."""
-    found: list[str] = []
+    lines_above: list[str] = []
     while number and (match := _COMMENT.fullmatch(lines[number - 1])):
-        found.insert(0, match[1])
+        lines_above.insert(0, match[1])
         number -= 1
-    return " ".join(found)
+    return " ".join(lines_above)
 
 
 def _with_table(document: str, name: str, table: str) -> str:

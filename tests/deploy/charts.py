@@ -20,6 +20,16 @@ VALUES_FILES: Final = tuple(sorted((CHART / "ci").glob("*-values.yaml")))
 OPERATOR: Final = "monitoring.coreos.com/"
 """The beginning of the API versions of the Prometheus Operator."""
 
+KUBECONFIG: Final = """\
+apiVersion: v1
+kind: Config
+current-context: none
+contexts: [{name: none, context: {cluster: none, user: none}}]
+clusters: [{name: none, cluster: {server: "http://127.0.0.1:1"}}]
+users: [{name: none, user: {}}]
+"""
+"""A cluster that does not exist."""
+
 Object = dict[str, Any]
 Objects = dict[tuple[str, str], Object]
 """Objects of Kubernetes by kind and name."""
@@ -48,15 +58,33 @@ def rendered(
     return parsed_objects("\n---\n".join(text for path, text in files.items() if ".yaml" in path))
 
 
+def installation(values: Mapping[str, Any], name: str = NAME) -> Mapping[str, Any]:
+    """Return what Helm would install, as `helm install --dry-run=client` prints it."""
+    with helm_python.Config(
+        kubeconfig_content=KUBECONFIG, namespace=NAMESPACE, storage_driver="memory"
+    ) as config:
+        return config.install(CHART, name, dict(values), dry_run="client")
+
+
 @cache
 def of_file(stem: str) -> Objects:
     """Return what the chart makes of a file of ``ci``; not to be changed."""
     return rendered(given_values(CHART / "ci" / f"{stem}-values.yaml"))
 
 
+class _Loader(yaml.CSafeLoader):
+    """Refuses maps with two values for one key, of which YAML would take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        """Return a map, whose keys have to be different."""
+        keys = [key.value for key, _ in node.value]
+        assert len(set(keys)) == len(keys), f"a key is there twice: {sorted(keys)}"
+        return super().construct_mapping(node, deep)
+
+
 def parsed_objects(text: str) -> Objects:
     """Return the objects of several YAML documents, each of which has to have a name of its own."""
-    documents = [one for one in yaml.load_all(text, yaml.CSafeLoader) if one]
+    documents = [one for one in yaml.load_all(text, _Loader) if one]
     objects = {(one["kind"], one["metadata"]["name"]): one for one in documents}
     assert len(documents) == len(objects)
     return objects

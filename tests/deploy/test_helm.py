@@ -16,6 +16,7 @@ import yaml
 from exporter import __version__
 from tests.deploy.charts import (
     CHART,
+    NAME,
     NAMESPACE,
     ONE_ORGANIZATION,
     OPERATOR,
@@ -24,8 +25,10 @@ from tests.deploy.charts import (
     Objects,
     assert_valid,
     given_values,
+    installation,
     of_file,
     of_kind,
+    parsed_objects,
     rendered,
     with_values,
 )
@@ -299,10 +302,10 @@ class TestObjects:
         """Selectors have the labels of the pods."""
         objects = of_file("sharded")
 
-        found = [selected(one, objects) for one in selectors(objects)]
+        names = [selected(one, objects) for one in selectors(objects)]
 
-        assert 7 == len(found)
-        assert all(found)
+        assert 7 == len(names)
+        assert all(names)
 
     def test_monitors_select_by_instance(self) -> None:
         """A ServiceMonitor selects only the Service of its own release."""
@@ -329,6 +332,16 @@ class TestObjects:
         for (kind, name), one in objects.items():
             assert len(name) <= limits.get(kind, 253)
             assert all(len(str(value)) <= 63 for value in one["metadata"]["labels"].values())
+
+    @pytest.mark.parametrize("stem", STEMS)
+    def test_helm_would_install_them(self, stem: str) -> None:
+        """Helm itself reads what the templates make, and would install all of it."""
+        given = installation(given_values(CHART / "ci" / f"{stem}-values.yaml"))
+
+        assert of_file(stem) == parsed_objects(given["manifest"])
+        assert f"--namespace {NAMESPACE} {NAME}-0 10790" in given["notes"]
+        assert ("no ServiceMonitor" in given["notes"]) == (stem == "minimal")
+        assert ("persistence.enabled is false" in given["notes"]) == (stem == "openshift")
 
     def test_name(self) -> None:
         """A release is called as itself and the chart; with the chart's name, only as itself."""

@@ -16,6 +16,8 @@ from tests.deploy.kit import parsed
 from tests.docs.markdown import Block, blocks_of
 from tests.support.programs import REPOSITORY
 
+pytestmark = pytest.mark.slow
+
 PAGE: Final = REPOSITORY / "docs" / "helm.md"
 README: Final = CHART / "README.md"
 NOT_HERE: Final = {

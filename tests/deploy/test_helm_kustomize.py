@@ -21,6 +21,8 @@ from tests.deploy.charts import (
 from tests.deploy.kit import DEPLOY
 from tests.support.programs import find_program, output_of
 
+pytestmark = pytest.mark.slow
+
 KUBERNETES: Final = DEPLOY / "kubernetes"
 NAMES: Final = {
     "sentry-stats-backfill": f"{NAME}-backfill",

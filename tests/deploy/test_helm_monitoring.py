@@ -391,7 +391,7 @@ class TestAlertmanager:
 
 def camel(key: str) -> str:
     """Return a key of Alertmanager as the operator writes it."""
-    return re.sub("_([a-z])", lambda found: found[1].upper(), key)
+    return re.sub("_([a-z])", lambda match: match[1].upper(), key)
 
 
 def last_part(text: str) -> str:

@@ -117,17 +117,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 not. With another instance, counters would be new series, and increase() would miss what came
 meanwhile. */}}
 {{- define "exporter.endpoint" -}}
-- port: http
-  interval: {{ .interval }}
-  {{- with omit .endpoint "relabelings" }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
-  relabelings:
-    - sourceLabels: [__meta_kubernetes_pod_name]
-      targetLabel: instance
-    {{- with .endpoint.relabelings }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+{{- $instance := dict "sourceLabels" (list "__meta_kubernetes_pod_name") "targetLabel" "instance" }}
+{{- $relabelings := prepend (.endpoint.relabelings | default list) $instance }}
+{{- $endpoint := merge (dict "port" "http" "interval" .interval "relabelings" $relabelings) .endpoint }}
+{{- list $endpoint | toYaml }}
 {{- end }}
 
 {{/* The labels that Prometheus adds to what it scrapes, as YAML. */}}

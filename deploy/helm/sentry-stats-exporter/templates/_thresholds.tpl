@@ -20,11 +20,11 @@ labels:
 {{/* A rule, or in its place the given threshold that is about the same. */}}
 {{- define "exporter.ruleWithThreshold" -}}
 {{- $rule := first . }}
-{{- $found := dict }}
+{{- $given := dict }}
 {{- range last . }}
-{{- if include "exporter.sameThreshold" (list $rule .) }}{{ $found = . }}{{ end }}
+{{- if include "exporter.sameThreshold" (list $rule .) }}{{ $given = . }}{{ end }}
 {{- end }}
-{{- if $found }}{{ include "exporter.threshold" $found }}{{ else }}{{ toYaml $rule }}{{ end }}
+{{- if $given }}{{ include "exporter.threshold" $given }}{{ else }}{{ toYaml $rule }}{{ end }}
 {{- end }}
 
 {{/* The given thresholds that no rule is about yet, as a list. */}}
