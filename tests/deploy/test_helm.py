@@ -134,6 +134,7 @@ class TestValues:
             ),
             ({"proxy": {"url": "http://user:hidden@proxy:3128"}}, "without user and password"),
             ({"proxy": {"url": "user:hidden@proxy"}}, r"proxy\.url must be like http://HOST:PORT"),
+            ({"proxy": {"url": "socks5://proxy:1080"}}, "HOST:PORT, without"),
             (
                 {"config": {"organizations": [{"slug": "acme", "token": "hidden"}]}},
                 "existingSecret",
