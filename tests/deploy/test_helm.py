@@ -105,14 +105,11 @@ class TestValues:
             ({"shards": 0}, "/shards"),
             ({"image": {"digest": "latest"}}, "/image/digest"),
             ({"config": {"organizations": [{"slug": "acme", "querys": []}]}}, "querys"),
-            ({"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}, "not"),
             ({"serviceMonitor": {"interval": "5m"}}, "/serviceMonitor/interval"),
-            ({"proxy": {"url": "http://user:secret@proxy:3128"}}, "/proxy/url"),
-            ({"proxy": {"url": "proxy:3128"}}, "/proxy/url"),
             ({"prometheusRule": {"thresholds": [{"name": "slow", "value": 1}]}}, "thresholds/0"),
             (
                 {"prometheusRule": {"thresholds": [{"name": "warning_ratio", "value": 0.1}]}},
-                "labels",
+                "missing property 'labels'",
             ),
             ({"extraArgs": ["log.format=json"]}, "/extraArgs/0"),
             ({"podLabels": {"cost": 7}}, "/podLabels/cost"),
@@ -127,6 +124,39 @@ class TestValues:
             pytest.raises(helm_python.HelmValuesError, match=named),
         ):
             chart.validate_schema(with_values(**wrong) if "config" not in wrong else wrong)
+
+    @pytest.mark.parametrize(
+        ("wrong", "message"),
+        [
+            (
+                {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}},
+                "both enabled",
+            ),
+            ({"proxy": {"url": "http://user:hidden@proxy:3128"}}, "without user and password"),
+            ({"proxy": {"url": "user:hidden@proxy"}}, r"proxy\.url must be like http://HOST:PORT"),
+            ({"proxy": {"url": "socks5://proxy:1080"}}, "HOST:PORT, without"),
+            (
+                {"config": {"organizations": [{"slug": "acme", "token": "hidden"}]}},
+                "existingSecret",
+            ),
+            (
+                {
+                    "config": {
+                        "defaults": {"token_file": None, "token": "hidden"},
+                        "organizations": [{"slug": "acme"}],
+                    }
+                },
+                "existingSecret",
+            ),
+        ],
+        ids=["monitors", "password", "no scheme", "scheme", "token", "default token"],
+    )
+    def test_errors_show_no_secret(self, wrong: dict[str, Any], message: str) -> None:
+        """What cannot work is refused with a remedy, and without the password or token in it."""
+        with pytest.raises(helm_python.HelmRenderError, match=message) as raised:
+            rendered({**ONE_ORGANIZATION, **wrong})
+
+        assert "hidden" not in str(raised.value)
 
     def test_every_interval_up_to_two_minutes(self) -> None:
         """Scrapes further apart than the time in which a new counter is shown at 0 are refused."""

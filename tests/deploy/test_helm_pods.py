@@ -231,7 +231,6 @@ class TestNetworkPolicy:
             ({"url": "http://proxy:3128"}, [53, 3128]),
             ({"url": "http://proxy"}, [53, 80]),
             ({"url": "https://proxy/"}, [53, 443]),
-            ({"url": "socks5h://proxy"}, [53, 1080]),
             ({"url": "http://proxy:3128", "noProxy": "sentry.example.com"}, [53, 3128, 443]),
         ],
         ids=str,

@@ -69,8 +69,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* The port of an address, given or that of its scheme. */}}
 {{- define "exporter.port" -}}
 {{- $address := urlParse . }}
-{{- $standard := dict "http" "80" "https" "443" | merge (dict "socks5" "1080" "socks5h" "1080") }}
-{{- regexFind ":[0-9]+$" $address.host | trimPrefix ":" | default (get $standard $address.scheme) }}
+{{- regexFind ":[0-9]+$" $address.host | trimPrefix ":" | default (eq $address.scheme "http" | ternary "80" "443") }}
 {{- end }}
 
 {{/* The ports of Sentry, or of the proxy to it, separated by spaces. */}}
