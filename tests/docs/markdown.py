@@ -9,7 +9,12 @@ from typing import Final
 from tests.support.programs import REPOSITORY
 
 README: Final = REPOSITORY / "README.md"
-DOCUMENTS: Final = (README, REPOSITORY / "docs" / "promql.md", REPOSITORY / "docs" / "simulator.md")
+DOCUMENTS: Final = (
+    README,
+    REPOSITORY / "docs" / "compatibility.md",
+    REPOSITORY / "docs" / "promql.md",
+    REPOSITORY / "docs" / "simulator.md",
+)
 """The documents whose blocks are run."""
 
 _BLOCK: Final = re.compile(
