@@ -8,7 +8,7 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-
 # Tests start the exporter some hundred times, which takes half as long with its bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo lint test test-quick reliability bench bench-quick backtest generate record screenshot format clean
+.PHONY: demo lint test test-quick reliability bench bench-quick backtest generate screenshot format clean
 
 $(VENV)/.runtime: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
@@ -54,6 +54,7 @@ generate: $(VENV)/.dev ## what is made from other files: reference, schema, dash
 	$(BIN)/python -m deploy.grafana.generator
 	$(BIN)/python deploy/kubernetes/prometheusrules.py
 
+.PHONY: record
 record: $(VENV)/.dev ## at a release: what it promises, in docs/metrics.json and docs/settings.json
 	$(BIN)/python -m tools.record docs
 
