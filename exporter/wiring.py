@@ -61,6 +61,17 @@ def hand_over(before: Wiring, after: Wiring) -> None:
             before.directories[name].state.closed = True
             # Last: polls that are out must know already that nothing comes of them.
             client.close()
+    _close_unused(before.clients, after.clients)
+
+
+def _close_unused(before: Clients, after: Clients) -> None:
+    """Close the idle connections of ``before`` that ``after`` does not use."""
+    # Only now: a client that is closed begins no request that would open another one. Sessions are
+    # in reference cycles, so that without this their connections stay open for days.
+    used = [session for _, session in after.tokens.values()]
+    for _, session in before.tokens.values():
+        if session not in used:
+            session.close()
 
 
 def resume(wiring: Wiring, ending: Iterable[PollState]) -> None:

@@ -11,9 +11,10 @@ from tests.support.programs import REPOSITORY
 README: Final = REPOSITORY / "README.md"
 DOCUMENTS: Final = (
     README,
-    REPOSITORY / "docs" / "compatibility.md",
-    REPOSITORY / "docs" / "promql.md",
-    REPOSITORY / "docs" / "simulator.md",
+    *(
+        REPOSITORY / "docs" / name
+        for name in ("compatibility.md", "promql.md", "reliability.md", "simulator.md")
+    ),
 )
 """The documents whose blocks are run."""
 

@@ -23,7 +23,7 @@ from exporter.state import State
 from tests.end_to_end.exposition import Samples, lines_of, read_text
 from tests.end_to_end.stage import COMMAND, clock_for_commands, page
 from tests.support.clock import Clock
-from tests.support.configuration import OUTCOMES, PROJECTS, document, organization
+from tests.support.configuration import OUTCOMES, PROJECTS, configuration, document, organization
 from tests.support.exporters import poll_all, unpaced
 from tests.support.programs import TIMEOUT, Program, running, wait_until
 from tests.support.serving import serving
@@ -108,6 +108,12 @@ def objects() -> Counter[str]:
     return Counter(type(one).__name__ for one in gc.get_objects() if isinstance(one, COUNTED))
 
 
+def sockets() -> int:
+    """Return how many sockets this process has."""
+    links = Path("/proc/self/fd").iterdir()
+    return sum(os.path.realpath(link).partition(":")[0].endswith("socket") for link in links)
+
+
 def finished(exporter: Exporter, clock: Clock) -> Counter[tuple[str, str, str]]:
     """Poll, let all grace periods end, and return the totals."""
     poll_all(exporter, clock.now)
@@ -160,6 +166,26 @@ def test_counters(
     assert before == after
     assert expected == actual
     assert min(expected.values()) >= 0 < sum(expected.values())
+
+
+def test_connections(sentry: Simulator, clock: Clock) -> None:
+    """Connections that no client uses any more are closed at once, not by the collector."""
+    first, second = (
+        configuration(sentry.url, organization(BY_PROJECT, max_concurrency=number))
+        for number in (3, 4)
+    )
+    exporter = Exporter(first, clock=clock)
+    poll_all(exporter, clock.now)
+    before = sockets()
+    gc.disable()
+    try:
+        for config in (second, first) * 10:
+            exporter.apply(config)
+            poll_all(exporter, clock.now)
+        # Both ends of a connection, and the last polls may have opened some more.
+        wait_until(lambda: sockets() <= before + 2 * 4)
+    finally:
+        gc.enable()
 
 
 class Process:
