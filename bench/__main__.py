@@ -11,6 +11,7 @@ import click
 
 from bench import (
     answers,
+    compression,
     disturbance,
     memory,
     publication,
@@ -37,6 +38,7 @@ ALONE: Final[Mapping[str, Callable[[Sizes], Iterable[Row]]]] = {
     "answers": answers.measure,
     "memory": memory.measure,
     "roundtrips": roundtrips.measure,
+    "compression": compression.measure,
 }
 """Sections that measure parts inside of this revision."""
 

@@ -30,6 +30,7 @@ from exporter.collect.poll import Client as StatsClient
 from exporter.collect.poll import PollerState, ProjectDirectory, ProjectsClient, QueryPoller
 from exporter.collect.snapshot import Report
 from exporter.config import Config, loads
+from exporter.publish.gzip import compressed
 from exporter.publish.page import Page
 from exporter.publish.self_metrics import SelfMetrics
 from exporter.sentry.answer import parse
@@ -55,6 +56,11 @@ organizations:
         groupBy: [project, category, outcome, reason]
         lookback: {lookback}
 """
+
+
+def gzipped(text: bytes) -> bytes:
+    """Return ``text`` compressed as the page is."""
+    return b"".join(compressed(text).gzipped(b""))
 
 
 def as_served() -> None:

@@ -105,6 +105,15 @@ def trees() -> Iterator[Sequence[Tree]]:
             ],
         ),
         (
+            "compression",
+            [
+                f"{what}, {series} series, zstd {level}"
+                for series in ("1,000", "10,000")
+                for level in (1, 3, 9)
+                for what in ("size", "to unpack", "to compress")
+            ],
+        ),
+        (
             "starting",
             [
                 "start to first page with data, minus upstream",

@@ -15,6 +15,7 @@ DOCUMENTS: Final = (
         REPOSITORY / "docs" / name
         for name in (
             "configuration.md",
+            "compatibility.md",
             "promql.md",
             "migration.md",
             "reliability.md",

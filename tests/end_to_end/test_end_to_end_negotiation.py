@@ -29,9 +29,22 @@ PROMETHEUS_3 = (
     "application/openmetrics-text;version=0.0.1;q=0.5,"
     "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 )
+PROTOBUF = (
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+)
+PROMETHEUS_3_PROTOBUF = f"{PROTOBUF};q=0.7,{PROMETHEUS_3}"
+"""With --enable-feature=created-timestamp-zero-ingestion or native histograms."""
+OPENMETRICS_2 = (
+    f"application/openmetrics-text;version=2.0.0;escaping=allow-utf-8;q=0.7,{PROMETHEUS_3}"
+)
+"""Of a scraper that prefers OpenMetrics 2.0, which the exporter does not have."""
+VMAGENT = "text/plain;version=0.0.4;q=1,*/*;q=0.1"
 HEADERS: dict[str | None, str] = {
     PROMETHEUS_2: OPENMETRICS,
     PROMETHEUS_3: OPENMETRICS,
+    PROMETHEUS_3_PROTOBUF: OPENMETRICS,
+    OPENMETRICS_2: OPENMETRICS,
+    VMAGENT: TEXT,
     "application/openmetrics-text": OPENMETRICS,
     "application/openmetrics-text; version=1.0.0": OPENMETRICS,
     "application/openmetrics-text; version=0.0.1": DRAFT,
@@ -101,14 +114,14 @@ def get(server: str, method: str = "GET", **headers: str | None) -> Answer:
         connection.close()
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "gzip;q=0", None])
+@pytest.mark.parametrize("encoding", ["gzip", "gzip, zstd", "gzip;q=0", None])
 @pytest.mark.parametrize("accept", HEADERS)
 def test_a_scraper_gets_what_it_accepts(
     server: str, exporter: Exporter, accept: str | None, encoding: str | None
 ) -> None:
     """The answer has the accepted type and encoding, and all samples of the page."""
     answer = get(server, Accept=accept, Accept_Encoding=encoding)
-    compressed = encoding == "gzip"
+    compressed = encoding in {"gzip", "gzip, zstd"}
 
     assert 200 == answer.status
     assert HEADERS[accept] == answer.headers["Content-Type"]

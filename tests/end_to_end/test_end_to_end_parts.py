@@ -1,22 +1,24 @@
 """A real Prometheus that finds the parts of the page at ``/sd``: together they are the page."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import requests
 
 from exporter.app import Exporter
 from exporter.simulator import Simulator, demo_world
 from exporter.web.app import make_app
 from exporter.web.live import LiveWebConfig
 from tests.end_to_end.exposition import Samples, sample
-from tests.end_to_end.stage import moment, page, polled
+from tests.end_to_end.stage import COMMAND, moment, page, polled
 from tests.end_to_end.test_end_to_end_prometheus import name_of, stored
 from tests.support.certificates import Authority, hashed, tls_section, write_web_config
 from tests.support.clock import Clock
 from tests.support.configuration import OUTCOMES, PROJECTS, configuration, organization
-from tests.support.programs import wait_until
+from tests.support.programs import TIMEOUT, wait_until
+from tests.support.programs import running as program
 from tests.support.prometheus import JOB, Prometheus
 from tests.support.prometheus import prometheus as running
 from tests.support.serving import serving, serving_app
@@ -93,3 +95,40 @@ def test_behind_prefix_tls_and_login(exporter: Exporter, tmp_path: Path) -> None
             samples = scraped(prometheus)
 
     assert stored(page(exporter)) == samples
+
+
+@pytest.mark.parametrize(
+    ("flags", "path", "address", "labels"),
+    [
+        ((), "/sd", "{own}", ("http", "/metrics")),
+        (("--web.external-url", "/stats"), "/stats/sd", "{own}", ("http", "/stats/metrics")),
+        (
+            ("--web.external-url", "https://example.com/stats/", "--web.route-prefix", "/"),
+            *("/sd", "example.com:443", ("https", "/stats/metrics")),
+        ),
+    ],
+)
+def test_addresses_of_a_daemon(
+    flags: Sequence[str],
+    path: str,
+    address: str,
+    labels: tuple[str, str],
+    configured: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    """The list has the address that was asked, or the one of the external URL."""
+    command = (*COMMAND, "serve", "--config.file", str(configured()), *flags)
+    with program((*command, "--web.listen-address", "127.0.0.1:0"), tmp_path / "log") as daemon:
+        own = daemon.wait_for(r"event=listening address=(\S+)")
+        listed = requests.get(f"http://{own}{path}", timeout=TIMEOUT).json()
+
+    expected = {"targets": [address.format(own=own)], "scheme": labels[0], "path": labels[1]}
+    assert {"/", "acme"} == {target["labels"]["part"] for target in listed}
+    assert [expected] * len(listed) == [
+        {
+            "targets": target["targets"],
+            "scheme": target["labels"]["__scheme__"],
+            "path": target["labels"]["__metrics_path__"],
+        }
+        for target in listed
+    ]

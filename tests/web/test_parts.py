@@ -11,12 +11,16 @@ import requests
 import structlog
 from starlette.datastructures import Headers
 
+from exporter.collect.snapshot import ProjectInfo
+from exporter.publish.page import Page
+from exporter.publish.self_metrics import SelfMetrics
 from exporter.web import parts
 from exporter.web.app import make_app
 from exporter.web.live import LiveWebConfig
 from exporter.web.parts import MAX_SIZE, VMAGENT_LIMIT, SizeLog
 from exporter.web.prefix import ExternalUrl
 from exporter.web.server import Server
+from tests.publish.reports import report
 from tests.support.certificates import Authority, tls_section, write_web_config
 from tests.support.certificates import get as get_securely
 from tests.support.programs import TIMEOUT
@@ -210,6 +214,30 @@ class TestParts:
         assert "Not Found: no part 'missing' of the page; /sd lists those that there are\n" == (
             answer.text
         )
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+@pytest.mark.parametrize(
+    ("path", "name"), [("", "the entire page"), ("?organization=acme", "acme")]
+)
+def test_size_of_a_scrape(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, encoding: str, path: str, name: str
+) -> None:
+    """What counts is the size before compression, of the page or of the part that is scraped."""
+    page = Page(SelfMetrics())
+    page.publish_projects("acme", [ProjectInfo("web", 1, "python")])
+    page.publish(report())
+    app = make_app(page, FakeHealth(), healthy, parts=page)
+    url = f"http://{serve(app).addresses[0]}/metrics{path}"
+    monkeypatch.setattr(parts, "VMAGENT_LIMIT", 0)
+    headers = {"User-Agent": "vm_promscrape", "Accept-Encoding": encoding}
+
+    with structlog.testing.capture_logs() as records:
+        text = requests.get(url, headers=headers, timeout=TIMEOUT).content
+
+    assert [(name, len(text))] == [
+        (record["part"], record["bytes"]) for record in records if "vmagent" in record["event"]
+    ]
 
 
 def logged(agent: str, *sizes: int) -> list[Any]:
