@@ -113,7 +113,7 @@ def parse(body: bytes, question: Question) -> Answer:
     try:
         return _series(body, question)
     except BadAnswerError as error:
-        fault = error
+        fault = error.with_traceback(None)
     # A group by itself does not know its place, which is found in this way.
     decode(_decoder(dimensions, question.fields), body)
     try:
