@@ -5,7 +5,7 @@ It makes the questions that read a window, and turns the groups of an answer int
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import compress, repeat
+from itertools import compress
 from typing import Any, Final, Literal, Self
 from urllib.parse import quote_plus, urlencode
 
@@ -116,7 +116,7 @@ class ResolvedQuery:
             for field, values in zip(answer.question.fields, group.series, strict=True):
                 series = self.series(field, group.by)
                 # Most buckets of a long window have no value of most groups.
-                filled = values if any(values) else repeat(1, len(values))
+                filled = values if any(values) else [1] * len(values)
                 for start, value in zip(
                     compress(starts, filled), compress(values, filled), strict=True
                 ):
