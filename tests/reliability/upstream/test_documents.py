@@ -114,19 +114,37 @@ SHAPES: Final = {
 }
 
 
-@pytest.mark.parametrize(("name", "when"), combinations(BODIES))
+BODIES_NAMED: Final = ("HTML", "deep nesting")
+
+
+@pytest.mark.parametrize(("name", "when"), combinations(BODIES, BODIES_NAMED))
 def test_body(try_mode: Try, name: str, when: When) -> None:
     """What is no JSON, or another document, is no answer."""
     try_mode(BODIES[name], when)
 
 
-@pytest.mark.parametrize(("name", "when"), combinations(NUMBERS))
+NUMBERS_NAMED: Final = (
+    "2^63 - 1",
+    "2^64",
+    "a negative number",
+    "NaN",
+    "a float",
+    "a text for a number",
+    "null for a number",
+    "no number",
+)
+
+
+@pytest.mark.parametrize(("name", "when"), combinations(NUMBERS, NUMBERS_NAMED))
 def test_number(try_mode: Try, name: str, when: When) -> None:
     """Nor is a document in which a number is none."""
     try_mode(NUMBERS[name], when)
 
 
-@pytest.mark.parametrize(("name", "when"), combinations(SHAPES))
+SHAPES_NAMED: Final = ("no part", "a text that is no UTF-8", "an unknown key")
+
+
+@pytest.mark.parametrize(("name", "when"), combinations(SHAPES, SHAPES_NAMED))
 def test_shape(try_mode: Try, name: str, when: When) -> None:
     """Nor is one that lacks what is needed; what is not needed may be anything."""
     try_mode(SHAPES[name], when)
