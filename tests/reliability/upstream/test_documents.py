@@ -102,6 +102,7 @@ SHAPES: Final = {
     "a number for a text": Mode.of(put(TEXT, 7), "bad_answer"),
     "a list for a text": Mode.of(put(TEXT, ["a"]), "bad_answer"),
     "no text": Mode.of(drop(TEXT), "bad_answer"),
+    "a lone surrogate": Mode.of(put(TEXT, Text('"\\ud800"')), "bad_answer"),
     "a text that is no UTF-8": Mode.of(put(TEXT, Text('"\udcff\udcfe"')), "bad_answer"),
     "null for a part": Mode.of(put(PART, None), "bad_answer"),
     "a list for a part": Mode.of(put(PART, []), "bad_answer"),
@@ -141,7 +142,7 @@ def test_number(try_mode: Try, name: str, when: When) -> None:
     try_mode(NUMBERS[name], when)
 
 
-SHAPES_NAMED: Final = ("no part", "a text that is no UTF-8", "an unknown key")
+SHAPES_NAMED: Final = ("no part", "a lone surrogate", "a text that is no UTF-8", "an unknown key")
 
 
 @pytest.mark.parametrize(("name", "when"), combinations(SHAPES, SHAPES_NAMED))
