@@ -3,6 +3,7 @@
 import json
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from tests.support.fault_proxy import Act, Endpoint, Exchange, endpoint_of
@@ -190,3 +191,32 @@ def interim(data: bytes) -> Act:
         exchange.send(data + exchange.bytes())
 
     return act
+
+
+def edited_document(how: Callable[[Any], object]) -> Act:
+    """Return what sends the answer after ``how`` has changed its document."""
+
+    def act(exchange: Exchange) -> None:
+        document = exchange.document()
+        how(document)
+        exchange.send(exchange.bytes(dumped(document)))
+
+    return act
+
+
+def linked(how: Callable[[str], str]) -> Act:
+    """Return what sends a page with another ``Link`` header; without any where that is empty."""
+
+    def act(exchange: Exchange) -> None:
+        headers = dict(exchange.answer.headers)
+        link = how(headers.pop("Link", ""))
+        headers |= {"Link": link} if link else {}
+        exchange.answer = replace(exchange.answer, headers=tuple(headers.items()))
+        exchange.send(exchange.bytes())
+
+    return act
+
+
+def without_date(exchange: Exchange) -> None:
+    """Send the answer without its date."""
+    exchange.send(exchange.bytes().replace(exchange.date.encode() + b"\r\n", b"", 1))
