@@ -137,7 +137,8 @@ def test_configuration(
 
         writer = threading.Thread(target=write_on)
         writer.start()
-        counts, problems = set(), []
+        counts: set[int] = set()
+        problems: list[str] = []
         for _ in range(10):
             problems += reloader.request().result(TIMEOUT)[0]
             counts.add(len(exporter.queries))
