@@ -28,6 +28,9 @@ BODY: Final = 64 * MEBIBYTE
 FLOODING: Final = 200
 """Connections with half a head each, of nearly the size that is allowed."""
 
+_PAUSE: Final = 0.02
+"""Seconds between two scrapes."""
+
 POST: Final = b"POST /metrics HTTP/1.1\r\nHost: here\r\n"
 GET: Final = b"GET /-/healthy HTTP/1.1\r\nHost: here\r\n"
 
@@ -143,10 +146,11 @@ def scraping(port: int) -> Iterator[list[object]]:
         while not ended.is_set():
             with closing(Prometheus(port)) as scraper:
                 try:
-                    while not ended.is_set():
+                    while not ended.wait(_PAUSE):
                         check(scraper.scrape())
                 except (ConnectionError, http.client.RemoteDisconnected):
-                    continue
+                    # Nobody listens yet, or any more.
+                    ended.wait(_PAUSE)
                 except Exception as error:  # noqa: BLE001 - whatever it is, it is the result
                     wrong.append(error)
 
@@ -170,17 +174,14 @@ def test_start_and_end(
     command = Host.command
     monkeypatch.setattr(Host, "command", lambda host: (*command(host)[:-1], listen))
     with scraping(port) as wrong, hosted(tmp_path) as host:
-        for _ in range(3):
-            status = host.end(signal.SIGTERM)
+        statuses = [host.end(signal.SIGTERM)]
+        for number in (signal.SIGKILL, signal.SIGTERM):
             with host.serving():
                 host.go_on()
-
-                assert 0 == status
-                host.end(signal.SIGKILL)
-            with host.serving():
-                status = host.end(signal.SIGTERM)
+                statuses.append(host.end(number))
 
     assert [] == wrong
+    assert [0, -signal.SIGKILL, 0] == statuses
     tried("connections of clients", 2)
 
 
