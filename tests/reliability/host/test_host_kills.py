@@ -3,6 +3,7 @@
 import multiprocessing
 import random
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def counted(report: Report) -> Counter[tuple[str, ...]]:
     return +total
 
 
-def test_two_hundred_kills_lose_nothing_and_count_nothing_twice(tmp_path: Path) -> None:
+def test_kills(tmp_path: Path, tried: Callable[[str, int], None]) -> None:
     """After 200 kills, the counters equal the increase of Sentry's store."""
     picker = random.Random(9)
     clock = Clock(START)
@@ -73,7 +74,7 @@ def test_two_hundred_kills_lose_nothing_and_count_nothing_twice(tmp_path: Path) 
         reports_at(acme(sentry.url), path, START)
         clock.run(SPEED)
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["exporter.app", "tests.exactness.test_kill"])
+        context.set_forkserver_preload(["exporter.app", "tests.reliability.host.test_host_kills"])
         max_lifetime = 0.25
         for number in range(KILLS):
             victim = context.Process(target=poll_forever, args=(sentry.url, path, clock))
@@ -100,3 +101,4 @@ def test_two_hundred_kills_lose_nothing_and_count_nothing_twice(tmp_path: Path) 
         )
     for report in reports:
         assert truth == counted(report)
+    tried("faults of the host", KILLS)
