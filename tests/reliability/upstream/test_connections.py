@@ -124,7 +124,7 @@ BROKEN_NAMED: Final = (
 
 @pytest.mark.parametrize(("name", "when"), combinations(BROKEN, BROKEN_NAMED))
 def test_broken(try_mode: Try, name: str, when: When) -> None:
-    """What has not arrived as a whole is no answer."""
+    """What has arrived in part is no answer."""
     try_mode(BROKEN[name], when)
 
 
