@@ -60,7 +60,7 @@ test-quick: $(VENV)/.dev ## all tests but the slow ones, one to two minutes
 	$(BIN)/pytest $(PARALLEL) -m 'not slow' --hypothesis-profile quick
 
 reliability: $(VENV)/.dev ## faults, bad input and a short soak; prints README's table
-	$(BIN)/pytest $(PARALLEL) tests/reliability
+	$(BIN)/pytest $(PARALLEL) -m 'reliability or hypothesis'
 
 fuzz: $(VENV)/.fuzz ## coverage-guided, SECONDS for each target; prints how many inputs ran
 	$(BIN)/python -m tests.reliability.fuzz --seconds $(or $(SECONDS),120) $(TARGETS)

@@ -74,7 +74,7 @@ def _all_at_once(sizes: Sizes, trees: Sequence[Tree]) -> Row:
     rows = []
     for of_tree in zip(*rounds, strict=True):
         many, few = (Distribution(tuple(seconds)) for seconds in zip(*of_tree, strict=True))
-        rows.append(Row(work, many, few, MILLISECONDS, many.median / few.median, at_most(2)))
+        rows.append(Row(work, many, few, MILLISECONDS, many.median / few.median, at_most(2.5)))
     return beside(rows)
 
 

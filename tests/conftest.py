@@ -9,7 +9,7 @@ import pytest
 import structlog
 from hypothesis import settings
 
-from tests.reliability.tally import table
+from tests.reliability.tally import PROPERTY, examples_of, table
 
 pytest_plugins = ["pytester"]
 
@@ -28,10 +28,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     tests = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(tests).parts[0] in SLOW:
+        folder = item.path.relative_to(tests).parts[0]
+        if folder in SLOW:
             item.add_marker(pytest.mark.slow)
+        if folder == "reliability":
+            item.add_marker(pytest.mark.reliability)
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """Count the examples of a property, in whichever folder it is."""
+    if call.when == "call" and (number := examples_of(item)):
+        item.user_properties.append((PROPERTY, ("random inputs", number)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -3,6 +3,7 @@
 Nothing depends on their answers, so none of them is a failure.
 """
 
+from functools import partial
 from typing import Final
 from urllib.parse import quote
 
@@ -32,17 +33,22 @@ def identity(organization: Organization, client: SentryClient) -> Identity | Non
     slug = quote(organization.slug, safe="")
     url = f"{organization.url}/api/0/organizations/{slug}/?detailed=0"
     try:
-        details = client.look_up("organization", url, _Details)
+        return client.look_up("organization", url, _Details, _identity)
     except SentryError:
         return None
+
+
+def _identity(details: _Details) -> Identity:
     return Identity(*map(presentable, (details.id, details.slug, details.name)))
 
 
 def plan(organization: Organization, client: SentryClient, now: float) -> Plan:
     """Return whether the organization's plan can be read, and what it would configure."""
     try:
-        document = client.look_up(CUSTOMERS, plan_url(organization), CustomerDocument)
-        return readable_plan(organization, plan_of(document, now), now)
+        url, use = plan_url(organization), partial(plan_of, now=now)
+        return readable_plan(
+            organization, client.look_up(CUSTOMERS, url, CustomerDocument, use), now
+        )
     except SentryError as error:
         # A server of one's own does not have the path; at sentry.io, a 404 says something else.
         has_none = isinstance(error, NotFoundError) and not is_on_sentry_io(organization)

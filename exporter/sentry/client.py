@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import requests
@@ -72,6 +72,8 @@ _DOCUMENT: Final = Bound(
 )
 
 _HOUR: Final = 3600
+
+Result = TypeVar("Result")
 
 _log = structlog.get_logger(__name__)
 
@@ -181,13 +183,16 @@ class SentryClient:
             return projects.all_readable()
         return projects
 
-    def look_up(self, api: str, url: str, kind: type[Document]) -> Document:
-        """Return what ``url`` answers, as far as ``kind`` has its fields; raise `SentryError`.
+    def look_up(
+        self, api: str, url: str, kind: type[Document], use: Callable[[Document], Result]
+    ) -> Result:
+        """Return what ``use`` makes of what ``url`` answers; raise `SentryError`, its own too.
 
-        ``api`` is what metrics and the log call it.
+        Of the answer, ``use`` gets what ``kind`` has fields for. ``api`` is what metrics and the
+        log call it.
         """
         return self._api.read(
-            api, (), lambda reply: decode(Decoder(kind), reply.body), url, _DOCUMENT
+            api, (), lambda reply: use(decode(Decoder(kind), reply.body)), url, _DOCUMENT
         )
 
     def _try(self, question: Question, too_heavy: list[Question]) -> Answer | Refusal:

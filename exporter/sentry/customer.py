@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Final
+from typing import Annotated, Final
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from exporter.sentry.errors import BadAnswerError
 
@@ -55,7 +55,7 @@ _DATE: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:T.*)?")
 class _Category(Struct, rename="camel"):
     """A category of the plan; amounts of bytes are in GB and of durations in hours, but `usage`."""
 
-    usage: int
+    usage: Annotated[int, Meta(ge=0)]
     reserved: Decimal | None
     free: Decimal | None = None
     prepaid: Decimal | None = None
@@ -114,7 +114,7 @@ class PlanCategory:
     key: str
     category: str
     limit: Decimal | None
-    usage: int
+    usage: Annotated[int, Meta(ge=0)]
     soft: bool = False
     each: Decimal | None = None
     reserved_price: Decimal | None = None

@@ -24,12 +24,12 @@ _MISSING: Final = re.compile(r"Object missing required field `(.*)`")
 _BYTE: Final = re.compile(r"\(byte ([0-9]+)\)")
 
 
-def decode(decoder: Decoder[Document], body: bytes) -> Document:
+def decode(decoder: Decoder[Document], body: bytes | msgspec.Raw) -> Document:
     """Return the document in ``body``; raise `BadAnswerError` with its first fault."""
     try:
         return decoder.decode(body)
     except JSON_ERRORS as error:
-        path, message = _fault(decoder, body, error)
+        path, message = _fault(decoder, bytes(body), error)
     # Raised outside of the handler, as msgspec's error may refer to the body.
     raise BadAnswerError(path, message)
 

@@ -19,6 +19,7 @@ from typing import Final, Self, TypeVar
 
 from exporter.sentry.errors import RateLimitError, SentryError, TooHeavyError
 from exporter.sentry.fair_queue import FairQueue, Waiting
+from exporter.threads import start_thread
 
 RATE_LIMIT_RETRIES: Final = 5
 """How often a question is asked again after a 429 of the endpoint."""
@@ -160,6 +161,8 @@ class TokenLimits:
         waiting = deque(enumerate(tasks))
         results: dict[int, Result] = {}
         errors: list[Exception] = []
+        changed = threading.Condition()
+        working = 0
 
         def work() -> None:
             while not errors and (item := _take(waiting)):
@@ -169,13 +172,26 @@ class TokenLimits:
                 except Exception as error:  # noqa: BLE001  # raised below, in the caller's thread
                     errors.append(error)
 
-        count = min(len(tasks), self.allowance.max_concurrency)
-        workers = _started(work, count)
-        if len(workers) < count:
-            # There is no thread to be had: those there are do all of it, and so does this one.
-            work()
-        for worker in workers:
-            worker.join()
+        def help_out() -> None:
+            nonlocal working
+            # Before it takes a task: without memory, a thread can end before it begins, and is not
+            # waited for.
+            with changed:
+                working += 1
+            try:
+                work()
+            finally:
+                with changed:
+                    working -= 1
+                    changed.notify()
+
+        # This thread works too: where the host gives no other, it does everything.
+        with suppress(RuntimeError):
+            for _ in range(min(len(tasks), self.allowance.max_concurrency) - 1):
+                start_thread(help_out)
+        work()
+        with changed:
+            changed.wait_for(lambda: working == 0)
         if errors:
             # Whatever holds a frame of a worker holds the results too, which are large.
             results.clear()
@@ -261,18 +277,6 @@ class TokenLimits:
             pause.awaited = pause.end
         if not announced:
             waiting(seconds)
-
-
-def _started(work: Callable[[], None], count: int) -> list[threading.Thread]:
-    """Return threads that do ``work``, as many as are to be had, at most ``count``."""
-    workers: list[threading.Thread] = []
-    with suppress(RuntimeError):
-        while len(workers) < count:
-            # Daemons, because the process must be able to end while a request hangs.
-            worker = threading.Thread(target=work, daemon=True)
-            worker.start()
-            workers.append(worker)
-    return workers
 
 
 def limits_by_token(

@@ -154,7 +154,7 @@ class _ShownConfig:
     def __init__(self, current: Callable[[], Config]) -> None:
         self._current = current
         # With a thousand queries, rendering takes seconds.
-        self._worker = Worker("configuration page")
+        self._worker = Worker()
         self._config: Config | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

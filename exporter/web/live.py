@@ -55,7 +55,7 @@ class LiveWebConfig:
         self._path = path
         self._clock = clock
         self._wall = wall
-        self._worker = Worker("web configuration")
+        self._worker = Worker()
         self._is_queued = False
         self._is_late = False
         self.config, self._seen = _load(path, (path,))

@@ -66,7 +66,7 @@ class Logins:
 
     def __init__(self, compare: Callable[[bytes, bytes], bool] = bcrypt.checkpw) -> None:
         self._compare = compare
-        self._worker = Worker("login")
+        self._worker = Worker()
         self._key = secrets.token_bytes(32)
         self._right = _Recent()
         self._wrong = _Recent()

@@ -7,6 +7,8 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
+from exporter.threads import start_thread
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -24,10 +26,10 @@ class Worker(Executor):
     file system that hangs, or an expensive hash, would delay that.
     """
 
-    def __init__(self, name: str, threads: int = 1) -> None:
-        self._name = name
+    def __init__(self, threads: int = 1) -> None:
         self._threads = threads
-        self._started = 0
+        self._running = 0
+        self._lock = threading.Lock()
         self._queue: SimpleQueue[tuple[Future[Any], Callable[[], object]]] = SimpleQueue()
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -36,22 +38,26 @@ class Worker(Executor):
         Raises `NoThreadError` if there is no thread yet, and the host gives none.
         """
         future: Future[T] = Future()
-        if self._started < self._threads:
+        if self._running < self._threads:
             self._start()
         self._queue.put((future, partial(function, *args, **kwargs)))
         return future
 
     def _start(self) -> None:
         try:
-            threading.Thread(target=self._run, name=self._name, daemon=True).start()
+            start_thread(self._run)
         except RuntimeError as error:
             # With fewer threads, calls wait; the next one tries again to start another.
-            if not self._started:
+            if not self._running:
                 raise NoThreadError(str(error)) from None
-        else:
-            self._started += 1
 
     def _run(self) -> None:
+        # Counted here: several may have been started before the first of them runs, and without
+        # memory, one that was started never does.
+        with self._lock:
+            if self._running == self._threads:
+                return
+            self._running += 1
         while True:
             future, call = self._queue.get()
             if future.set_running_or_notify_cancel():

@@ -188,7 +188,7 @@ def test_without_quotas_nothing_is_read() -> None:
 class NoPlan:
     """A server without plans."""
 
-    def look_up(self, _api: str, _url: str, _kind: object) -> Any:
+    def look_up(self, _api: str, _url: str, _kind: object, _use: object) -> Any:
         """Answer 404."""
         raise NotFoundError(404, "")
 

@@ -10,7 +10,8 @@ import pytest
 import schedule
 from structlog.testing import capture_logs
 
-from exporter.collect.poll.loop import MAX_SILENCE, PollLoop, in_thread
+from exporter.collect.poll.loop import MAX_DELAY, MAX_SILENCE, PollLoop
+from exporter.threads import start_thread
 from tests.support.clock import Clock
 
 Work = Callable[[], None]
@@ -116,7 +117,7 @@ class TestTick:
 
         hanging = FakeQuery(on_poll=hang)
         healthy = FakeQuery(on_poll=polled.set)
-        loop = poller(hanging, healthy, start=in_thread)
+        loop = poller(hanging, healthy, start=start_thread)
 
         loop.tick(1)
         came = polled.wait(TIMEOUT)
@@ -152,10 +153,10 @@ class TestTick:
         query = FakeQuery(on_due=hang)
         query.watch = FakeWatch(published.set)
         query.watch.is_silent = False
-        loop = PollLoop(lambda: [query], start=in_thread)
+        loop = PollLoop(lambda: [query], start=start_thread)
 
-        in_thread(loop.run)
-        in_thread(loop.run_watch)
+        start_thread(loop.run)
+        start_thread(loop.run_watch)
         came = published.wait(TIMEOUT)
         loop.stop()
         release.set()
@@ -193,6 +194,24 @@ class TestTick:
 
         assert 30 == len(started)
         assert ["can't start new thread"] == [entry["error"] for entry in logs]
+
+    def test_a_thread_that_never_runs(self) -> None:
+        """A thread that does not begin, as without memory, is replaced, and does nothing later."""
+        waiting: list[Work] = []
+        query, monotonic = FakeQuery(), Clock()
+        loop = PollLoop(lambda: [query], monotonic=monotonic, start=waiting.append)
+        loop.tick(1)
+        monotonic.now += MAX_DELAY - 1
+        loop.tick(2)
+        before = len(waiting)
+        monotonic.now += 1
+        loop.tick(3)
+        for work in waiting:
+            work()
+
+        assert 1 == before
+        assert [3] == query.polled
+        assert loop.idle()
 
     @pytest.mark.parametrize("run", [PollLoop.run, PollLoop.run_watch])
     def test_goes_on(
@@ -310,7 +329,7 @@ class TestRun:
                 loop.stop()
             return now
 
-        loop = PollLoop(lambda: [query], clock=look)
+        loop = PollLoop(lambda: [query], clock=look, start=lambda work: work())
         loop.run()
 
         assert [1, 2, 3] == query.refreshed

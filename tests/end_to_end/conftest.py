@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from exporter.cli import main
 from exporter.simulator import Simulator, demo_world
 from tests.end_to_end.stage import moment
+from tests.reliability.conftest import tried  # noqa: F401 - a fixture
 from tests.support.clock import Clock
 from tests.support.configuration import Entry, document
 

@@ -36,7 +36,9 @@ def serve(configured: Callable[..., Path]) -> Sequence[str]:
     return (*COMMAND, "serve", "--config.file", str(configured()))
 
 
-def test_descriptors(serve: Sequence[str], tmp_path: Path) -> None:
+def test_descriptors(
+    serve: Sequence[str], tmp_path: Path, tried: Callable[[str, int], None]
+) -> None:
     """Idle clients cannot take all descriptors: a scrape is answered, and the log stays short."""
     limited = (
         find_program("prlimit", "util-linux"),
@@ -53,9 +55,10 @@ def test_descriptors(serve: Sequence[str], tmp_path: Path) -> None:
 
     assert 200 == answer.status_code
     assert "cannot accept" not in program.output()
+    tried("connections of clients", CROWD)
 
 
-def test_a_log_that_nobody_reads(serve: Sequence[str]) -> None:
+def test_a_log_that_nobody_reads(serve: Sequence[str], tried: Callable[[str, int], None]) -> None:
     """A pipe that nobody reads, as standard error, delays neither scrapes nor the end."""
     reader, writer = os.pipe()
     port = free_port()
@@ -77,6 +80,7 @@ def test_a_log_that_nobody_reads(serve: Sequence[str]) -> None:
 
     assert 200 == answer.status_code
     assert 0 == status
+    tried("faults of the host", 1)
 
 
 def _answers(url: str) -> bool:

@@ -75,7 +75,7 @@ def of_query(samples: Samples, name: str, **labels: str) -> float:
     return samples[sample(name, organization="acme", query="outcomes", **labels)]
 
 
-def test_disk(command: Sequence[str], tmp_path: Path) -> None:
+def test_disk(command: Sequence[str], tmp_path: Path, tried: Callable[[str, int], None]) -> None:
     """A hung disk under the state file is a failure while it hangs, and delays no SIGTERM."""
     with failing((*command, "--hang"), tmp_path / "log") as (program, page):
         sent = time.monotonic()
@@ -87,6 +87,7 @@ def test_disk(command: Sequence[str], tmp_path: Path) -> None:
     assert 1 == of_query(page, "sentry_stats_poll_failures_total", reason="state")
     assert 0 == status
     assert PROMPTLY > seconds
+    tried("faults of the host", 1)
 
 
 def test_store(sentry: Simulator, command: Sequence[str], tmp_path: Path) -> None:

@@ -125,7 +125,9 @@ def ended_by(number: signal.Signals, delay: float, command: Sequence[str]) -> En
 
 
 @pytest.mark.usefixtures("hang")
-def test_serve_ends_cleanly_at_any_moment(serve: Sequence[str], namespace: Sequence[str]) -> None:
+def test_serve_ends_cleanly_at_any_moment(
+    serve: Sequence[str], namespace: Sequence[str], tried: Callable[[str, int], None]
+) -> None:
     """SIGTERM ends the daemon with status 0 within two seconds, from its first instant."""
     # As PID 1 at the moments in between: the same code runs, only ignored signals differ.
     delays = DELAYS[len(namespace) > 0 :: 2]
@@ -133,6 +135,7 @@ def test_serve_ends_cleanly_at_any_moment(serve: Sequence[str], namespace: Seque
         ends = pool.map(lambda delay: ended_by(signal.SIGTERM, delay, [*namespace, *serve]), delays)
 
     assert [] == [end for end in ends if end.status or end.seconds > PROMPTLY]
+    tried("faults of the host", len(delays))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -161,7 +164,9 @@ def test_an_interrupted_result_is_no_success(
     assert ended.seconds < PROMPTLY
 
 
-def test_a_second_signal_ends_at_once(serve: Sequence[str], tmp_path: Path) -> None:
+def test_a_second_signal_ends_at_once(
+    serve: Sequence[str], tmp_path: Path, tried: Callable[[str, int], None]
+) -> None:
     """The second signal does not wait for the end that the first one has begun."""
     with running(serve, tmp_path / "serve.log") as program:
         program.wait_for(r"event=(listening) ")
@@ -171,6 +176,7 @@ def test_a_second_signal_ends_at_once(serve: Sequence[str], tmp_path: Path) -> N
         # Which of them comes first is up to the kernel.
         assert program.process.wait(TIMEOUT) in {128 + signal.SIGTERM, 128 + signal.SIGINT}
         assert "event=stopped" not in program.output()
+    tried("faults of the host", 1)
 
 
 def write_large(path: Path) -> None:
@@ -250,7 +256,9 @@ def test_rendering_does_not_delay_the_end(
         assert (0, "stopped", []) == end_of(program)
 
 
-def test_a_hangup_never_ends_the_daemon(serve: Sequence[str], tmp_path: Path) -> None:
+def test_a_hangup_never_ends_the_daemon(
+    serve: Sequence[str], tmp_path: Path, tried: Callable[[str, int], None]
+) -> None:
     """SIGHUP at any moment does not end the daemon, as PID 1 or not."""
     with blocked_signals(), running(serve, tmp_path / "serve.log") as program:
         for _ in range(20):
@@ -261,6 +269,7 @@ def test_a_hangup_never_ends_the_daemon(serve: Sequence[str], tmp_path: Path) ->
         program.process.send_signal(signal.SIGTERM)
 
         assert 0 == program.process.wait(TIMEOUT)
+    tried("faults of the host", 21)
 
 
 def test_a_hangup_ends_other_commands(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What the tests of reliability have tried, and how often: the rows of README's table."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -18,6 +19,15 @@ ROWS: Final = {
     "hours of soak": "simulated, with random faults, reloads, restarts and renames",
 }
 """What is tried, and how."""
+
+
+_EXAMPLES: Final = re.compile(r"([0-9]+) passing, ([0-9]+) failing")
+
+
+def examples_of(item: pytest.Item) -> int:
+    """Return how many examples hypothesis has tried in a test, without those it had to discard."""
+    statistics = getattr(item, "hypothesis_statistics", "")
+    return sum(int(number) for pair in _EXAMPLES.findall(statistics) for number in pair)
 
 
 def table(reports: Iterable[pytest.TestReport]) -> Sequence[str]:

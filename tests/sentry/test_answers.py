@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from exporter.buckets import Window
 from exporter.moments import iso
 from exporter.sentry.answer import By, Group, ProjectsAnswer, SeriesAnswer, parse
+from exporter.sentry.decoding import decode
 from exporter.sentry.errors import BadAnswerError
 from exporter.sentry.question import QUANTITY, TIMES_SEEN, Question
 from tests.sentry.fakes import HOUR, START, WINDOW, body, document, group, question
@@ -144,6 +146,23 @@ class TestSeries:
         asked = question("outcome", window=Window(start, start + 24 * HOUR, 24 * HOUR))
 
         assert (165665,) == groups_of(sent, asked)[0].totals
+
+    def test_group_by_group(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """No call decodes more than one group: it would hold up all other threads."""
+        labels = [{"category": "error", "outcome": str(number)} for number in range(50)]
+        sent = body(*(group(by, 1, 2, 3) for by in labels))
+        decoded = []
+
+        def recorded(decoder: Any, part: Any) -> Any:
+            document = decode(decoder, part)
+            decoded.append(document)
+            return document
+
+        monkeypatch.setattr("exporter.sentry.answer.decode", recorded)
+        groups_of(sent, question())
+
+        assert 51 == len(decoded)
+        assert {Raw} == {type(one) for one in decoded[0].groups}
 
 
 class TestTotals:

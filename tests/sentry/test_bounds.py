@@ -95,7 +95,7 @@ def test_plan(asked: Callable[[str], SentryClient]) -> None:
     sent = reply(b"[" + b"{}," * 60_000)
 
     with ScriptedServer(serve(sent)) as server, pytest.raises(TooLargeError):
-        asked(server.url).look_up("customers", f"{server.url}/", CustomerPlan)
+        asked(server.url).look_up("customers", f"{server.url}/", CustomerPlan, str)
 
 
 def test_all_that_sentry_sends(asked: Callable[[str], SentryClient]) -> None:

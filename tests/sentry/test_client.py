@@ -555,6 +555,12 @@ class _Named(msgspec.Struct):
     name: str
 
 
+def _usable(named: _Named) -> _Named:
+    if not named.name:
+        raise BadAnswerError("name", "is empty")
+    return named
+
+
 class TestLookUp:
     """Single requests for anything else."""
 
@@ -562,7 +568,7 @@ class TestLookUp:
 
     def looked_up(self, bench: Bench) -> _Named:
         """Return what is read."""
-        return bench.client.look_up("customers", self.URL, _Named)
+        return bench.client.look_up("customers", self.URL, _Named, _usable)
 
     def test_fields(self, server: responses.RequestsMock, bench: Bench) -> None:
         """Only the fields that are asked for are read, and the request is counted."""
@@ -585,6 +591,7 @@ class TestLookUp:
             (403, '{"detail": "no"}', ForbiddenError),
             (200, "{}", BadAnswerError),
             (200, "<html>", BadAnswerError),
+            (200, '{"name": ""}', BadAnswerError),
         ],
     )
     def test_failure(
@@ -602,6 +609,7 @@ class TestLookUp:
             self.looked_up(bench)
 
         assert self.URL == failed.value.asked
+        assert [("customers", error.reason)] == bench.meter.failures
 
 
 DEPRECATED = {

@@ -248,6 +248,12 @@ def test_amounts_that_are_not_numbers(values: dict[str, Any], amount: str) -> No
         plan(**json.loads(json.dumps(values).replace("AMOUNT", amount)))
 
 
+def test_negative_usage() -> None:
+    """Nobody has used less than nothing."""
+    with pytest.raises(BadAnswerError, match=r"usage: Expected int >= 0"):
+        plan(categories={"errors": category(usage=-1)})
+
+
 def test_no_known_category() -> None:
     """Where nothing is known that is billed, the answer is about something else."""
     with pytest.raises(BadAnswerError, match="no known category"):

@@ -18,6 +18,7 @@ from exporter.sentry.limits import (
     limits_by_token,
     read_notice,
 )
+from exporter.threads import start_thread
 from tests.support.clock import Clock
 from tests.support.programs import wait_until
 
@@ -236,22 +237,26 @@ class TestRunAll:
         assert 100 == len(seen)
         assert max(seen) <= 3
 
-    @pytest.mark.parametrize("threads", [0, 1])
-    def test_no_thread(self, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    @pytest.mark.parametrize("started", [0, 1])
+    def test_no_thread(self, monkeypatch: pytest.MonkeyPatch, started: int) -> None:
         """Where the host gives fewer threads than are wanted, the others and this one do it."""
-        started: list[object] = []
+        left = [started]
 
-        class Scarce(threading.Thread):
-            """A thread that is not always to be had."""
+        def start(work: Callable[[], object]) -> None:
+            if not left[0]:
+                raise RuntimeError("can't start new thread")
+            left[0] -= 1
+            start_thread(work)
 
-            def start(self) -> None:
-                """Start, or fail as the interpreter does."""
-                if len(started) == threads:
-                    raise RuntimeError("can't start new thread")
-                started.append(self)
-                super().start()
+        monkeypatch.setattr("exporter.sentry.limits.start_thread", start)
 
-        monkeypatch.setattr(threading, "Thread", Scarce)
+        results = limits(Clock(), concurrency=3).run_all([partial(int, n) for n in range(10)])
+
+        assert list(range(10)) == results
+
+    def test_a_thread_that_never_runs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A thread that ends before its first step, as without memory, is not waited for."""
+        monkeypatch.setattr("exporter.sentry.limits.start_thread", lambda _work: None)
 
         results = limits(Clock(), concurrency=3).run_all([partial(int, n) for n in range(10)])
 
@@ -270,12 +275,6 @@ class TestRunAll:
             limits(Clock(), concurrency=1).run_all([partial(task, n) for n in range(10)])
 
         assert [0, 1, 2, 3] == begun
-
-    def test_daemons(self) -> None:
-        """A request that hangs does not prevent the process from ending."""
-        results = limits(Clock()).run_all([lambda: threading.current_thread().daemon])
-
-        assert [True] == results
 
 
 class TestSharing:

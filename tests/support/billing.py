@@ -1,7 +1,7 @@
 """A Sentry in memory that has a plan too, and settings of quotas."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from msgspec.json import Decoder
@@ -13,6 +13,7 @@ from tests.support.sentry import Sentry
 from tests.support.settings import organization
 from tests.support.store import Row
 
+D = TypeVar("D")
 T = TypeVar("T")
 
 CARD: Final = "4242424242424242"
@@ -88,9 +89,9 @@ class BillingSentry(Sentry):
         self.plan_error: Exception | None = None
         self.looked_up: list[str] = []
 
-    def look_up(self, api: str, url: str, kind: type[T]) -> T:
-        """Return the plan, as far as ``kind`` has its fields."""
+    def look_up(self, api: str, url: str, kind: type[D], use: Callable[[D], T]) -> T:
+        """Return what ``use`` makes of the plan, as far as ``kind`` has its fields."""
         self.looked_up.append(f"{api} {url}")
         if self.plan_error is not None:
             raise self.plan_error
-        return decode(Decoder(kind), self.plan)
+        return use(decode(Decoder(kind), self.plan))

@@ -82,12 +82,14 @@ class _Fault:
 class Host:
     """What a client meets before its request: a server that refuses, TLS, or a resolver.
 
-    ``url`` returns its address; ``fail`` or ``recover`` is called before each request to it.
+    ``url`` returns its address; ``fail`` or ``recover`` is called before each request to it. A
+    ``plain`` one speaks HTTP where it has no context for TLS.
     """
 
     url: Callable[["FaultProxy"], str]
     fail: Callable[["FaultProxy"], None]
     recover: Callable[["FaultProxy"], None]
+    plain: bool = False
 
 
 @dataclass
@@ -113,6 +115,10 @@ class FaultProxy:
 
     def script(self, peer: Peer) -> None:
         """Answer the requests of a connection."""
+        if self.host is not None and self.host.plain and self.server.context is None:
+            peer.swallow()
+            peer.send(reply(b"", "400 Bad Request"))
+            return
         while head := peer.receive():
             exchange = self._exchange(peer, head)
             act = self._met(endpoint_of(exchange.request.path)) if self.host is None else None

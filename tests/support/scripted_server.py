@@ -130,6 +130,7 @@ class ScriptedServer:
         self.connections = 0
         self.context = context
         self._scripts = scripts
+        self._refuses = False
         self._threads: list[threading.Thread] = []
         self._peers: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", port))
@@ -157,14 +158,17 @@ class ScriptedServer:
 
     def refuse(self) -> None:
         """Refuse connections from now on."""
+        self._refuses = True
         # Only a shutdown wakes the thread that accepts. The port stays bound, if it was asked for.
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
 
     def listen(self) -> None:
-        """Accept connections again."""
-        self._listener.listen()
-        self._spawn(self._accept)
+        """Accept connections again, if they were refused."""
+        if self._refuses:
+            self._refuses = False
+            self._listener.listen()
+            self._spawn(self._accept)
 
     def _accept(self) -> None:
         with suppress(OSError):

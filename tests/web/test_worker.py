@@ -16,12 +16,12 @@ HANG = 60.0
 
 def test_result() -> None:
     """The result of a call is that of its future."""
-    assert 3 == Worker("test").submit(sum, [1, 2]).result(HANG)
+    assert 3 == Worker().submit(sum, [1, 2]).result(HANG)
 
 
 def test_error() -> None:
     """An error is raised where the result is taken, and the next call is made."""
-    worker = Worker("test")
+    worker = Worker()
     failing = worker.submit(int, "x")
     following = worker.submit(int, "1")
 
@@ -32,22 +32,23 @@ def test_error() -> None:
 
 def test_one_after_the_other() -> None:
     """All calls are made in the same thread, in their order."""
-    worker = Worker("test")
-    order: list[tuple[int, str]] = []
+    worker = Worker()
+    order: list[tuple[int, int]] = []
 
     def note(number: int) -> None:
         """Note a call."""
-        order.append((number, threading.current_thread().name))
+        order.append((number, threading.get_ident()))
 
     for future in [worker.submit(note, number) for number in range(100)]:
         future.result(HANG)
 
-    assert [(number, "test") for number in range(100)] == order
+    assert list(range(100)) == [number for number, _ in order]
+    assert 1 == len({thread for _, thread in order})
 
 
 def test_several_at_the_same_time() -> None:
     """As many calls run at once as there are threads, and no more."""
-    worker, meet, go_on = Worker("test", threads=2), threading.Barrier(2), threading.Event()
+    worker, meet, go_on = Worker(threads=2), threading.Barrier(2), threading.Event()
     met = [worker.submit(meet.wait, HANG) for _ in range(2)]
 
     assert {0, 1} == {future.result(HANG) for future in met}
@@ -63,7 +64,7 @@ def test_several_at_the_same_time() -> None:
 
 def test_cancelled_call_is_not_made() -> None:
     """A call that is cancelled in time is not made."""
-    worker, go_on = Worker("test"), threading.Event()
+    worker, go_on = Worker(), threading.Event()
     worker.submit(go_on.wait, HANG)
     cancelled = worker.submit(pytest.fail)
 
@@ -76,7 +77,7 @@ def test_process_ends_during_a_call() -> None:
     """A call that never returns does not keep the process from ending."""
     program = (
         "import threading; from exporter.web.worker import Worker; "
-        "Worker('test').submit(threading.Event().wait)"
+        "Worker().submit(threading.Event().wait)"
     )
     subprocess.run(  # noqa: S603 - our own interpreter and text
         [sys.executable, "-c", program], cwd=REPOSITORY, check=True, timeout=HANG
@@ -89,7 +90,7 @@ class _FaultError(Exception):
 
 def test_error_is_released() -> None:
     """Once nobody refers to the future of a failed call, its error is gone, frames and all."""
-    worker = Worker("test")
+    worker = Worker()
 
     def fail() -> None:
         raise _FaultError
@@ -111,16 +112,26 @@ def test_error_is_released() -> None:
 
 def test_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the host gives no thread, the call fails at once, and the next one is made."""
-    start = threading.Thread.start
 
-    def refuse(_thread: threading.Thread) -> None:
+    def refuse(_work: object) -> None:
         """Fail as the interpreter does."""
         raise RuntimeError("can't start new thread")
 
-    worker = Worker("test")
-    monkeypatch.setattr(threading.Thread, "start", refuse)
-    with pytest.raises(NoThreadError):
-        worker.submit(int, "1")
-    monkeypatch.setattr(threading.Thread, "start", start)
+    made = Worker()
+    with monkeypatch.context() as patch:
+        patch.setattr("exporter.web.worker.start_thread", refuse)
+        with pytest.raises(NoThreadError):
+            made.submit(int, "1")
 
-    assert 2 == worker.submit(int, "2").result(HANG)
+    assert 2 == made.submit(int, "2").result(HANG)
+
+
+def test_a_thread_that_never_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call whose thread ends before its first step, without memory, is made with the next one."""
+    made = Worker()
+    with monkeypatch.context() as patch:
+        patch.setattr("exporter.web.worker.start_thread", lambda _work: None)
+        lost = made.submit(int, "1")
+    following = made.submit(int, "2")
+
+    assert [1, 2] == [lost.result(HANG), following.result(HANG)]

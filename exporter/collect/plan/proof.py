@@ -141,4 +141,7 @@ def _series_bound(answer: SeriesAnswer) -> int:
 
 
 def _filled_buckets(group: Group) -> int:
+    if len(group.series) == 1:
+        (values,) = group.series
+        return len(values) - values.count(0)
     return sum(1 for values in zip(*group.series, strict=True) if any(values))

@@ -5,6 +5,7 @@ It makes the questions that read a window, and turns the groups of an answer int
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Any, Final, Literal, Self
 from urllib.parse import quote_plus, urlencode
 
@@ -114,11 +115,13 @@ class ResolvedQuery:
         for group in answer.groups:
             for field, values in zip(answer.question.fields, group.series, strict=True):
                 series = self.series(field, group.by)
-                empty = not any(values)
-                for start, value in zip(starts, values, strict=True):
-                    if value or empty:
-                        values_of = buckets[start].setdefault(series, {project: 0})
-                        values_of[project] += value
+                # Most buckets of a long window have no value of most groups.
+                filled = values if any(values) else [1] * len(values)
+                for start, value in zip(
+                    compress(starts, filled), compress(values, filled), strict=True
+                ):
+                    values_of = buckets[start].setdefault(series, {project: 0})
+                    values_of[project] += value
         return buckets
 
     def missing(self, answer: SeriesAnswer, by: By, rows: Rows) -> Rows:

@@ -6,21 +6,29 @@ threads are daemons: the process can end while a request is still out.
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from threading import Event, Lock, Thread
+from threading import Event, Lock
 from typing import Any, Final, Protocol, TypeVar
 
 import schedule
 import structlog
 
 from exporter.repetition import Failures
+from exporter.threads import start_thread
 
 TICK: Final = 1
 """Seconds between two checks."""
 
 MAX_SILENCE: Final = 10
 """Seconds without a check after which the loop counts as dead."""
+
+MAX_DELAY: Final = 10
+"""Seconds in which a thread has to begin; after that, another one takes its place.
+
+Without memory, a thread can end before its first step.
+"""
 
 _IDLE_CHECK: Final = 0.02
 """Seconds between two checks of whether the polls have ended, while stopping."""
@@ -73,9 +81,12 @@ class Pollable(Protocol):
         ...
 
 
-def in_thread(work: Callable[[], None]) -> None:
-    """Run ``work`` in a daemon thread."""
-    Thread(target=work, daemon=True).start()
+@dataclass(slots=True)
+class _Turn:
+    """Work that is out: when its thread was started, and whether that has begun."""
+
+    since: float
+    has_begun: bool = False
 
 
 class PollLoop:
@@ -90,14 +101,14 @@ class PollLoop:
         *,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
-        start: Callable[[Callable[[], None]], None] = in_thread,
+        start: Callable[[Callable[[], None]], None] = start_thread,
     ) -> None:
         self._queries = queries
         self._clock = clock
         self._monotonic = monotonic
         self._start = start
         self._lock = Lock()
-        self._busy: set[Pollable | Watched] = set()
+        self._busy: dict[Pollable | Watched, _Turn] = {}
         self._stopped = Event()
         self._checked_at = monotonic()
         self._failures: dict[object, Failures] = {}
@@ -162,7 +173,8 @@ class PollLoop:
         ``one`` is the ``query``, or its watch.
         """
         # Of thousands, next to none has work: all that it takes to start some comes afterwards.
-        if one in self._busy:
+        turn = self._busy.get(one)
+        if turn is not None and (turn.has_begun or self._monotonic() - turn.since < MAX_DELAY):
             return
         try:
             work = choose(one, now)
@@ -175,13 +187,13 @@ class PollLoop:
     def _start_work(self, one: Pollable | Watched, work: _Work) -> None:
         # Before its thread exists: the next tick could come before the thread begins.
         with self._lock:
-            self._busy.add(one)
+            turn = self._busy[one] = _Turn(self._monotonic())
         is_out = False
         try:
-            is_out = self._has_started(partial(self._work, one, work))
+            is_out = self._has_started(partial(self._work, one, turn, work))
         finally:
             if not is_out:
-                self._release(one)
+                self._release(one, turn)
 
     def _has_started(self, work: Callable[[], None]) -> bool:
         """Start ``work``, and return whether the host gives a thread for it."""
@@ -206,15 +218,19 @@ class PollLoop:
         if failures.note(self._monotonic()):
             _log.error(event, failures=failures.count, **fields)
 
-    def _work(self, one: Pollable | Watched, work: _Work) -> None:
-        try:
-            work()
-        finally:
-            self._release(one)
-
-    def _release(self, one: Pollable | Watched) -> None:
+    def _work(self, one: Pollable | Watched, turn: _Turn, work: _Work) -> None:
         with self._lock:
-            self._busy.discard(one)
+            turn.has_begun = self._busy.get(one) is turn
+        if turn.has_begun:
+            try:
+                work()
+            finally:
+                self._release(one, turn)
+
+    def _release(self, one: Pollable | Watched, turn: _Turn) -> None:
+        with self._lock:
+            if self._busy.get(one) is turn:
+                del self._busy[one]
 
 
 def _to_publish(watch: Watched, now: float) -> _Work | None:

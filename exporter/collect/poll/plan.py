@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Final, Protocol, TypeVar
 
@@ -21,6 +22,7 @@ PAUSE: Final = HOUR
 
 _TEMPORARY: Final = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 
+D = TypeVar("D")
 T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
@@ -29,8 +31,8 @@ _log = structlog.get_logger(__name__)
 class PlanClient(Protocol):
     """What can be asked for a plan."""
 
-    def look_up(self, api: str, url: str, kind: type[T]) -> T:
-        """Return what ``url`` answers, as far as ``kind`` has its fields."""
+    def look_up(self, api: str, url: str, kind: type[D], use: Callable[[D], T]) -> T:
+        """Return what ``use`` makes of what ``url`` answers, as far as ``kind`` has fields."""
         ...
 
     def credentials(self) -> Hashable:
@@ -82,7 +84,8 @@ class PlanSource:
         try:
             with self._waiting():
                 url = plan_url(self._organization)
-                plan = plan_of(self._client.look_up(CUSTOMERS, url, CustomerDocument), now)
+                use = partial(plan_of, now=now)
+                plan = self._client.look_up(CUSTOMERS, url, CustomerDocument, use)
         except SentryError as error:
             # Only now: a poll whose answer counts for nothing is no try of its successor's.
             state.tried_at, state.tried_with = now, credentials

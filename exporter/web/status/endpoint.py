@@ -32,7 +32,7 @@ class StatusPage:
 
     def __init__(self, source: StatusSource) -> None:
         self._source = source
-        self._worker = Worker("status page", threads=MAX_RENDERING)
+        self._worker = Worker(MAX_RENDERING)
         self._waiting = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

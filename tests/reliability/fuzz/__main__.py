@@ -15,10 +15,10 @@ from typing import Final
 
 import click
 
-from tests.reliability.fuzz.targets import CORPUS, MAX_LENGTH, TARGETS, corpus
+from tests.reliability.fuzz.targets import BUILD, CORPUS, MAX_LENGTH, TARGETS, corpus
 
-BUILD: Final = Path("build/fuzz")
-_EXECUTED: Final = re.compile(r"^stat::number_of_executed_units: +([0-9]+)", re.MULTILINE)
+_EXECUTED: Final = re.compile(r"^(?:#|stat::number_of_executed_units: +)([0-9]+)", re.MULTILINE)
+"""What libFuzzer prints from time to time, and at the end unless an input has broken a rule."""
 _ALWAYS: Final = (f"-max_len={MAX_LENGTH}", "-timeout=20", "-rss_limit_mb=2048")
 
 
@@ -54,9 +54,9 @@ def _fuzzed(name: str, seconds: int, seed: int) -> tuple[int, bool]:
     code = _run(name, log, *_ALWAYS, *flags, reached, CORPUS / name)
     text = log.read_text("utf-8", "replace")
     if code:
-        click.echo(f"{name} broke a rule, see {log}", err=True)
-    executed = _EXECUTED.search(text)
-    return int(executed[1]) if executed else 0, bool(code)
+        click.echo(f"{name} broke a rule, see {log} and {BUILD / name}.broken", err=True)
+    executed = _EXECUTED.findall(text)
+    return int(executed[-1]) if executed else 0, bool(code)
 
 
 def _merge(name: str) -> None:

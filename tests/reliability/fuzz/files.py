@@ -10,42 +10,65 @@ from typing import Any, Final
 
 import yaml
 
-from exporter.config import Config, ConfigError, as_yaml, loads, parsed
-from exporter.web.config import WebConfig, load_web_config
+from exporter.config import ConfigError, as_yaml, loads, parsed
+from exporter.web.config import load_web_config
 from tests.support.certificates import Authority
 
-SECRET: Final = re.compile(r"[!-~]{12,}")
-"""Which values of ``token`` are looked for in messages: shorter ones may be there by chance."""
+SECRET: Final = re.compile(r"[!-~]{6,}")
+"""Which values are taken for secrets: those that can be replaced in the text as they are."""
+
+MARKER: Final = "Zq7Zq7Zq7Zq7"
+"""A secret that is in no message by chance."""
 
 MASK: Final = "<secret>"
 
+_SECRET_KEYS: Final = {"token", "basic_auth_users"}
 _FILE: Final = Path("fuzz.yaml")
 
 
 def configuration(data: bytes) -> None:
     """Read a configuration; check its errors, or its text and that it means the same."""
-    try:
-        config = parsed(data, _FILE)
-    except ConfigError as error:
-        _check_error(error, str(_FILE), data)
-        return
-    _check_config(config, data)
+    _read_configuration(data)
+    for changed in _with_marker(data):
+        assert MARKER not in _read_configuration(changed)
 
 
 def web_configuration(data: bytes) -> None:
     """Read a web configuration from a file, beside a certificate and its key."""
+    _read_web_configuration(data)
+    for changed in _with_marker(data):
+        assert MARKER not in _read_web_configuration(changed)
+
+
+def _read_configuration(data: bytes) -> str:
+    """Return everything that reading a configuration shows."""
+    try:
+        config = parsed(data, _FILE)
+    except ConfigError as error:
+        return _checked_error(error, str(_FILE), data)
+    shown = as_yaml(config)
+    if MASK.encode() not in data:
+        assert shown == as_yaml(loads(shown.replace(MASK, "sntryu_0123456789abcdef")))
+    return f"{shown} {config!r} {[str(each) for each in config.warnings]}"
+
+
+def _read_web_configuration(data: bytes) -> str:
     path = _folder() / "web.yaml"
     path.write_bytes(data)
     try:
         config = load_web_config(path)
     except ConfigError as error:
-        _check_error(error, str(path), data)
-        return
-    _check_web_config(config, path)
+        return _checked_error(error, str(path), data)
+    assert path in config.files
+    for name, value in config.headers:
+        # Anything else would end the header, and begin another.
+        assert not {*b"\r\n\0"} & {*name, *value}
+    assert all(hashed.startswith(b"$2") for _, hashed in config.users)
+    return f"{config!r} {[str(each) for each in config.warnings]}"
 
 
-def _check_error(error: ConfigError, file: str, data: bytes) -> None:
-    """Check that each problem is one line that names the file, and that no secret is in it."""
+def _checked_error(error: ConfigError, file: str, data: bytes) -> str:
+    """Return an error's text; each of its problems is one line, which names the file."""
     assert error.problems
     lines = data.count(b"\n") + data.count(b"\r") + data.count(b"\xc2\x85") + 1
     lines += data.count(b"\xe2\x80\xa8") + data.count(b"\xe2\x80\xa9")
@@ -56,31 +79,14 @@ def _check_error(error: ConfigError, file: str, data: bytes) -> None:
         assert "\n" not in text
         assert problem.line is None or 1 <= problem.line <= lines
         text.encode()
-    _check_secrets(f"{error} {error!r} {error.problems!r}", data)
+    return f"{error} {error!r} {error.problems!r}"
 
 
-def _check_config(config: Config, data: bytes) -> None:
-    shown = as_yaml(config)
-    _check_secrets(f"{shown} {config!r} {[str(each) for each in config.warnings]}", data)
-    if MASK.encode() not in data:
-        assert shown == as_yaml(loads(shown.replace(MASK, "sntryu_0123456789abcdef")))
-
-
-def _check_web_config(config: WebConfig, path: Path) -> None:
-    assert path in config.files
-    for name, value in config.headers:
-        # Anything else would end the header, and begin another.
-        assert not {*b"\r\n\0"} & {*name, *value}
-    assert all(hashed.startswith(b"$2") for _, hashed in config.users)
-    for _, hashed in config.users:
-        assert hashed.decode() not in repr(config)
-
-
-def _check_secrets(shown: str, data: bytes) -> None:
-    for secret in _tokens(_plain(data)):
-        # A key or a word of the file may well be in a message.
+def _with_marker(data: bytes) -> Iterator[bytes]:
+    """Yield the file with a marker in place of each of its secrets."""
+    for secret in _secrets(_plain(data)):
         if SECRET.fullmatch(secret) and data.count(secret.encode()) == 1:
-            assert secret not in shown
+            yield data.replace(secret.encode(), MARKER.encode())
 
 
 def _plain(data: bytes) -> object:
@@ -91,18 +97,19 @@ def _plain(data: bytes) -> object:
         return None
 
 
-def _tokens(value: Any, depth: int = 0) -> Iterator[str]:
-    """Yield the text of every key ``token``, wherever it is."""
+def _secrets(value: Any, *, below: bool = False, depth: int = 0) -> Iterator[str]:
+    """Yield every text below a key of secrets, wherever that is."""
     if depth > 6:
         return
-    if isinstance(value, dict):
+    if isinstance(value, str) and below:
+        yield value
+    elif isinstance(value, dict):
         for key, inner in value.items():
-            if key == "token" and isinstance(inner, str):
-                yield inner
-            yield from _tokens(inner, depth + 1)
+            yield from _secrets(key if below else None, below=below, depth=depth + 1)
+            yield from _secrets(inner, below=below or key in _SECRET_KEYS, depth=depth + 1)
     elif isinstance(value, list):
         for inner in value[:20]:
-            yield from _tokens(inner, depth + 1)
+            yield from _secrets(inner, below=below, depth=depth + 1)
 
 
 @cache

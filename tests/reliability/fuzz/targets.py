@@ -20,6 +20,9 @@ from tools.config_schema import schema
 CORPUS: Final = Path(__file__).parent / "corpus"
 """A folder for each target, minimised: no file of it reaches only what others reach."""
 
+BUILD: Final = Path("build/fuzz")
+"""Where `make fuzz` leaves what it comes across."""
+
 MAX_LENGTH: Final = 4096
 """Bytes of an input."""
 

@@ -11,8 +11,7 @@ from tests.reliability.soak.soak import Result
 
 _REQUESTS: Final = Figure("requests an hour", "", lambda each: each.requests, 0)
 _DAY: Final = 24
-_SIZE: Final = 1000, 900
-_COLUMNS: Final = 2
+_SIZE: Final = 1000, 600
 
 
 def report(result: Result) -> str:

@@ -22,6 +22,9 @@ MINUTE: Final = 60.0
 CALM: Final = 9 * HOUR
 """The last hours, in which only late data and a restart are left to come."""
 
+_MEASURED: Final = 2.5
+"""Days that one process has to run, so that its third day can be compared with its second."""
+
 _KINDS: Final[Sequence[Kind]] = ("status", "garbage", "redirect", "hang", "drip", "cut", "reset")
 _LASTING: Final[Sequence[Kind]] = ("status", "garbage", "redirect", "cut", "reset")
 """Without those that take real time until the request's timeout."""
@@ -258,7 +261,8 @@ def _tokens(random: Random, soaked: Soaked, end: float) -> Iterator[Event]:
 def _restarts(random: Random, days: float) -> Iterator[Event]:
     """Yield restarts in the first part, and one at the end: between them, memory is measured."""
     row: Row = "faults of the host"
-    moments = [*_times(random, START + days * DAY / 3, 2.5, START + 2 * HOUR)]
+    part = min(days / 3, days - _MEASURED) * DAY
+    moments = [*_times(random, START + part, 2.5, START + 2 * HOUR)]
     moments = [START + 2 * HOUR, *moments] if len(moments) < 2 else moments
     for before, moment in pairwise([START, *moments]):
         # Not while the one before may still be without a process.

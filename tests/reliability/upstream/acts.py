@@ -3,6 +3,7 @@
 import json
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from tests.support.fault_proxy import Act, Endpoint, Exchange, endpoint_of
@@ -87,8 +88,8 @@ def chunked(*chunks: bytes, head: str = "Transfer-Encoding: chunked\r\n") -> Act
     """Return what sends the body between chunks of bytes as they are."""
 
     def act(exchange: Exchange) -> None:
-        whole = exchange.answer.body
-        parts = b"".join(chunks).replace(b"{body}", whole).replace(b"{size}", b"%x" % len(whole))
+        body = exchange.answer.body
+        parts = b"".join(chunks).replace(b"{body}", body).replace(b"{size}", b"%x" % len(body))
         exchange.send(f"{OK}{_own(exchange)}{head}\r\n".encode() + parts, close=True)
 
     return act
@@ -103,8 +104,8 @@ def reset_after(head: str, share: float = 0) -> Act:
     """Return what resets the connection after the headers, and a share of the body."""
 
     def act(exchange: Exchange) -> None:
-        whole = exchange.answer.body
-        exchange.send(f"{OK}{head}\r\n".encode() + whole[: int(len(whole) * share)])
+        body = exchange.answer.body
+        exchange.send(f"{OK}{head}\r\n".encode() + body[: int(len(body) * share)])
         # The client would lose what it has not read yet.
         exchange.peer.linger(0.05)
         exchange.reset()
@@ -190,3 +191,32 @@ def interim(data: bytes) -> Act:
         exchange.send(data + exchange.bytes())
 
     return act
+
+
+def edited_document(how: Callable[[Any], object]) -> Act:
+    """Return what sends the answer after ``how`` has changed its document."""
+
+    def act(exchange: Exchange) -> None:
+        document = exchange.document()
+        how(document)
+        exchange.send(exchange.bytes(dumped(document)))
+
+    return act
+
+
+def linked(how: Callable[[str], str]) -> Act:
+    """Return what sends a page with another ``Link`` header; without any where that is empty."""
+
+    def act(exchange: Exchange) -> None:
+        headers = dict(exchange.answer.headers)
+        link = how(headers.pop("Link", ""))
+        headers |= {"Link": link} if link else {}
+        exchange.answer = replace(exchange.answer, headers=tuple(headers.items()))
+        exchange.send(exchange.bytes())
+
+    return act
+
+
+def without_date(exchange: Exchange) -> None:
+    """Send the answer without its date."""
+    exchange.send(exchange.bytes().replace(exchange.date.encode() + b"\r\n", b"", 1))

@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from math import inf
@@ -14,7 +14,10 @@ from tests.reliability.upstream.world import HOUR
 from tests.support.fault_proxy import Act
 
 LONG: Final = os.environ.get("FAULTS") == "all"
-"""Whether to try every combination; otherwise each mode is tried at one time."""
+"""Whether to try every combination; otherwise a mode is tried at one time, if it is chosen."""
+
+SHARE: Final = 5
+"""Of so many modes that are not named, one is chosen."""
 
 BY_PAGES: Final = frozenset({"bad_request", "timeout", "server_error", "too_heavy", "too_large"})
 """Where all projects cannot be read at once for one of these reasons, they are read by pages."""
@@ -37,7 +40,7 @@ class Duration(Enum):
 
     ONCE = "once", 1, (0,)
     FOR_AN_HOUR = "for an hour", inf, (0, 1200, 2400)
-    FOR_EVER = "for ever", inf, (0, HOUR, 2 * HOUR + 600)
+    FOR_EVER = "for ever", inf, (0, HOUR, 2 * HOUR)
 
     def __init__(self, words: str, times: float, offsets: Sequence[int]) -> None:
         self.words = words
@@ -66,7 +69,8 @@ class Mode:
     """What happens to requests, and the reasons for which they fail; ``""`` where none does.
 
     ``once`` is the reason where only one request is broken: some are sent again. Where one in
-    a position of ``split`` is about stats, its parts are asked instead.
+    a position of ``split`` is about stats, its parts are asked instead. ``only`` has the
+    organizations whose answers can be broken like this.
     """
 
     act: Act
@@ -75,6 +79,7 @@ class Mode:
     plan: str
     once: str | None = None
     split: Sequence[Position] = ()
+    only: Sequence[str] = ("stats", "lists", "plans")
 
     @classmethod
     def of(
@@ -86,6 +91,7 @@ class Mode:
         plan: str | None = None,
         once: str | None = None,
         split: Sequence[Position] = (),
+        only: Sequence[str] = ("stats", "lists", "plans"),
     ) -> Self:
         """Return a mode whose reason is the same for every endpoint, unless it is given."""
         return cls(
@@ -95,10 +101,13 @@ class Mode:
             reason if plan is None else plan,
             once,
             split,
+            only,
         )
 
     def reason(self, slug: str, when: When) -> str:
         """Return why requests of an organization fail."""
+        if slug not in self.only:
+            return ""
         if when.duration is Duration.ONCE and self.once is not None:
             return self.once
         return {"stats": self.stats, "lists": self.projects, "plans": self.plan}[slug]
@@ -118,11 +127,25 @@ class Mode:
         return "" if by_pages else reason
 
 
-def combinations(modes: Mapping[str, Any]) -> list[Any]:
-    """Return names of ``modes``, and when they are tried, as the parameters of a test."""
-    every = itertools.product(modes, EVERY)
-    # 7 has no factor in common with their number: each comes equally often.
-    some = ((name, EVERY[7 * number % len(EVERY)]) for number, name in enumerate(modes))
+def combinations(
+    modes: Mapping[str, Any],
+    named: Collection[str],
+    positions: Sequence[Position] = tuple(Position),
+) -> list[Any]:
+    """Return names of ``modes``, and when they are tried, as the parameters of a test.
+
+    Those that are ``named`` stand for their kind, and are tried always; of the others, some are.
+    """
+    unknown = set(named) - modes.keys()
+    assert not unknown, unknown
+    times = [when for when in EVERY if when.position in positions]
+    others = [name for name in modes if name not in named]
+    chosen = [*named, *others[::SHARE]]
+    every = itertools.product(modes, times)
+    # 7 has no factor in common with the number of times: each comes equally often.
+    some = (
+        (name, times[(7 * number + len(modes)) % len(times)]) for number, name in enumerate(chosen)
+    )
     return [
         pytest.param(name, when, id=f"{name}, {when}") for name, when in (every if LONG else some)
     ]

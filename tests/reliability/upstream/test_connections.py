@@ -113,25 +113,43 @@ HEADERS: Final = {
 }
 
 
-@pytest.mark.parametrize(("name", "when"), combinations(BROKEN))
+BROKEN_NAMED: Final = (
+    "reset before the headers",
+    "reset after the headers",
+    "cut body",
+    "length of one byte",
+    "length of 10^22 bytes",
+)
+
+
+@pytest.mark.parametrize(("name", "when"), combinations(BROKEN, BROKEN_NAMED))
 def test_broken(try_mode: Try, name: str, when: When) -> None:
-    """What has not arrived as a whole is no answer."""
+    """What has arrived in part is no answer."""
     try_mode(BROKEN[name], when)
 
 
-@pytest.mark.parametrize(("name", "when"), combinations(CHUNKED))
+CHUNKED_NAMED: Final = ("a size that is no number",)
+
+
+@pytest.mark.parametrize(("name", "when"), combinations(CHUNKED, CHUNKED_NAMED))
 def test_chunked(try_mode: Try, name: str, when: When) -> None:
     """Nor is what has chunks that do not fit together."""
     try_mode(CHUNKED[name], when)
 
 
-@pytest.mark.parametrize(("name", "when"), combinations(NO_HTTP))
+NO_HTTP_NAMED: Final = ("HTTP/0.9",)
+
+
+@pytest.mark.parametrize(("name", "when"), combinations(NO_HTTP, NO_HTTP_NAMED))
 def test_no_http(try_mode: Try, name: str, when: When) -> None:
     """Nor is what is no HTTP."""
     try_mode(NO_HTTP[name], when)
 
 
-@pytest.mark.parametrize(("name", "when"), combinations(HEADERS))
+HEADERS_NAMED: Final = ("a long header", "an interim answer before")
+
+
+@pytest.mark.parametrize(("name", "when"), combinations(HEADERS, HEADERS_NAMED))
 def test_headers(try_mode: Try, name: str, when: When) -> None:
     """Headers that nobody needs may be anything, within limits."""
     try_mode(HEADERS[name], when)

@@ -102,6 +102,7 @@ SHAPES: Final = {
     "a number for a text": Mode.of(put(TEXT, 7), "bad_answer"),
     "a list for a text": Mode.of(put(TEXT, ["a"]), "bad_answer"),
     "no text": Mode.of(drop(TEXT), "bad_answer"),
+    "a lone surrogate": Mode.of(put(TEXT, Text('"\\ud800"')), "bad_answer"),
     "a text that is no UTF-8": Mode.of(put(TEXT, Text('"\udcff\udcfe"')), "bad_answer"),
     "null for a part": Mode.of(put(PART, None), "bad_answer"),
     "a list for a part": Mode.of(put(PART, []), "bad_answer"),
@@ -114,19 +115,37 @@ SHAPES: Final = {
 }
 
 
-@pytest.mark.parametrize(("name", "when"), combinations(BODIES))
+BODIES_NAMED: Final = ("HTML", "deep nesting")
+
+
+@pytest.mark.parametrize(("name", "when"), combinations(BODIES, BODIES_NAMED))
 def test_body(try_mode: Try, name: str, when: When) -> None:
     """What is no JSON, or another document, is no answer."""
     try_mode(BODIES[name], when)
 
 
-@pytest.mark.parametrize(("name", "when"), combinations(NUMBERS))
+NUMBERS_NAMED: Final = (
+    "2^63 - 1",
+    "2^64",
+    "a negative number",
+    "NaN",
+    "a float",
+    "a text for a number",
+    "null for a number",
+    "no number",
+)
+
+
+@pytest.mark.parametrize(("name", "when"), combinations(NUMBERS, NUMBERS_NAMED))
 def test_number(try_mode: Try, name: str, when: When) -> None:
     """Nor is a document in which a number is none."""
     try_mode(NUMBERS[name], when)
 
 
-@pytest.mark.parametrize(("name", "when"), combinations(SHAPES))
+SHAPES_NAMED: Final = ("no part", "a lone surrogate", "a text that is no UTF-8", "an unknown key")
+
+
+@pytest.mark.parametrize(("name", "when"), combinations(SHAPES, SHAPES_NAMED))
 def test_shape(try_mode: Try, name: str, when: When) -> None:
     """Nor is one that lacks what is needed; what is not needed may be anything."""
     try_mode(SHAPES[name], when)

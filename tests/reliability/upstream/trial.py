@@ -26,8 +26,8 @@ REQUESTS: Final = {"stats": 6, "lists": 3, "plans": 1}
 _MAX_PAUSE: Final = 360
 """Seconds after which a failed poll is repeated at the latest: five minutes after its end."""
 
-_GRACE: Final = 120
-"""Seconds in which a new counter is shown at 0."""
+_GRACE: Final = 300
+"""Seconds in which a new counter is shown at 0: two minutes, and how long a poll takes."""
 
 
 class Trial:
@@ -47,12 +47,14 @@ class Trial:
         now, before = START, dict[Sample, float]()
         if not self._when.is_start:
             self._poll(now)
-            now, before = now + HOUR + 60, self._stage.data("stats")
+            now, before = now + HOUR, self._stage.data("stats")
         used = _resources()
-        for slug, endpoint in ENDPOINT.items():
+        for slug in self._mode.only:
             after = self._when.position.after(REQUESTS[slug])
             times = self._when.duration.times
-            self._stage.proxies[slug].break_(self._mode.act, endpoint, after=after, times=times)
+            self._stage.proxies[slug].break_(
+                self._mode.act, ENDPOINT[slug], after=after, times=times
+            )
         for offset in self._when.duration.offsets:
             self._poll(now + offset)
             self._check_stats(before)
@@ -60,12 +62,13 @@ class Trial:
             self._check_plans(self._mode.reason("plans", self._when))
             self._check_failures()
         assert self._stage.can_be_parsed()
-        met = {slug: self._stage.proxies[slug].mend() for slug in ENDPOINT}
+        met = {slug: self._stage.proxies[slug].mend() for slug in self._mode.only}
         assert all(met.values()), met
         self._recover(now + self._when.duration.offsets[-1])
         if not self._when.is_start:
             wait_until(lambda: _is_within(_resources(), used), lambda: f"{used} {_resources()}")
-        return 2 if LONG and self._when.position is not Position.FIRST else 3
+        again = LONG and self._when.position is not Position.FIRST
+        return len(self._mode.only) - ("plans" in self._mode.only and again)
 
     def _poll(self, now: float) -> None:
         """Poll what is due, of which the healthy organization's query comes in time."""
@@ -137,7 +140,7 @@ class Trial:
         stage = self._stage
         down = [slug for slug in ENDPOINT if not stage.is_up(slug)]
         again = max((stage.query(slug).report.next_poll for slug in down), default=now + 1)
-        later = now + HOUR + 60
+        later = now + HOUR
 
         assert again - now <= _MAX_PAUSE
         for moment in (again, later, later + _GRACE):
