@@ -74,7 +74,7 @@ class Targets:
         self._external = external
         self._divided: set[str] = set()
         # With a thousand organizations, adding up the sizes takes some milliseconds.
-        self._worker = Worker("parts of the page")
+        self._worker = Worker()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
