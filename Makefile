@@ -8,7 +8,7 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-
 # Tests start the exporter some hundred times, which takes half as long with its bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo lint test test-quick reliability bench bench-quick backtest generate screenshot format clean
+.PHONY: demo lint test test-quick reliability faults bench bench-quick backtest generate screenshot format clean
 
 $(VENV)/.runtime: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
@@ -38,6 +38,9 @@ test-quick: $(VENV)/.dev ## all tests but the slow ones, one to two minutes
 
 reliability: $(VENV)/.dev ## faults, bad input and a short soak; prints README's table
 	$(BIN)/pytest $(PARALLEL) tests/reliability
+
+faults: $(VENV)/.dev ## every fault of Sentry and the network at every time, an hour or more
+	FAULTS=all $(BIN)/pytest $(PARALLEL) tests/reliability/upstream
 
 bench: $(VENV)/.dev ## every figure against what it is measured by, some minutes; BASE=<rev> measures that too
 	$(BIN)/python -m bench $(if $(BASE),--base $(BASE))
