@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -93,7 +93,7 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture
-def ca_file(authority: trustme.CA, tmp_path: Path) -> Iterator[Path]:
+def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
     """Return the file that the configuration names."""
     path = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(path)
