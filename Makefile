@@ -5,30 +5,53 @@ BIN := $(VENV)/bin
 # By file, because a file's tests share what they set up, such as a Prometheus with history; in the
 # order of tests/conftest.py, because pytest-xdist would begin the files with few but long tests last.
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+UPGRADE := --upgrade
+# For every platform, and not younger than a week: until then, others notice what was tampered with.
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --exclude-newer '7 days' \
+  --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' $(UPGRADE)
 # Tests start the exporter some hundred times, which takes half as long with its bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo lint test test-quick reliability soak bench bench-quick backtest generate screenshot format clean
+.PHONY: demo lint audit lock test test-quick reliability fuzz soak bench bench-quick backtest generate screenshot format clean
 
-$(VENV)/.runtime: pyproject.toml
+# Only what the locks name, as its authors published it: see docs/security.md.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCKED := $(PIP) --require-hashes --only-binary :all:
+
+$(VENV)/.runtime: pyproject.toml requirements/runtime.txt requirements/build.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	  echo "$(PYTHON) cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(LOCKED) --requirement requirements/runtime.txt --requirement requirements/build.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.runtime
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+$(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
+	$(LOCKED) --requirement requirements/dev.txt
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.dev requirements/fuzz.txt
+	$(LOCKED) --requirement requirements/fuzz.txt
 	@touch $@
 
 demo: $(VENV)/.runtime ## simulated Sentry and exporter together, nothing to configure
 	@exec $(BIN)/sentry-stats-exporter demo
 
-lint: $(VENV)/.dev ## ruff and mypy strict
+lint: $(VENV)/.dev ## ruff, mypy strict, bandit, and the locks against known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/interrogate --quiet tests
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive .
+	$(BIN)/python -m tools.audit --where-possible
+
+audit: $(VENV)/.dev ## the locks against known vulnerabilities; fails if nobody can be asked
+	$(BIN)/python -m tools.audit
+
+lock: $(VENV)/.dev ## renews requirements/; UPGRADE= changes only what pyproject.toml needs
+	$(LOCK) pyproject.toml --output-file requirements/runtime.txt
+	$(LOCK) --group pyproject.toml:build --output-file requirements/build.txt
+	$(LOCK) pyproject.toml --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt
+	$(LOCK) --group pyproject.toml:fuzz --constraint requirements/dev.txt --output-file requirements/fuzz.txt
 
 test: $(VENV)/.dev ## all tests
 	$(BIN)/pytest $(PARALLEL)
@@ -38,6 +61,9 @@ test-quick: $(VENV)/.dev ## all tests but the slow ones, one to two minutes
 
 reliability: $(VENV)/.dev ## faults, bad input and a short soak; prints README's table
 	$(BIN)/pytest $(PARALLEL) tests/reliability
+
+fuzz: $(VENV)/.fuzz ## coverage-guided, SECONDS for each target; prints how many inputs ran
+	$(BIN)/python -m tests.reliability.fuzz --seconds $(or $(SECONDS),120) $(TARGETS)
 
 soak: $(VENV)/.dev ## thirty simulated days, up to half an hour; writes build/soak/report.md and soak.svg
 	$(BIN)/python -m tests.reliability.soak

@@ -1,4 +1,4 @@
-"""Publishing one of many queries again."""
+"""Publishing one of many queries again, and many of them at once."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -10,7 +10,7 @@ from typing import Final
 from bench import upstream
 from bench.distribution import Distribution
 from bench.samples import HOUR
-from bench.served import BEFORE, Served, serving, without_project
+from bench.served import BEFORE, Served, of_organizations, serving, without_project
 from bench.sizes import Sizes
 from bench.table import MILLISECONDS, Row, at_most, beside
 from bench.trees import Tree
@@ -26,6 +26,12 @@ def measure(sizes: Sizes, trees: Sequence[Tree]) -> Iterator[Row]:
 
     Only publishing depends on the other queries, so this is what it takes.
     """
+    yield _one_of_many(sizes, trees)
+    yield _all_at_once(sizes, trees)
+
+
+def _one_of_many(sizes: Sizes, trees: Sequence[Tree]) -> Row:
+    """Return what a poll takes that is due with few others, in one organization."""
     work = f"CPU of publishing one of {sizes.queries:,} queries again"
     with (
         TemporaryDirectory() as name,
@@ -43,7 +49,52 @@ def measure(sizes: Sizes, trees: Sequence[Tree]) -> Iterator[Row]:
             for number in range(1, sizes.publications + 1)
         ]
     of_many, of_few = (zip(*side, strict=True) for side in zip(*rounds, strict=True))
-    yield beside([_row(work, *sides) for sides in zip(of_many, of_few, strict=True)])
+    return beside([_row(work, *sides) for sides in zip(of_many, of_few, strict=True)])
+
+
+def _all_at_once(sizes: Sizes, trees: Sequence[Tree]) -> Row:
+    """Return what a poll takes if as many organizations are polled in the same second."""
+    work = f"CPU of each of {sizes.organizations:,} polls at once, over each of {FEW}"
+    with (
+        TemporaryDirectory() as name,
+        upstream.serving(_SERIES, hours=sizes.publications + 1) as sentry,
+        ExitStack() as stack,
+    ):
+        sides = [
+            [
+                _crowded(stack, Path(name), sentry, tree, number, size)
+                for size in (sizes.organizations, FEW)
+            ]
+            for number, tree in enumerate(trees)
+        ]
+        rounds = [
+            [[_poll(served, BEFORE + number * HOUR) for served in side] for side in sides]
+            for number in range(2, sizes.publications + 2)
+        ]
+    rows = []
+    for of_tree in zip(*rounds, strict=True):
+        many, few = (Distribution(tuple(seconds)) for seconds in zip(*of_tree, strict=True))
+        rows.append(Row(work, many, few, MILLISECONDS, many.median / few.median, at_most(2)))
+    return beside(rows)
+
+
+def _crowded(
+    stack: ExitStack,
+    folder: Path,
+    sentry: upstream.Upstream,
+    tree: Tree,
+    number: int,
+    organizations: int,
+) -> Served:
+    """Start a process with so many organizations, and let all of them be polled once."""
+    configuration = of_organizations(sentry, organizations)
+    name = f"organizations-{organizations}-{number}"
+    served = stack.enter_context(serving(tree, folder / name, configuration))
+    served.wait_until(lambda: served.polls() > 0)
+    served.set_clock(BEFORE + HOUR)
+    served.wait_until(lambda: served.polls() >= organizations)
+    served.settle()
+    return served
 
 
 def _started(

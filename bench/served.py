@@ -43,34 +43,46 @@ _LOOK_ANYWAY: Final = 2.0
 
 _SECONDS: Final = struct.Struct("d")
 _HEAD: Final = """
-organizations:
   - slug: {organization}
     url: {url}
-    token: unused
+    token: {token}
     requests_per_second: 20
     queries:
 """
 _QUERY: Final = "      - {{name: {name}, groupBy: [{dimensions}], counters: {counters}}}\n"
+_DIMENSIONS: Final = "category, outcome, reason"
 
 
 def by_project(upstream: Upstream, *, counters: bool = True) -> str:
     """Return a configuration with one query by project."""
-    dimensions = "project, category, outcome, reason"
-    return _configuration(upstream, [QUERY], dimensions, counters=counters)
+    dimensions = f"project, {_DIMENSIONS}"
+    queries = _queries([QUERY], dimensions, counters=counters)
+    return "organizations:" + _organization(upstream, ORGANIZATION, queries)
 
 
 def without_project(upstream: Upstream, queries: int) -> str:
     """Return a configuration with so many queries, each of one request a poll."""
     names = [f"query-{number:04d}" for number in range(queries)]
-    return _configuration(upstream, names, "category, outcome, reason", counters=True)
+    text = _queries(names, _DIMENSIONS, counters=True)
+    return "organizations:" + _organization(upstream, ORGANIZATION, text)
 
 
-def _configuration(
-    upstream: Upstream, names: Iterable[str], dimensions: str, *, counters: bool
-) -> str:
+def of_organizations(upstream: Upstream, organizations: int) -> str:
+    """Return a configuration with so many organizations of one query, each with its own token."""
+    query = _queries([QUERY], _DIMENSIONS, counters=True)
+    names = [f"{ORGANIZATION}-{number:04d}" for number in range(organizations)]
+    return "organizations:" + "".join(_organization(upstream, name, query) for name in names)
+
+
+def _organization(upstream: Upstream, name: str, queries: str) -> str:
+    return _HEAD.format(organization=name, url=upstream.url, token=f"unused-{name}") + queries
+
+
+def _queries(names: Iterable[str], dimensions: str, *, counters: bool) -> str:
     shown = str(counters).lower()
-    queries = [_QUERY.format(name=name, dimensions=dimensions, counters=shown) for name in names]
-    return _HEAD.format(organization=ORGANIZATION, url=upstream.url) + "".join(queries)
+    return "".join(
+        _QUERY.format(name=name, dimensions=dimensions, counters=shown) for name in names
+    )
 
 
 def samples_of(page: bytes, family: str) -> list[float]:

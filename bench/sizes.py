@@ -13,7 +13,7 @@ class Sizes:
     before. ``memory`` does the same for polls of a fresh process. Rates are measured in
     ``rounds`` of ``seconds`` each. With ``state`` series, ``hours`` are polled at once, and
     ``later`` hours one by one. Of ``queries``, those due within ``due`` seconds are polled, in as
-    many rounds as ``publications``.
+    many rounds as ``publications``; of as many ``organizations``, all are polled at once.
     """
 
     scrapes: Mapping[int, int]
@@ -33,6 +33,7 @@ class Sizes:
     queries: int
     due: int
     publications: int
+    organizations: int
     projects: int
     polls: int
     starts: int
@@ -56,6 +57,7 @@ FULL: Final = Sizes(
     queries=3_000,
     due=5,
     publications=3,
+    organizations=500,
     projects=5_000,
     polls=3,
     starts=6,
@@ -79,6 +81,7 @@ QUICK: Final = Sizes(
     queries=200,
     due=2,
     publications=1,
+    organizations=50,
     projects=500,
     polls=1,
     starts=2,

@@ -53,7 +53,7 @@ def measured(base: str | None = None, repository: Path = ROOT) -> Iterator[Seque
 def _checked_out(revision: str, repository: Path, folder: Path) -> Tree:
     """Return the tree of ``revision``, extracted below ``folder``."""
     command = ["git", "archive", "--format=tar", revision]
-    archive = subprocess.run(command, cwd=repository, capture_output=True, check=False)  # noqa: S603
+    archive = subprocess.run(command, cwd=repository, capture_output=True, check=False)  # noqa: S603 - git
     if archive.returncode:
         raise LookupError(archive.stderr.decode().strip())
     with tarfile.open(fileobj=BytesIO(archive.stdout)) as files:
@@ -74,5 +74,8 @@ def _environment(folder: Path, tree: Path) -> str:
     venv.create(folder, with_pip=True)
     python = str(folder / "bin" / "python")
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*install, *sorted(dependencies(tree))], check=True)  # noqa: S603
+    lock = tree / "requirements" / "runtime.txt"
+    locked = ["--require-hashes", "--requirement", str(lock)]
+    wanted = locked if lock.is_file() else sorted(dependencies(tree))
+    subprocess.run([*install, *wanted], check=True)  # noqa: S603 - pip
     return python

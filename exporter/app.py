@@ -191,13 +191,18 @@ class Exporter:
     def _state_problems(self) -> Iterator[Problem]:
         if self._state is not None and not self._state.is_in_place():
             path = self._state.path
-            text = f"{path} was removed or replaced while in use: polls fail until it is put back"
+            text = (
+                f"{path} or its -wal was removed, replaced or cut while in use: polls fail until it"
+                " is put back"
+            )
             yield Problem("--state.path", None, text, "")
 
     def _note_tried(self) -> None:
         """Become ready, for good, if every query on the page has been tried."""
+        if self._tried.is_set():
+            return
         shown = self.page.shown()
-        if self._tried.is_set() or not all(report.polls for report in shown):
+        if not all(report.polls for report in shown):
             return
         with self._becoming_ready:
             if not self._tried.is_set():

@@ -69,9 +69,11 @@ def _reused(
     allowance = limits.allowance
     if before is not None:
         if before[0].allowance == allowance and not changed:
+            before[0].shared = limits.shared
             return before
         # A new session too, since the size of a session's connection pool is fixed.
-        limits = before[0].with_allowance(allowance)
+        shared, limits = limits.shared, before[0].with_allowance(allowance)
+        limits.shared = shared
     return limits, open_session(allowance.max_concurrency)
 
 

@@ -10,6 +10,9 @@ FIRST_DISTANCE: Final = 10
 MAX_DISTANCE: Final = 3600
 """Seconds between two lines about something that is repeated: at first, and at most."""
 
+FORGET: Final = 60
+"""Seconds without a failure, after which the next one is logged at once."""
+
 _GROWTH: Final = 4
 
 
@@ -45,3 +48,23 @@ class Repetition:
     def about(self) -> Mapping[str, object]:
         """Return what a line says about it."""
         return {"failures": self.count, "since": iso(self.since)}
+
+
+class Failures:
+    """Failures of one kind, which can come at any time; those that follow soon are repetitions."""
+
+    def __init__(self) -> None:
+        self._repetition = Repetition(0)
+        self._last: float | None = None
+
+    @property
+    def count(self) -> int:
+        """How many there were since the first of those that follow each other."""
+        return self._repetition.count
+
+    def note(self, now: float) -> bool:
+        """Count one, and return whether to log it."""
+        if self._last is None or not 0 <= now - self._last < FORGET:
+            self._repetition = Repetition(now)
+        self._last = now
+        return self._repetition.note(now)

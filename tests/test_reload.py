@@ -225,7 +225,7 @@ class TestWarnings:
             stage.reload()
 
         assert [] == before
-        assert ["--state.path: state was removed or replaced while in use"] == [
+        assert ["--state.path: state or its -wal was removed, replaced or cut while in use"] == [
             text.rpartition(":")[0] for text in self.warnings(stage)
         ]
 

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from exporter.repetition import FIRST_DISTANCE, MAX_DISTANCE, Repetition
+from exporter.repetition import FIRST_DISTANCE, FORGET, MAX_DISTANCE, Failures, Repetition
 
 NOW = 1_700_000_000
 DAY = 86400
@@ -25,3 +25,12 @@ def test_distances_grow() -> None:
     distances = [after - before for before, after in pairwise(lines)]
 
     assert [FIRST_DISTANCE, 40, 160, 640, 2560, MAX_DISTANCE] == distances[:6]
+
+
+def test_failures() -> None:
+    """A failure long after the last one is the first again, also if the clock was set back."""
+    failures = Failures()
+    lines = [failures.note(moment) for moment in (0, 1, 2, FORGET + 2, FORGET + 3, 5)]
+
+    assert [True, False, False, True, False, True] == lines
+    assert 1 == failures.count

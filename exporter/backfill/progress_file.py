@@ -18,6 +18,7 @@ from exporter.collect.ledger import Column, SeriesTable
 from exporter.collect.plan.proof import References
 from exporter.collect.series import Reading
 from exporter.config import Organization
+from exporter.files import make_private
 from exporter.state.blobs import as_numbers, from_numbers, pack, unpack
 from exporter.state.ledgers import read_series_table, write_runs
 from exporter.state.projects import ProjectListState
@@ -61,6 +62,8 @@ class ProgressFile:
         """Open or create the file; raises `ProgressError`."""
         self._path = path
         self._tables: dict[int, SeriesTable] = {}
+        if path is not None:
+            make_private(path)
         with self._explained():
             self._database = sqlite3.connect(
                 path or ":memory:", isolation_level=None, check_same_thread=False

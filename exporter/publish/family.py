@@ -12,7 +12,8 @@ class Type(StrEnum):
     HISTOGRAM = "histogram"
 
 
-@dataclass(frozen=True, slots=True)
+# Compared by identity: there is one of each, and publications look many of them up.
+@dataclass(frozen=True, slots=True, eq=False)
 class Family:
     """A metric family. ``name`` is the name of its samples, so counters end in ``_total``."""
 

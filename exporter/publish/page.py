@@ -4,7 +4,9 @@ A block holds the lines of one key in one family. Publishing renders what has ch
 immutable snapshot; scrapes read that snapshot, without a lock.
 """
 
+from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 from threading import Lock
 from types import MappingProxyType
@@ -43,6 +45,16 @@ class _Shown(NamedTuple):
     series: int
 
 
+@dataclass(slots=True, eq=False)
+class _Publication:
+    """What one call publishes: ``shown`` in place of what is ``dropped``, and what this changes."""
+
+    dropped: Collection[_Name]
+    changes: list[_Lines]
+    shown: dict[_Name, _Shown] = field(default_factory=dict)
+    published: bool = False
+
+
 class Page:
     """Takes reports, and gives out the page as it was after the last of them.
 
@@ -54,6 +66,7 @@ class Page:
         self._own = own
         self._lock = Lock()
         self._queries: Mapping[_Name, _Shown] = {}
+        self._waiting: deque[_Publication] = deque()
         self._delayed: dict[Key, Mapping[Family, bytes]] = {}
         self._blocks = {family: Blocks() for family in FAMILIES}
         self._headers = {
@@ -76,26 +89,13 @@ class Page:
         What is ``dropped`` are other queries, which leave the page in the same moment. In it, the
         ``projects`` of organizations take the place of their earlier ones too.
         """
-        by_name = {(report.organization, report.query): report for report in reports}
         # Rendered outside of the lock: this can take a second.
-        data = {
-            name: data_lines(*name, one.view) for name, one in by_name.items() if self._is_new(one)
-        }
+        one = self._rendered(reports, dropped, projects)
+        self._waiting.append(one)
         with self._lock:
-            shown = {name: one for name, one in self._queries.items() if name not in dropped}
-            changes: list[_Lines] = [(name, _NO_LINES) for name in dropped]
-            changes += [
-                ((organization,), {PROJECT_INFO: project_lines(organization, listed)})
-                for organization, listed in projects.items()
-            ]
-            for name, report in by_name.items():
-                # Where the view is the same, its blocks stay on the page: no lines mean no change.
-                lines, series = data[name] if name in data else ({}, shown[name].series)
-                changes += [(name, lines), (name, query_lines(report, series))]
-                if report.quotas is not None:
-                    changes.append((name, quota_lines(report.organization, report.quotas)))
-                shown[name] = _Shown(report, series)
-            self._swap(shown, changes)
+            # Whoever had the lock may have published it together with his own.
+            if not one.published:
+                self._publish_waiting(one)
 
     def publish_projects(self, organization: str, projects: Sequence[ProjectInfo]) -> None:
         """Show ``projects`` as those of ``organization``, with the next report."""
@@ -117,20 +117,64 @@ class Page:
         live = self._own.live(openmetrics=openmetrics)
         return page.gzipped(live) if compressed else page.plain(live)
 
-    def _is_new(self, report: Report) -> bool:
-        """Return whether the page does not show the view of ``report`` yet."""
-        shown = self._queries.get((report.organization, report.query))
-        return shown is None or shown.report.view is not report.view
+    def _rendered(
+        self,
+        reports: Sequence[Report],
+        dropped: Collection[_Name],
+        projects: Mapping[str, Sequence[ProjectInfo]],
+    ) -> _Publication:
+        """Return what `publish` is to show, with its lines."""
+        one = _Publication(dropped, [(name, _NO_LINES) for name in dropped])
+        one.changes += [
+            ((organization,), {PROJECT_INFO: project_lines(organization, listed)})
+            for organization, listed in projects.items()
+        ]
+        for report in reports:
+            name = report.organization, report.query
+            before = self._queries.get(name)
+            if before is None or before.report.view is not report.view:
+                lines, series = data_lines(*name, report.view)
+                one.changes.append((name, lines))
+            else:
+                # Its blocks stay on the page: no lines mean no change.
+                series = before.series
+            one.changes.append((name, query_lines(report, series)))
+            if report.quotas is not None:
+                one.changes.append((name, quota_lines(report.organization, report.quotas)))
+            one.shown[name] = _Shown(report, series)
+        return one
+
+    def _publish_waiting(self, own: _Publication) -> None:
+        """Publish ``own``, and with it what other threads have rendered meanwhile.
+
+        Of many polls that end at the same time, the page is not joined again for each.
+        """
+        waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        others = [one for one in waiting if one is not own]
+        try:
+            self._swap([own, *others])
+        except Exception:
+            # Whatever is wrong with the others, it is they who fail.
+            self._waiting.extendleft(reversed(others))
+            if not others:
+                raise
+            self._swap([own])
 
     def _delay(self, key: Key, lines: Mapping[Family, bytes]) -> None:
         """Leave ``lines`` to the next publication that succeeds."""
         self._delayed[key] = {**self._delayed.get(key, {}), **lines}
 
-    def _swap(self, queries: Mapping[_Name, _Shown], changes: Iterable[_Lines]) -> None:
-        """Make the page show ``queries``, with ``changes`` and what was left to be shown."""
+    def _swap(self, publications: Sequence[_Publication]) -> None:
+        """Make the page show ``publications``, and what was left to be shown."""
+        queries = dict(self._queries)
+        for one in publications:
+            for name in one.dropped:
+                queries.pop(name, None)
+            queries |= one.shown
         for key, lines in self._own.drain():
             # `drain` has unmarked the key: if this publication fails, the next one shows it.
             self._delay(key, lines)
+        changes = chain.from_iterable(one.changes for one in publications)
         by_family = _by_family(chain(self._delayed.items(), changes))
         blocks = {**self._blocks}
         for family, changed in by_family.items():
@@ -140,6 +184,8 @@ class Page:
         self._blocks, self._snapshot, self._delayed = blocks, snapshot, {}
         # Last: whoever waits until the page is ready asks for the reports.
         self._queries = queries
+        for one in publications:
+            one.published = True
 
     def _joined(self, blocks: Mapping[Family, Blocks]) -> Mapping[bool, Piece]:
         return {

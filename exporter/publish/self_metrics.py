@@ -1,7 +1,7 @@
 """The exporter's metrics about itself and about Sentry's API, counted by prometheus_client."""
 
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Final, TypeVar
 
@@ -26,6 +26,9 @@ USUAL_CODES: Final = (200, 400, 401, 403, 404, 429, 500, 502, 503, 504)
 M = TypeVar("M", bound=MetricWrapperBase)
 
 _EXPORTER: Final[Key] = ()
+
+_Block = tuple[Key, Family]
+"""What a block of the page is about, and its family."""
 
 # Otherwise each counter has a second series, `_created`.
 prometheus_client.disable_created_metrics()
@@ -52,7 +55,8 @@ class SelfMetrics:
         }
         self._reload: tuple[int, float] = 0, 0.0
         self._meters: dict[str, ApiMeter] = {}
-        self._changed: set[Key] = {_EXPORTER}
+        self._changed: set[_Block] = set()
+        self._mark(_EXPORTER, self._metrics)
         self._live = CollectorRegistry()
         prometheus_client.ProcessCollector(registry=self._live)
         prometheus_client.PlatformCollector(registry=self._live)
@@ -82,7 +86,7 @@ class SelfMetrics:
         metric.set(usable)
         # Another mapping: a drain may be reading this one.
         self._metrics = {**self._metrics, families.WEB_RELOAD_SUCCESSFUL: metric}
-        self._changed.add(_EXPORTER)
+        self._mark(_EXPORTER, [families.WEB_RELOAD_SUCCESSFUL])
 
     def restorer(self) -> Callable[[], None]:
         """Return a function that restores the meters and what is recorded of reloads as of now."""
@@ -91,7 +95,8 @@ class SelfMetrics:
         def restore() -> None:
             changed = meters.keys() ^ self._meters.keys()
             self._meters = meters
-            self._changed.update((organization,) for organization in changed)
+            for organization in changed:
+                self._mark((organization,), API_FAMILIES)
             self._record_reload(*reload)
 
         return restore
@@ -100,7 +105,7 @@ class SelfMetrics:
         self._reload = successful, succeeded_at
         self._reload_successful.set(successful)
         self._reload_time.set(succeeded_at)
-        self._changed.add(_EXPORTER)
+        self._mark(_EXPORTER, [families.RELOAD_SUCCESSFUL, families.RELOAD_TIME])
 
     def meter(self, organization: str) -> "ApiMeter":
         """Return the meter of ``organization``, which is made when it is first asked for."""
@@ -111,21 +116,23 @@ class SelfMetrics:
     def drop(self, organization: str) -> None:
         """Forget the meter of ``organization``; the next publication takes its numbers away."""
         self._meters.pop(organization, None)
-        self._changed.add((organization,))
+        self._mark((organization,), API_FAMILIES)
 
     def drain(self) -> Iterator[tuple[Key, Mapping[Family, bytes]]]:
-        """Yield the lines, by family, of each key whose numbers have changed since the last drain.
+        """Yield the lines of what has changed since the last drain, by key and family.
 
-        Only one thread may do so at a time; others can count meanwhile. A key that fails comes
-        again with the next drain.
+        Only one thread may do so at a time; others can count meanwhile. What fails comes again
+        with the next drain.
         """
-        while self._changed:
-            # Before its numbers are read: what is counted meanwhile marks the key anew.
-            key = self._changed.pop()
+        # Copied: while hundreds of polls count, a drain until nothing is left would never end.
+        for block in tuple(self._changed):
+            # Before the number is read: what is counted meanwhile marks it anew.
+            self._changed.discard(block)
+            key, family = block
             try:
-                yield key, self._lines(key)
+                yield key, {family: self._lines(key, family)}
             except BaseException:
-                self._changed.add(key)
+                self._changed.add(block)
                 raise
 
     def live(self, *, openmetrics: bool) -> bytes:
@@ -134,17 +141,20 @@ class SelfMetrics:
             return bytes(openmetrics_exposition.generate_latest(self._live))
         return generate_latest(self._live)
 
-    def _lines(self, key: Key) -> Mapping[Family, bytes]:
+    def _mark(self, key: Key, changed: Iterable[Family]) -> None:
+        self._changed.update((key, family) for family in changed)
+
+    def _lines(self, key: Key, family: Family) -> bytes:
         if key == _EXPORTER:
-            return _lines(self._metrics)
+            return _lines(self._metrics[family])
         meter = self._meters.get(key[0])
-        return dict.fromkeys(API_FAMILIES, b"") if meter is None else _lines(meter.metrics)
+        return b"" if meter is None else _lines(meter.metrics[family])
 
 
 class ApiMeter:
-    """Counts the requests of one organization, and adds its key to ``changed`` each time."""
+    """Counts the requests of one organization, and adds to ``changed`` what that changes."""
 
-    def __init__(self, organization: str, changed: set[Key]) -> None:
+    def __init__(self, organization: str, changed: set[_Block]) -> None:
         self._organization = organization
         self._changed = changed
         self._requests = _metric(Counter, families.API_REQUESTS)
@@ -155,13 +165,7 @@ class ApiMeter:
         self._throttled = _metric(Counter, families.API_THROTTLED)
         self._deprecation = _metric(Gauge, families.API_DEPRECATION)
         self._clock_skew = _metric(Gauge, families.CLOCK_SKEW)
-        self._begin_at_0()
-        self._mark()
-
-    @property
-    def metrics(self) -> Mapping[Family, MetricWrapperBase]:
-        """The numbers, by family."""
-        return {
+        self.metrics: Mapping[Family, MetricWrapperBase] = {
             families.API_REQUESTS: self._requests,
             families.API_FAILURES: self._failures,
             families.API_DURATION: self._duration,
@@ -171,34 +175,37 @@ class ApiMeter:
             families.API_DEPRECATION: self._deprecation,
             families.CLOCK_SKEW: self._clock_skew,
         }
+        self._begin_at_0()
+        self._mark(*self.metrics)
 
     def request(self, api: str, code: int, seconds: float) -> None:
         """Count a request that took ``seconds``; ``code`` is 0 if no status came."""
         if code:
             self._requests.labels(self._organization, api, str(code)).inc()
+            self._mark(families.API_REQUESTS)
         self._duration.labels(self._organization).observe(seconds)
-        self._mark()
+        self._mark(families.API_DURATION)
 
     def failure(self, api: str, reason: str) -> None:
         """Count a request that brought no usable answer."""
         self._failures.labels(self._organization, api, reason).inc()
-        self._mark()
+        self._mark(families.API_FAILURES)
 
     def rate_limit(self, limit: int, remaining: int) -> None:
         """Record the limit and the remaining requests that the last answer named."""
         self._rate_limit.labels(self._organization).set(limit)
         self._remaining.labels(self._organization).set(remaining)
-        self._mark()
+        self._mark(families.API_RATE_LIMIT, families.API_RATE_LIMIT_REMAINING)
 
     def throttled(self, seconds: float) -> None:
         """Count ``seconds`` of waiting that Sentry's rate limit required."""
         self._throttled.labels(self._organization).inc(seconds)
-        self._mark()
+        self._mark(families.API_THROTTLED)
 
     def clock_skew(self, seconds: float) -> None:
         """Record by how much the server's clock is ahead of this host's."""
         self._clock_skew.labels(self._organization).set(seconds)
-        self._mark()
+        self._mark(families.CLOCK_SKEW)
 
     def deprecation(self, api: str, moment: float | None) -> None:
         """Record when ``api`` will be removed; None if that is not, or no longer, announced."""
@@ -207,7 +214,7 @@ class ApiMeter:
         else:
             with suppress(KeyError):
                 self._deprecation.remove(self._organization, api)
-        self._mark()
+        self._mark(families.API_DEPRECATION)
 
     def _begin_at_0(self) -> None:
         self._duration.labels(self._organization)
@@ -218,22 +225,19 @@ class ApiMeter:
             for reason in reasons():
                 self._failures.labels(self._organization, api, reason)
 
-    def _mark(self) -> None:
+    def _mark(self, *changed: Family) -> None:
         # Callers do this last: marked before the number changes, a drain in between would miss it.
-        self._changed.add((self._organization,))
+        for family in changed:
+            self._changed.add(((self._organization,), family))
 
 
 def _metric(kind: type[M], family: Family) -> M:
     return kind(family.name, family.help, family.labels, unit=family.unit, registry=None)
 
 
-def _lines(metrics: Mapping[Family, MetricWrapperBase]) -> Mapping[Family, bytes]:
-    return {family: _text(metric).encode() for family, metric in metrics.items()}
-
-
-def _text(metric: MetricWrapperBase) -> str:
+def _lines(metric: MetricWrapperBase) -> bytes:
     samples = (sample for collected in metric.collect() for sample in collected.samples)
     return "".join(
         line(sample.name, label_set(sample.labels, sample.labels.values()), sample.value)
         for sample in samples
-    )
+    ).encode()

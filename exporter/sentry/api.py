@@ -3,9 +3,10 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from secrets import token_hex
+from threading import Lock
 from typing import Final, Protocol, TypeVar
 
 import structlog
@@ -18,6 +19,7 @@ from exporter.sentry.errors import (
     RateLimitError,
     SentryError,
     TokenError,
+    TooHeavyError,
 )
 from exporter.sentry.limits import (
     RATE_LIMIT_RETRIES,
@@ -114,9 +116,10 @@ class OrganizationApi:
         self._now = now
         self._monotonic = monotonic
         self._deprecations = Deprecations(name, meter, now)
-        self._clock_skew: float | None = None
         self._server_clock = ServerClock()
-        self._rate_limit: RateLimit | None = None
+        # Made when answers come, as thousands of pollers look at it every second.
+        self._status = ApiStatus()
+        self._noting = Lock()
         self._last_refusal: tuple[str, float] = "rate_limited", max_wait(None)
         self._answered: set[str] = set()
         self._closed = False
@@ -124,12 +127,7 @@ class OrganizationApi:
     @property
     def status(self) -> ApiStatus:
         """What the answers so far have said beside the data."""
-        return ApiStatus(
-            self._clock_skew,
-            self._rate_limit,
-            self._deprecations.announced,
-            self._server_clock.correction,
-        )
+        return self._status
 
     def close(self) -> None:
         """Begin no other request; those that are out go on."""
@@ -173,7 +171,7 @@ class OrganizationApi:
         self, request: _Request, parameters: Sequence[tuple[str, str]], fallback_pause: float
     ) -> Reply:
         log_wait = partial(self._log_wait, request.api)
-        with self._limits.turn(log_wait) as throttled, self._failures(request):
+        with self._limits.turn(log_wait, self._name) as throttled, self._failures(request):
             # After the wait for the turn, which may have taken minutes.
             if self._closed:
                 raise ClientClosedError
@@ -191,7 +189,7 @@ class OrganizationApi:
                 ended |= self._note_rate_limit(notice)
             finally:
                 self._log_end(request, ended)
-            self._deprecations.note(request.api, reply.status, reply.headers)
+            self._note_deprecations(request.api, reply)
             # Before the turn ends: the thread that gets this place next already meets the pause.
             self._pause(pause_after(notice, reply.error, fallback_pause), reply.error)
             if reply.error is None:
@@ -232,9 +230,11 @@ class OrganizationApi:
         """Compare the answer's date with our clock, which showed ``now`` halfway."""
         date = read_date(reply.headers)
         if date is not None:
-            self._clock_skew = date - now
-            self._meter.clock_skew(self._clock_skew)
-            self._server_clock.note(date, now, self._monotonic())
+            self._meter.clock_skew(date - now)
+            with self._noting:
+                self._server_clock.note(date, now, self._monotonic())
+                correction = self._server_clock.correction
+                self._status = replace(self._status, clock_skew=date - now, correction=correction)
 
     def _note_rate_limit(self, notice: Notice) -> Mapping[str, int]:
         """Note the limits in an answer, and return them; one without them changes nothing."""
@@ -243,16 +243,28 @@ class OrganizationApi:
         # of a proxy.
         if limit is None or remaining is None:
             return {}
-        if concurrent is None and self._rate_limit is not None:
-            concurrent = self._rate_limit.concurrent
-        self._rate_limit = RateLimit(limit, remaining, concurrent)
+        with self._noting:
+            before = self._status.rate_limit
+            if concurrent is None and before is not None:
+                concurrent = before.concurrent
+            rate_limit = RateLimit(limit, remaining, concurrent)
+            self._status = replace(self._status, rate_limit=rate_limit)
         self._meter.rate_limit(limit, remaining)
         return {"limit": limit, "remaining": remaining}
 
+    def _note_deprecations(self, api: str, reply: Reply) -> None:
+        self._deprecations.note(api, reply.status, reply.headers)
+        with self._noting:
+            self._status = replace(self._status, deprecations=self._deprecations.announced)
+
     def _pause(self, seconds: float, error: SentryError | None) -> None:
-        """Let the token pause for as long as an answer with ``error`` requires."""
+        """Let the token pause for as long as an answer with ``error`` requires.
+
+        What the store refuses is too much of this organization's data: others need not wait.
+        """
         if seconds > 0:
-            self._limits.pause(seconds)
+            user = self._name if isinstance(error, TooHeavyError) else None
+            self._limits.pause(seconds, user)
             reason = error.reason if error else "rate_limited"
             # One tuple, because threads share it: the log never combines two refusals.
             self._last_refusal = reason, max_wait(error)

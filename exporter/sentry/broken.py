@@ -6,7 +6,13 @@ import ssl
 from collections.abc import Sequence
 from typing import Final
 
-from urllib3.exceptions import DecodeError, IncompleteRead, InvalidChunkLength, ProtocolError
+from urllib3.exceptions import (
+    DecodeError,
+    IncompleteRead,
+    InvalidChunkLength,
+    InvalidHeader,
+    ProtocolError,
+)
 
 from exporter.sentry.errors import NetworkError
 from exporter.sentry.remedies import Cause
@@ -29,7 +35,7 @@ def broken(causes: Sequence[BaseException], peer: str) -> NetworkError | None:
         text = _broke(cause, peer)
         if text is not None:
             return NetworkError(text, cause=Cause.CONNECTION_BROKEN)
-        if isinstance(cause, http.client.HTTPException):
+        if isinstance(cause, (http.client.HTTPException, InvalidHeader)) or _is_length(cause):
             return _no_http(str(cause))
         if isinstance(cause, OSError) and cause.errno:
             return NetworkError(f"{peer}: {os.strerror(cause.errno)}")
@@ -50,6 +56,11 @@ def _broke(cause: BaseException, peer: str) -> str | None:
         case DecodeError():
             return "the answer cannot be decompressed"
     return f"{peer} closed the connection" if isinstance(cause, _CLOSED) else None
+
+
+def _is_length(cause: BaseException) -> bool:
+    """Return whether a chunk has a negative length: urllib3 reads as many bytes, and fails."""
+    return isinstance(cause, ValueError) and str(cause).startswith("read length")
 
 
 def _no_http(text: str) -> NetworkError:

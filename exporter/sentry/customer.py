@@ -6,7 +6,7 @@ the answer is stored, logged or published.
 
 import re
 from calendar import timegm
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -174,11 +174,20 @@ def _check_amounts(document: CustomerDocument, known: Mapping[str, _Category]) -
         prices = [price for tier in tiers for price in (tier.price, tier.on_demand_price)]
         amounts = [*prices, one.payg_cpe, one.custom_price, one.on_demand_budget]
         amounts += [Decimal(one.usage), one.reserved, one.free, one.prepaid]
-        if any(abs(amount) > _MAX_AMOUNT for amount in amounts if amount is not None):
-            raise BadAnswerError(f"categories.{key}", "has an amount that is too large")
-    budgets = document.on_demand_budgets
-    if budgets and abs(budgets.shared_max_budget or Decimal(0)) > _MAX_AMOUNT:
-        raise BadAnswerError("onDemandBudgets", "has an amount that is too large")
+        amounts += [tier.events for tier in tiers]
+        _check(f"categories.{key}", amounts)
+    if document.on_demand_budgets:
+        _check("onDemandBudgets", [document.on_demand_budgets.shared_max_budget])
+
+
+def _check(path: str, amounts: Iterable[Decimal | None]) -> None:
+    given = [amount for amount in amounts if amount is not None]
+    # A string may stand for a number, and then be "NaN", which cannot be compared.
+    if any(amount.is_nan() for amount in given):
+        raise BadAnswerError(path, "has an amount that is not a number")
+    # Without abs(), which raises Overflow for exponents of some millions.
+    if not all(-_MAX_AMOUNT <= amount <= _MAX_AMOUNT for amount in given):
+        raise BadAnswerError(path, "has an amount that is too large")
 
 
 def _shared(budgets: _Budgets | None) -> Decimal | None:

@@ -1,20 +1,24 @@
 """The limits of a token: how many requests at once, how often, and how long to pause.
 
 Sentry counts requests per caller, so organizations that are read with the same token share one
-`TokenLimits`. `read_notice` and `pause_after` read from an answer which pause it requires.
+`TokenLimits`, and take turns. `read_notice` and `pause_after` read from an answer which pause it
+requires.
 """
 
+import math
 import re
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import mktime_tz, parsedate_tz
+from functools import reduce
 from typing import Final, Self, TypeVar
 
 from exporter.sentry.errors import RateLimitError, SentryError, TooHeavyError
+from exporter.sentry.fair_queue import FairQueue, Waiting
 
 RATE_LIMIT_RETRIES: Final = 5
 """How often a question is asked again after a 429 of the endpoint."""
@@ -57,22 +61,40 @@ class Allowance:
 
 
 @dataclass(slots=True, eq=False)
-class _Times:
-    """When the next request of a token may begin: by its pace, and by a pause.
+class _Pause:
+    """Until when no request may begin, and the end of the last pause that a thread waited for."""
 
-    ``awaited`` is the end of the last pause that a thread has waited for.
+    end: float = float("-inf")
+    awaited: float = float("-inf")
+
+    def prolong(self, end: float) -> None:
+        """Let it last until ``end`` at least: answers to concurrent requests come in any order."""
+        self.end = max(self.end, end)
+
+
+@dataclass(slots=True, eq=False)
+class _Times:
+    """When the next request of a token may begin: by its pace, and by pauses.
+
+    One pause is for all, and one for each organization.
     """
 
     next: float = float("-inf")
-    not_before: float = float("-inf")
-    awaited: float = float("-inf")
+    pause: _Pause = field(default_factory=_Pause)
+    pauses: dict[str, _Pause] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def pause_of(self, user: str) -> _Pause:
+        """Return the pause that keeps an organization waiting longest."""
+        return max(self.pause, self.pauses.get(user, self.pause), key=lambda one: one.end)
 
 
 class TokenLimits:
     """The limits of one token, for all threads that use it.
 
-    ``clock`` is in seconds and never goes back.
+    The users of a token are the organizations that are read with it; they take turns. Of a token
+    that is ``shared``, no user gets the last place, which is for the others. ``clock`` is in
+    seconds and never goes back.
     """
 
     def __init__(
@@ -83,10 +105,11 @@ class TokenLimits:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.allowance = allowance
+        self.shared = False
         self._clock = clock
         self._sleep = sleep
         self._gap = 1 / allowance.requests_per_second
-        self._places = threading.BoundedSemaphore(allowance.max_concurrency)
+        self._queue = FairQueue(allowance.max_concurrency)
         self._times = _Times()
 
     def with_allowance(self, allowance: Allowance) -> Self:
@@ -95,29 +118,39 @@ class TokenLimits:
         Both have the same pauses: one that an old request brings holds for new ones too.
         """
         limits = type(self)(allowance, clock=self._clock, sleep=self._sleep)
-        # Requests that are out have their places in the old semaphore: until they end, there can
-        # be more in flight than either allowance has.
+        # Requests that are out have their places in the old queue: until they end, there can be
+        # more in flight than either allowance has.
         limits._times = self._times  # noqa: SLF001
         return limits
 
     @contextmanager
-    def turn(self, waiting: Callable[[float], None] | None = None) -> Iterator[float]:
-        """Hold a place for one request, once it may begin.
+    def turn(
+        self, waiting: Callable[[float], None] | None = None, user: str = ""
+    ) -> Iterator[float]:
+        """Hold a place for one request of ``user``, once it may begin.
 
         Yield the seconds waited because Sentry required it, without the exporter's own pacing.
         The first thread that waits for the end of a pause calls ``waiting`` before, with the
         seconds left.
         """
-        with self._places:
-            yield self._wait(waiting)
+        waited = self._wait(waiting, user)
+        try:
+            yield waited
+        finally:
+            with self._times.lock:
+                self._queue.end(user)
+                self._wake()
 
-    def pause(self, seconds: float) -> None:
-        """Let no request begin for ``seconds``, or `MAX_PAUSE` if that is less."""
+    def pause(self, seconds: float, user: str | None = None) -> None:
+        """Let no request begin for ``seconds``, or `MAX_PAUSE` if that is less.
+
+        With a ``user``, none of that user.
+        """
         times = self._times
         with times.lock:
-            end = self._clock() + min(seconds, MAX_PAUSE)
-            # Never earlier: answers to concurrent requests come in any order.
-            times.not_before = max(times.not_before, end)
+            pause = times.pause if user is None else times.pauses.setdefault(user, _Pause())
+            pause.prolong(self._clock() + min(seconds, MAX_PAUSE))
+            self._wake()
 
     def run_all(self, tasks: Sequence[Callable[[], Result]]) -> list[Result]:
         """Run ``tasks``, as many at once as may be in flight; return the results in order.
@@ -136,11 +169,11 @@ class TokenLimits:
                 except Exception as error:  # noqa: BLE001  # raised below, in the caller's thread
                     errors.append(error)
 
-        # Daemons, because the process must be able to end while a request hangs.
         count = min(len(tasks), self.allowance.max_concurrency)
-        workers = [threading.Thread(target=work, daemon=True) for _ in range(count)]
-        for worker in workers:
-            worker.start()
+        workers = _started(work, count)
+        if len(workers) < count:
+            # There is no thread to be had: those there are do all of it, and so does this one.
+            work()
         for worker in workers:
             worker.join()
         if errors:
@@ -151,38 +184,95 @@ class TokenLimits:
             raise errors.pop()
         return [results[position] for position in range(len(tasks))]
 
-    def _wait(self, waiting: Callable[[float], None] | None) -> float:
+    def _wait(self, waiting: Callable[[float], None] | None, user: str) -> float:
+        """Return the seconds waited for pauses, once a request of ``user`` has begun."""
+        with self._times.lock:
+            one = self._queue.join(user)
         waited = 0.0
-        while True:
-            paced, paused = self._begin_if_due()
-            if paced <= 0 and paused <= 0:
-                return waited
-            if waiting is not None and paused > 0:
-                self._announce_first(waiting, paused)
-            self._sleep(max(paced, paused))
-            waited += max(paused, 0)
+        try:
+            while True:
+                with self._times.lock:
+                    seconds, is_pause = self._begin_if_due(one)
+                if seconds <= 0:
+                    return waited
+                if math.isinf(seconds):
+                    one.woken.wait()
+                    continue
+                if waiting is not None and is_pause:
+                    self._announce_first(waiting, user, seconds)
+                self._sleep(seconds)
+                waited += seconds if is_pause else 0
+        except BaseException:
+            with self._times.lock:
+                self._queue.leave(one)
+                self._wake()
+            raise
 
-    def _announce_first(self, waiting: Callable[[float], None], seconds: float) -> None:
+    def _begin_if_due(self, one: Waiting) -> tuple[float, bool]:
+        """Begin a request if it has not to wait; return the seconds left, and if it is a pause.
+
+        Infinite is until it is woken.
+        """
+        # A race: the gap counts from when a request really begins, not from when it was due, so
+        # that a late thread never brings two requests closer together than they may be.
+        times, now = self._times, self._clock()
+        one.woken.clear()
+        if not self._queue.is_head(one):
+            return math.inf, False
+        paused = times.pause_of(one.user).end - now
+        if paused > 0:
+            # Another user may be next meanwhile, and wakes nobody by itself.
+            self._wake()
+            return paused, True
+        if self._next(now) is not one:
+            return math.inf, False
+        if times.next > now:
+            return times.next - now, False
+        times.next = now + self._gap
+        self._queue.begin(one)
+        self._wake()
+        return 0.0, False
+
+    def _next(self, now: float) -> Waiting | None:
+        """Return the request that may begin next, as soon as the pace allows it."""
+        pauses, places = self._times.pauses, self.allowance.max_concurrency
+        return self._queue.first(
+            lambda user: user not in pauses or pauses[user].end <= now,
+            places - 1 if self.shared and places > 1 else places,
+        )
+
+    def _wake(self) -> None:
+        """Wake the next request, and those that have to wait for the end of a pause by themselves.
+
+        All others are woken when one of these begins, ends or pauses.
+        """
+        now, times = self._clock(), self._times
+        following = self._next(now)
+        for one in self._queue.heads():
+            if one is following or times.pause_of(one.user).end > now:
+                one.woken.set()
+
+    def _announce_first(self, waiting: Callable[[float], None], user: str, seconds: float) -> None:
         """Call ``waiting``, unless another thread already waits for the end of the same pause."""
-        times = self._times
-        with times.lock:
+        with self._times.lock:
+            pause = self._times.pause_of(user)
             # The end identifies a pause: one that is prolonged is announced again.
-            announced = times.awaited == times.not_before
-            times.awaited = times.not_before
+            announced = pause.awaited == pause.end
+            pause.awaited = pause.end
         if not announced:
             waiting(seconds)
 
-    def _begin_if_due(self) -> tuple[float, float]:
-        """Begin a request if none has to wait; return the seconds left of pacing and pause."""
-        # A race: the gap counts from when a request really begins, not from when it was due, so
-        # that a late thread never brings two requests closer together than they may be.
-        times = self._times
-        with times.lock:
-            now = self._clock()
-            paced, paused = times.next - now, times.not_before - now
-            if paced <= 0 and paused <= 0:
-                times.next = now + self._gap
-            return paced, paused
+
+def _started(work: Callable[[], None], count: int) -> list[threading.Thread]:
+    """Return threads that do ``work``, as many as are to be had, at most ``count``."""
+    workers: list[threading.Thread] = []
+    with suppress(RuntimeError):
+        while len(workers) < count:
+            # Daemons, because the process must be able to end while a request hangs.
+            worker = threading.Thread(target=work, daemon=True)
+            worker.start()
+            workers.append(worker)
+    return workers
 
 
 def limits_by_token(
@@ -195,12 +285,14 @@ def limits_by_token(
 
     The keys stand for the tokens.
     """
-    smallest: dict[Key, Allowance] = {}
+    by_key: dict[Key, list[Allowance]] = {}
     for key, allowance in allowances:
-        smallest[key] = allowance.smaller(smallest.get(key, allowance))
-    return {
-        key: TokenLimits(allowance, clock=clock, sleep=sleep) for key, allowance in smallest.items()
-    }
+        by_key.setdefault(key, []).append(allowance)
+    made = {}
+    for key, several in by_key.items():
+        made[key] = TokenLimits(reduce(Allowance.smaller, several), clock=clock, sleep=sleep)
+        made[key].shared = len(several) > 1
+    return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ from exporter.sentry.token import Secret, TokenSource
 # Measured with a body of 18 MB: reading it takes 14 ms of CPU, 25 ms in chunks of 16 KiB, and 12 ms
 # in chunks of 256 KiB, by which a body may exceed max_response_size before that is noticed.
 _CHUNK: Final = 64 * 1024
+_MAX_INTERIM: Final = 16
 _REFUSAL_SIZE: Final = 16 * 1024
 _DROPPED: Final = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError, ssl.SSLEOFError)
 _BROKEN: Final = (OSError, ValueError, http.client.HTTPException, urllib3.exceptions.HTTPError)
@@ -350,6 +351,20 @@ class _Response(http.client.HTTPResponse):
         if seconds is not None:
             # Detached: otherwise the replaced reader would close the raw one when it is collected.
             self.fp = io.BufferedReader(_DeadlineReader(sock, self.fp.detach(), seconds))
+
+    def begin(self) -> None:
+        """Read status and headers, past interim answers, of which http.client knows only 100.
+
+        The answer that follows one would be taken for that of the next request.
+        """
+        super().begin()
+        for _ in range(_MAX_INTERIM):
+            if self.status >= HTTPStatus.OK or self.status == HTTPStatus.SWITCHING_PROTOCOLS:
+                break
+            self.headers = None  # type: ignore[assignment]  # otherwise nothing more is read
+            super().begin()
+        # Nothing that follows is an answer, if there is one at all.
+        self.will_close = self.will_close or self.status < HTTPStatus.OK
 
 
 class _PlainConnection(HTTPConnection):

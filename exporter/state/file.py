@@ -2,16 +2,41 @@
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
+from typing import NamedTuple, Self
 
 from exporter.collect.persistence import Persistence, Restored
 from exporter.config import Organization, Query
 from exporter.state.ledgers import Keys, LedgerPersistence, read_ledger
 from exporter.state.projects import ProjectListState
 from exporter.state.schema import StateError, damaged, explained, gone, opened
+
+
+class _Seen(NamedTuple):
+    """What no other file has at the same time, and the size, which never shrinks while it is open.
+
+    SQLite empties no page of the file, and cuts no log of its.
+    """
+
+    device: int
+    inode: int
+    size: int
+
+    @classmethod
+    def of(cls, path: Path) -> Self | None:
+        """Return what is seen of ``path``, None where there is no file."""
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        return cls(status.st_dev, status.st_ino, status.st_size)
+
+    def allows(self, now: Self | None) -> bool:
+        """Return whether the file that is there ``now`` can be this one."""
+        return now is not None and now[:2] == self[:2] and now.size >= self.size
 
 
 class State:
@@ -22,7 +47,9 @@ class State:
         self._path = path
         self._lock = Lock()
         self._connection = opened(path)
-        self._identity = _identity(path)
+        # What a poll has written is in the log beside the file at first.
+        self._paths = path, path.with_name(f"{path.name}-wal")
+        self._seen = self._look()
         self._restored: list[LedgerPersistence] = []
 
     @property
@@ -31,8 +58,11 @@ class State:
         return self._path
 
     def is_in_place(self) -> bool:
-        """Return whether the file that is open is still the one at its path."""
-        return _identity(self._path) == self._identity
+        """Return whether the files that are open are still those at their paths, and not cut."""
+        return all(
+            before is None or before.allows(now)
+            for before, now in zip(self._seen, self._look(), strict=True)
+        )
 
     def restore(
         self,
@@ -95,6 +125,7 @@ class State:
             try:
                 yield self._connection
                 self._connection.execute("COMMIT")
+                self._seen = self._look()
             except BaseException:
                 # SQLite has rolled back by itself after some errors, as that of a full disk.
                 if self._connection.in_transaction:
@@ -106,14 +137,8 @@ class State:
         with self._lock:
             self._connection.close()
 
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what no other file has at the same time, None where there is no file."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
+    def _look(self) -> Sequence[_Seen | None]:
+        return [_Seen.of(path) for path in self._paths]
 
 
 def question_of(organization: Organization, query: Query) -> str:

@@ -136,7 +136,7 @@ def write_runs(
     """Write what ``series`` has more than ``before``, or all of it if it is of another origin."""
     start = before.length
     if series.origin is not before.origin:
-        database.execute(f"DELETE FROM {table} WHERE owner = ?", [owner])  # noqa: S608
+        database.execute(f"DELETE FROM {table} WHERE owner = ?", [owner])  # noqa: S608 - a constant
         start = 0
     if series.length == start:
         return
@@ -148,7 +148,7 @@ def write_runs(
         if run.start >= start
     )
     database.execute(
-        f"INSERT OR REPLACE INTO {table} (owner, start, runs) VALUES (?, ?, ?)",  # noqa: S608
+        f"INSERT OR REPLACE INTO {table} (owner, start, runs) VALUES (?, ?, ?)",  # noqa: S608 - a constant
         [owner, start, pack([(one, projects) for _, one, projects in runs])],
     )
 
@@ -219,7 +219,7 @@ def read_series_table(database: sqlite3.Connection, table: _SeriesTable, owner: 
     """Return what `write_runs` has written for ``owner``; raises ValueError if it is damaged."""
     runs: dict[Series, tuple[Run, ...]] = {}
     length = 0
-    statement = f"SELECT start, runs FROM {table} WHERE owner = ? ORDER BY start"  # noqa: S608
+    statement = f"SELECT start, runs FROM {table} WHERE owner = ? ORDER BY start"  # noqa: S608 - a constant
     for start, blob in _rows(database.execute(statement, [owner]), tuple[int, bytes]):
         if start != length:
             raise ValueError(f"series from {start} on, expected from {length} on")

@@ -4,11 +4,12 @@ import os
 import sqlite3
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from exporter.collect.persistence import PersistError
+from exporter.files import make_private
 
 # "SSex", for SQLite's application_id: it tells a state file from other SQLite files.
 _APPLICATION: Final = 0x53_53_65_78
@@ -109,7 +110,7 @@ def opened(path: Path, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Connec
     with explained(path):
         if path.exists():
             _inspect(path, newest)
-        _create(path)
+        make_private(path)
         # No transaction begins but by a BEGIN of ours.
         database = sqlite3.connect(
             path, timeout=_WAIT, isolation_level=None, check_same_thread=False
@@ -120,13 +121,6 @@ def opened(path: Path, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Connec
             database.close()
             raise
     return database
-
-
-def _create(path: Path) -> None:
-    """Create the file for its owner only, if it is not there; SQLite's files beside it do as it."""
-    # SQLite says better what is wrong with the folder.
-    with suppress(OSError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _inspect(path: Path, newest: int) -> None:
@@ -247,10 +241,10 @@ def _permission(path: Path) -> str:
 
 
 def gone(path: Path) -> str:
-    """Return the message for a file that is not at its path any more, though it is open."""
+    """Return the message for a file that is not at its path any more, or cut, though it is open."""
     return (
-        f"{path} was removed or replaced while in use; put it back, or restart the exporter, which"
-        " then goes on with what is at this path"
+        f"{path} or its -wal was removed, replaced or cut while in use; put it back, or restart"
+        " the exporter, which then goes on with what is at this path"
     )
 
 

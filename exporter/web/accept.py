@@ -15,7 +15,7 @@ from typing import ClassVar, Final
 
 import structlog
 
-from exporter.repetition import Repetition
+from exporter.repetition import Failures
 from exporter.web.connection import share_of_descriptors
 from exporter.web.handshake_problems import PLAIN_HTTP, TLS_HANDSHAKE, handshake_problem
 from exporter.web.live import LiveWebConfig
@@ -30,9 +30,6 @@ could be done.
 
 _PAUSE: Final = 1.0
 """Seconds until the next attempt when accepting fails, as without a free descriptor."""
-
-_FORGET: Final = 60.0
-"""Seconds without a failure to accept, after which the next one is logged at once."""
 
 _SILENT: Final = 0.1
 """Seconds without a byte after which a client counts as silent: others send one at once."""
@@ -147,8 +144,7 @@ class Acceptor:
         self._connect = connect
         self._web = web
         self._malformed = malformed
-        self._failed_at = self._loop.time()
-        self._failures = Repetition(self._failed_at)
+        self._failures = Failures()
         # The oldest comes first.
         self._handshakes: dict[asyncio.Task[None], _Accepted] = {}
 
@@ -178,11 +174,7 @@ class Acceptor:
             self._begin(client)
 
     def _pause(self, listener: socket.socket, error: OSError) -> None:
-        now = self._loop.time()
-        if now - self._failed_at >= _FORGET:
-            self._failures = Repetition(now)
-        self._failed_at = now
-        if self._failures.note(now):
+        if self._failures.note(self._loop.time()):
             _log.error(
                 "cannot accept connections", error=error.strerror, failures=self._failures.count
             )

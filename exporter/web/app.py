@@ -19,10 +19,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exporter.config import Config, as_yaml
+from exporter.repetition import Failures
 from exporter.web.negotiate import choose, gzip_accepted
 from exporter.web.prefix import UnderPrefix
 from exporter.web.status.endpoint import StatusPage, StatusSource
-from exporter.web.worker import Worker
+from exporter.web.worker import NoThreadError, Worker
 
 _log = structlog.get_logger(__name__)
 
@@ -138,8 +139,8 @@ class _ShownConfig:
         config = self._current()
         if config is not self._config or self._has_failed():
             loop = asyncio.get_running_loop()
-            self._config = config
             self._body = loop.run_in_executor(self._worker, lambda: as_yaml(config).encode())
+            self._config = config
         # Shielded: the client may disconnect while others wait for the same text.
         response = PlainTextResponse(await asyncio.shield(self._body))
         await response(scope, receive, send)
@@ -149,10 +150,14 @@ class _ShownConfig:
 
 
 class _Guard:
-    """Answers 500 in one line where a handler raises; the details go to the log only."""
+    """Answers 500 in one line where a handler raises; the details go to the log only.
+
+    What repeats is logged at growing distances: anybody can repeat a request.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._failures: dict[type, Failures] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
@@ -164,11 +169,26 @@ class _Guard:
 
         try:
             await self._app(scope, receive, watched)
-        except Exception:  # noqa: BLE001 - whatever it is, the client gets an answer
-            _log.exception("answering a request failed", method=scope["method"], path=scope["path"])
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
+            status = self._note(error, scope)
             # Once the head is sent, no other answer can follow: the server closes the connection.
             if not started:
-                await _line(HTTPStatus.INTERNAL_SERVER_ERROR)(scope, receive, send)
+                await _line(status)(scope, receive, send)
+
+    def _note(self, error: Exception, scope: Scope) -> HTTPStatus:
+        """Log what a handler raised, and return the status to answer with."""
+        if isinstance(error, NoThreadError):
+            return HTTPStatus.SERVICE_UNAVAILABLE
+        failures = self._failures.setdefault(type(error), Failures())
+        if failures.note(asyncio.get_running_loop().time()):
+            _log.error(
+                "answering a request failed",
+                method=scope["method"],
+                path=scope["path"],
+                failures=failures.count,
+                exc_info=error,
+            )
+        return HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 class _OriginForm:

@@ -25,6 +25,9 @@ _MAX_HEAD: Final = 1 << 16
 """Bytes of a request line and its headers: what uvicorn allows."""
 
 
+_FRAMINGS: Final = {b"content-length", b"transfer-encoding"}
+"""Headers that say where a body ends."""
+
 _NOTHING: Final = h11.Data(data=b"")
 
 _Event = h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]
@@ -53,6 +56,9 @@ class _Parser(h11.Connection):
         event = super().next_event()
         if type(event) is h11.Request:
             self.method = event.method
+            if {name for name, _ in event.headers} >= _FRAMINGS:
+                # A proxy that goes by the other one would take the body for another request.
+                raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding")
         return _NOTHING if type(event) is h11.Data else event
 
     def start_next_cycle(self) -> None:
@@ -109,6 +115,7 @@ class Connection(H11Protocol):
         self._first_bytes = b""
         self._stalled_at: float | None = None
         self._opened_at = self.loop.time()
+        self._is_half_closed = False
         self.aborted = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -172,6 +179,15 @@ class Connection(H11Protocol):
         super().on_response_complete()
         self._deadline.cancel()
         self._deadline = self._start_timeout()
+        # The next answer may have begun, to a request that came with the last one.
+        if self._is_half_closed and not self._is_answering():
+            self.transport.close()
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's own annotation
+        """Return whether an answer is to be sent to a client that sends nothing more."""
+        self._is_half_closed = True
+        # asyncio knows no half of a TLS connection.
+        return self._is_answering() and self.scheme == "http"
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timeouts, and release what the connection holds."""
@@ -179,6 +195,11 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
         # uvicorn leaves this one after an error; it would hold the connection for a minute.
         self._unset_keepalive_if_required()
+
+    def _is_answering(self) -> bool:
+        # There is no cycle before the first request, though uvicorn's annotation says so.
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
 
     def _start_timeout(self) -> asyncio.TimerHandle:
         return self.loop.call_later(self.timeout, self.abort)
@@ -221,11 +242,8 @@ class Connection(H11Protocol):
             least.abort()
 
     def _need(self) -> tuple[int, float]:
-        # There is no cycle before the first request, though uvicorn's annotation says so.
-        cycle: RequestResponseCycle | None = self.cycle
         if self._stalled_at is not None:
             return 1, self._stalled_at
-        if cycle is None and self.loop.time() - self._opened_at < self.fresh:
+        if self.cycle is None and self.loop.time() - self._opened_at < self.fresh:
             return 1, self._opened_at
-        is_idle = cycle is None or cycle.response_complete
-        return 0 if is_idle else 2, self._deadline.when()
+        return 2 if self._is_answering() else 0, self._deadline.when()

@@ -14,7 +14,7 @@ from exporter.fingerprint import Fingerprint, file_fingerprint
 from exporter.log import log_warnings
 from exporter.sentry.token import described
 from exporter.web.config import WebConfig, load_web_config
-from exporter.web.worker import Worker
+from exporter.web.worker import NoThreadError, Worker
 
 GRACE: Final = 5.0
 """Seconds for which files may be wrong before that is logged: a certificate is written before its
@@ -92,7 +92,12 @@ class LiveWebConfig:
         self._is_queued, self._is_late = True, False
         self._asked_at = self._clock()
         loop = asyncio.get_running_loop()
-        self._look = loop.run_in_executor(self._worker, self._look_at_files)
+        try:
+            self._look = loop.run_in_executor(self._worker, self._look_at_files)
+        except NoThreadError:
+            # The next one who asks tries again; until then, what was read last holds.
+            self._is_queued, self._look = False, loop.create_future()
+            self._look.set_result(None)
 
     def _warn_if_late(self) -> None:
         """Log, once, that a look at the files has to wait for the one before it."""

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 import bcrypt
 
-from exporter.web.worker import Worker
+from exporter.web.worker import NoThreadError, Worker
 
 MAX_PENDING: Final = 16
 """Different logins that wait to be compared; more are refused until one of them is done."""
@@ -94,9 +94,11 @@ class Logins:
     ) -> asyncio.Future[bool]:
         if len(self._pending) >= MAX_PENDING:
             raise TooManyLoginsError
-        pending = asyncio.get_running_loop().run_in_executor(
-            self._worker, self._verified, password, hashed, is_user
-        )
+        loop = asyncio.get_running_loop()
+        try:
+            pending = loop.run_in_executor(self._worker, self._verified, password, hashed, is_user)
+        except NoThreadError:
+            raise TooManyLoginsError from None
         self._pending[digest] = pending
         pending.add_done_callback(partial(self._finish, digest))
         return pending

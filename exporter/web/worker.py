@@ -11,6 +11,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+class NoThreadError(RuntimeError):
+    """The host gives no thread for the call, which is not made."""
+
+
 class Worker(Executor):
     """Makes calls in daemon threads, in the order in which they were submitted.
 
@@ -22,17 +26,30 @@ class Worker(Executor):
 
     def __init__(self, name: str, threads: int = 1) -> None:
         self._name = name
-        self._missing = threads
+        self._threads = threads
+        self._started = 0
         self._queue: SimpleQueue[tuple[Future[Any], Callable[[], object]]] = SimpleQueue()
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Return the future result of a call; only the thread of the event loop may submit."""
+        """Return the future result of a call; only the thread of the event loop may submit.
+
+        Raises `NoThreadError` if there is no thread yet, and the host gives none.
+        """
         future: Future[T] = Future()
+        if self._started < self._threads:
+            self._start()
         self._queue.put((future, partial(function, *args, **kwargs)))
-        if self._missing:
-            self._missing -= 1
-            threading.Thread(target=self._run, name=self._name, daemon=True).start()
         return future
+
+    def _start(self) -> None:
+        try:
+            threading.Thread(target=self._run, name=self._name, daemon=True).start()
+        except RuntimeError as error:
+            # With fewer threads, calls wait; the next one tries again to start another.
+            if not self._started:
+                raise NoThreadError(str(error)) from None
+        else:
+            self._started += 1
 
     def _run(self) -> None:
         while True:

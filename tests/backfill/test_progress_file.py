@@ -1,5 +1,6 @@
 """The progress file: what is in it after a kill, and what cannot be used."""
 
+import os
 import sqlite3
 from array import array
 from contextlib import closing
@@ -42,6 +43,19 @@ def test_everything_is_there_after_a_kill(tmp_path: Path) -> None:
     with closing(ProgressFile(path)) as again:
         assert known == again.survey(0)
         assert before == (list(again.columns(0)), again.table(0).runs)
+
+
+def test_owner_only(tmp_path: Path) -> None:
+    """The file, and those that SQLite puts beside it, can be read by their owner only."""
+    before = os.umask(0)
+    try:
+        with closing(ProgressFile(tmp_path / "progress")) as file:
+            file.add(0, {NOON: reading({series(1): 5})})
+            modes = {one.name: one.stat().st_mode & 0o777 for one in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+
+    assert {"progress": 0o600, "progress-wal": 0o600} == modes
 
 
 def test_references_go_when_their_bucket_has_been_read(file: ProgressFile) -> None:

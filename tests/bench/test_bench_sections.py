@@ -29,6 +29,7 @@ TINY = Sizes(
     queries=20,
     due=1,
     publications=1,
+    organizations=12,
     projects=20,
     polls=1,
     starts=1,
@@ -89,7 +90,13 @@ def trees() -> Iterator[Sequence[Tree]]:
                 "CPU of a restart with 1 hours of 1,000 series",
             ],
         ),
-        ("publication", ["CPU of publishing one of 20 queries again"]),
+        (
+            "publication",
+            [
+                "CPU of publishing one of 20 queries again",
+                "CPU of each of 12 polls at once, over each of 10",
+            ],
+        ),
         (
             "roundtrips",
             [

@@ -163,7 +163,7 @@ class TestTick:
         assert came
 
     def test_fault(self) -> None:
-        """A query that cannot even be looked after is logged, and the next ones go on."""
+        """A query that cannot even be looked after is logged once, and the next ones go on."""
         broken, healthy = FakeQuery(on_due=fail), FakeQuery()
         loop = poller(broken, healthy)
 
@@ -171,27 +171,50 @@ class TestTick:
             loop.tick(1)
             loop.tick(2)
 
-        assert [("error", "acme", "fake")] * 2 == [
+        assert [("error", "acme", "fake")] == [
             (entry["log_level"], entry["organization"], entry["query"]) for entry in logs
         ]
         assert [1, 2] == healthy.polled
 
     def test_no_thread(self) -> None:
-        """If no thread can be had, the query is tried again at the next tick."""
+        """If no thread can be had, every query is tried at each tick, and the log says so once."""
         started: list[Work] = []
 
         def start(work: Work) -> None:
             started.append(work)
-            if len(started) == 1:
-                raise RuntimeError
+            if len(started) <= 20:
+                raise RuntimeError("can't start new thread")
 
-        loop = poller(FakeQuery(), start=start)
+        loop = poller(*(FakeQuery() for _ in range(10)), start=start)
 
-        with capture_logs():
-            loop.tick(1)
-        loop.tick(2)
+        with capture_logs() as logs:
+            for second in range(3):
+                loop.tick(second)
 
-        assert 2 == len(started)
+        assert 30 == len(started)
+        assert ["can't start new thread"] == [entry["error"] for entry in logs]
+
+    @pytest.mark.parametrize("run", [PollLoop.run, PollLoop.run_watch])
+    def test_goes_on(
+        self, monkeypatch: pytest.MonkeyPatch, run: Callable[[PollLoop], None]
+    ) -> None:
+        """Whatever fails between two polls, as without memory, does not end the loop."""
+        monkeypatch.setattr("exporter.collect.poll.loop.TICK", 0.01)
+        looks: list[int] = []
+        loop: PollLoop
+
+        def queries() -> list[FakeQuery]:
+            looks.append(len(looks))
+            if len(looks) > 3:
+                loop.stop()
+            raise MemoryError
+
+        loop = PollLoop(queries)
+        with capture_logs() as logs:
+            run(loop)
+
+        assert 4 == len(looks)
+        assert ["cannot look at what is due"] == [entry["event"] for entry in logs]
 
     def test_poll_raises(self) -> None:
         """A poll that ends in an exception is over: the query is polled again."""

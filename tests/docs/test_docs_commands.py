@@ -21,6 +21,8 @@ REPLACEMENTS: Final = {
     "make lint": "make --dry-run lint",
     "make test": "make --dry-run test",
     "make format": "make --dry-run format",
+    "make lock": "make --dry-run lock",
+    "make audit": "make --dry-run audit",
     "make bench-quick": "make --dry-run bench-quick",
     "make reliability": "make --dry-run reliability",
     "make soak": "make --dry-run soak",

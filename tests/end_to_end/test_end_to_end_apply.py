@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from exporter.app import Exporter
-from exporter.clients import clients_for
+from exporter.clients import Clients, clients_for
 from exporter.config import Config
 from exporter.publish.self_metrics import SelfMetrics
 from exporter.sentry.client import SentryClient
@@ -679,6 +679,22 @@ class TestClients:
         for limits, _ in after.tokens.values():
             with pytest.raises(WaitingError), limits.turn(waits):
                 pass
+
+    def test_shared(self) -> None:
+        """Whether others read with the same token is known after a reload too."""
+        alone = configuration("http://unused.test", organization())
+        both = configuration(
+            "http://unused.test",
+            organization(),
+            organization(slug="globex", token=DEMO_TOKENS["acme"]),
+        )
+        made, shared = Clients(), []
+        for config in (alone, both, alone):
+            made = clients_for(config, SelfMetrics().meter, before=made)
+            ((limits, _),) = made.tokens.values()
+            shared.append(limits.shared)
+
+        assert [False, True, False] == shared
 
     def test_token_changed(self) -> None:
         """Another token has limits of its own."""

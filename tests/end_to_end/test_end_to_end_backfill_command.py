@@ -317,3 +317,17 @@ def test_an_exporter_that_was_just_started(
     assert "everything is read, repeat the same command after 20" in said
     assert asked == len(sentry.requests)
     assert not (tmp_path / "history.om").exists()
+
+
+def test_the_umask_decides_who_reads_the_history(
+    arguments: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    """Prometheus may run as another user: the output is not its owner's alone."""
+    before = os.umask(0o027)
+    try:
+        status, *_ = invoked(arguments())
+    finally:
+        os.umask(before)
+
+    assert 0 == status
+    assert 0o640 == (tmp_path / "history.om").stat().st_mode & 0o777

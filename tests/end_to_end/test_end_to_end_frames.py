@@ -1,10 +1,7 @@
-"""Failed polls leave no frames behind: those would hold what the poll has read until then."""
+"""Failed polls and reloads leave no cycles behind: those hold frames, and all that was read."""
 
-import gc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from types import FrameType
 
 import pytest
 
@@ -16,28 +13,12 @@ from exporter.simulator.faults import Kind
 from tests.end_to_end.test_end_to_end_faults import FAULTS
 from tests.support.clock import Clock
 from tests.support.configuration import PROJECTS, configuration, organization
-from tests.support.exporters import with_settings
+from tests.support.exporters import poll_all, with_settings
+from tests.support.frames import left_behind
 from tests.support.logs import logged
 
 TIMEOUT = 0.2
 EVERY_FAULT = [pytest.param(fault, id=name) for name, (fault, _) in FAULTS.items()]
-
-
-@contextmanager
-def left_behind() -> Iterator[list[str]]:
-    """Yield a list that has, after the block, the names of frames in reference cycles."""
-    names: list[str] = []
-    gc.collect()
-    gc.disable()
-    gc.set_debug(gc.DEBUG_SAVEALL)
-    try:
-        yield names
-        gc.collect()
-        names += [each.f_code.co_qualname for each in gc.garbage if isinstance(each, FrameType)]
-    finally:
-        gc.set_debug(0)
-        gc.garbage.clear()
-        gc.enable()
 
 
 @pytest.fixture
@@ -135,4 +116,23 @@ def test_fault_of_ours_in_quotas(
         report = poller.poll(clock.now)
 
     assert {"internal": 1} == report.failures
+    assert [] == names
+
+
+def test_reload(sentry: Simulator, clock: Clock) -> None:
+    """A reload frees the pollers and clients that it replaces, and their connections, at once."""
+    quota = {"name": "errors", "category": "error", "limit": 1000}
+    quotas = {"quotas": [quota], "billing": {"period": {"start_day": 1}}}
+    first, second = (
+        configuration(sentry.url, {**organization(PROJECTS, timeout=timeout), **quotas})
+        for timeout in ("7s", "8s")
+    )
+    exporter = Exporter(first, clock=clock)
+    poll_all(exporter, clock.now)
+
+    with left_behind() as names:
+        exporter.apply(second)
+        poll_all(exporter, clock.now)
+        exporter.apply(first)
+
     assert [] == names

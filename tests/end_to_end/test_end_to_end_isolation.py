@@ -1,13 +1,14 @@
 """Isolation: the failure of one organization does not affect the others."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import requests
 
 from exporter.app import Exporter
 from exporter.config import Config
-from exporter.simulator import Fault, Simulator
+from exporter.simulator import DEMO_TOKENS, Fault, Simulator
 from tests.end_to_end.exposition import Samples, data, read_text, sample
 from tests.end_to_end.stage import page, truths_of
 from tests.support.clock import Clock
@@ -114,3 +115,26 @@ def test_failed_polls_count_for_readiness(config: Config, clock: Clock) -> None:
     assert exporter.why_not_ready()
     healthy.poll(clock.now)
     assert not exporter.why_not_ready()
+
+
+def test_a_shared_token(sentry: Simulator, clock: Clock) -> None:
+    """Who shares a token with an organization that hangs is polled on time, hour after hour."""
+    sentry.faults.add(Fault("hang", organization="globex"))
+    queries = [{"name": f"q{number}", "groupBy": ["outcome", "category"]} for number in range(9)]
+    broken = organization(*queries, slug="globex", token=DEMO_TOKENS["acme"], timeout="5m")
+    config = configuration(sentry.url, broken, organization())
+    exporter = Exporter(config, clock=clock)
+
+    seen = []
+    for _ in range(3):
+        exporter.loop.tick(clock.now)
+        wait_until(partial(_was_polled, exporter, clock.now))
+        seen.append(is_right(sentry, config, clock.now, page(exporter)))
+        clock.now += 3600
+    sentry.stop()
+
+    assert [True] * 3 == seen
+
+
+def _was_polled(exporter: Exporter, now: float) -> bool:
+    return value_of(page(exporter), "last_success_timestamp_seconds", "acme") == now

@@ -2,11 +2,8 @@
 
 import http.client
 import os
-import resource
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 import time
 from base64 import b64encode
@@ -25,8 +22,8 @@ from exporter.web.connection import Connection
 from tests.end_to_end.stage import COMMAND, run
 from tests.support.certificates import Authority, hashed, tls_section, write_web_config
 from tests.support.configuration import document
-from tests.support.crowd import KINDS
-from tests.support.programs import REPOSITORY, TIMEOUT, Program, running, wait_until
+from tests.support.crowd import KINDS, running_crowd
+from tests.support.programs import TIMEOUT, Program, running, wait_until
 from tests.support.prometheus import prometheus, scraping
 
 pytestmark = pytest.mark.slow
@@ -127,33 +124,6 @@ def descriptors(program: Program) -> int:
     return len(os.listdir(f"/proc/{program.process.pid}/fd"))  # noqa: PTH208
 
 
-@contextmanager
-def crowd(kind: str, port: int) -> Iterator[Callable[[], bool]]:
-    """Run a crowd during the block; the value is whether all of it has connected."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    with subprocess.Popen(  # noqa: S603 - a test's own command
-        [sys.executable, "-m", "tests.support.crowd", kind, str(port), str(CROWD)],
-        cwd=REPOSITORY,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard)),  # noqa: PLW1509
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        ready = threading.Thread(target=process.stdout.readline, daemon=True)
-        ready.start()
-
-        def connected() -> bool:
-            # A pause between two scrapes: to scrape without one slows the connecting itself.
-            ready.join(0.05)
-            return not ready.is_alive()
-
-        try:
-            yield connected
-        finally:
-            process.stdin.close()
-
-
 def scraped(
     scraper: Scraper, ended: Callable[[], bool] = lambda: True
 ) -> tuple[Sequence[float], Sequence[float]]:
@@ -201,7 +171,7 @@ class TestCrowd:
             scraper = Scraper(port, authority)
             alone = scraped(scraper)
             before = descriptors(program)
-            with crowd(kind, port) as connected:
+            with running_crowd(kind, port, CROWD) as connected:
                 connecting = scraped(scraper, connected)
                 held = descriptors(program) - before
                 crowded = scraped(scraper)

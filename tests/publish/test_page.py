@@ -1,11 +1,14 @@
 """The page: complete and in order after each report, the same in every form."""
 
 import gzip
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import groupby
 from pkgutil import resolve_name
+from threading import Event
 from typing import Any
 
 import pytest
@@ -29,6 +32,7 @@ from tests.publish.reports import (
     values_of,
     view,
 )
+from tests.support.programs import wait_until
 
 FULL = view(
     bucket={series(): 5, series("log_byte"): 900, series("profile_duration"): 1250},
@@ -476,6 +480,117 @@ def test_publication_renders_what_has_changed() -> None:
     after = shown.chunks(openmetrics=False, compressed=True)
     assert len(after) > 100
     assert len([chunk for chunk in after if id(chunk) not in before]) < 15
+
+
+@pytest.mark.parametrize("organizations", [1, 200])
+def test_publication_costs_what_has_changed(
+    organizations: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A poll renders as many blocks among 200 as alone, and compresses few chunks."""
+    monkeypatch.setattr("exporter.publish.blocks._CHUNK", 2000)
+    alone = _work_of_a_poll(1, 1, monkeypatch)
+    among_many = _work_of_a_poll(200, organizations, monkeypatch)
+
+    assert alone["rendered"] == among_many["rendered"]
+    # Neighbours of a chunk that has become too small are joined with it.
+    assert among_many["compressed"] <= 2 * alone["compressed"]
+
+
+def _work_of_a_poll(
+    queries: int, organizations: int, monkeypatch: pytest.MonkeyPatch
+) -> Counter[str]:
+    """Return how often a poll of one query calls what renders a block, or compresses a chunk."""
+    own = SelfMetrics()
+    shown = Page(own)
+    names = [(f"query-{n:04}", f"organization-{n % organizations:04}") for n in range(queries)]
+    meters = {organization: own.meter(organization) for _, organization in names}
+    shown.publish(*(report(*name, view=FULL) for name in names))
+    query, organization = names[queries // 2]
+    work = Counter[str]()
+
+    def count(what: str, function: str) -> None:
+        original = resolve_name(f"exporter.publish.{function}")
+
+        def counted(*arguments: Any) -> Any:
+            work[what] += 1
+            return original(*arguments)
+
+        patch.setattr(f"exporter.publish.{function}", counted)
+
+    with monkeypatch.context() as patch:
+        count("rendered", "self_metrics._lines")
+        count("rendered", "page.query_lines")
+        count("rendered", "page.data_lines")
+        count("rendered", "series._lines")
+        count("compressed", "blocks.compressed")
+        meters[organization].request("stats_v2", 200, 0.1)
+        meters[organization].clock_skew(0.5)
+        one = view(bucket={series(): 6})
+        shown.publish(report(query, organization, polls=4, view=one))
+    return work
+
+
+def test_published_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Polls that end while the page is being published are published together, in one step."""
+    shown, queries = Page(SelfMetrics()), "abcdefgh"
+    with ThreadPoolExecutor(len(queries)) as pool, _busy(shown, monkeypatch) as joins:
+        polls = [pool.submit(shown.publish, report(query, view=FULL)) for query in queries]
+        wait_until(lambda: _waiting(shown) == len(queries))
+    for poll in polls:
+        poll.result()
+    joined_pages = len(joins)
+
+    assert [".", *queries] == sorted(one.query for one in shown.shown())
+    assert _without_clock(page(*shown.shown())) == _without_clock(shown)
+    # Both formats for the first one, and once more for all others.
+    assert 4 == joined_pages
+
+
+def test_one_of_several_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be published keeps nothing off the page that is published with it."""
+    shown, queries = Page(SelfMetrics()), "abcdefgh"
+
+    def by_family(changes: Iterable[Any]) -> Any:
+        listed = list(changes)
+        if ("acme", "d") in (key for key, _ in listed):
+            raise MemoryError
+        return original(listed)
+
+    original = resolve_name("exporter.publish.page._by_family")
+    monkeypatch.setattr("exporter.publish.page._by_family", by_family)
+    with ThreadPoolExecutor(len(queries)) as pool, _busy(shown, monkeypatch):
+        polls = {query: pool.submit(shown.publish, report(query)) for query in queries}
+        wait_until(lambda: _waiting(shown) == len(queries))
+
+    assert ["d"] == [query for query, poll in polls.items() if poll.exception()]
+    assert [".", *"abcefgh"] == sorted(one.query for one in shown.shown())
+
+
+@contextmanager
+def _busy(shown: Page, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Piece]]:
+    """Let a thread publish a first query until the end of the block; give the joined pages."""
+    began, released, joins = Event(), Event(), list[Piece]()
+
+    def join(pieces: Iterable[Piece]) -> Piece:
+        began.set()
+        released.wait(60)
+        joins.append(joined(pieces))
+        return joins[-1]
+
+    monkeypatch.setattr("exporter.publish.page.joined", join)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(shown.publish, report("."))
+        began.wait(60)
+        try:
+            yield joins
+        finally:
+            released.set()
+        first.result()
+
+
+def _waiting(shown: Page) -> int:
+    """Return how many publications wait for one that is under way."""
+    return len(shown._waiting)  # noqa: SLF001
 
 
 def test_several_threads() -> None:

@@ -445,6 +445,18 @@ class TestLimits:
         assert [30] == bench.waited()
         assert [("stats_v2", "too_heavy")] == bench.meter.failures
 
+    def test_store_of_another(self, server: responses.RequestsMock, bench: Bench) -> None:
+        """What the store refuses is one organization's: others with the same token go on."""
+        refuse(server, 429, STORE)
+        with pytest.raises(TooHeavyError):
+            bench.client.ask(question())
+        server.get(STATS.replace("acme", "globex"), body=GOOD)
+        with open_session(2) as session:
+            upstream = Upstream("globex", URL, FakeToken())
+            SentryClient(upstream, session, bench.limits, bench.meter).ask(question())
+
+        assert [] == bench.waited()
+
 
 class TestClock:
     """The server's clock, held against ours."""

@@ -1,5 +1,6 @@
 """The plan: what is read of Sentry's undocumented answer, and what it means."""
 
+import json
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -219,6 +220,8 @@ def test_renamed_field(path: str) -> None:
         {"categories": {"errors": category(reserved=1e300)}},
         {"categories": {"errors": category(usage=10**18 + 1)}},
         {"categories": {"errors": category(paygCpe=1e19)}},
+        {"categories": {"errors": category(customPrice="-1e4000000")}},
+        {"planDetails": {"planCategories": {"errors": [{"events": "1e4000000"}]}}},
         {"onDemandBudgets": {"enabled": True, "sharedMaxBudget": 1e19}},
         {"planDetails": {"planCategories": {"errors": [{"events": 1, "price": -1e19}]}}},
     ],
@@ -227,6 +230,22 @@ def test_amounts_that_are_too_large(values: dict[str, Any]) -> None:
     """Amounts of which no bill is make the answer unusable."""
     with pytest.raises(BadAnswerError, match="too large"):
         plan(**values)
+
+
+@pytest.mark.parametrize("amount", ["NaN", "-nan", "sNaN"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"categories": {"errors": category(reserved="AMOUNT")}},
+        {"categories": {"errors": category(onDemandBudget="AMOUNT")}},
+        {"onDemandBudgets": {"enabled": True, "sharedMaxBudget": "AMOUNT"}},
+        {"planDetails": {"planCategories": {"errors": [{"events": "AMOUNT"}] * 2}}},
+    ],
+)
+def test_amounts_that_are_not_numbers(values: dict[str, Any], amount: str) -> None:
+    """Nothing can be compared with such an amount, which a string can hold."""
+    with pytest.raises(BadAnswerError, match="not a number"):
+        plan(**json.loads(json.dumps(values).replace("AMOUNT", amount)))
 
 
 def test_no_known_category() -> None:

@@ -2,6 +2,8 @@
 
 import math
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
@@ -17,6 +19,7 @@ from exporter.sentry.limits import (
     read_notice,
 )
 from tests.support.clock import Clock
+from tests.support.programs import wait_until
 
 NOW = 1_772_000_000.0
 DATE = "Wed, 25 Feb 2026 06:13:20 GMT"
@@ -233,6 +236,27 @@ class TestRunAll:
         assert 100 == len(seen)
         assert max(seen) <= 3
 
+    @pytest.mark.parametrize("threads", [0, 1])
+    def test_no_thread(self, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+        """Where the host gives fewer threads than are wanted, the others and this one do it."""
+        started: list[object] = []
+
+        class Scarce(threading.Thread):
+            """A thread that is not always to be had."""
+
+            def start(self) -> None:
+                """Start, or fail as the interpreter does."""
+                if len(started) == threads:
+                    raise RuntimeError("can't start new thread")
+                started.append(self)
+                super().start()
+
+        monkeypatch.setattr(threading, "Thread", Scarce)
+
+        results = limits(Clock(), concurrency=3).run_all([partial(int, n) for n in range(10)])
+
+        assert list(range(10)) == results
+
     def test_error(self) -> None:
         """The first error is raised, and what has not begun never does."""
         begun = []
@@ -266,6 +290,133 @@ class TestSharing:
         assert {"a": Allowance(2, 5), "b": Allowance(9, 9)} == {
             key: token.allowance for key, token in by_token.items()
         }
+
+    def test_last_place(self) -> None:
+        """A user whose requests hang leaves a place to those who share the token, at once."""
+        token = shared(Clock(), concurrency=3)
+        with hanging(token, "broken", requests=9, out=2) as ended, token.turn(user="healthy"):
+            before = len(ended)
+
+        assert 0 == before
+
+    def test_alone(self) -> None:
+        """A token that nobody shares has all its places for one user."""
+        with hanging(limits(Clock(), concurrency=3), "acme", requests=9, out=3):
+            pass
+
+    def test_only_place(self) -> None:
+        """Of a token with a single place, the users take turns, however many requests they have."""
+        token, begun = shared(Clock(), concurrency=1), list[str]()
+
+        def ask(user: str, requests: int) -> None:
+            for _ in range(requests):
+                with token.turn(user=user):
+                    begun.append(user)
+
+        with hanging(token, "broken", requests=1, out=1):
+            several = [("broken", 1)] * 8 + [("healthy", 4)]
+            threads = [started(partial(ask, user, requests)) for user, requests in several]
+            wait_until(lambda: waiting(token) == 9)
+        for thread in threads:
+            thread.join()
+
+        assert begun.index("healthy") <= 1
+        assert 12 == len(begun)
+
+    def test_pause_of_one(self) -> None:
+        """A pause of one user keeps no other one waiting."""
+        clock = Clock()
+        token = shared(clock)
+        token.pause(30, "broken")
+
+        with token.turn(user="healthy") as waited:
+            assert 0 == waited
+        with token.turn(user="broken") as waited:
+            assert 30 == round(waited)
+
+    def test_longest_pause(self) -> None:
+        """A user waits for the end of its own pause and of the token's, whichever is later."""
+        clock = Clock()
+        token = shared(clock)
+        token.pause(5, "broken")
+        token.pause(20)
+
+        with token.turn(user="broken") as waited:
+            assert 20 == waited
+
+    def test_who_gives_up(self) -> None:
+        """Who is interrupted while he waits for a pause holds nobody up."""
+        token = shared(Clock(), concurrency=1)
+        token.pause(30)
+
+        with pytest.raises(KeyError), token.turn(_give_up, "broken"):
+            pass
+        with token.turn(user="healthy") as waited:
+            assert 30 == waited
+
+    def test_all_come_to_an_end(self) -> None:
+        """With pauses of all kinds, every request of every user gets its turn."""
+        token = shared(Clock(), concurrency=2)
+        done = list[str]()
+
+        def ask(user: str) -> None:
+            for number in range(10):
+                with token.turn(user=user):
+                    done.append(user)
+                    token.pause(number, user if number % 2 else None)
+
+        threads = [started(partial(ask, user)) for user in "abcdefgh" * 2]
+        for thread in threads:
+            thread.join(60)
+
+        assert 160 == len(done)
+
+
+def shared(clock: Clock, concurrency: int = 4) -> TokenLimits:
+    """Return limits of a token that several users share."""
+    token = limits(clock, concurrency, rate=1e6)
+    token.shared = True
+    return token
+
+
+def started(work: Callable[[], None]) -> threading.Thread:
+    """Return a thread that does ``work``."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def waiting(token: TokenLimits) -> int:
+    """Return how many requests wait for their turn."""
+    return sum(len(user.waiting) for user in token._queue._users.values())  # noqa: SLF001
+
+
+@contextmanager
+def hanging(token: TokenLimits, user: str, requests: int, out: int) -> Iterator[list[int]]:
+    """Let ``requests`` of a user begin, of which ``out`` can be out, and hang in the block.
+
+    What is given lists those that have ended.
+    """
+    end, begun, ended = threading.Event(), list[int](), list[int]()
+
+    def request() -> None:
+        with token.turn(user=user):
+            begun.append(1)
+            end.wait(60)
+            ended.append(1)
+
+    threads = [started(request) for _ in range(requests)]
+    try:
+        wait_until(lambda: len(begun) == out and waiting(token) == requests - out)
+        yield ended
+    finally:
+        end.set()
+    for thread in threads:
+        thread.join(60)
+
+
+def _give_up(_seconds: float) -> None:
+    raise KeyError
 
 
 class TestNotice:

@@ -63,6 +63,16 @@ BROKEN_ANSWERS = {
         "the answer is not valid HTTP: one of its chunks has no length",
         NOT_SENTRY,
     ),
+    "a chunk of negative length": (
+        CHUNKED + b"-5\r\n3,",
+        "the answer is not valid HTTP: read length must be non-negative or -1",
+        NOT_SENTRY,
+    ),
+    "two lengths": (
+        HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        "the answer is not valid HTTP: Content-Length contained multiple unmatching values (5, 6)",
+        NOT_SENTRY,
+    ),
     "another protocol": (
         b"SSH-2.0-OpenSSH_9.2\r\n",
         "the answer is not valid HTTP: SSH-2.0-OpenSSH_9.2",

@@ -439,6 +439,26 @@ class TestConnections:
             assert 2 == server.connections
             assert [200, 200] == client.observed
 
+    def test_interim_answers(self, session: requests.Session) -> None:
+        """Answers come after interim ones, and never after the next request."""
+        hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+        answers = [hints + reply(b"[1]"), hints * 3 + reply(b"[2]"), reply(b"[3]")]
+        with ScriptedServer(serve(*answers)) as server:
+            client = Client(session)
+
+            assert [b"[1]", b"[2]", b"[3]"] == [client.get(server.url).body for _ in answers]
+            assert 1 == server.connections
+
+    @pytest.mark.parametrize("line", [b"101 Switching Protocols", b"102 Processing"])
+    def test_no_answer_after_interim_ones(self, session: requests.Session, line: bytes) -> None:
+        """Where no answer follows, or too many do, the connection is of no use any more."""
+        endless = b"HTTP/1.1 %s\r\n\r\n" % line * 100
+        with ScriptedServer(serve(endless + reply(b"[1]")), serve(reply(b"[2]"))) as server:
+            client = Client(session)
+            replies = [client.get(server.url) for _ in range(2)]
+
+        assert [(int(line[:3]), b""), (200, b"[2]")] == [(one.status, one.body) for one in replies]
+
     def test_closes_always(self, session: requests.Session) -> None:
         """A server that never answers is asked once more, and no more."""
         with ScriptedServer(serve(b"")) as server:

@@ -126,6 +126,33 @@ def test_owner_only(path: Path) -> None:
     assert {0o600} == set(modes.values())
 
 
+def test_restored_from_a_backup(path: Path, tmp_path: Path) -> None:
+    """A copy that everyone can read cannot be read by others once it is in use."""
+    copy = tmp_path / "copy" / path.name
+    copy.parent.mkdir()
+    with closing(State(path)) as state:
+        polled(state)
+        for name, content in files(path).items():
+            (copy.parent / name).write_bytes(content)
+            (copy.parent / name).chmod(0o644)
+    with closing(State(copy)) as state:
+        modes = {one.name: one.stat().st_mode & 0o777 for one in copy.parent.iterdir()}
+
+        assert NOW + 60 == state.restore(ACME, OUTCOMES).last_success
+    assert {path.name: 0o640, f"{path.name}-wal": 0o640} == modes
+
+
+def test_file_of_another_program(path: Path) -> None:
+    """The permissions of a file that is none of ours stay as they are."""
+    _foreign(path)
+    path.chmod(0o644)
+
+    with pytest.raises(StateError):
+        State(path)
+
+    assert 0o644 == path.stat().st_mode & 0o777
+
+
 def _remove(path: Path) -> None:
     path.unlink()
 
@@ -136,14 +163,19 @@ def _replace(path: Path) -> None:
     other.replace(path)
 
 
-@pytest.mark.parametrize("change", [_remove, _replace])
-def test_not_in_place(path: Path, change: Callable[[Path], None]) -> None:
-    """Nothing is written to a file that was removed or replaced: it would be lost at a restart."""
+def _cut_in_place(path: Path) -> None:
+    os.truncate(path, 4096)
+
+
+@pytest.mark.parametrize("beside", ["", "-wal"])
+@pytest.mark.parametrize("change", [_remove, _replace, _cut_in_place])
+def test_not_in_place(path: Path, beside: str, change: Callable[[Path], None]) -> None:
+    """Nothing is written to a file that was removed, replaced or cut: a restart would lose it."""
     with closing(State(path)) as state:
         restored = polled(state)
-        change(path)
+        change(path.with_name(f"{path.name}{beside}"))
 
-        with pytest.raises(StateError, match="was removed or replaced while in use; put it back"):
+        with pytest.raises(StateError, match="removed, replaced or cut while in use; put it back"):
             poll(restored, {NOON: reading({series(): 9})}, NOW + 120)
 
 

@@ -117,16 +117,22 @@ def _pump(source: socket.socket, target: socket.socket) -> None:
 
 
 class ScriptedServer:
-    """Runs a script per connection: the first for the first one, the last for all others."""
+    """Runs a script per connection: the first for the first one, the last for all others.
 
-    def __init__(self, *scripts: Script, context: ssl.SSLContext | None = None) -> None:
+    The ``context`` of TLS may be replaced at any time. Only with a ``port`` of its own can it
+    `refuse`.
+    """
+
+    def __init__(
+        self, *scripts: Script, context: ssl.SSLContext | None = None, port: int = 0
+    ) -> None:
         self.requests: list[bytes] = []
         self.connections = 0
+        self.context = context
         self._scripts = scripts
-        self._context = context
         self._threads: list[threading.Thread] = []
         self._peers: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         scheme = "http" if context is None else "https"
         self.port: int = self._listener.getsockname()[1]
         self.url = f"{scheme}://127.0.0.1:{self.port}"
@@ -141,14 +147,24 @@ class ScriptedServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # Only a shutdown wakes the thread that accepts.
-        self._listener.shutdown(socket.SHUT_RDWR)
+        self.refuse()
         for peer in self._peers:
             with suppress(OSError):
                 peer.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join()
         self._listener.close()
+
+    def refuse(self) -> None:
+        """Refuse connections from now on."""
+        # Only a shutdown wakes the thread that accepts. The port stays bound, if it was asked for.
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+
+    def listen(self) -> None:
+        """Accept connections again."""
+        self._listener.listen()
+        self._spawn(self._accept)
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -157,13 +173,13 @@ class ScriptedServer:
                 connection.settimeout(AMPLE_TIMEOUT)
                 script = self._scripts[min(self.connections, len(self._scripts) - 1)]
                 self.connections += 1
-                self._peers.append(connection)
+                self._peers = [one for one in (*self._peers, connection) if one.fileno() >= 0]
                 self._spawn(partial(self._run, script, connection))
 
     def _run(self, script: Script, connection: socket.socket) -> None:
         with suppress(OSError), connection:
-            if self._context is not None:
-                connection = self._context.wrap_socket(connection, server_side=True)
+            if self.context is not None:
+                connection = self.context.wrap_socket(connection, server_side=True)
             peer = Peer(connection, self.requests)
             try:
                 script(peer)
@@ -172,5 +188,5 @@ class ScriptedServer:
 
     def _spawn(self, target: Callable[[], None]) -> None:
         thread = threading.Thread(target=target, daemon=True)
-        self._threads.append(thread)
         thread.start()
+        self._threads = [one for one in (*self._threads, thread) if one.is_alive()]

@@ -41,7 +41,8 @@ class Store:
     """Rows, at how many an answer is cut, and the questions that were asked.
 
     ``readable`` are the projects that may be read, ``None`` for all. An ``old`` server refuses the
-    question what they hold together.
+    question what they hold together. Of each group, the total is above the sum of its series by
+    ``disagreement``.
     """
 
     rows: Sequence[Row]
@@ -50,6 +51,7 @@ class Store:
     refuse_over: int = 1 << 62
     readable: frozenset[int] | None = None
     old: bool = False
+    disagreement: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -74,7 +76,7 @@ class Store:
             return _projects(question, totals)
         grouped = _grouped(rows, question, by_bucket=True)
         series = picker.sample(list(grouped.items()), min(len(grouped), limit))
-        return _series(question, totals, series)
+        return _series(question, totals, series, self.disagreement)
 
     def _forbids(self, question: Question) -> bool:
         if question.project == ATTRIBUTABLE:
@@ -122,7 +124,10 @@ def _by(group_by: Sequence[str], category: str, outcome: str, reason: str) -> By
 
 
 def _series(
-    question: Question, totals: Sequence[tuple[_Group, int]], series: Sequence[tuple[_Group, int]]
+    question: Question,
+    totals: Sequence[tuple[_Group, int]],
+    series: Sequence[tuple[_Group, int]],
+    disagreement: int,
 ) -> SeriesAnswer:
     starts = list(question.window.buckets())
     merged_totals: dict[By, int] = defaultdict(int)
@@ -132,7 +137,7 @@ def _series(
     for group, value in series:
         merged_series[_merge(group.by)][starts.index(group.bucket)] += value
     groups = [
-        Group(by, (merged_totals[by],), (merged_series[by],))
+        Group(by, (merged_totals[by] + disagreement,), (merged_series[by],))
         for by in list({**merged_totals, **merged_series})
     ]
     return SeriesAnswer(question, tuple(groups))

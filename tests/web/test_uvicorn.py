@@ -25,6 +25,7 @@ CONNECTION_METHODS = {
     "connection_lost": ["self", "exc"],
     "connection_made": ["self", "transport"],
     "data_received": ["self", "data"],
+    "eof_received": ["self"],
     "handle_events": ["self"],
     "on_response_complete": ["self"],
     "send_400_response": ["self", "msg"],

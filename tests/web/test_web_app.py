@@ -23,7 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from exporter.config import Config, as_yaml, loads
 from exporter.web.app import SLICE, Health, Pages, make_app
 from exporter.web.server import Server
-from tests.support.serving import FakeHealth
+from tests.support.serving import FakeHealth, serving_app
 from tests.support.statuses import healthy
 
 Serve = Callable[..., Server]
@@ -532,6 +532,16 @@ class TestRefusals:
             (it["event"], it["path"]) for it in records
         ]
         assert records[0]["exc_info"]
+
+    def test_repeated_failure(self) -> None:
+        """A bug that anybody can cause again and again is one line of the log."""
+        app = make_app(BrokenPages(), FakeHealth(), healthy)
+        with structlog.testing.capture_logs() as records, serving_app(app) as server:
+            url = f"http://{server.addresses[0]}/metrics"
+            statuses = {requests.get(url, timeout=HANG).status_code for _ in range(20)}
+
+        assert {500} == statuses
+        assert 1 == len(records)
 
     def test_failure_after_the_headers(self, ask: Ask, caplog: pytest.LogCaptureFixture) -> None:
         """A client can see that an answer breaks off; nothing is sent after it."""

@@ -160,6 +160,25 @@ class TestServing:
         with slow_reader(serve(big_app(BigPages()))) as reader:
             read_page(reader)
 
+    def test_half_closed(self, serve: Serve) -> None:
+        """A client that sends nothing more gets its complete answers, and then the end."""
+        with connect(serve(big_app(BigPages()))) as client:
+            client.sendall(REQUEST + REQUEST)
+            client.shutdown(socket.SHUT_WR)
+            received = 0
+            while piece := client.recv(1 << 20):
+                received += len(piece)
+
+        assert received > 64 << 20
+
+    def test_two_ends(self, serve: Serve) -> None:
+        """A request whose end two headers tell is refused: a proxy may go by the other one."""
+        request = REQUEST[:-2] + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n"
+        with connect(serve(hello)) as client:
+            client.sendall(request)
+
+            assert client.recv(12) == b"HTTP/1.1 400"
+
     def test_huge_header_is_refused(self, serve: Serve) -> None:
         """A request that does not end is refused before it takes much memory."""
         with connect(serve(hello)) as client:

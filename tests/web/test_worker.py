@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 
-from exporter.web.worker import Worker
+from exporter.web.worker import NoThreadError, Worker
 from tests.support.programs import REPOSITORY
 
 HANG = 60.0
@@ -107,3 +107,20 @@ def test_error_is_released() -> None:
     gc.enable()
 
     assert gone
+
+
+def test_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the host gives no thread, the call fails at once, and the next one is made."""
+    start = threading.Thread.start
+
+    def refuse(_thread: threading.Thread) -> None:
+        """Fail as the interpreter does."""
+        raise RuntimeError("can't start new thread")
+
+    worker = Worker("test")
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(NoThreadError):
+        worker.submit(int, "1")
+    monkeypatch.setattr(threading.Thread, "start", start)
+
+    assert 2 == worker.submit(int, "2").result(HANG)

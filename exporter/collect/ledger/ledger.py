@@ -102,28 +102,33 @@ class Ledger:
     """By place, the start of the newest bucket that the series was in, 0 for none."""
 
     def __post_init__(self) -> None:
-        self._see(self.buckets)
+        _see(self._last_seen, self.series.length, self.buckets)
 
     def apply(self, change: Change) -> None:
-        """Take ``change`` over, which was worked out for this ledger as it is."""
-        # In another table, places mean other series; `_see` fills it from all buckets.
-        if change.series.origin is not self.series.origin:
-            self._last_seen = array("q")
-        self.series, self.counters = change.series, change.counters
-        self.buckets |= change.buckets
+        """Take ``change`` over, which was worked out for this ledger as it is.
+
+        Without memory for it, nothing changes: what was taken over in part would count wrongly.
+        """
+        buckets = {**self.buckets, **change.buckets}
         for start in change.dropped:
-            self.buckets.pop(start, None)
-        self._see(change.buckets)
-        self.labels.extend(change.labels)
-        # A new mapping: the loop's thread may be looking for the next end of a grace period.
-        self.in_grace = {
+            buckets.pop(start, None)
+        in_grace = {
             one: at
             for one, at in {**self.in_grace, **change.in_grace}.items()
             if one not in change.forgotten
         }
-        self.unseen.update(change.unseen)
+        unseen = {**self.unseen, **change.unseen}
         for one in (*change.seen, *change.forgotten):
-            self.unseen.pop(one, None)
+            unseen.pop(one, None)
+        # In another table, places mean other series; it is filled from all buckets.
+        is_same = change.series.origin is self.series.origin
+        last_seen = self._last_seen if is_same else array("q")
+        _see(last_seen, change.series.length, change.buckets)
+        self.labels.extend(change.labels)
+        # From here on, nothing takes memory.
+        self.series, self.counters = change.series, change.counters
+        self.buckets, self.in_grace, self.unseen = buckets, in_grace, unseen
+        self._last_seen = last_seen
         self.counts_from = change.counts_from
         self.asked = change.asked
         self.clock_skew = change.clock_skew
@@ -169,16 +174,19 @@ class Ledger:
             zeros.setdefault(one.series, {})[one.project] = 0
         return self.counters.updated(self.counters.table, zeros) if zeros else self.counters
 
-    def _see(self, buckets: Mapping[int, Bucket]) -> None:
-        """Note in which buckets the series are, of ``buckets`` that are new or changed."""
-        newest = self._last_seen
-        newest.extend([0] * (self.series.length - len(newest)))
-        places: Sequence[int] = range(len(newest))
-        # The newest bucket first: after it, hardly a place is left to look at.
-        for start, bucket in sorted(buckets.items(), reverse=True):
-            cells, absent = bucket.rows.cells, bucket.rows.absent
-            end = len(cells)
-            places = [place for place in places if newest[place] < start]
-            for place in places:
-                if place < end and cells[place] != absent:
-                    newest[place] = start
+
+def _see(newest: "array[int]", length: int, buckets: Mapping[int, Bucket]) -> None:
+    """Note in ``newest`` in which buckets the series are, of those that are new or changed.
+
+    There are ``length`` places.
+    """
+    newest.extend([0] * (length - len(newest)))
+    places: Sequence[int] = range(len(newest))
+    # The newest bucket first: after it, hardly a place is left to look at.
+    for start, bucket in sorted(buckets.items(), reverse=True):
+        cells, absent = bucket.rows.cells, bucket.rows.absent
+        end = len(cells)
+        places = [place for place in places if newest[place] < start]
+        for place in places:
+            if place < end and cells[place] != absent:
+                newest[place] = start

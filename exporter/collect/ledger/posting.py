@@ -195,7 +195,9 @@ def _gained(
         # Several buckets can add to one counter: `base` has what those before have added.
         values, base = begun.copy(), {**known, **begun}
         for _, gains in changed:
-            by_label = _by_label(gains.get(series, {}), number)
+            if series not in gains:
+                continue
+            by_label = _by_label(gains[series], number)
             moved = {label: base[label] + gain for label, gain in by_label.items()}
             values |= moved
             base |= moved

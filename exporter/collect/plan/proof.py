@@ -117,6 +117,21 @@ def proves_itself(answer: SeriesAnswer) -> bool:
     return (equal and groups_complete) or _series_bound(answer) < ROW_LIMIT
 
 
+def may_be_cut(answer: SeriesAnswer, arrived: int) -> bool:
+    """Return whether ``answer``, which does not prove itself, may have been cut.
+
+    As many rows as have ``arrived`` in another answer are within the server's limit, even if that
+    is lower than the usual one. Where fewer rows do not add up to their totals, the server
+    disagrees with itself, and no smaller question would change that.
+    """
+    return _series_bound(answer) >= arrived
+
+
+def arrived_rows(answer: SeriesAnswer) -> int:
+    """Return how many rows of the store stand behind the series of ``answer`` at least."""
+    return sum(map(_filled_buckets, answer.groups))
+
+
 def _series_bound(answer: SeriesAnswer) -> int:
     """Return how many rows of the store can stand behind the series of ``answer`` at most."""
     # A group is there only because it has a row, even if all its values are 0.

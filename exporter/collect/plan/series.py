@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from exporter.buckets import Window
 from exporter.collect.plan.core import Plan, SeriesReply, together
-from exporter.collect.plan.proof import proves_itself
+from exporter.collect.plan.proof import arrived_rows, may_be_cut, proves_itself
 from exporter.collect.plan.resolved import ResolvedQuery
 from exporter.collect.plan.split import smaller
 from exporter.collect.series import Reading, joined
@@ -15,20 +15,28 @@ from exporter.sentry.question import ATTRIBUTABLE, Question
 
 
 def read_series(
-    query: ResolvedQuery, question: Question, *, narrowed: bool = False
+    query: ResolvedQuery, question: Question, *, narrowed: bool = False, arrived: int = 0
 ) -> Plan[dict[int, Reading]]:
     """Read every bucket of ``question``, which is not grouped by project.
 
-    ``narrowed`` says that it is a part of one that was refused because of a project.
+    ``narrowed`` says that it is a part of one that was refused because of a project, ``arrived``
+    how many rows the answer to a larger one had.
     """
     batches = query.batches(question)
     if len(batches) > 1:
-        read = yield from together([read_series(query, batch) for batch in batches])
+        read = yield from together(
+            [read_series(query, batch, arrived=arrived) for batch in batches]
+        )
         return _merged(read)
     reply: SeriesReply
     (reply,) = yield [question]
     if isinstance(reply, SeriesAnswer) and proves_itself(reply):
         return {start: Reading(rows) for start, rows in query.buckets(reply).items()}
+    if isinstance(reply, SeriesAnswer):
+        if not may_be_cut(reply, arrived):
+            buckets = query.buckets(reply)
+            return {start: Reading(rows, proven=False) for start, rows in buckets.items()}
+        arrived = max(arrived, arrived_rows(reply))
     # A narrowed question was confirmed before it was divided; old servers refuse ATTRIBUTABLE.
     if isinstance(reply, ForbiddenError) and question.project != ATTRIBUTABLE and not narrowed:
         yield from confirm_access(query, question.window)
@@ -40,7 +48,9 @@ def read_series(
         parts = yield from _by_category(question)
     if parts:
         narrowed = isinstance(reply, ForbiddenError)
-        read = yield from together([read_series(query, part, narrowed=narrowed) for part in parts])
+        read = yield from together(
+            [read_series(query, part, narrowed=narrowed, arrived=arrived) for part in parts]
+        )
         return _merged(read)
     if not isinstance(reply, SeriesAnswer):
         # A copy: the frames of the plans above, which its traceback holds, hold the reply.

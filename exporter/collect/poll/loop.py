@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from threading import Event, Lock, Thread
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import schedule
 import structlog
+
+from exporter.repetition import Failures
 
 TICK: Final = 1
 """Seconds between two checks."""
@@ -24,6 +26,7 @@ _IDLE_CHECK: Final = 0.02
 """Seconds between two checks of whether the polls have ended, while stopping."""
 
 _Work = Callable[[], object]
+_Busy = TypeVar("_Busy", bound="Pollable | Watched")
 
 _log = structlog.get_logger(__name__)
 
@@ -97,13 +100,14 @@ class PollLoop:
         self._busy: set[Pollable | Watched] = set()
         self._stopped = Event()
         self._checked_at = monotonic()
+        self._failures: dict[object, Failures] = {}
 
     def tick(self, now: float) -> None:
         """Start what is due at ``now``."""
         # Monotonic: a clock that is set must not make a loop look dead, or a dead one alive.
         self._checked_at = self._monotonic()
         for query in self._queries():
-            self._begin(query, query.about, partial(_work_for, query, now))
+            self._begin(query, query, _work_for, now)
 
     def watch(self, now: float) -> None:
         """Start to publish what has changed at ``now`` because time has passed, and nothing else.
@@ -111,21 +115,20 @@ class PollLoop:
         Unlike `tick`, it looks at no file, so no disk can hold it up.
         """
         for query in self._queries():
-            self._begin(query.watch, query.about, partial(_to_publish, query.watch, now))
+            self._begin(query.watch, query, _to_publish, now)
 
     def run(self) -> None:
         """Tick every second until stopped."""
         jobs = schedule.Scheduler()
         jobs.every(TICK).seconds.do(lambda: self.tick(self._clock()))
-        jobs.run_all()
+        self._safely(jobs.run_all)
         while not self._stopped.wait(TICK):
-            _follow_clock(jobs)
-            jobs.run_pending()
+            self._safely(partial(_run_pending, jobs))
 
     def run_watch(self) -> None:
         """Watch every second until stopped."""
         while not self._stopped.wait(TICK):
-            self.watch(self._clock())
+            self._safely(lambda: self.watch(self._clock()))
 
     def stop(self, timeout: float = 0) -> None:
         """Let `run` return; polls that are out get ``timeout`` seconds to end."""
@@ -148,22 +151,60 @@ class PollLoop:
             return not self._busy
 
     def _begin(
-        self, one: Pollable | Watched, about: Mapping[str, str], choose: Callable[[], _Work | None]
+        self,
+        one: _Busy,
+        query: Pollable,
+        choose: Callable[[_Busy, float], _Work | None],
+        now: float,
     ) -> None:
-        """Start the work that ``choose`` returns, if any, unless ``one`` is at work."""
-        with self._lock:
-            if one in self._busy:
-                return
-            # Before its thread exists: the next tick could come before the thread begins.
-            self._busy.add(one)
+        """Start the work that ``choose`` returns, if any, unless ``one`` is at work.
+
+        ``one`` is the ``query``, or its watch.
+        """
+        # Of thousands, next to none has work: all that it takes to start some comes afterwards.
+        if one in self._busy:
+            return
         try:
-            work = choose()
+            work = choose(one, now)
             if work is not None:
-                self._start(partial(self._work, one, work))
-                return
-        except Exception:  # noqa: BLE001 - the others must go on
-            _log.exception("cannot start a poll", **about)
-        self._release(one)
+                self._start_work(one, work)
+        except Exception as error:  # noqa: BLE001 - the others must go on
+            about = query.about
+            self._log(tuple(about.values()), "cannot start a poll", exc_info=error, **about)
+
+    def _start_work(self, one: Pollable | Watched, work: _Work) -> None:
+        # Before its thread exists: the next tick could come before the thread begins.
+        with self._lock:
+            self._busy.add(one)
+        is_out = False
+        try:
+            is_out = self._has_started(partial(self._work, one, work))
+        finally:
+            if not is_out:
+                self._release(one)
+
+    def _has_started(self, work: Callable[[], None]) -> bool:
+        """Start ``work``, and return whether the host gives a thread for it."""
+        try:
+            self._start(work)
+        except RuntimeError as error:
+            # At the next tick, there may be one.
+            self._log("thread", "cannot start polls", reason="internal", error=str(error))
+            return False
+        return True
+
+    def _safely(self, look: Callable[[], object]) -> None:
+        """Look at what is due; a failure, as without memory, must not end the loop."""
+        try:
+            look()
+        except Exception as error:  # noqa: BLE001 - as above
+            self._log("look", "cannot look at what is due", exc_info=error)
+
+    def _log(self, key: object, event: str, **fields: Any) -> None:
+        """Log a failure that may come every second; those with the same ``key`` are repetitions."""
+        failures = self._failures.setdefault(key, Failures())
+        if failures.note(self._monotonic()):
+            _log.error(event, failures=failures.count, **fields)
 
     def _work(self, one: Pollable | Watched, work: _Work) -> None:
         try:
@@ -186,6 +227,11 @@ def _work_for(query: Pollable, now: float) -> _Work | None:
     if query.must_refresh(now):
         return partial(query.refresh, now)
     return None
+
+
+def _run_pending(jobs: schedule.Scheduler) -> None:
+    _follow_clock(jobs)
+    jobs.run_pending()
 
 
 def _follow_clock(jobs: schedule.Scheduler) -> None:

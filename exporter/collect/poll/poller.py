@@ -83,7 +83,7 @@ class Poller(ABC, Generic[S]):
         self._published: Report | None = state.report
         self._log = _log.bind(**self.about)
         self._poll_log = poll_log or PollLog()
-        self.watch = Watch(state, publisher, client, self._is_too_old, self._without_data)
+        self.watch = Watch(state, publisher, client, timing.max_age)
 
     @property
     def about(self) -> Mapping[str, str]:
@@ -151,20 +151,8 @@ class Poller(ABC, Generic[S]):
         self._published = None
 
     @abstractmethod
-    def _fresh_at(self) -> float | None:
-        """Return since when the data age, None without any."""
-
-    @abstractmethod
     def _must_change(self, now: float) -> bool:
         """Return whether the data that are shown are not those to be shown ``now``."""
-
-    @abstractmethod
-    def _has_data(self, report: Report) -> bool:
-        """Return whether ``report`` has data."""
-
-    @abstractmethod
-    def _without_data(self, report: Report) -> Report:
-        """Return ``report`` without its data."""
 
     @abstractmethod
     def _attempt(self, now: float, elapsed: Callable[[], float]) -> PollAttempt:
@@ -181,17 +169,13 @@ class Poller(ABC, Generic[S]):
         return self._state.is_open_to(self._client)
 
     def _is_clock_set_back(self, now: float) -> bool:
-        fresh_at = self._fresh_at()
-        age_is_negative = fresh_at is not None and now < fresh_at
+        fresh_since = self._state.fresh_since()
+        age_is_negative = fresh_since is not None and now < fresh_since
         return age_is_negative or self._state.schedule.is_too_late(self._slots, now)
 
     def _is_fresh(self, now: float) -> bool:
         """Return whether there are data that are not too old to be shown."""
-        fresh_at = self._fresh_at()
-        return fresh_at is not None and now - fresh_at < self._timing.max_age
-
-    def _is_too_old(self, report: Report, now: float) -> bool:
-        return self._has_data(report) and not self._is_fresh(now)
+        return self._state.is_fresh(now, self._timing.max_age)
 
     def _follow_clock(self, now: float) -> None:
         """Bring moments that lie ahead back to ``now``: the clock has been set back since.

@@ -3,6 +3,7 @@
 A reload hands it to a successor with the same query, which goes on where its predecessor was.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -47,7 +48,7 @@ def server_time(client: DatedClient, now: float) -> float:
 
 
 @dataclass(slots=True, eq=False)
-class PollState:
+class PollState(ABC):
     """How polls went, when the next one is due, and who may change what they have read.
 
     A ``closed`` state does not change any more, and only polls with ``client`` change it, or any
@@ -79,6 +80,23 @@ class PollState:
     def shown_report(self) -> Report:
         """What was last published."""
         return self.meanwhile or self.report
+
+    @abstractmethod
+    def fresh_since(self) -> float | None:
+        """Return since when the data age, None without any."""
+
+    @abstractmethod
+    def has_data(self, report: Report) -> bool:
+        """Return whether ``report`` has data."""
+
+    @abstractmethod
+    def without_data(self, report: Report) -> Report:
+        """Return ``report`` without its data."""
+
+    def is_fresh(self, now: float, max_age: float) -> bool:
+        """Return whether there are data, and they are younger than ``max_age``."""
+        fresh_since = self.fresh_since()
+        return fresh_since is not None and now - fresh_since < max_age
 
     def is_open_to(self, client: object) -> bool:
         """Return whether a poll with ``client`` may change the state."""
@@ -231,6 +249,18 @@ class PollerState(PollState):
             restored.persistence,
             FilterProjects(query.filter.project),
         )
+
+    def fresh_since(self) -> float | None:
+        """Return since when the data age, None without any."""
+        return None if self.shown is None else self.shown.fresh_at
+
+    def has_data(self, report: Report) -> bool:
+        """Return whether ``report`` has data."""
+        return report.view is not None
+
+    def without_data(self, report: Report) -> Report:
+        """Return ``report`` without its data."""
+        return replace(report, view=None)
 
     def commit(self, client: object, change: Change, shown: Shown, *, succeeded: bool) -> None:
         """Persist the change, then apply it; raises `PersistError` if that fails, or `ClosedError`.

@@ -40,24 +40,14 @@ class QueryPoller(Poller[PollerState]):
             **options,
         )
 
-    def _fresh_at(self) -> float | None:
-        shown = self._state.shown
-        return None if shown is None else shown.fresh_at
-
     def _must_change(self, now: float) -> bool:
         """Return whether a counter's grace period has ended, or data have become too old.
 
         Or they are not too old any more, because ``max_age`` has changed.
         """
         grace_ends = self._state.ledger.grace_ends_at()
-        is_shown = self._has_data(self._state.report)
+        is_shown = self._state.has_data(self._state.report)
         return self._is_fresh(now) != is_shown or (grace_ends is not None and now >= grace_ends)
-
-    def _has_data(self, report: Report) -> bool:
-        return report.view is not None
-
-    def _without_data(self, report: Report) -> Report:
-        return replace(report, view=None)
 
     def _follow_clock(self, now: float) -> None:
         """Bring moments that lie ahead back to ``now``.

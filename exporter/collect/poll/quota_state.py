@@ -65,6 +65,18 @@ class QuotaState(PollState):
             state.report = replace(state.report, quotas=quotas)
         return state
 
+    def fresh_since(self) -> float | None:
+        """Return since when the data age, None without any."""
+        return None if self.reading is None else self.fresh_at
+
+    def has_data(self, report: Report) -> bool:
+        """Return whether ``report`` has data."""
+        return report.quotas is not None and report.quotas.period is not None
+
+    def without_data(self, report: Report) -> Report:
+        """Return ``report`` without its data."""
+        return replace(report, quotas=AccountView(self.plan.up))
+
 
 def _is_known(quota: Quota, before: QuotaState) -> bool:
     """Return whether what was read is about ``quota``."""

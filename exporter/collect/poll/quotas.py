@@ -42,17 +42,8 @@ class QuotaPoller(Poller[QuotaState]):
             **options,
         )
 
-    def _fresh_at(self) -> float | None:
-        return None if self._state.reading is None else self._state.fresh_at
-
     def _must_change(self, now: float) -> bool:
-        return self._is_fresh(now) != self._has_data(self._state.report)
-
-    def _has_data(self, report: Report) -> bool:
-        return report.quotas is not None and report.quotas.period is not None
-
-    def _without_data(self, report: Report) -> Report:
-        return replace(report, quotas=AccountView(self._state.plan.up))
+        return self._is_fresh(now) != self._state.has_data(self._state.report)
 
     def _follow_clock(self, now: float) -> None:
         super()._follow_clock(now)

@@ -1,6 +1,5 @@
 """What is published while a poll, or a disk, hangs: time passes for the data all the same."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -23,9 +22,8 @@ _log = structlog.get_logger(__name__)
 class Watch:
     """Publishes what a poll that is out hides: that it takes too long, or that data are too old.
 
-    It needs nothing that such a poll may hold. ``client`` is that of the polls. ``is_too_old``
-    returns whether a report has data that are too old at a time, ``without_data`` the same report
-    without them.
+    It needs nothing that such a poll may hold. ``client`` is that of the polls; data are too old
+    after ``max_age`` seconds. Without a reference to its poller, a reload frees that one at once.
     """
 
     def __init__(
@@ -33,14 +31,12 @@ class Watch:
         state: PollState,
         publisher: Publisher,
         client: DatedClient,
-        is_too_old: Callable[[Report, float], bool],
-        without_data: Callable[[Report], Report],
+        max_age: int,
     ) -> None:
         self._state = state
         self._publisher = publisher
         self._client = client
-        self._is_too_old = is_too_old
-        self._without_data = without_data
+        self._max_age = max_age
         self._withdrawn: Report | None = None
 
     def must_publish(self, now: float) -> bool:
@@ -68,10 +64,13 @@ class Watch:
             if self._is_too_old(report, now):
                 # Without a poll, the loop withdraws them too, unless a disk holds it up.
                 self._withdrawn = report
-                report = self._without_data(report)
+                report = state.without_data(report)
             if state.began is not None:
                 state.meanwhile = report
             self._publisher.publish(report)
+
+    def _is_too_old(self, report: Report, now: float) -> bool:
+        return self._state.has_data(report) and not self._state.is_fresh(now, self._max_age)
 
     def _is_overdue(self, now: float) -> bool:
         began = self._state.began

@@ -1,6 +1,7 @@
 """The ledger: counters gain what is new, once, and never decrease."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 
 import pytest
 
@@ -112,6 +113,26 @@ class TestFirstPoll:
 
 class TestGains:
     """What later polls add."""
+
+    def test_no_memory(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A change that there is no memory for changes nothing, and counts once it is posted."""
+        ledger = ledger_of({NOON: reading({series(WEB): 5})}, {WEB: "web"})
+        before = deepcopy(ledger)
+        read = {NOON: reading({series(WEB): 8, series(API): 2}), YESTERDAY: reading({})}
+        labels = {WEB: "web", API: "api"}
+
+        def fail(*_arguments: object) -> None:
+            raise MemoryError
+
+        with monkeypatch.context() as patch:
+            patch.setattr("exporter.collect.ledger.ledger._see", fail)
+            with pytest.raises(MemoryError):
+                posted(ledger, read, labels=labels)
+        unchanged = before == ledger
+        posted(ledger, read, labels=labels)
+
+        assert unchanged
+        assert {"web": 3, "api": 2} == by_label(ledger)
 
     def test_growth(self) -> None:
         """Counters gain what buckets gain, the running one included, the sum of them all."""

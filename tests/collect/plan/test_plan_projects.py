@@ -135,6 +135,31 @@ class TestReadSeries:
 
         assert not readings[NOON].proven
 
+    @pytest.mark.parametrize("category", [(), ("transaction",)])
+    def test_totals_that_never_agree(self, category: tuple[str, ...]) -> None:
+        """Where the server disagrees with itself, splitting ends at once, and all rows are read."""
+        rows = self.rows(24, 30)
+        store, query = Store(rows, disagreement=1), replace(self.query, category=category)
+
+        readings = store.run(read_series(query, query.question(self.window(24))))
+
+        assert sum(row.quantity for row in rows) == sum(
+            sum(flat(reading.rows).values()) for reading in readings.values()
+        )
+        assert not any(reading.proven for reading in readings.values())
+        assert len(store.asked) == 3
+
+    def test_low_limit_beside_a_disagreement(self) -> None:
+        """What a lower limit than the usual one cuts is still found by splitting."""
+        rows = self.rows(24, 30)
+        store = Store(rows, limit=100, disagreement=1)
+
+        readings = self.read(store, 24)
+
+        assert sum(row.quantity for row in rows) == sum(
+            sum(flat(reading.rows).values()) for reading in readings.values()
+        )
+
     def test_asks_smaller_where_the_store_refuses(self) -> None:
         """A question that is too heavy is halved until it passes."""
         rows = self.rows(8, 10)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from exporter.buckets import Window
 from exporter.collect.plan.core import Cut
 from exporter.collect.plan.projects import read_projects
-from exporter.collect.plan.proof import References, agrees, proves_itself
+from exporter.collect.plan.proof import References, agrees, arrived_rows, may_be_cut, proves_itself
 from exporter.collect.plan.resolved import ResolvedQuery
 from exporter.collect.plan.series import read_series
 from exporter.collect.series import ProjectSeries, Reading, Series, totals
@@ -148,3 +148,16 @@ class TestProvesItself:
 
         assert proves_itself(self.answer(*[((1, 1), 1)] * few))
         assert not proves_itself(self.answer(*[((1, 1), 1)] * many))
+
+    @pytest.mark.parametrize(("arrived", "expected"), [(0, True), (4, True), (5, False)])
+    def test_fewer_than_arrived(self, arrived: int, expected: bool) -> None:  # noqa: FBT001
+        """Fewer rows than another answer had are not cut; a bucket without a value has none."""
+        answer = self.answer(((1, 2, 0), 4), ((3, 0, 5), 9))
+
+        assert expected is may_be_cut(answer, arrived)
+
+    def test_arrived(self) -> None:
+        """Each value that is not zero is a row at least, whatever the category."""
+        answer = self.answer(((1, 2, 0), 4), ((3, 0, 0), 9), category="error")
+
+        assert 3 == arrived_rows(answer)

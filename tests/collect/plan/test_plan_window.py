@@ -10,7 +10,7 @@ from exporter.collect.ledger import Bucket
 from exporter.collect.plan import window as plan_window
 from exporter.collect.plan.resolved import ResolvedQuery
 from exporter.collect.plan.window import MAX_BUCKETS, WindowReading, read_window
-from exporter.collect.series import Reading
+from exporter.collect.series import NO_PROJECT, Reading
 from exporter.sentry.errors import TooHeavyError
 from exporter.sentry.question import QUANTITY
 from tests.support.rows import (
@@ -101,6 +101,20 @@ class TestWithoutProject:
 
 class TestByProject:
     """A query by project reads first what the buckets hold without project."""
+
+    def test_totals_that_never_agree(self) -> None:
+        """A server that disagrees with itself costs few questions in each poll, of any lookback."""
+        rows = [*hourly(24), *hourly(24, API), *hourly(24, OLD)]
+        store = Store(rows, disagreement=1, readable=frozenset({WEB, API}))
+        buckets = known(store, 24)
+        store.rows = [*rows, row(7)]
+
+        read = read_from(store, buckets, 24)
+
+        ours = read.readings[FINISHED]
+        assert not ours.proven
+        assert {WEB: 9, API: 2, NO_PROJECT: 2} == ours.rows[series().series]
+        assert len(store.asked) <= 15
 
     def test_first_poll(self) -> None:
         """The newest buckets come first, so that they show at once; the others are a backlog."""
