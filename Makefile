@@ -12,7 +12,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --exclude
 # Tests start the exporter some hundred times, which takes half as long with its bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo lint audit lock test test-quick reliability fuzz soak bench bench-quick backtest generate record release site screenshot format clean
+.PHONY: demo lint audit lock test test-quick reliability faults fuzz soak bench bench-quick backtest generate record release site screenshot format clean
 
 # Only what the locks name, as its authors published it: see docs/security.md.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -67,6 +67,9 @@ fuzz: $(VENV)/.fuzz ## coverage-guided, SECONDS for each target; prints how many
 
 soak: $(VENV)/.dev ## thirty simulated days, up to half an hour; writes build/soak/report.md and soak.svg
 	$(BIN)/python -m tests.reliability.soak
+
+faults: $(VENV)/.dev ## every fault of Sentry and the network at every time, an hour or more
+	FAULTS=all $(BIN)/pytest $(PARALLEL) tests/reliability/upstream
 
 bench: $(VENV)/.dev ## every figure against what it is measured by, some minutes; BASE=<rev> measures that too
 	$(BIN)/python -m bench $(if $(BASE),--base $(BASE))

@@ -11,6 +11,7 @@ import click
 
 from bench import (
     answers,
+    clients,
     compression,
     disturbance,
     memory,
@@ -28,6 +29,7 @@ COMPARED: Final[Mapping[str, Callable[[Sizes, Sequence[Tree]], Iterable[Row]]]] 
     "scrapes": scrapes.measure,
     "crowd": scrapes.measure_crowd,
     "disturbance": disturbance.measure,
+    "clients": clients.measure,
     "state": state.measure,
     "publication": publication.measure,
     "starting": starting.measure,

@@ -18,11 +18,11 @@ class Head:
 
 
 class Scraper:
-    """Scrapes ``/metrics`` on a port of this machine, always in the same form, until closed."""
+    """Scrapes ``/metrics`` on a ``port`` of this machine, always in the same form, until closed."""
 
     def __init__(self, port: int, *, compressed: bool) -> None:
         encoding = "gzip" if compressed else "identity"
-        self._port = port
+        self.port = port
         self._request = (
             "GET /metrics HTTP/1.1\r\nHost: localhost\r\n"
             f"Accept: text/plain;version=0.0.4\r\nAccept-Encoding: {encoding}\r\n\r\n"
@@ -46,7 +46,7 @@ class Scraper:
             self._connection = None
 
     def _body(self) -> Iterator[memoryview]:
-        connection = self._connection or socket.create_connection(("127.0.0.1", self._port))
+        connection = self._connection or socket.create_connection(("127.0.0.1", self.port))
         self._connection = connection
         connection.sendall(self._request)
         end, filled = self._head(connection)

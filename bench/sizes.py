@@ -10,7 +10,8 @@ class Sizes:
     """Sizes are numbers of series where nothing else is said.
 
     ``scrapes`` has for each size of page the number of scrapes; each size is ten times the one
-    before. ``memory`` does the same for polls of a fresh process. Rates are measured in
+    before. Of ``crowd`` series, a page is scraped ``beside_clients`` times beside so many slow
+    ``clients``. ``memory`` does the same for polls of a fresh process. Rates are measured in
     ``rounds`` of ``seconds`` each. With ``state`` series, ``hours`` are polled at once, and
     ``later`` hours one by one. Of ``queries``, those due within ``due`` seconds are polled, in as
     many rounds as ``publications``; of as many ``organizations``, all are polled at once.
@@ -20,6 +21,8 @@ class Sizes:
     crowd: int
     rounds: int
     seconds: float
+    clients: int
+    beside_clients: int
     disturbed: int
     disturbances: int
     answer: int
@@ -44,6 +47,8 @@ FULL: Final = Sizes(
     crowd=10_000,
     rounds=3,
     seconds=2.0,
+    clients=1_000,
+    beside_clients=300,
     disturbed=100_000,
     disturbances=4,
     answer=100_000,
@@ -68,6 +73,8 @@ QUICK: Final = Sizes(
     crowd=10_000,
     rounds=1,
     seconds=0.5,
+    clients=200,
+    beside_clients=20,
     disturbed=10_000,
     disturbances=2,
     answer=10_000,

@@ -66,8 +66,8 @@ def hand_over(before: Wiring, after: Wiring) -> None:
 
 def _close_unused(before: Clients, after: Clients) -> None:
     """Close the idle connections of ``before`` that ``after`` does not use."""
-    # Only now: a client that is closed begins no request that would open another one. Sessions are
-    # in reference cycles, so that without this their connections stay open for days.
+    # Only now: a client that is closed begins no request that would open another one. Without this,
+    # they stay open for as long as anything refers to the old clients, such as a poll that hangs.
     used = [session for _, session in after.tokens.values()]
     for _, session in before.tokens.values():
         if session not in used:

@@ -16,6 +16,8 @@ TINY = Sizes(
     crowd=100,
     rounds=1,
     seconds=0.01,
+    clients=8,
+    beside_clients=2,
     disturbed=100,
     disturbances=1,
     answer=100,
@@ -62,6 +64,13 @@ def trees() -> Iterator[Sequence[Tree]]:
             [
                 "a scrape during a poll, minus after it; p99, 100 series, text",
                 "a scrape during a poll, minus after it; p99, 100 series, gzip",
+            ],
+        ),
+        (
+            "clients",
+            [
+                "a scrape beside 8 slow clients, 100 series, gzip; slowest",
+                "a scrape beside 8 slow clients, 100 series, gzip",
             ],
         ),
         (

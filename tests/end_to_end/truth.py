@@ -42,12 +42,18 @@ class Truth:
         start = _floor(now, self.query.interval)
         return self._shown("sentry_stats_running_bucket_", start, now, now)
 
-    def gains(self, start: float, *, since: float, until: float) -> Samples:
-        """Return the increases of the counters between two moments, for data from ``start`` on."""
+    def gains(
+        self, start: float, *, since: float, until: float, end: float | None = None
+    ) -> Samples:
+        """Return the increases of the counters between two moments, for data from ``start`` on.
+
+        Without an ``end`` of the data, all of the running bucket is among them.
+        """
+        last = until if end is None else end
         samples: Samples = {}
         for field in self.query.fields:
-            before = self._rows(field, start, until, since)
-            after = self._rows(field, start, until, until)
+            before = self._rows(field, start, last, since)
+            after = self._rows(field, start, last, until)
             rows = {key: value - before.get(key, 0) for key, value in after.items()}
             samples |= self.labelled("sentry_stats_", rows, field)
         return {(f"{name}_total", labels): value for (name, labels), value in samples.items()}

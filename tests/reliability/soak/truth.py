@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from exporter.buckets import floor
-from exporter.config import QUOTAS_QUERY
+from exporter.config import QUOTAS_QUERY, Organization, Query
 from exporter.publish.families import DATA_FAMILIES
 from exporter.queries import queries_of
 from exporter.simulator import DAY, HOUR
@@ -90,7 +90,12 @@ def compared(stage: Stage, began: Mapping[QueryName, float], page: str) -> Compa
     for organization, query in queries_of(stage.config()):
         name = organization.name, query.name
         truth = Truth(stage.world, organization, query)
-        gained = truth.gains(START - DAY - HOUR, since=began[name], until=polled[name])
+        gained = truth.gains(
+            START - DAY - HOUR,
+            since=began[name],
+            until=polled[name],
+            end=_end(organization, query, polled[name]),
+        )
         own = {each: value for each, value in shown.items() if _is_of(name, each)}
         comparison.compare(_sums(_LABELS, gained), _sums(_LABELS, own))
         if "project" in query.group_by:
@@ -100,6 +105,14 @@ def compared(stage: Stage, began: Mapping[QueryName, float], page: str) -> Compa
     used = values(read_text(lines_of(page, "sentry_stats_quota_used")), "quota_used", *_QUOTA)
     comparison.compare(dict(_used(stage, polled)), used)
     return comparison
+
+
+def _end(organization: Organization, query: Query, polled: float) -> float:
+    """Return the end of the data that a poll has read."""
+    if "project" not in query.group_by or query.poll_interval < query.interval:
+        return polled
+    # A running bucket that is not published is not read by project, other than at the first poll.
+    return floor(polled - organization.settle, query.interval)
 
 
 _QUOTA: Final = ("organization", "quota")

@@ -35,7 +35,7 @@ def raw(data: bytes, *, close: bool = True) -> Act:
     return act
 
 
-def rest(head: str, *, close: bool = True) -> Act:
+def after_head(head: str, *, close: bool = True) -> Act:
     """Return what sends the body of the answer after another head, which lacks its end."""
 
     def act(exchange: Exchange) -> None:
@@ -88,8 +88,8 @@ def chunked(*chunks: bytes, head: str = "Transfer-Encoding: chunked\r\n") -> Act
     """Return what sends the body between chunks of bytes as they are."""
 
     def act(exchange: Exchange) -> None:
-        body = exchange.answer.body
-        parts = b"".join(chunks).replace(b"{body}", body).replace(b"{size}", b"%x" % len(body))
+        data = exchange.answer.body
+        parts = b"".join(chunks).replace(b"{body}", data).replace(b"{size}", b"%x" % len(data))
         exchange.send(f"{OK}{_own(exchange)}{head}\r\n".encode() + parts, close=True)
 
     return act
@@ -104,8 +104,8 @@ def reset_after(head: str, share: float = 0) -> Act:
     """Return what resets the connection after the headers, and a share of the body."""
 
     def act(exchange: Exchange) -> None:
-        body = exchange.answer.body
-        exchange.send(f"{OK}{head}\r\n".encode() + body[: int(len(body) * share)])
+        data = exchange.answer.body
+        exchange.send(f"{OK}{head}\r\n".encode() + data[: int(len(data) * share)])
         # The client would lose what it has not read yet.
         exchange.peer.linger(0.05)
         exchange.reset()

@@ -16,7 +16,7 @@ from tests.support.fault_proxy import Act
 LONG: Final = os.environ.get("FAULTS") == "all"
 """Whether to try every combination; otherwise a mode is tried at one time, if it is chosen."""
 
-SHARE: Final = 5
+SHARE: Final = 8
 """Of so many modes that are not named, one is chosen."""
 
 BY_PAGES: Final = frozenset({"bad_request", "timeout", "server_error", "too_heavy", "too_large"})

@@ -168,7 +168,11 @@ class Stage:
 
 @contextmanager
 def staged(
-    monkeypatch: pytest.MonkeyPatch, made: World, host: Host | None = None, **settings: Any
+    monkeypatch: pytest.MonkeyPatch,
+    made: World,
+    host: Host | None = None,
+    lookback: str = "1h",
+    **settings: Any,
 ) -> Iterator[Stage]:
     """Give an exporter whose broken organizations have ``settings`` of their own.
 
@@ -190,9 +194,9 @@ def staged(
             proxies[slug] = proxy
         _announce_requests(monkeypatch, proxies)
         entries = [
-            _entry(slug, host.url(proxy) if host else proxy.server.url, settings)
+            _entry(slug, host.url(proxy) if host else proxy.server.url, lookback, settings)
             if slug != "healthy"
-            else _entry(slug, proxy.server.url, {})
+            else _entry(slug, proxy.server.url, lookback, {})
             for slug, proxy in proxies.items()
         ]
         config = configuration(
@@ -213,7 +217,7 @@ def _announce_requests(monkeypatch: pytest.MonkeyPatch, proxies: Mapping[str, Fa
     monkeypatch.setattr(Transport, "get", announced)
 
 
-def _entry(slug: str, url: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+def _entry(slug: str, url: str, lookback: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return an organization as the configuration file has it."""
     by = ["category", "outcome", "reason"]
     group_by = ["project", *by] if slug in {"stats", "lists"} else by
@@ -224,7 +228,7 @@ def _entry(slug: str, url: str, settings: Mapping[str, Any]) -> Mapping[str, Any
         "token": token_of(slug),
         "url": url,
         "max_concurrency": 1,
-        "queries": [{"name": QUERY, "groupBy": group_by, "lookback": "1h"}],
+        "queries": [{"name": QUERY, "groupBy": group_by, "lookback": lookback}],
         **(billing if slug == "plans" else {}),
         **settings,
     }

@@ -6,13 +6,13 @@ import pytest
 
 from tests.reliability.upstream.acts import (
     OK,
+    after_head,
     chunked,
     endless,
     interim,
     raw,
     reset,
     reset_after,
-    rest,
     with_headers,
 )
 from tests.reliability.upstream.conftest import Try
@@ -32,18 +32,18 @@ BROKEN: Final = {
     "closed after the headers": Mode.of(
         raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"), "network"
     ),
-    "cut body": Mode.of(rest("Content-Length: 999999\r\n"), "network"),
+    "cut body": Mode.of(after_head("Content-Length: 999999\r\n"), "network"),
     "cut body without a length": Mode.of(
         raw(b'HTTP/1.1 200 OK\r\n\r\n{"groups":[{"by"'), "bad_answer"
     ),
-    "length of one byte": Mode.of(rest("Content-Length: 1\r\n"), "bad_answer"),
-    "length of no byte": Mode.of(rest("Content-Length: 0\r\n"), "bad_answer"),
-    "length of 10^22 bytes": Mode.of(rest(f"Content-Length: {10**22}\r\n"), "network"),
-    "two lengths": Mode.of(rest("Content-Length: 5\r\nContent-Length: 6\r\n"), "network"),
-    "a negative length": Mode.of(rest("Content-Length: -5\r\n"), ""),
-    "a length in words": Mode.of(rest("Content-Length: five\r\n"), ""),
-    "no length": Mode.of(rest(""), ""),
-    "HTTP/1.0": Mode.of(rest("Connection: close\r\n"), ""),
+    "length of one byte": Mode.of(after_head("Content-Length: 1\r\n"), "bad_answer"),
+    "length of no byte": Mode.of(after_head("Content-Length: 0\r\n"), "bad_answer"),
+    "length of 10^22 bytes": Mode.of(after_head(f"Content-Length: {10**22}\r\n"), "network"),
+    "two lengths": Mode.of(after_head("Content-Length: 5\r\nContent-Length: 6\r\n"), "network"),
+    "a negative length": Mode.of(after_head("Content-Length: -5\r\n"), ""),
+    "a length in words": Mode.of(after_head("Content-Length: five\r\n"), ""),
+    "no length": Mode.of(after_head(""), ""),
+    "HTTP/1.0": Mode.of(after_head("Connection: close\r\n"), ""),
 }
 
 CHUNKED: Final = {
@@ -90,15 +90,15 @@ NO_HTTP: Final = {
 }
 
 HEADERS: Final = {
-    "a long header": Mode.of(rest(f"X: {LONG}\r\n{ENDED}"), "network"),
-    "200 headers": Mode.of(rest("X: y\r\n" * 200 + ENDED), "network"),
+    "a long header": Mode.of(after_head(f"X: {LONG}\r\n{ENDED}"), "network"),
+    "200 headers": Mode.of(after_head("X: y\r\n" * 200 + ENDED), "network"),
     "50 cookies": Mode.of(with_headers(*["Set-Cookie: a=b; Domain=127.0.0.1"] * 50), ""),
-    "a folded header": Mode.of(rest(f"X: a\r\n b\r\n{ENDED}"), ""),
-    "a header with NUL": Mode.of(rest(f"X: a\0b\r\n{ENDED}"), ""),
-    "lines that end in LF": Mode.of(rest(ENDED.replace("\r", "")), ""),
+    "a folded header": Mode.of(after_head(f"X: a\r\n b\r\n{ENDED}"), ""),
+    "a header with NUL": Mode.of(after_head(f"X: a\0b\r\n{ENDED}"), ""),
+    "lines that end in LF": Mode.of(after_head(ENDED.replace("\r", "")), ""),
     # Headers after the line are lost, such as the length: the body ends with the connection.
-    "a header without a colon": Mode.of(rest(f"nonsense\r\n{ENDED}"), ""),
-    "no type": Mode.of(rest(ENDED), "", projects=""),
+    "a header without a colon": Mode.of(after_head(f"nonsense\r\n{ENDED}"), ""),
+    "no type": Mode.of(after_head(ENDED), "", projects=""),
     "another type": Mode.of(with_headers("Content-Type: image/png"), ""),
     "an interim answer before": Mode.of(
         interim(b"HTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\n"), ""
@@ -124,7 +124,7 @@ BROKEN_NAMED: Final = (
 
 @pytest.mark.parametrize(("name", "when"), combinations(BROKEN, BROKEN_NAMED))
 def test_broken(try_mode: Try, name: str, when: When) -> None:
-    """What has arrived in part is no answer."""
+    """What has not arrived completely is no answer."""
     try_mode(BROKEN[name], when)
 
 

@@ -37,6 +37,9 @@ UNKNOWN: Final[Place] = {
     "customers": ("more",),
 }
 
+NO_LIST: Final = ("stats", "plans")
+"""Where something may be a list of projects, but of other ones."""
+
 BODIES: Final = {
     "nothing": Mode.of(body(b""), "bad_answer"),
     "white space": Mode.of(body(b" \r\n"), "bad_answer"),
@@ -45,8 +48,7 @@ BODIES: Final = {
     "a number": Mode.of(body(b"3"), "bad_answer"),
     "a text": Mode.of(body(b'"groups"'), "bad_answer"),
     "an empty object": Mode.of(body(b"{}"), "bad_answer"),
-    # Without any project, what has been read is all of nobody's.
-    "an empty list": Mode.of(body(b"[]"), "bad_answer", projects=""),
+    "an empty list": Mode.of(body(b"[]"), "bad_answer", only=NO_LIST),
     "HTML": Mode.of(
         body(b"<!doctype html><title>Down</title>", "Content-Type: text/html"), "bad_answer"
     ),
@@ -76,7 +78,7 @@ BODIES: Final = {
 
 # The usage of a plan is in the same numbers; ids are up to 10^18.
 NUMBERS: Final = {
-    "2^53": Mode.of(put(NUMBER, 2**53), "bad_answer", projects="", plan=""),
+    "2^53": Mode.of(put(NUMBER, 2**53), "bad_answer", plan="", only=NO_LIST),
     "2^63 - 1": Mode.of(put(NUMBER, 2**63 - 1), "bad_answer"),
     "2^64": Mode.of(put(NUMBER, 2**64), "bad_answer"),
     "10^400": Mode.of(put(NUMBER, Text("1" + "0" * 400)), "bad_answer"),
@@ -88,7 +90,7 @@ NUMBERS: Final = {
     "a leading zero": Mode.of(put(NUMBER, Text("007")), "bad_answer"),
     "a plus": Mode.of(put(NUMBER, Text("+7")), "bad_answer"),
     "a hexadecimal number": Mode.of(put(NUMBER, Text("0x7")), "bad_answer"),
-    "a text for a number": Mode.of(put(NUMBER, "7"), "bad_answer", projects=""),
+    "a text for a number": Mode.of(put(NUMBER, "7"), "bad_answer", only=NO_LIST),
     "words for a number": Mode.of(put(NUMBER, "seven"), "bad_answer"),
     "true for a number": Mode.of(put(NUMBER, True), "bad_answer"),  # noqa: FBT003 - a value
     "null for a number": Mode.of(put(NUMBER, None), "bad_answer"),
@@ -106,7 +108,7 @@ SHAPES: Final = {
     "a text that is no UTF-8": Mode.of(put(TEXT, Text('"\udcff\udcfe"')), "bad_answer"),
     "null for a part": Mode.of(put(PART, None), "bad_answer"),
     "a list for a part": Mode.of(put(PART, []), "bad_answer"),
-    "no part": Mode.of(drop(PART), "bad_answer", projects=""),
+    "no part": Mode.of(drop(PART), "bad_answer", only=NO_LIST),
     "null for a list": Mode.of(put(LIST, None), "bad_answer", projects="", plan=""),
     "an object for a list": Mode.of(put(LIST, {}), "bad_answer"),
     "no list": Mode.of(drop(LIST), "bad_answer", projects="", plan=""),
