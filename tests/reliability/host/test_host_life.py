@@ -35,7 +35,7 @@ def test_clocks(tmp_path: Path, tried: Callable[[str, int], None]) -> None:
             host.wrong = 0
             host.flow()
             host.flow()
-        host.go_on()
+        host.go_on(2)
         differences = host.differences()
 
     assert "" == differences
@@ -50,7 +50,7 @@ def test_suspended(tmp_path: Path, tried: Callable[[str, int], None]) -> None:
         host.pass_time(6 * HOUR)
         host.program.process.send_signal(signal.SIGCONT)
         host.flow()
-        host.go_on()
+        host.go_on(2)
         differences = host.differences()
 
     assert "" == differences
