@@ -42,7 +42,7 @@ class Host:
     state: Path
     wrong: float = 0.0
     starts: int = 0
-    shown: Samples = field(default_factory=dict)
+    counters: Samples = field(default_factory=dict)
     decreases: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -87,17 +87,19 @@ class Host:
             yield
 
     def page(self) -> Samples:
-        """Return the page, and note the counters that have decreased since the last one."""
-        before = self.shown
+        """Return the page, and note the counters that have decreased since they were last shown."""
         answer = requests.get(f"{self.url}/metrics", timeout=TIMEOUT)
         assert 200 == answer.status_code
-        self.shown = read_text(answer.text)
+        page = read_text(answer.text)
+        counters = {each: v for each, v in page.items() if each[0].endswith("_events_total")}
         self.decreases += [
-            f"{each} from {value} to {self.shown.get(each)}"
-            for each, value in before.items()
-            if each[0].endswith("_events_total") and self.shown.get(each, -1) < value
+            f"{each} from {self.counters[each]} to {value}"
+            for each, value in counters.items()
+            if value < self.counters.get(each, 0)
         ]
-        return self.shown
+        # Data that seem too old are withdrawn for a while: they must not come back smaller.
+        self.counters |= counters
+        return page
 
     def value(self, name: str, **labels: str) -> float:
         """Return the sum of the samples of the page with a name and labels."""
@@ -119,6 +121,16 @@ class Host:
             self.pass_time(STEP)
             wait_until(partial(self._has_polled, expected), self.program.output)
 
+    def flow(self) -> None:
+        """Let time go by until each query was polled again: not by how many seconds is certain."""
+        expected = self.polls() + len(QUERIES)
+
+        def has_polled() -> bool:
+            self.pass_time(MINUTE)
+            return self._has_polled(expected)
+
+        wait_until(has_polled, self.program.output)
+
     def pass_time(self, seconds: float) -> None:
         """Let time go by."""
         self.clock.now += seconds
@@ -132,6 +144,12 @@ class Host:
 
     def differences(self) -> str:
         """Return how counters differ from what they have to be, after their grace periods."""
+        # A poll that began before may end in the first step, and one of the next may still fail.
+        successes = 0
+        while successes < 2:
+            self.go_on()
+            is_up = self.value("sentry_stats_up") == len(QUERIES)
+            successes = successes + 1 if is_up else 0
         self.pass_time(2 * MINUTE + 1)
         wait_until(lambda: self._sums() == self.truth(), self._compared, PATIENT)
         return "; ".join(self.decreases)

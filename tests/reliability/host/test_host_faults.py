@@ -131,7 +131,6 @@ def test_faults(host: Host, tried: Callable[[str, int], None], name: str) -> Non
                 host.page()
                 host.pass_time(300)
         wait_until(lambda: fault.shown(host), host.log)
-    host.go_on(2)
 
     assert "" == host.differences()
     assert len(host.log()) - before < MAX_LOG

@@ -3,14 +3,18 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import pytest
 
+from exporter.simulator.faults import Kind
+from tests.reliability.soak.clocks import SharedClock
 from tests.reliability.soak.figures import FIGURES, Figure, Sample, verdict
 from tests.reliability.soak.report import chart, report
 from tests.reliability.soak.soak import Result, soak
+from tests.reliability.soak.story import events
 from tests.reliability.soak.truth import Comparison, decreases
+from tests.reliability.soak.world import soaked
 
 DAYS: Final = 3
 SEED: Final = 2
@@ -37,6 +41,27 @@ def test_three_days(tmp_path: Path, tried: Callable[[str, int], None]) -> None:
     assert [] == result.problems, report(result)
     assert 24 * DAYS == len(result.samples)
     assert 100 < result.comparison.number
+
+
+def test_story() -> None:
+    """The same seed has the same story; within thirty days it has all kinds of faults."""
+    first, second = (events(soaked(30, 1), 30, 1) for _ in range(2))
+    names = {event.name for event in first}
+
+    assert [(one.at, one.name) for one in first] == [(one.at, one.name) for one in second]
+    assert {f"fault: {kind}" for kind in get_args(Kind)} <= names
+    assert {"restart", "reload", "reload refused", "clock set", "host suspended"} <= names
+    assert {"projects renamed", "slugs swapped", "project created", "token revoked"} <= names
+
+
+def test_clock(tmp_path: Path) -> None:
+    """What one process sets is seen by another; only the host's clock is wrong, or suspended."""
+    clock, other = (SharedClock(tmp_path / "clock") for _ in range(2))
+    clock.now = 1000.0
+    clock.set_host(-50.0)
+    clock.suspend(300.0)
+
+    assert (1300.0, 1250.0, 1000.0) == (other(), other.host(), other.monotonic())
 
 
 @pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)

@@ -1,7 +1,8 @@
 """Fixtures of the tests of upstream faults."""
 
 from collections.abc import Callable
-from typing import Any
+from resource import RUSAGE_SELF, getrusage
+from typing import Any, Final
 
 import pytest
 
@@ -20,6 +21,9 @@ from tests.reliability.upstream.trial import Trial  # noqa: E402 - its asserts a
 
 Try = Callable[..., None]
 
+MEMORY: Final = 64 * 1024
+"""In KiB: by how much the peak may grow, whatever is sent."""
+
 
 @pytest.fixture(scope="session")
 def world() -> World:
@@ -35,6 +39,7 @@ def try_mode(
 
     def run(mode: Mode, when: When, **options: Any) -> None:
         """Try a mode at a time."""
+        before = getrusage(RUSAGE_SELF).ru_maxrss
         with (
             left_behind() as names,
             logged() as records,
@@ -45,6 +50,7 @@ def try_mode(
         tried("faults of Sentry and the network", number)
 
         assert [] == names
+        assert MEMORY > getrusage(RUSAGE_SELF).ru_maxrss - before
         assert not any(token_of(slug) in shown for slug in ORGANIZATIONS)
 
     return run
