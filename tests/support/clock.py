@@ -25,6 +25,7 @@ class Clock:
 
     @now.setter
     def now(self, now: float) -> None:
+        """Set the time."""
         self._run_from(now, self._running[2])
 
     def __call__(self) -> float:

@@ -41,6 +41,7 @@ class SharedClock:
 
     @now.setter
     def now(self, now: float) -> None:
+        """Set the time."""
         _NUMBER.pack_into(self._map, _NOW, now)
 
     def host(self) -> float:
