@@ -14,9 +14,9 @@ CONTRIBUTING: Final = REPOSITORY / "CONTRIBUTING.md"
 
 
 def _paths(text: str) -> set[str]:
-    """Return the paths in backquotes, and the targets of links into the tree."""
+    """Return the paths in backquotes but those of ``build``, and the targets of links."""
     links = re.findall(r"\]\((?!https?:)(.+?)(?:#.+?)?\)", text)
-    return {*links, *re.findall(r"`([\w.*/-]+(?:/|\.\w+))`", text)}
+    return {*links, *re.findall(r"`(?!build/)([\w.*/-]+(?:/|\.\w+))`", text)}
 
 
 @pytest.mark.parametrize("name", ["CONTRIBUTING.md", "SECURITY.md"])

@@ -245,6 +245,7 @@ def logged(agent: str, *sizes: int) -> list[Any]:
     log = SizeLog()
 
     async def ask() -> None:
+        """Send the pages."""
         for size in sizes:
             log.note(Headers({"User-Agent": agent}), ["acme"], size)
 
