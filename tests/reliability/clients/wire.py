@@ -64,7 +64,7 @@ def exchange(port: int, *pieces: bytes) -> bytes:
     """Send ``pieces`` and then the end of what is sent; return what comes until the end of that."""
     received = bytearray()
     with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as client:
-        # The server may have refused the first piece, and closed: then there is nothing to shut down.
+        # The server may have refused the first piece and closed: nothing is left to shut down.
         with suppress(OSError):
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for piece in pieces:
