@@ -31,7 +31,7 @@ from exporter.sentry.limits import (
     read_notice,
 )
 from exporter.sentry.remedies import Cause
-from exporter.sentry.server_clock import ServerClock
+from exporter.sentry.server_clock import ServerClock, halfway
 from exporter.sentry.transport import Bound, Reply, Transport
 
 STATS: Final = "stats_v2"
@@ -181,10 +181,11 @@ class OrganizationApi:
             ended: dict[str, float] = {}
             observe = partial(self._observe, request, ended)
             # The server wrote its date some time between the two readings of our clock.
-            sent = self._now()
+            sent, began = self._now(), self._monotonic()
             try:
                 reply = self._transport.get(request.url, parameters, observe, request.bound)
-                self._compare_clocks(reply, (sent + self._now()) / 2)
+                took = self._monotonic() - began
+                self._compare_clocks(reply, halfway(sent, self._now(), took))
                 notice = read_notice(reply.headers, self._now())
                 ended |= self._note_rate_limit(notice)
             finally:
@@ -234,7 +235,9 @@ class OrganizationApi:
             with self._noting:
                 self._server_clock.note(date, now, self._monotonic())
                 correction = self._server_clock.correction
-                self._status = replace(self._status, clock_skew=date - now, correction=correction)
+                self._status = replace(
+                    self._status, clock_skew=date - now, correction=correction, dated_at=now
+                )
 
     def _note_rate_limit(self, notice: Notice) -> Mapping[str, int]:
         """Note the limits in an answer, and return them; one without them changes nothing."""

@@ -28,13 +28,15 @@ class ApiStatus:
 
     ``clock_skew`` is by how many seconds the server's clock was ahead of ours at the last answer
     with a date. It may be wrong by a second, the resolution of that date. ``correction`` is what is
-    added to our clock for the server's time, 0 as long as both agree.
+    added to our clock for the server's time, 0 as long as both agree. ``dated_at`` is what our
+    clock showed at the last answer with a date.
     """
 
     clock_skew: float | None = None
     rate_limit: RateLimit | None = None
     deprecations: tuple[Deprecation, ...] = ()
     correction: float = 0.0
+    dated_at: float | None = None
 
 
 def clocks_agree(skew: float) -> bool:

@@ -21,6 +21,16 @@ _MAX_DRIFT: Final = 1.5
 """Seconds by which our clock and the monotonic one may differ before ours was set."""
 
 
+def halfway(sent: float, received: float, took: float) -> float:
+    """Return what our clock showed in the middle of a request, for which ``took`` seconds passed.
+
+    If our clock was set meanwhile, that is by the clock as it is now.
+    """
+    if abs((received - sent) - took) > _MAX_DRIFT:
+        return received - took / 2
+    return (sent + received) / 2
+
+
 class ServerClock:
     """By how much the server's clock is ahead of ours, from the dates of the last answers.
 

@@ -7,8 +7,8 @@ import pytest
 from exporter.collect.ledger import Change, Ledger
 from exporter.collect.persistence import Restored
 from exporter.collect.plan.core import Reply
+from exporter.collect.poll.poller_state import MAX_DURATION
 from exporter.collect.poll.query import QueryPoller
-from exporter.collect.poll.watch import MAX_DURATION
 from exporter.collect.snapshot import Report
 from exporter.sentry.question import Question
 from tests.support.logs import logged

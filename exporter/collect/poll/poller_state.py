@@ -22,6 +22,12 @@ from exporter.sentry.api_status import ApiStatus
 from exporter.sentry.errors import DeadlineError
 from exporter.sentry.server_clock import TOLERANCE
 
+MAX_DURATION: Final = 600
+"""Seconds after which a poll counts as failed, though it is still out, and asks nothing more.
+
+The largest polls by project, of 48 buckets in eight parts each, take two minutes.
+"""
+
 MAX_LAST_POLLS: Final = 20
 """How many of the last polls a report has, and of the failed polls before those."""
 
@@ -55,7 +61,8 @@ class PollState(ABC):
     poll as long as that is None. ``working`` is held while a poller polls or refreshes; ``waiting``
     is set while its poll waits for Sentry. ``changing`` is held while what was read or one of these
     changes. ``retry_at`` is when a failed publication is tried again. ``correction`` is what the
-    poll that is out has added to our clock, None where it goes on if that was wrong.
+    poll that is out has added to our clock, None where it goes on if that was wrong; ``tick`` is
+    what our clock showed then, and what it had shown at the last answer with a date.
 
     ``began`` is when the poll that is out has begun. Once it is ``overdue``, for a reason, it asks
     nothing more. ``meanwhile`` is published in place of ``report``; ``publishing`` is held while
@@ -71,6 +78,7 @@ class PollState(ABC):
     working: Lock = field(default_factory=Lock, kw_only=True)
     changing: Lock = field(default_factory=Lock, kw_only=True)
     correction: float | None = field(default=None, kw_only=True)
+    tick: tuple[float, float | None] = field(default=(0.0, None), kw_only=True)
     began: float | None = field(default=None, kw_only=True)
     overdue: str = field(default="", kw_only=True)
     meanwhile: Report | None = field(default=None, kw_only=True)
@@ -144,13 +152,19 @@ class PollState(ABC):
         """Call ``poll`` with the server's time when our clock shows ``now``.
 
         If answers show that this was wrong, the poll ends, nothing of it remains, and ``poll`` is
-        called again: once, because the clocks of several servers may disagree.
+        called again: once, because the clocks of several servers may disagree. A clock of ours that
+        was set meanwhile ends that one too, until it is due again.
         """
         self.correction = client.status.correction
-        self._poll_at(now + self.correction, poll)
+        self._poll_since(client, now, poll)
         is_wrong, self.correction = self._has_wrong_time(client), None
         if is_wrong:
-            self._poll_at(server_time(client, now), poll)
+            latest = client.status.dated_at
+            self._poll_since(client, now if latest is None else latest, poll)
+
+    def _poll_since(self, client: DatedClient, now: float, poll: Callable[[float], None]) -> None:
+        self.tick = now, client.status.dated_at
+        self._poll_at(server_time(client, now), poll)
 
     def _poll_at(self, now: float, poll: Callable[[float], None]) -> None:
         self.began = now
@@ -171,8 +185,21 @@ class PollState(ABC):
         return was_overdue
 
     def _has_wrong_time(self, client: DatedClient) -> bool:
-        used = self.correction
-        return used is not None and abs(client.status.correction - used) > TOLERANCE
+        used, status = self.correction, client.status
+        if used is not None and abs(status.correction - used) > TOLERANCE:
+            return True
+        return self._is_clock_set(status.dated_at)
+
+    def _is_clock_set(self, dated_at: float | None) -> bool:
+        """Return whether our clock was set between the tick of the poll and its last answer.
+
+        Then the tick can be from before, and the correction from after that: from an answer to
+        another poll.
+        """
+        tick, before = self.tick
+        if dated_at is None or dated_at == before:
+            return False
+        return not -TOLERANCE <= dated_at - tick <= MAX_DURATION + TOLERANCE
 
     def record(self, poll: Poll) -> None:
         """Count ``poll``, which has ended, and add it to the last ones."""

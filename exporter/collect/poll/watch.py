@@ -1,20 +1,13 @@
 """What is published while a poll, or a disk, hangs: time passes for the data all the same."""
 
 from dataclasses import replace
-from typing import Final
 
 import structlog
 
-from exporter.collect.poll.poller_state import DatedClient, PollState, server_time
+from exporter.collect.poll.poller_state import MAX_DURATION, DatedClient, PollState, server_time
 from exporter.collect.publisher import Publisher
 from exporter.collect.snapshot import Report
 from exporter.moments import elapsed
-
-MAX_DURATION: Final = 600
-"""Seconds after which a poll counts as failed, though it is still out, and asks nothing more.
-
-The largest polls by project, of 48 buckets in eight parts each, take two minutes.
-"""
 
 _log = structlog.get_logger(__name__)
 
