@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from exporter.sentry.server_clock import TOLERANCE, ServerClock
+from exporter.sentry.server_clock import TOLERANCE, ServerClock, halfway
 
 NOW = 1_772_000_000.0
 HOUR, DAY = 3600.0, 86400.0
@@ -65,3 +65,20 @@ def test_our_clock_is_set(step: float) -> None:
     clock.note(now - step, now, 5 * 60)
 
     assert -step == clock.correction
+
+
+@pytest.mark.parametrize(
+    ("received", "took", "expected"),
+    [(NOW + 6, 6, NOW + 3), (NOW + 6, 5, NOW + 3), (NOW, 0, NOW)],
+)
+def test_a_date_is_from_the_middle_of_the_request(
+    received: float, took: float, expected: float
+) -> None:
+    """The server may have written it at any time while the request was out."""
+    assert expected == halfway(NOW, received, took)
+
+
+@pytest.mark.parametrize("ahead", [40 * DAY, -40 * DAY])
+def test_a_clock_that_is_set_during_a_request(ahead: float) -> None:
+    """The middle is by the clock as it is afterwards, not by half of what it was set."""
+    assert NOW + ahead - 3 == halfway(NOW, NOW + ahead, 6)

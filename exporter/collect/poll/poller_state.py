@@ -62,7 +62,8 @@ class PollState(ABC):
     is set while its poll waits for Sentry. ``changing`` is held while what was read or one of these
     changes. ``retry_at`` is when a failed publication is tried again. ``correction`` is what the
     poll that is out has added to our clock, None where it goes on if that was wrong; ``tick`` is
-    what our clock showed then, and what it had shown at the last answer with a date.
+    what our clock showed then, and what it had shown at the last answer with a date; None without a
+    poll.
 
     ``began`` is when the poll that is out has begun. Once it is ``overdue``, for a reason, it asks
     nothing more. ``meanwhile`` is published in place of ``report``; ``publishing`` is held while
@@ -78,7 +79,7 @@ class PollState(ABC):
     working: Lock = field(default_factory=Lock, kw_only=True)
     changing: Lock = field(default_factory=Lock, kw_only=True)
     correction: float | None = field(default=None, kw_only=True)
-    tick: tuple[float, float | None] = field(default=(0.0, None), kw_only=True)
+    tick: tuple[float, float | None] | None = field(default=None, kw_only=True)
     began: float | None = field(default=None, kw_only=True)
     overdue: str = field(default="", kw_only=True)
     meanwhile: Report | None = field(default=None, kw_only=True)
@@ -161,6 +162,7 @@ class PollState(ABC):
         if is_wrong:
             latest = client.status.dated_at
             self._poll_since(client, now if latest is None else latest, poll)
+        self.tick = None
 
     def _poll_since(self, client: DatedClient, now: float, poll: Callable[[float], None]) -> None:
         self.tick = now, client.status.dated_at
@@ -196,8 +198,10 @@ class PollState(ABC):
         Then the tick can be from before, and the correction from after that: from an answer to
         another poll.
         """
+        if self.tick is None or dated_at is None:
+            return False
         tick, before = self.tick
-        if dated_at is None or dated_at == before:
+        if dated_at == before:
             return False
         return not -TOLERANCE <= dated_at - tick <= MAX_DURATION + TOLERANCE
 
