@@ -71,7 +71,7 @@ class Truth:
 
             assert (values["lost"], values["share"]) in truths
         if "hour" in values:
-            assert _clock(floor(self.stage.incident.start, HOUR)) == values["hour"]
+            assert _clock(self._last_hour()) == values["hour"]
         for name, category in (("usual", "error"), ("transactions", "transaction")):
             if name in values:
                 usual = float(values[name].replace(",", ""))
@@ -91,6 +91,23 @@ class Truth:
 
         assert abs(poll - start) < HOUR / 2
         return poll
+
+    def _last_hour(self) -> float:
+        """Return the last hour of which Sentry has received anything.
+
+        It is the one before the incident's where this begins in the first minutes of an hour.
+        """
+        hour = floor(self.stage.incident.start, HOUR)
+        while not any(
+            value
+            for category in ("error", "transaction")
+            for (outcome, _), value in self._sums(
+                self.stage.incident.now, category, hour, hour + HOUR
+            ).items()
+            if outcome != "client_discard"
+        ):
+            hour -= HOUR
+        return hour
 
     def _losses(self, since: float, *, counter_is_new: bool) -> tuple[str, str]:
         """Return how much was lost between a poll and the last one, and which share, as texts.
