@@ -113,11 +113,15 @@ class QuotaJob:
         quotas = tuple(one for one in account.quotas if not is_part(one.quota))
         return replace(account, quotas=quotas)
 
+    def has_beginning(self, account: Account) -> bool:
+        """Return whether the period of an account is read from its beginning."""
+        return account.period.start >= self.job.window.start
+
     def shown_hours(self) -> Window:
         """Return the hours of the periods whose beginning is read: nothing is shown of others."""
         window = self.job.window
-        period = self.account(window.start).period
-        start = window.start if period.start >= window.start else period.end
+        account = self.account(window.start)
+        start = window.start if self.has_beginning(account) else account.period.end
         return replace(window, start=min(start, window.end))
 
 
@@ -205,7 +209,7 @@ def shown(one: QuotaJob, file: ProgressFile, start: float, end: float) -> Iterat
         times = (until - LEAD + STEP * number for number in range(_EACH_HOUR))
         inside = [at for at in times if start <= at < end]
         for account, some in _by_period(one, inside):
-            if account.period.start >= window.start:
+            if one.has_beginning(account):
                 # Of a period that ends, its last minute.
                 now = min(until, account.period.end - LEAD)
                 reading = _reading(account, hours, now, until)

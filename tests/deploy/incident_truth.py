@@ -82,14 +82,15 @@ class Truth:
     def _poll(self, moment: str) -> float:
         """Return the poll since which events are lost, which a message gives as HH:MM.
 
-        Filtered events are noticed when they are two thirds of what 30 minutes have, so the poll
-        may be one after the beginning.
+        Filtered events are noticed when they are two thirds of what 30 minutes have, so their poll
+        may be a later one than that of another loss.
         """
         start = self.stage.incident.start
+        latest = HOUR / 2 if self.cause == "filter" else HOUR / 3
         polls = self.stage.polls[ORGANIZATIONS[self.cause].slug, self.query]
         (poll,) = [each for each in polls if _clock(each) == moment]
 
-        assert abs(poll - start) < HOUR / 2
+        assert abs(poll - start) < latest
         return poll
 
     def _last_hour(self) -> float:
@@ -98,16 +99,19 @@ class Truth:
         It is the one before the incident's where this begins in the first minutes of an hour.
         """
         hour = floor(self.stage.incident.start, HOUR)
-        while not any(
-            value
+        return hour if self._has_received(hour) else hour - HOUR
+
+    def _has_received(self, hour: float) -> bool:
+        sums = (
+            self._sums(self.stage.incident.now, category, hour, hour + HOUR)
             for category in ("error", "transaction")
-            for (outcome, _), value in self._sums(
-                self.stage.incident.now, category, hour, hour + HOUR
-            ).items()
+        )
+        return any(
+            value
+            for each in sums
+            for (outcome, _), value in each.items()
             if outcome != "client_discard"
-        ):
-            hour -= HOUR
-        return hour
+        )
 
     def _losses(self, since: float, *, counter_is_new: bool) -> tuple[str, str]:
         """Return how much was lost between a poll and the last one, and which share, as texts.

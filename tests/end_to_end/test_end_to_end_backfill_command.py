@@ -215,6 +215,7 @@ def test_failures_that_may_pass_are_tried_again(
     sentry: Simulator, arguments: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that fails for a while costs a pause."""
+    # Growing, because the list of projects is not asked for again at once.
     monkeypatch.setattr(reader, "pause_after", lambda failures: 0.01 * 2**failures)
     sentry.faults.add(Fault("status", 502, after=1, times=3))
     status, _, said = invoked(arguments())

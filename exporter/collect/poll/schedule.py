@@ -16,7 +16,7 @@ _MAX_DOUBLINGS: Final = 16
 
 
 def pause_after(failures: int) -> int:
-    """Return the seconds to wait before the next try, after as many failures before the last."""
+    """Return the seconds to wait after a failure that ``failures`` others have preceded."""
     return min(FIRST_PAUSE << min(failures, _MAX_DOUBLINGS), MAX_PAUSE)
 
 
