@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from http import HTTPStatus
@@ -24,15 +24,10 @@ from exporter.web.negotiate import choose, gzip_accepted
 from exporter.web.parts import PARAMETER, Parts, SizeLog, Targets, missing
 from exporter.web.prefix import ExternalUrl, UnderPrefix
 from exporter.web.status.endpoint import StatusPage, StatusSource
+from exporter.web.turns import LargeInTurns, slices
 from exporter.web.worker import NoThreadError, Worker
 
 _log = structlog.get_logger(__name__)
-
-SLICE: Final = 1 << 18
-"""Bytes of a body that are handed to the server at once, and held for a slow reader.
-
-A page of 14 MB takes 9 % less CPU than in slices half as large, and 17 % less than in quarters.
-"""
 
 _AUTHORITY: Final = re.compile(r"https?://[^/]*", re.IGNORECASE)
 
@@ -93,6 +88,7 @@ def make_app(
         ],
         # The first is the outermost.
         middleware=[
+            Middleware(LargeInTurns),
             Middleware(_Guard),
             Middleware(_OriginForm),
             *([Middleware(UnderPrefix, prefix)] if prefix else []),
@@ -135,7 +131,7 @@ class _Metrics:
         await send({"type": "http.response.start", "status": 200, "headers": Headers(answer).raw})
         # HEAD has the headers of GET, Content-Length included, and no body.
         if scope["method"] == "GET":
-            for body in _slices(chunks):
+            for body in slices(chunks):
                 await send({"type": "http.response.body", "body": body, "more_body": True})
         await send({"type": "http.response.body"})
 
@@ -237,27 +233,6 @@ def _unpacked(chunks: Sequence[bytes]) -> int:
     """Return the size of a compressed body before it was compressed."""
     # RFC 1952, 2.3.1: a gzip member ends with it.
     return int.from_bytes(b"".join(chunks[-1:])[-4:], "little")
-
-
-def _slices(chunks: Iterable[bytes]) -> Iterator[bytes | memoryview]:
-    """Yield the same bytes, none of them more than `SLICE` at a time.
-
-    Small chunks are joined; large ones are cut without a copy.
-    """
-    small: list[bytes] = []
-    size = 0
-    for chunk in chunks:
-        if size and size + len(chunk) > SLICE:
-            yield b"".join(small)
-            small, size = [], 0
-        if len(chunk) > SLICE:
-            view = memoryview(chunk)
-            yield from (view[at : at + SLICE] for at in range(0, len(chunk), SLICE))
-        else:
-            small.append(chunk)
-            size += len(chunk)
-    if size:
-        yield b"".join(small)
 
 
 async def _probe(_request: Request, why_not: Callable[[], str], adjective: str) -> Response:

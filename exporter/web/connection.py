@@ -6,6 +6,7 @@ import resource
 import socket
 import sys
 from contextlib import suppress
+from heapq import nlargest
 from typing import Any, ClassVar, Final, cast
 
 import h11
@@ -28,7 +29,17 @@ _MAX_HEAD: Final = 1 << 16
 _FRAMINGS: Final = {b"content-length", b"transfer-encoding"}
 """Headers that say where a body ends."""
 
+# How much a connection is needed, from the least on: nothing was asked, all is answered, the client
+# is to send or to read, the server is to answer.
+_SILENT, _IDLE, _SLOW, _ACTIVE = range(4)
+
 _NOTHING: Final = h11.Data(data=b"")
+
+_KEPT: Final = 1 / 16
+"""Share of the connections that stay open although they are idle: those answered last.
+
+They are those of scrapers. To connect again amid a thousand newcomers would take half a second.
+"""
 
 _Event = h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]
 
@@ -114,7 +125,7 @@ class Connection(H11Protocol):
         self._web = web
         self._first_bytes = b""
         self._stalled_at: float | None = None
-        self._opened_at = self.loop.time()
+        self._since = self.loop.time()
         self._is_half_closed = False
         self.aborted = False
 
@@ -150,8 +161,11 @@ class Connection(H11Protocol):
         """Parse what was received, and answer the requests in it."""
         # Enough to recognise a TLS handshake; more would be memory of every idle connection.
         self._first_bytes = data[:8]
+        before = self.cycle
         try:
             super().data_received(data)
+            if self.cycle is not before:
+                self._since = self.loop.time()
         except h11.ProtocolError as error:
             # One line for many, where asyncio would log a traceback of 3 kB for each request.
             self._malformed.add(self.client and self.client[0], problem_of(error, data[:8]))
@@ -177,6 +191,7 @@ class Connection(H11Protocol):
     def on_response_complete(self) -> None:
         """Start the timeout again for the next request."""
         super().on_response_complete()
+        self._since = self.loop.time()
         self._deadline.cancel()
         self._deadline = self._start_timeout()
         # The next answer may have begun, to a request that came with the last one.
@@ -228,22 +243,34 @@ class Connection(H11Protocol):
     def _close_one(self) -> None:
         """Close the connection that is needed least.
 
-        That is the one that has been idle longest. If none is idle, it is the one whose client has
-        not read its answer, or sent its request, for longest; then the slowest reader.
+        That is one that has been open for a moment and has not asked for anything; then one that is
+        idle after its answer; then the one whose client has not read its answer, or sent its first
+        request, for longest.
         """
-        others = [
-            other
+        needs = {
+            other: Connection._need(other)
             for other in self.connections - {self}
             # Those that are closing count: with TLS, that takes as long as the client likes.
             if isinstance(other, Connection) and not other.aborted
-        ]
-        least = min(others, key=Connection._need, default=None)
+        }
+        idle = (other for other, (level, _) in needs.items() if level == _IDLE)
+        kept = nlargest(int(len(needs) * _KEPT), idle, key=needs.__getitem__)
+        least = min(needs.keys() - kept, key=needs.__getitem__, default=None)
         if least is not None:
             least.abort()
 
     def _need(self) -> tuple[int, float]:
+        """Return how much the connection is needed, and since when it has been as it is."""
         if self._stalled_at is not None:
-            return 1, self._stalled_at
-        if self.cycle is None and self.loop.time() - self._opened_at < self.fresh:
-            return 1, self._opened_at
-        return 2 if self._is_answering() else 0, self._deadline.when()
+            return _SLOW, self._stalled_at
+        # Of a small answer, head and body are sent at once: this one waits for its turns.
+        if self.conn.our_state is h11.SEND_BODY:
+            return _SLOW, self._since
+        if self.cycle is None:
+            is_fresh = self.loop.time() - self._since < self.fresh
+            return _SLOW if is_fresh else _SILENT, self._since
+        return _ACTIVE if self._is_sending() else _IDLE, self._since
+
+    def _is_sending(self) -> bool:
+        # An answer is complete for uvicorn when the transport has it, which may still send it.
+        return self._is_answering() or self.transport.get_write_buffer_size() > 0

@@ -21,8 +21,9 @@ from prometheus_client.openmetrics import exposition, parser
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.config import Config, as_yaml, loads
-from exporter.web.app import SLICE, Health, Pages, make_app
+from exporter.web.app import Health, Pages, make_app
 from exporter.web.server import Server
+from exporter.web.turns import SLICE
 from tests.support.serving import FakeHealth, serving_app
 from tests.support.statuses import healthy
 
@@ -205,7 +206,7 @@ class TestMetrics:
         """Whatever the chunks, their bytes are sent in order, in slices that are not too large."""
         page = [bytes([number]) * size for number, size in enumerate(sizes)]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("exporter.web.app.SLICE", 10)
+            patch.setattr("exporter.web.turns.SLICE", 10)
             _, body = asyncio.run(answered(ChunkedPage(page)))
 
         assert b"".join(page) == b"".join(body)

@@ -19,9 +19,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from exporter.web.address import Address, bind
-from exporter.web.app import SLICE, make_app
+from exporter.web.app import make_app
 from exporter.web.connection import Connection, _Parser, share_of_descriptors
 from exporter.web.server import Server
+from exporter.web.turns import SLICE
 from tests.support.programs import wait_until
 from tests.support.serving import FakeHealth
 from tests.support.statuses import healthy
@@ -69,6 +70,16 @@ def connect(server: Server) -> socket.socket:
     """Return a connection to a server's first address."""
     address = server.addresses[0]
     return socket.create_connection((address.host, address.port), timeout=HANG)
+
+
+def scrape_again(client: socket.socket) -> None:
+    """Ask for the page over an open connection, and read all of it."""
+    client.sendall(REQUEST)
+    received = b""
+    while not received.endswith(b"hello"):
+        piece = client.recv(1 << 16)
+        assert piece
+        received += piece
 
 
 def slow_reader(server: Server) -> socket.socket:
@@ -246,6 +257,25 @@ class TestConnectionLimits:
         read_page(reader)
         for client in (reader, *crowd):
             client.close()
+
+    def test_scraper_between_two_scrapes(self, serve: Serve) -> None:
+        """A scraper's connection stays open between two scrapes, whatever newcomers there are."""
+
+        class Some(Connection):
+            """At most 32 connections, of which two are kept although they are idle."""
+
+            max_connections = 32
+
+        server = serve(hello, connection=Some)
+        with ExitStack() as crowd:
+            scrapers = [crowd.enter_context(connect(server)) for _ in range(3)]
+            for scraper in scrapers:
+                scrape_again(scraper)
+            for _ in range(60):
+                crowd.enter_context(connect(server))
+            wait_until_closed(scrapers[0])
+            for scraper in scrapers[1:]:
+                scrape_again(scraper)
 
     def test_newcomer_never_gives_way(self, serve: Serve) -> None:
         """A connection beyond the limit is served, even if no other can be closed."""
