@@ -43,7 +43,7 @@ QUOTA_INFO: Final = _quota(
 QUOTA_LIMIT: Final = _quota(
     "limit", "Reserved and gifted volume of a period; absent if there is no limit."
 )
-QUOTA_USED: Final = _quota("used", "Volume that Sentry accepted since the beginning of the period.")
+QUOTA_USED: Final = _quota("used", "Volume that Sentry has accepted in the period so far.")
 QUOTA_SUBMITTED: Final = _quota(
     "submitted",
     "Volume used, plus what was rate limited, plus what SDKs did not send because of a rate limit: "
@@ -78,8 +78,8 @@ QUOTA_COST: Final = _quota(
 )
 QUOTA_PROJECT_USED: Final = _quota(
     "project_used",
-    "Volume that Sentry accepted since the beginning of the period, by project; projects that "
-    'cannot be read are together under project="". The sum is sentry_stats_quota_used.',
+    "Volume that Sentry has accepted in the period so far, by project; projects that cannot be "
+    'read are together under project="". The sum is sentry_stats_quota_used.',
     "project",
 )
 QUOTA_PROJECT_COST: Final = _quota(
@@ -95,7 +95,7 @@ QUOTA_DISAGREEMENT: Final = _quota(
     stability=Stability.EXPERIMENTAL,
 )
 BUDGET: Final = _budget(
-    "", 'Pay-as-you-go budget of a period; quota="" is the budget that all quotas share.'
+    "", 'Pay-as-you-go budget of a period; quota="" is the budget of all quotas together.'
 )
 BUDGET_SPENT: Final = _budget(
     "_spent", "What the budget has paid for in the period so far: overage beyond the limits."
@@ -110,8 +110,8 @@ BUDGET_PROJECTED: Final = _budget(
 )
 BUDGET_EXHAUSTION: Final = _budget(
     "_exhaustion_timestamp_seconds",
-    "Forecast of when the budget is spent and drops begin, if all quotas are used at the pace that "
-    "the label pace names; absent if that is not within the period.",
+    "Forecast of when the budget is spent and drops begin, if the quotas that it pays for are used "
+    "at the pace that the label pace names; absent if that is not within the period.",
     "pace",
     unit="seconds",
     stability=Stability.EXPERIMENTAL,
