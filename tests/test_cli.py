@@ -53,7 +53,7 @@ def test_help_names_both_spellings_of_warn(command: str) -> None:
     shown = " ".join(CliRunner().invoke(main, [command, "--help"]).stdout.split())
 
     assert "[debug|info|warn|error]" in shown
-    assert "warning is accepted for warn" in shown
+    assert "warning means the same as warn" in shown
 
 
 def test_other_levels_are_refused() -> None:

@@ -55,7 +55,10 @@ def _labels(
     "2026-08-01T12:00:00Z, seconds since the epoch, or a duration before now such as 90d.",
 )
 @option(
-    "--end", metavar="TIME", default="", help="Where it ends; by default, three hours before now."
+    "--end",
+    metavar="TIME",
+    default="",
+    help="Where history ends; by default, three hours before now.",
 )
 @option(
     "--output",
@@ -68,14 +71,15 @@ def _labels(
     "queries",
     multiple=True,
     metavar="NAME",
-    help="Name of a query to read; can be given several times. By default all.",
+    help="Name of a query to read; can be given several times. By default, all queries are read.",
 )
 @option(
     "--resolution",
     type=click.Choice(("1h", "1d")),
     default="1h",
     show_default=True,
-    help="Shortest buckets to read. With 1d, queries with shorter ones have counters only.",
+    help="Length of the shortest buckets to read. With 1d, queries with shorter buckets have "
+    "counters only.",
 )
 @option(
     "--label",
@@ -91,12 +95,12 @@ def _labels(
     metavar="URL",
     default="",
     help="Address of a running exporter: history ends where its counters begin. Without --end, "
-    "that is when its process was started.",
+    "that is taken to be the start of its process.",
 )
 @option(
     "--dry-run",
     is_flag=True,
-    help="Only print how many requests, how much time and space it takes.",
+    help="Only print how many requests and how much time and space the history takes.",
 )
 @logging_options("warn")
 def backfill(
@@ -115,7 +119,7 @@ def backfill(
 ) -> None:
     """Write the history of finished buckets, for promtool to import into Prometheus.
 
-    Interrupted at any point, the same command goes on where it was.
+    If it is interrupted, repeat the same command: it goes on where it was.
     """
     log.configure(log_level, log_format)
     if log_level == "warn":

@@ -35,7 +35,7 @@ from exporter.web.config import load_web_config
 @option(
     "--token.file",
     type=click.Path(path_type=Path),
-    help="Use the token in this file for every organization, not those of the configuration.",
+    help="Use the token in this file for every organization, instead of the configured tokens.",
 )
 @option(
     "--output",
@@ -54,8 +54,8 @@ def check(
 ) -> None:
     """Report whether the configuration is valid, and how to fix what is not.
 
-    All mistakes in the file are reported at once, each with its line. Files and variables that it
-    names are checked once it is valid.
+    All mistakes in the file are reported at once, each with its line. If there are none, the files
+    and environment variables that it names are checked too.
     """
     log.configure("error", "logfmt")
     findings, config = _offline(config_file, token_file, online=online)

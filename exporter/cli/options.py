@@ -114,6 +114,6 @@ def logging_options(level: str = "info") -> Callable[[F], F]:
         metavar=f"[{'|'.join(log.LEVELS)}]",
         default=level,
         show_default=True,
-        help="Minimum level to log; warning is accepted for warn.",
+        help="Minimum level to log; warning means the same as warn.",
     )
     return lambda command: log_level(_log_format(command))

@@ -55,8 +55,8 @@ _log = structlog.get_logger(__name__)
 @option(
     "--shard",
     metavar="N|auto",
-    help="Number of this shard, from 0, or auto: the ordinal in the host name of a StatefulSet's "
-    "pod.",
+    help="Number of this shard, counted from 0; or auto, for the ordinal in the host name of a "
+    "StatefulSet's pod.",
 )
 @option(
     "--total-shards",
@@ -69,7 +69,7 @@ _log = structlog.get_logger(__name__)
     metavar="DURATION",
     type=duration_of("1s", "1d"),
     help="Interval at which to check the configuration file, and reload it if it has changed; "
-    "a duration such as 30s. By default only SIGHUP and /-/reload reload it.",
+    "a duration such as 30s. By default, only SIGHUP and /-/reload reload it.",
 )
 @logging_options()
 def serve(

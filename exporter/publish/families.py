@@ -27,7 +27,7 @@ _MEANING: Final = {
 
 _AGE: Final = (
     "Polled on a timer, not when scraped: sentry_stats_last_success_timestamp_seconds shows when. "
-    "Withdrawn when older than max_age."
+    "Data older than max_age is withdrawn."
 )
 
 
@@ -98,7 +98,7 @@ PROJECT_LAST_EVENT: Final = Family(
     Type.GAUGE,
     (*QUERY_LABELS, "project"),
     "Start of the newest bucket in which Sentry received an event of the project, with any outcome "
-    "except client_discard. After a restart with a state file it is the same.",
+    "except client_discard. With a state file, a restart does not change it.",
     "seconds",
 )
 UP: Final = _gauge("up", "1 if the last poll succeeded.")
@@ -121,7 +121,8 @@ BUCKET_END: Final = _gauge(
 )
 COMPLETE: Final = _gauge(
     "complete",
-    "1 if the bucket shown is proven complete and fully attributed.",
+    "1 if the bucket shown is proven complete; 0 if values may be missing, or may lack a label, "
+    "because Sentry cut its answer.",
 )
 SERIES: Final = _gauge("series", "Number of data series that the query publishes.")
 FILTER_PROJECTS_MISSING: Final = _gauge(

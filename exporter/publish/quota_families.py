@@ -37,17 +37,17 @@ def _budget(
 QUOTA_INFO: Final = _quota(
     "info",
     "1 for each quota. Labels: the unit of its numbers (events, bytes or seconds), its categories "
-    "(sorted), whether its limit comes from the plan or from the file, and its team.",
+    "(sorted), whether its limit comes from the plan or from the configuration file, and its team.",
     *("unit", "category", "source", "team"),
 )
 QUOTA_LIMIT: Final = _quota(
     "limit", "Reserved and gifted volume of a period; absent if there is no limit."
 )
-QUOTA_USED: Final = _quota("used", "Accepted by Sentry since the beginning of the period.")
+QUOTA_USED: Final = _quota("used", "Volume that Sentry has accepted in the period so far.")
 QUOTA_SUBMITTED: Final = _quota(
     "submitted",
-    "Used, plus what was rate limited, plus what SDKs did not send because of a rate limit: the "
-    "quota that would have been enough.",
+    "Volume used, plus what was rate limited, plus what SDKs did not send because of a rate limit: "
+    "the quota that would have been enough.",
 )
 QUOTA_PERIOD_START: Final = _quota(
     "period_start_timestamp_seconds", "Start of the billing period.", unit="seconds"
@@ -57,15 +57,15 @@ QUOTA_PERIOD_END: Final = _quota(
 )
 QUOTA_PROJECTED: Final = _quota(
     "projected",
-    "Used at the end of the period, at the pace of the same hours of last week, or of the last 24 "
-    "hours.",
+    "Forecast of the volume used at the end of the period. The label pace says at which pace: that "
+    "of the same hours of last week, or that of the last 24 hours.",
     "pace",
     stability=Stability.EXPERIMENTAL,
 )
 QUOTA_EXHAUSTION: Final = _quota(
     "exhaustion_timestamp_seconds",
-    "When the limit is reached at that pace; absent if that is not within the period, or if the "
-    "limit is 0.",
+    "Forecast of when the limit is reached, at the pace that the label pace names; absent if that "
+    "is not within the period, or if the limit is 0.",
     "pace",
     unit="seconds",
     stability=Stability.EXPERIMENTAL,
@@ -73,18 +73,18 @@ QUOTA_EXHAUSTION: Final = _quota(
 QUOTA_COST: Final = _quota(
     "cost",
     "Cost of the period so far: the reserved volume, and the overage beyond the limit. Prices are "
-    "those of the plan or of the file.",
+    "those of the plan or of the configuration file.",
     *("currency", "kind"),
 )
 QUOTA_PROJECT_USED: Final = _quota(
     "project_used",
-    "Accepted since the beginning of the period, by project; projects that cannot be read are "
-    'together under project="". The sum is sentry_stats_quota_used.',
+    "Volume that Sentry has accepted in the period so far, by project; projects that cannot be "
+    'read are together under project="". The sum is sentry_stats_quota_used.',
     "project",
 )
 QUOTA_PROJECT_COST: Final = _quota(
     "project_cost",
-    "Costs of the quota of any kind, divided among the projects by use. The sum is that of "
+    "Cost of the quota, all kinds together, divided among the projects by use. The sum is that of "
     "sentry_stats_quota_cost.",
     *("currency", "project"),
 )
@@ -94,19 +94,24 @@ QUOTA_DISAGREEMENT: Final = _quota(
     "read.",
     stability=Stability.EXPERIMENTAL,
 )
-BUDGET: Final = _budget("", 'Pay-as-you-go budget of a period; quota="" is that of all quotas.')
-BUDGET_SPENT: Final = _budget("_spent", "Overage in the period so far that the budget pays for.")
+BUDGET: Final = _budget(
+    "", 'Pay-as-you-go budget of a period; quota="" is the budget of all quotas together.'
+)
+BUDGET_SPENT: Final = _budget(
+    "_spent", "What the budget has paid for in the period so far: overage beyond the limits."
+)
 BUDGET_PROJECTED: Final = _budget(
     "_projected",
-    "Spent at the end of the period, at the pace of the same hours of last week, or of the last 24 "
-    "hours; at most the budget.",
+    "Forecast of what the budget will have paid for at the end of the period; at most the budget. "
+    "The label pace says at which pace: that of the same hours of last week, or that of the last "
+    "24 hours.",
     "pace",
     stability=Stability.EXPERIMENTAL,
 )
 BUDGET_EXHAUSTION: Final = _budget(
     "_exhaustion_timestamp_seconds",
-    "When the budget is spent and drops begin, at that pace of all quotas together; absent if that "
-    "is not within the period.",
+    "Forecast of when the budget is spent and drops begin, if the quotas that it pays for are used "
+    "at the pace that the label pace names; absent if that is not within the period.",
     "pace",
     unit="seconds",
     stability=Stability.EXPERIMENTAL,
@@ -115,8 +120,8 @@ PLAN_UP: Final = Family(
     "sentry_stats_plan_up",
     Type.GAUGE,
     ("organization",),
-    "1 if the plan could be read from Sentry; 0 if not, and then the values of the file hold. "
-    "Absent unless billing.plan is sentry.",
+    "1 if the plan could be read from Sentry; 0 if not, and then the values of the configuration "
+    "file apply. Absent unless billing.plan is sentry.",
     stability=Stability.EXPERIMENTAL,
 )
 
