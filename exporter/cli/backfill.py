@@ -75,7 +75,7 @@ def _labels(
     type=click.Choice(("1h", "1d")),
     default="1h",
     show_default=True,
-    help="Shortest buckets to read. With 1d, queries with shorter ones have counters only.",
+    help="Shortest buckets to read. With 1d, queries with shorter buckets have counters only.",
 )
 @option(
     "--label",
@@ -96,7 +96,7 @@ def _labels(
 @option(
     "--dry-run",
     is_flag=True,
-    help="Only print how many requests, how much time and space it takes.",
+    help="Only print how many requests, and how much time and space, the backfill takes.",
 )
 @logging_options("warn")
 def backfill(

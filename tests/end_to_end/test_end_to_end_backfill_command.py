@@ -70,7 +70,7 @@ def invoked(arguments: Sequence[str]) -> tuple[int, str, str]:
 def planned_in(printed: str) -> tuple[int, int]:
     """Return how many requests are planned, and how many were needed to plan them."""
     (numbers,) = re.findall(
-        r"^To ask: (\d+) .* planning took (\d+) requests? more$", printed, re.MULTILINE
+        r"^To send: (\d+) .* planning took (\d+) requests? more$", printed, re.MULTILINE
     )
     return int(numbers[0]), int(numbers[1])
 
