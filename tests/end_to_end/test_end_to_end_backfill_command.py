@@ -315,7 +315,7 @@ def test_an_exporter_that_was_just_started(
 
     assert 1 == status == again
     assert "the exporter was started less than 3 hours ago" in said
-    assert "everything is read, repeat the same command after 20" in said
+    assert "everything is read; repeat the same command after 20" in said
     assert asked == len(sentry.requests)
     assert not (tmp_path / "history.om").exists()
 

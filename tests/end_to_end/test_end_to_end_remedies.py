@@ -606,5 +606,5 @@ def test_a_credential_of_systemd(stage: Stage) -> None:
     passing = stage.check("--token.file", str(path))
 
     assert 1 == failing.exit_code
-    assert "name the file that the unit loads with --token.file" in failing.output
+    assert "use --token.file with the file that the unit loads" in failing.output
     assert 0 == passing.exit_code
