@@ -139,8 +139,8 @@ class Backfill:
             return
         if started > last_end(self._clock()):
             raise JoinError(
-                "the exporter was started less than 3 hours ago, which Prometheus still has in "
-                f"memory: everything is read, repeat the same command after "
+                "the exporter was started less than 3 hours ago, and Prometheus still has that "
+                "time in memory: everything is read; repeat the same command after "
                 f"{iso(started + HEAD + 60)}"
             )
         page = waited_for(self._daemon, counted, self._sleep, waiting)

@@ -237,7 +237,7 @@ def waited_for(
         if not number:
             waiting()
         sleep(pause)
-    raise JoinError("the exporter has no poll that succeeds; try again when it has")
+    raise JoinError("the exporter has not had a successful poll; try again when it has")
 
 
 def _names(job: Job) -> tuple[str, str]:

@@ -102,7 +102,7 @@ class Outlook:
             yield one.text()
         seconds = sum(one.seconds for one in self.jobs)
         yield (
-            f"To ask: {counted(self.requests)}, fewer where hours have no events, "
+            f"To send: {counted(self.requests)}, fewer where hours have no events, "
             f"about {elapsed(seconds)} at the configured rate; "
             f"planning took {counted(self.made)} more"
         )

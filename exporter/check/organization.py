@@ -220,7 +220,10 @@ def _plan_warnings(organization: Organization, plan: Plan | None) -> Iterator[tu
         text = f"the plan cannot be read, the values of the file are used: {plan.reason}"
         yield "billing.plan", text
     if plan.contradicts:
-        text = f"the period is {plan.contradicts} here and {plan.period} in the plan, which is used"
+        text = (
+            f"the period is {plan.contradicts} here but {plan.period} in the plan, whose period is "
+            "used"
+        )
         yield "billing.period", text
 
 

@@ -89,7 +89,7 @@ def missing_names(organization: Organization, projects: ProjectList) -> Iterator
     for quota in organization.quotas:
         for name in choose_projects(quota.project, projects).missing:
             missing = missing_project(name, projects)
-            yield f"the quota {quota.name} names what cannot be read: {missing}"
+            yield f"the quota {quota.name} names a project that cannot be read: {missing}"
         if quota.team and quota.team not in owners:
             yield f"the quota {quota.name} is about the team {quota.team}, which owns no project"
 

@@ -100,7 +100,7 @@ def _labels(
 @option(
     "--dry-run",
     is_flag=True,
-    help="Only print how many requests and how much time and space the history takes.",
+    help="Only print how many requests and how much time and space the backfill takes.",
 )
 @logging_options("warn")
 def backfill(

@@ -80,7 +80,7 @@ def wrong_unit(what: str, got: Unit, unit: Unit, category: str) -> str:
     """Return the message for ``what``, an amount or a price, that is not in the category's unit."""
     example = (_RATE_IN_UNIT if what == "price" else _IN_UNIT)[unit]
     counted = f"got a {what} in {got}, but {category} is counted in {unit}"
-    return f"{counted}; expected one such as {example}"
+    return f"{counted}; expected a {what} such as {example}"
 
 
 def _read_amount(value: Any) -> Amount:

@@ -19,7 +19,7 @@ from exporter.sentry.token import TokenFile, TokenSource, ownership
 
 _CREDENTIALS: Final = Path("/run/credentials")
 _NOT_CHECKED: Final = "not checked: systemd provides this file only while its unit is running"
-_NAME_IT: Final = "to check before, name the file that the unit loads with --token.file"
+_NAME_IT: Final = "to check it earlier, use --token.file with the file that the unit loads"
 _CREATE_IT: Final = "create it with the token, or correct the path"
 
 

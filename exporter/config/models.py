@@ -82,7 +82,7 @@ class Filter(Model):
         "What happened to the data.", default=()
     )
     reason: Reason | None = key(
-        "One reason, word for word; ``none`` stands for rows that have none.", default=None
+        "One reason, word for word; ``none`` selects rows without a reason.", default=None
     )
     project: Annotated[tuple[Project, ...], OneOrMore()] = key("Slugs or numeric ids.", default=())
 
@@ -115,7 +115,7 @@ class Query(Model):
     )
     interval: Interval = key("The length of a bucket.", default="1h")
     poll_interval: Annotated[int, duration("1m", "1d")] = _key_like(
-        "interval", "How often to ask; must divide the interval. By default the interval."
+        "interval", "How often to poll; must divide the interval. By default the interval."
     )
     lookback: Annotated[int, duration("1h", "30d")] = key(
         "How far back finished buckets are read again for late data; at least one interval.",
@@ -220,10 +220,11 @@ class Settings(Model):
         alias="token",
     )
     ca_file: FilePath | None = key(
-        "Certificates to trust, if a private authority has signed Sentry's.", default=None
+        "Certificates to trust, if a private authority has signed Sentry's certificate.",
+        default=None,
     )
     timeout: Annotated[int, duration("1s", "5m")] = key(
-        "For a complete request, body included.", default="30s"
+        "How long a complete request may take, body included.", default="30s"
     )
     max_concurrency: Annotated[int, whole_number(1, 25)] = key(
         "Concurrent requests with one token.", default=4
@@ -232,7 +233,7 @@ class Settings(Model):
         "Requests per second with one token; Sentry's own limit is 20.", default=10
     )
     max_response_size: Annotated[int, size("1KiB", "1GiB")] = key(
-        "The largest body that is read.", default="64MiB"
+        "The largest body of an answer that is read.", default="64MiB"
     )
     # Sentry's OutcomeAggregator holds outcomes for up to 300 s (src/sentry/utils/outcomes.py).
     settle: Annotated[int, duration("0s", "1h")] = key(

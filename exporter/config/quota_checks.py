@@ -64,8 +64,8 @@ def quota_warnings(
             continue
         yield document.problem(
             (*path, "category"),
-            f"the quota {billed[twice]} counts {twice} too, and only that one is billed; "
-            "for a part of the events, add project or team",
+            f"the quota {billed[twice]} counts {twice} too, and only that quota is billed; "
+            "to count a part of the events, add project or team",
         )
 
 
@@ -75,8 +75,8 @@ def _no_effect(
     """Warn of a plan that the server does not have, and of money that pays for nothing."""
     host = urlsplit(organization.url).hostname or ""
     if organization.billing.plan == "sentry" and not (is_hosted(host) or is_loopback(host)):
-        message = f"only {HOSTED} has plans; remove it, and set quotas"
+        message = f"only {HOSTED} has plans; remove this key, and set quotas"
         yield document.problem((*billing, "plan"), message)
     if billing in document.marks and not organization.has_quotas:
-        message = f"it has no effect without quotas; add them, or at {HOSTED} plan: sentry"
+        message = f"it has no effect without quotas; add quotas or, at {HOSTED}, plan: sentry"
         yield document.problem(billing, message)

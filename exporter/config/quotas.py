@@ -91,7 +91,7 @@ class BillingSettings(Model):
 class TierSettings(Model):
     """A price, and above which amount of the period it holds."""
 
-    above: Bound = key("The amount of a period above which this price holds.", default=0)
+    above: Bound = key("The amount used in a period above which this price holds.", default=0)
     each: PriceOfUnit = key("The price, such as 0.0002 for each event, or 0.50/GB.")
 
 
@@ -125,8 +125,9 @@ class QuotaSettings(Model):
         "The categories that count against it, all of the same unit."
     )
     limit: Limit | None = key(
-        "How much there is in a period: events, kB MB GB TB (powers of ten), h, or unlimited. By "
-        "default the plan's, and without a plan unlimited.",
+        "How much there is in a period: a number of events, a size in kB, MB, GB or TB (powers of "
+        "ten), hours such as 10h, or unlimited. By default the limit of the plan; without a plan, "
+        "unlimited.",
         default=None,
     )
     price: Annotated[tuple[TierSettings, ...], _OnePrice()] = key(

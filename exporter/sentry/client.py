@@ -233,7 +233,7 @@ class SentryClient:
         except NoProjectsError:
             self._can_read_projects = False
         except SentryError as error:
-            _log.debug("cannot learn whether the token reads projects", error=str(error))
+            _log.debug("cannot find out whether the token can read projects", error=str(error))
         return self._can_read_projects
 
     def _pages(self) -> Iterator[Project]:
@@ -321,7 +321,7 @@ def _bound(question: Question) -> Bound:
         ROW_LIMIT * (_GROUP_SIZE + _VALUE_SIZE * values),
         ROW_LIMIT * (4 if has_series else 3) + 1,
         ROW_LIMIT * (_COMMAS + values),
-        f"the answer has more than {ROW_LIMIT} groups, or more than they can hold",
+        f"the answer has more than {ROW_LIMIT} groups, or more values than these can have",
     )
 
 

@@ -51,7 +51,7 @@ class Cause(StrEnum):
 
 
 _TOKEN: Final = "an internal integration with the permission Organization: Read"  # noqa: S105 - words
-_BETTER: Final = f"better use the token of {_TOKEN}, which does not depend on a member"
+_BETTER: Final = f"preferably use the token of {_TOKEN}, which does not depend on a member"
 
 _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -59,18 +59,20 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
             "renew the server's certificate; if it has not expired, correct this host's clock"
         ),
         Cause.CERTIFICATE_NOT_YET_VALID: (
-            "correct this host's clock if it is slow, else replace the server's certificate"
+            "correct this host's clock if it is slow, otherwise replace the server's certificate"
         ),
         Cause.CERTIFICATE_OF_ANOTHER_HOST: (
-            "use the host name of the certificate in url, or add the one in url to the certificate"
+            "write the host name of the certificate into url, or add the host name in url to the"
+            " certificate"
         ),
         Cause.UNKNOWN_AUTHORITY: (
-            "set ca_file to the certificate of the authority that signed the server's; a proxy"
-            " that inspects TLS signs with its own"
+            "set ca_file to the certificate of the authority that signed the server's certificate;"
+            " a proxy that inspects TLS signs with an authority of its own"
         ),
         Cause.NOT_IN_CA_FILE: (
-            "add the authority that signed the certificate to ca_file, with any intermediate"
-            " ones; a proxy that inspects TLS signs with its own"
+            "add to ca_file the authority that signed the server's certificate, with any"
+            " intermediate authorities; a proxy that inspects TLS signs with an authority of its"
+            " own"
         ),
         Cause.CA_FILE_UNUSABLE: (
             "put the authority's certificate there in PEM format, readable by the exporter's user"
@@ -81,12 +83,12 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
         Cause.PROXY_SPEAKS_NO_TLS: "begin the proxy's address in {about} with http://",
         Cause.TLS_VERSION: "enable TLS 1.2 or later on the server, or on the proxy in front of it",
         Cause.TLS_HANDSHAKE: (
-            "enable a common cipher on the server; if it requires a client certificate, let the"
-            " exporter in without one, as client certificates are not supported"
+            "enable a common cipher on the server; if it requires a client certificate, have it"
+            " accept the exporter without one, as client certificates are not supported"
         ),
         Cause.CLIENT_CERTIFICATE: (
-            "client certificates are not supported: let the exporter in without one, for example"
-            " by its address or on another port"
+            "client certificates are not supported: have the server accept the exporter without"
+            " one, for example by the exporter's address or on another port"
         ),
         Cause.NAME_UNKNOWN: (
             "check that the host name in {about} is spelled right, and that this host's DNS"
@@ -127,7 +129,8 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
         ),
         Cause.ANOTHER_ORGANIZATION: (
             "the subdomain in url belongs to another organization: set url to https://sentry.io or"
-            " the region's address, or slug to that organization's"
+            " the region's address, or set slug to that"
+            " organization's slug"
         ),
         Cause.LOGIN_PAGE: (
             "a login page answers instead of Sentry's API: let the exporter bypass the login in"
@@ -160,8 +163,9 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
         ),
         Cause.NO_STATS: ("this server has no stats_v2, which Sentry 21.4 introduced: upgrade it"),
         Cause.NUMERIC_ID: (
-            "check that the id is right, and that url is the address of its region; a Sentry before"
-            " 24.5 knows organizations by slug only: use that"
+            "check that the id is right, and that url is the address of the organization's"
+            " region; a Sentry before"
+            " 24.5 knows organizations only by their slug: use the slug"
         ),
         Cause.GLITCHTIP: (
             "GlitchTip is not supported, as its stats_v2 cannot group: url must be the address of a"
@@ -172,8 +176,8 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
             " the filter"
         ),
         "token": (
-            "put the token, and nothing else, where the configuration names it, readable by the"
-            " exporter's user: it is tried again as soon as it is there"
+            "put the token, and nothing else, into the place that the configuration names, readable"
+            " by the exporter's user: the exporter tries again as soon as the token is there"
         ),
         "unauthorized": f"Sentry does not know the token: use the token of {_TOKEN}",
         "forbidden": (
@@ -181,12 +185,12 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
             " and filter only by active projects that it can read"
         ),
         "not_found": (
-            "check that slug is right (Settings > General), and that url is the address of its"
-            " region"
+            "check that slug is right (Settings > General), and that url is the address of the"
+            " organization's region"
         ),
         "redirect": "set url to the organization's own address, and slug to its current slug",
         "network": "check that url is right, and that this host can reach it",
-        "tls": "check the TLS configuration of the server, and of what is in front of it",
+        "tls": "check the TLS configuration of the server, and of any proxy in front of it",
         "timeout": "check that url is right, or set a longer timeout",
         "bad_request": "Sentry does not accept the query; an older server may not support it",
         "too_large": "increase max_response_size, or add a filter",

@@ -121,7 +121,7 @@ def _no_certificate(content: bytes, error: ssl.SSLError) -> str:
         return "holds a private key and no certificate"
     if content.startswith(_DER):
         return (
-            "holds a certificate in DER, and PEM is needed: "
+            "holds a certificate in DER, but PEM is needed: "
             "openssl x509 -inform der -in FILE -out FILE.pem"
         )
     return f"holds no certificate: none begins with {_BEGIN.decode()}"

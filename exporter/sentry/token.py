@@ -249,7 +249,7 @@ def ownership(path: Path) -> str:
         return ""
     return (
         f": the file belongs to uid {status.st_uid} (mode {status.st_mode & 0o7777:04o}), "
-        f"and this process to uid {os.geteuid()}"
+        f"and this process runs as uid {os.geteuid()}"
     )
 
 

@@ -105,7 +105,7 @@ class LiveWebConfig:
         if waited >= GRACE and not self._is_late:
             self._is_late = True
             _log.warning(
-                "web configuration not looked at, its disk does not answer",
+                "web configuration not checked for changes, its disk does not answer",
                 file=str(self._path),
                 seconds=round(waited),
             )

@@ -166,7 +166,7 @@ def test_it_waits_for_a_poll_that_has_settled() -> None:
 def test_it_does_not_wait_for_ever() -> None:
     """An exporter whose polls fail is an error."""
     pages = polled(*[NOON] * 10_000)
-    with pytest.raises(JoinError, match="has no poll that succeeds"):
+    with pytest.raises(JoinError, match="has not had a successful poll"):
         waited_for(pages, [JOB], pages.slept.append, pages.note)
 
 

@@ -66,7 +66,7 @@ def test_lines_about_everything() -> None:
     lines = list(Outlook([outlook(query())] * 2, 3, NOON).lines())
 
     assert_matches(
-        "^To ask: 2 requests, .* about 0s at .*; planning took 3 requests more$", lines[2]
+        "^To send: 2 requests, .* about 0s at .*; planning took 3 requests more$", lines[2]
     )
     assert_matches("^Output: about 290 samples, [0-9.]+ kB$", lines[3])
     assert_matches(r"^Left out: everything after 2023-11-14T22:00:00Z\. Prometheus has", lines[4])

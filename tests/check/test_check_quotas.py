@@ -95,7 +95,10 @@ def test_names_that_are_wrong(learned: Learn) -> None:
     assert [
         (
             "organizations[0].quotas",
-            'the quota errors names what cannot be read: no project "wbe" (did you mean web?)',
+            (
+                "the quota errors names a project that cannot be read: "
+                'no project "wbe" (did you mean web?)'
+            ),
         ),
         (
             "organizations[0].quotas",

@@ -233,7 +233,7 @@ class TestTick:
             run(loop)
 
         assert 4 == len(looks)
-        assert ["cannot look at what is due"] == [entry["event"] for entry in logs]
+        assert ["cannot determine which polls are due"] == [entry["event"] for entry in logs]
 
     def test_poll_raises(self) -> None:
         """A poll that ends in an exception is over: the query is polled again."""

@@ -102,7 +102,7 @@ class TestTokens:
         assert [
             (
                 f"token: Permission denied: the file belongs to uid {uid} (mode 0600), "
-                f"and this process to uid {uid}"
+                f"and this process runs as uid {uid}"
             )
         ] == about_token("token_file: token")
 
@@ -154,8 +154,8 @@ class TestTokens:
         assert [
             (
                 "config.yaml:1: defaults.token_file: not checked: systemd provides this file only "
-                "while its unit is running (to check before, name the file that the unit loads "
-                "with --token.file)"
+                "while its unit is running (to check it earlier, use --token.file with the file "
+                "that the unit loads)"
             )
         ] == [str(warning) for warning in result.warnings]
 
@@ -281,7 +281,7 @@ class TestCertificates:
         """A certificate in DER is reported with the command that turns it into PEM."""
         (message,) = about_certificates(PEM_cert_to_DER_cert(authority.cert_pem.bytes().decode()))
 
-        assert message.startswith("ca.pem holds a certificate in DER, and PEM is needed: openssl ")
+        assert message.startswith("ca.pem holds a certificate in DER, but PEM is needed: openssl ")
 
     def test_directory(self, here: Path, authority: trustme.CA) -> None:
         """A directory whose files are named as OpenSSL looks for them is fine."""

@@ -171,8 +171,8 @@ def test_name_of_polls_is_free_without_quotas() -> None:
             "[{name: a, category: [error, span]}, {name: b, category: error}]",
             "quotas[1].category",
             (
-                "the quota a counts error too, and only that one is billed; "
-                "for a part of the events, add project or team"
+                "the quota a counts error too, and only that quota is billed; "
+                "to count a part of the events, add project or team"
             ),
         ),
         (
@@ -216,12 +216,12 @@ def test_no_warning_about_quotas(written: str) -> None:
         (
             "https://sentry.example.com",
             "{plan: sentry}",
-            "only sentry.io has plans; remove it, and set quotas",
+            "only sentry.io has plans; remove this key, and set quotas",
         ),
         (
             "https://sentry.io",
             "{budget: 300}",
-            "it has no effect without quotas; add them, or at sentry.io plan: sentry",
+            "it has no effect without quotas; add quotas or, at sentry.io, plan: sentry",
         ),
         ("https://de.sentry.io", "{plan: sentry}", None),
         # The simulated Sentry.

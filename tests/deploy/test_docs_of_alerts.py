@@ -75,6 +75,7 @@ def test_shares_are_the_thresholds() -> None:
     share = percent("volume_share")
     slack = f"{threshold('slack_seconds') / 60:g} minutes"
     volume = f"more than {threshold('volume_factor'):g} times the usual volume"
+    organization = "the organization's usual volume"
     expected = [
         f"more than {percent(warning, 'quota')} {quota}",
         f"more than {percent(critical, 'quota')} {quota}",
@@ -89,9 +90,9 @@ def test_shares_are_the_thresholds() -> None:
         f"a project sends less than {silent} of its usual hour",
         f"a project sends less than {silent} of its usual day",
         f"a project sends less than {silent} of its usual hour, or day, of one category",
-        f"less than {silent} of the usual hour is accepted, of all projects together",
+        f"less than {silent} of the usual hour of all projects together is accepted",
         f"{volume} of the organization, in an hour",
-        f"{volume} of a project, and {share} of the organization's usual volume more",
+        f"{volume} of a project, which has also grown by {share} of {organization}",
         f"no poll succeeds for `poll_interval`, `settle` and {slack} together, or for `max_age`",
         f"requests wait for more than {threshold('throttled_seconds') / 60:g} minutes in an hour",
     ]
@@ -136,7 +137,7 @@ def test_units_are_scaled_as_documented() -> None:
     scales |= {"profile_duration": 36, "profile_duration_ui": 36}
     scaled = {key: value for key, value in THRESHOLDS.items() if key[2]}
 
-    assert "In bytes, a million stands for an event; in seconds of profiles, 36." in TEXT
+    assert "a million bytes count as an event; for profiles in seconds, 36 seconds do." in TEXT
     assert scaled
     assert scaled == {
         (name, outcome, category): THRESHOLDS[name, outcome, ""] * scales[category]

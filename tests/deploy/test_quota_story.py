@@ -24,32 +24,32 @@ PAYMENTS: Final = "payments-chat"
 CHANNELS: Final = {CHAT: "#acme-sentry", PAGE: "#acme-sentry", PAYMENTS: "#payments-sentry"}
 
 HALF: Final = (
-    "Nothing is lost yet. Compare with the share of the period that is over: the dashboard shows"
-    " when the quota is used up, and which projects use most."
+    "Nothing is lost yet. Compare this share with the share of the period that is over. The"
+    " dashboard shows when the quota is used up, and which projects use most."
 )
 NEARLY: Final = (
     "Nothing is lost yet. Reduce what the largest projects send, or raise the limit, before it is"
     " reached."
 )
 USED_UP: Final = (
-    "What exceeds it costs pay-as-you-go money. Without budget, Sentry drops it until the period"
-    " ends. If it is an allocation of your own, nothing is dropped."
+    "What exceeds the quota costs pay-as-you-go money. Without a budget, Sentry drops it until the"
+    " period ends. If the quota is an allocation of your own, nothing is dropped."
 )
 ALLOCATION: Final = (
-    "The team's projects have used what is allotted to them. Sentry drops nothing because of it,"
-    " but what they use now is taken from the volume of all."
+    "The team's projects have used what is allotted to them. Sentry drops nothing because of this,"
+    " but what they use now is taken from the volume that all projects share."
 )
 RUNS_OUT: Final = (
     "Nothing is lost yet. Reduce what the largest projects send, raise the limit, or plan the"
     " budget for what is above it."
 )
 BUDGET_RUNS_OUT: Final = (
-    "Nothing is lost yet. Raise the budget, or reduce what the quotas that are above their limit"
-    " use."
+    "Nothing is lost yet. Raise the budget, or reduce the use of the quotas that are above their"
+    " limit."
 )
 BUDGET_SPENT: Final = (
-    "Raise the budget, or reduce what the quotas above their limit use. Until the period ends, each"
-    " quota drops what exceeds its limit."
+    "Raise the budget, or reduce the use of the quotas that are above their limit. Until the period"
+    " ends, each quota drops what exceeds its limit."
 )
 
 

@@ -70,7 +70,7 @@ def invoked(arguments: Sequence[str]) -> tuple[int, str, str]:
 def planned_in(printed: str) -> tuple[int, int]:
     """Return how many requests are planned, and how many were needed to plan them."""
     (numbers,) = re.findall(
-        r"^To ask: (\d+) .* planning took (\d+) requests? more$", printed, re.MULTILINE
+        r"^To send: (\d+) .* planning took (\d+) requests? more$", printed, re.MULTILINE
     )
     return int(numbers[0]), int(numbers[1])
 
@@ -315,7 +315,7 @@ def test_an_exporter_that_was_just_started(
 
     assert 1 == status == again
     assert "the exporter was started less than 3 hours ago" in said
-    assert "everything is read, repeat the same command after 20" in said
+    assert "everything is read; repeat the same command after 20" in said
     assert asked == len(sentry.requests)
     assert not (tmp_path / "history.om").exists()
 

@@ -441,7 +441,7 @@ CASES = {
     ),
     "wrong slug": Case(use(slug="acmee"), "check that slug is right", use(slug="acme")),
     "id of an organization": Case(
-        use_id_of_old_sentry, "knows organizations by slug only: use that", use(slug="acme")
+        use_id_of_old_sentry, "knows organizations only by their slug", use(slug="acme")
     ),
     "unknown project": Case(
         use_filter(project="chekout"),
@@ -485,11 +485,11 @@ CASES = {
     ),
     "cut answers": Case(use_fault(Fault("cut")), "look for a proxy or firewall", until_it_is_over),
     "unknown authority": Case(use_tls(), "set ca_file to the certificate", trust),
-    "another authority": Case(trust_another, "add the authority", trust),
+    "another authority": Case(trust_another, "add to ca_file", trust),
     "expired certificate": Case(use_expired, "renew the server's certificate", use_tls()),
     "certificate of another host": Case(
         use_certificate_of_another_host,
-        "use the host name of the certificate in url",
+        "write the host name of the certificate into url",
         use_host_of_certificate,
     ),
     "no TLS": Case(use_tls_where_there_is_none, "begin url with http://", use_url_of_sentry),
@@ -606,5 +606,5 @@ def test_a_credential_of_systemd(stage: Stage) -> None:
     passing = stage.check("--token.file", str(path))
 
     assert 1 == failing.exit_code
-    assert "name the file that the unit loads with --token.file" in failing.output
+    assert "use --token.file with the file that the unit loads" in failing.output
     assert 0 == passing.exit_code

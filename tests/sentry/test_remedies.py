@@ -31,12 +31,12 @@ from tests.support.scripted_server import (
 STATS = "/api/0/organizations/acme/stats_v2/"
 HOST = "sentry.example.com"
 INTEGRATION = "an internal integration with the permission Organization: Read"
-BETTER = f"better use the token of {INTEGRATION}, which does not depend on a member"
+BETTER = f"preferably use the token of {INTEGRATION}, which does not depend on a member"
 NOW = datetime.now(UTC)
 
 AUTHORITY = (
-    "set ca_file to the certificate of the authority that signed the server's; a"
-    " proxy that inspects TLS signs with its own"
+    "set ca_file to the certificate of the authority that signed the server's certificate;"
+    " a proxy that inspects TLS signs with an authority of its own"
 )
 NOT_SENTRY = "this server does not answer as Sentry does: check host, port and path in url"
 BROKEN = (
@@ -94,8 +94,8 @@ LOGIN = (
     " login in front of it, or set url to Sentry's own address"
 )
 NO_CLIENT_CERTIFICATES = (
-    "client certificates are not supported: let the exporter in without one, for"
-    " example by its address or on another port"
+    "client certificates are not supported: have the server accept the exporter without"
+    " one, for example by the exporter's address or on another port"
 )
 GLITCHTIP = (
     "GlitchTip is not supported, as its stats_v2 cannot group: url must be the address of a"
@@ -210,13 +210,14 @@ class TestCertificates:
         assert (
             "tls",
             f"certificate verify failed: certificate is not yet valid [{server.url}{STATS}]",
-            "correct this host's clock if it is slow, else replace the server's certificate",
+            "correct this host's clock if it is slow, otherwise replace the server's certificate",
         ) == failure
 
     def test_another_host(self, ask: Ask, authority: trustme.CA, ca_file: Path) -> None:
         """So is one for another name, and one for another address."""
         remedy = (
-            "use the host name of the certificate in url, or add the one in url to the certificate"
+            "write the host name of the certificate into url, or add the host name in url to the"
+            " certificate"
         )
         with ScriptedServer(
             serve(reply()), context=context_of(authority, "other.example.com")
@@ -264,8 +265,9 @@ class TestCertificates:
 
         assert "tls" == reason
         assert (
-            "add the authority that signed the certificate to ca_file, with any"
-            " intermediate ones; a proxy that inspects TLS signs with its own"
+            "add to ca_file the authority that signed the server's certificate, with any"
+            " intermediate authorities; a proxy that inspects TLS signs with an authority of its"
+            " own"
         ) == remedy
 
     @pytest.mark.parametrize(
@@ -386,8 +388,8 @@ class TestHandshake:
             "tls",
             f"127.0.0.1:{server.port} refuses the TLS handshake [{server.url}{STATS}]",
             (
-                "enable a common cipher on the server; if it requires a client certificate, let"
-                " the exporter in without one, as client certificates are not supported"
+                "enable a common cipher on the server; if it requires a client certificate, have"
+                " it accept the exporter without one, as client certificates are not supported"
             ),
         ) == failure
 
@@ -703,7 +705,8 @@ REDIRECTS = {
         "302 to the organization globex at https://globex.example.com",
         (
             "the subdomain in url belongs to another organization: set url to"
-            " https://sentry.io or the region's address, or slug to that organization's"
+            " https://sentry.io or the region's address, or set slug to that"
+            " organization's slug"
         ),
     ),
     "to a login": (
@@ -890,8 +893,8 @@ ANSWERS = {
         "not_found",
         "404: The requested resource does not exist",
         (
-            "check that slug is right (Settings > General), and that url is the address of its"
-            " region"
+            "check that slug is right (Settings > General), and that url is the address of the"
+            " organization's region"
         ),
     ),
     "bad request": (
@@ -960,8 +963,9 @@ class TestOldServers:
                 f" [{server.url}/api/0/organizations/4505123/stats_v2/]"
             ),
             (
-                "check that the id is right, and that url is the address of its region; a Sentry"
-                " before 24.5 knows organizations by slug only: use that"
+                "check that the id is right, and that url is the address of the"
+                " organization's region; a Sentry"
+                " before 24.5 knows organizations only by their slug: use the slug"
             ),
         ) == failure
 

@@ -391,7 +391,7 @@ class TestReading:
 
         assert [0, 0, 1, 1, 1] == counts
         assert {
-            "event": "web configuration not looked at, its disk does not answer",
+            "event": "web configuration not checked for changes, its disk does not answer",
             "log_level": "warning",
             "file": str(tmp_path / "web.yaml"),
             "seconds": GRACE,

@@ -19,7 +19,7 @@ _ORGANIZATION: Final = 'organization="$organization"'
 _IDENTITY: Final = Identity(
     "sentry-stats-quotas",
     "Sentry stats: quotas and cost",
-    "How much of each quota is used, when it runs out, what it costs, and whose use it is.",
+    "How much of each quota is used, when it runs out, what it costs, and who uses it.",
     _ORGANIZATION,
 )
 _QUOTAS: Final = Quotas(_ORGANIZATION, 'quota=~"$quota"')

@@ -210,7 +210,7 @@ class PollLoop:
         try:
             look()
         except Exception as error:  # noqa: BLE001 - as above
-            self._log("look", "cannot look at what is due", exc_info=error)
+            self._log("look", "cannot determine which polls are due", exc_info=error)
 
     def _log(self, key: object, event: str, **fields: Any) -> None:
         """Log a failure that may come every second; those with the same ``key`` are repetitions."""

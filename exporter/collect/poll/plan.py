@@ -104,7 +104,7 @@ class PlanSource:
         if periods is not None and periods != state.contradicted:
             named, planned = periods
             _log.warning(
-                "the period in the file differs from that of the plan, which is used",
+                "the period in the file differs from that of the plan, whose period is used",
                 organization=self._organization.name,
                 file=period_text(named),
                 plan=period_text(planned),

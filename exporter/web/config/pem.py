@@ -81,7 +81,7 @@ def _read(path: Path) -> tuple[str, str | None]:
         owner = ownership(path) if isinstance(error, PermissionError) else ""
         return "", f"cannot be read: {error.strerror}{owner}"
     if content.startswith(_DER):
-        return "", "is in DER, and PEM is needed; openssl x509 and openssl pkey convert it"
+        return "", "is in DER, but PEM is needed; openssl x509 and openssl pkey convert it"
     if len(content) > _MAX_SIZE:
         return "", f"has more than {_MAX_SIZE} bytes"
     # Comments between the blocks may be in any encoding; the blocks themselves are ASCII.
