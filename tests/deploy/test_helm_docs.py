@@ -21,6 +21,8 @@ pytestmark = pytest.mark.slow
 PAGE: Final = REPOSITORY / "docs" / "helm.md"
 README: Final = CHART / "README.md"
 NOT_HERE: Final = {
+    "docker build": "needs a container engine; a test runs the steps of the Dockerfile",
+    "docker push": "needs a registry",
     "helm uninstall": "needs a cluster",
     "kubectl create": "needs a cluster",
     "kubectl delete": "needs a cluster",
