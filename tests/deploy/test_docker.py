@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from exporter import __version__
+from exporter.simulator import SCENARIOS
 from tests.deploy.kit import DEPLOY, parsed, read_yaml, require_root, variables
 from tests.support.programs import REPOSITORY, find_program, finished, output_of, running
 from tests.support.serving import free_port
@@ -188,6 +189,17 @@ def test_health_check_fails(image: Image) -> None:
 
     assert not healthy
     assert not image.healthy(port)
+
+
+def test_scenario_is_chosen_by_a_variable() -> None:
+    """The demo reads its scenario from the compose file's variable; the default is a scenario."""
+    environment = COMPOSE["services"]["exporter"]["environment"]
+    values = " ".join(environment.values())
+
+    assert {"SENTRY_STATS_EXPORTER_SCENARIO"} == set(environment)
+    assert set(environment) <= variables()
+    assert set(re.findall(r"\$\{SCENARIO:-(\w+)\}", values)) <= set(SCENARIOS)
+    assert re.fullmatch(r"\$\{SCENARIO:-\w+\}", values)
 
 
 def test_state_folder(image: Image) -> None:
