@@ -265,6 +265,14 @@ def test_compose_configuration(service: str) -> None:
     assert mounted(settings, path).is_file()
 
 
+def test_links_to_prometheus_can_be_opened() -> None:
+    """The links in the messages begin with the address at which the host has Prometheus."""
+    service = COMPOSE["services"]["prometheus"]
+    (port,) = re.findall(r"^127\.0\.0\.1:(\d+):9090$", "\n".join(service["ports"]))
+
+    assert f"--web.external-url=http://localhost:{port}" in service["command"]
+
+
 def test_prometheus_reaches_the_others() -> None:
     """Prometheus scrapes services, and sends alerts to services, that listen on these ports."""
     configuration = read_yaml(DEPLOY / "prometheus" / "prometheus.yml")
