@@ -19,7 +19,7 @@ from bench.trees import ROOT, Tree
 from exporter.simulator import SCALE_TOKEN, Simulator, scale_world
 
 SIZES: Final = (12, 150, 1_000, 5_000, 20_000)
-ROWS: Final = 20
+ROWS: Final = 5
 """Rows of each project in an hour."""
 
 _HOUR: Final = 3600

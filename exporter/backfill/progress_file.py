@@ -68,14 +68,11 @@ class ProgressFile:
             self._database = sqlite3.connect(
                 path or ":memory:", isolation_level=None, check_same_thread=False
             )
-            self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._database.execute("BEGIN EXCLUSIVE")
-            if not self._database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-                for statement in _TABLES.split(";"):
-                    self._database.execute(statement)
-            self._database.execute("COMMIT")
-            # After the tables: a journal that is appended to needs fewer writes for each piece.
-            self._database.execute("PRAGMA journal_mode = WAL")
+            try:
+                self._prepare()
+            except BaseException:
+                self._database.close()
+                raise
 
     def record(self, key: str, kind: type[T]) -> T | None:
         """Return what was recorded under ``key``, None if nothing was."""
@@ -193,6 +190,17 @@ class ProgressFile:
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
                 raise
+
+    def _prepare(self) -> None:
+        """Lock the file, and make the tables if it is new."""
+        self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._database.execute("BEGIN EXCLUSIVE")
+        if not self._database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            for statement in _TABLES.split(";"):
+                self._database.execute(statement)
+        self._database.execute("COMMIT")
+        # After the tables: a journal that is appended to needs fewer writes for each piece.
+        self._database.execute("PRAGMA journal_mode = WAL")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """Fixtures for backfills."""
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from structlog.testing import capture_logs
@@ -16,6 +17,7 @@ def _quiet() -> Iterator[None]:
 
 
 @pytest.fixture
-def file() -> ProgressFile:
+def file() -> Iterator[ProgressFile]:
     """Return a progress file in memory."""
-    return ProgressFile(None)
+    with closing(ProgressFile(None)) as file:
+        yield file

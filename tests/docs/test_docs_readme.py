@@ -1,5 +1,6 @@
 """README, the references and docs/cost.md, compared with the product."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -14,6 +15,7 @@ from exporter.simulator import Simulator, demo_world
 from tests.docs import split_cost
 from tests.docs.cost import row
 from tests.docs.markdown import README, blocks_of
+from tests.reliability.tally import ROWS
 from tests.support.clock import Clock
 from tests.support.exporters import page_text, poll_due, unpaced
 from tests.support.programs import REPOSITORY
@@ -55,6 +57,17 @@ def test_reference_needs_its_markers(document: str) -> None:
     """A document must contain each marker once, in order."""
     with pytest.raises(ValueError, match="each once"):
         with_reference(document)
+
+
+def test_reliability_table() -> None:
+    """README has a row for all that `make reliability` tries, and nothing of it has failed."""
+    table = (
+        README.read_text("utf-8").partition("<!-- reliability: begin -->")[2].partition("<!--")[0]
+    )
+    _, _, *rows = table.strip().splitlines()
+    cells = [re.fullmatch(r"\| (.+) \| ([0-9,]+) \| 0 \|", row) for row in rows]
+
+    assert [f"{row}, {how}" for row, how in ROWS.items()] == [cell and cell[1] for cell in cells]
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,16 @@ def test_links_out_of_docs_lead_to_the_repository(site: Path) -> None:
     page = (site / "simulator" / "index.html").read_text("utf-8")
 
     assert "https://example.com/sentry-stats-exporter/blob/main/tests/deploy/overlay.py" in page
+
+
+def test_addresses_of_the_package() -> None:
+    """The addresses that a package index shows lead to the site's repository, and to its files."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
+    repository = re.search(r"(?m)^repo_url: (.+)$", (REPOSITORY / "mkdocs.yml").read_text("utf-8"))
+    assert repository
+    paths = [address.removeprefix(repository[1]) for address in project["urls"].values()]
+    files = [path.partition("/main/")[2] for path in paths if "/main/" in path]
+
+    assert [] == [path for path in paths if "://" in path]
+    assert ["docs", "CHANGELOG.md"] == files
+    assert all((REPOSITORY / name).exists() for name in files)

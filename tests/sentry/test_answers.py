@@ -357,8 +357,8 @@ class TestRefused:
                 with_group(by={**ERROR, "outcome": "x"}).encode().replace(b'"x"', b'"\xff"'),
                 "$: is not UTF-8",
             ),
-            ('{"groups": ' + "[" * 9_000, "groups[0]: Expected object, got array"),
-            ('{"x": ' + "[" * 9_000, "$: is nested too deeply"),
+            ('{"groups": ' + "[" * 100_000, "groups[0]: Expected object, got array"),
+            ('{"x": ' + "[" * 100_000, "$: is nested too deeply"),
             ('{"intervals": [', "$: Input data was truncated"),
             (
                 '{"intervals": [NaN]}',

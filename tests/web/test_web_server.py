@@ -262,7 +262,7 @@ class TestConnectionLimits:
         """A scraper's connection stays open between two scrapes, whatever newcomers there are."""
 
         class Some(Connection):
-            """At most 32 connections, of which two are kept although they are idle."""
+            """At most 32 connections, of which two stay open although they are idle."""
 
             max_connections = 32
 
