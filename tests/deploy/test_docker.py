@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from exporter import __version__
+from exporter.simulator import SCENARIOS
 from tests.deploy.kit import DEPLOY, parsed, read_yaml, require_root, variables
 from tests.support.programs import REPOSITORY, find_program, finished, output_of, running
 from tests.support.serving import free_port
@@ -190,6 +191,17 @@ def test_health_check_fails(image: Image) -> None:
     assert not image.healthy(port)
 
 
+def test_scenario_is_chosen_by_a_variable() -> None:
+    """The demo reads its scenario from the compose file's variable; the default is a scenario."""
+    environment = COMPOSE["services"]["exporter"]["environment"]
+    values = " ".join(environment.values())
+
+    assert {"SENTRY_STATS_EXPORTER_SCENARIO"} == set(environment)
+    assert set(environment) <= variables()
+    assert set(re.findall(r"\$\{SCENARIO:-(\w+)\}", values)) <= set(SCENARIOS)
+    assert re.fullmatch(r"\$\{SCENARIO:-\w+\}", values)
+
+
 def test_state_folder(image: Image) -> None:
     """The volume for the state belongs to the container's user."""
     command = COMPOSE_SENTRY["services"]["exporter"]["command"]
@@ -251,6 +263,14 @@ def test_compose_configuration(service: str) -> None:
     (path,) = re.findall(r"--config\.file=(\S+)", " ".join(settings["command"]))
 
     assert mounted(settings, path).is_file()
+
+
+def test_links_to_prometheus_can_be_opened() -> None:
+    """The links in the messages begin with the address at which the host has Prometheus."""
+    service = COMPOSE["services"]["prometheus"]
+    (port,) = re.findall(r"^127\.0\.0\.1:(\d+):9090$", "\n".join(service["ports"]))
+
+    assert f"--web.external-url=http://localhost:{port}" in service["command"]
 
 
 def test_prometheus_reaches_the_others() -> None:

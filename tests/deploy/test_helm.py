@@ -148,8 +148,15 @@ class TestValues:
                 },
                 "existingSecret",
             ),
+            (
+                {"config": {"organizations": [{"slug": "acme", "token_file": "hidden"}]}},
+                "leave token_file out",
+            ),
         ],
-        ids=["monitors", "password", "no scheme", "scheme", "token", "default token"],
+        ids=[
+            *("monitors", "password", "no scheme", "scheme"),
+            *("token", "default token", "relative token file"),
+        ],
     )
     def test_errors_show_no_secret(self, wrong: dict[str, Any], message: str) -> None:
         """What cannot work is refused with a remedy, and without the password or token in it."""

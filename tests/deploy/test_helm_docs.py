@@ -1,6 +1,7 @@
 """docs/helm.md and the README of the chart: every file and every command, without a cluster."""
 
 import argparse
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ import helm_python
 import pytest
 import yaml
 
+from exporter import __version__
 from exporter.config import loads
 from tests.deploy.charts import CHART, NAME, assert_valid, given_values, of_kind, rendered
 from tests.deploy.kit import parsed
@@ -21,6 +23,8 @@ pytestmark = pytest.mark.slow
 PAGE: Final = REPOSITORY / "docs" / "helm.md"
 README: Final = CHART / "README.md"
 NOT_HERE: Final = {
+    "docker build": "needs a container engine; a test runs the steps of the Dockerfile",
+    "docker push": "needs a registry",
     "helm uninstall": "needs a cluster",
     "kubectl create": "needs a cluster",
     "kubectl delete": "needs a cluster",
@@ -130,6 +134,16 @@ def test_files(name: str, tmp_path: Path) -> None:
         assert_valid(one, "1.31")
 
     assert () == loads(config["data"]["config.yaml"]).warnings
+
+
+@pytest.mark.parametrize("page", [PAGE, PAGE.with_name("running.md")], ids=lambda path: path.name)
+def test_the_image_is_built_as_it_is_used(page: Path) -> None:
+    """The image that a page builds and pushes is that of its values, with this version as tag."""
+    image = yaml.safe_load(named_files(PAGE)[WITH_ORGANIZATIONS].text)["image"]["repository"]
+    dockers = [command for command in commands(page) if re.match("docker (build|push)", command)]
+
+    assert 2 == len(dockers)
+    assert all(f"{image}:{__version__}" in command.split() for command in dockers)
 
 
 def test_two_releases(tmp_path: Path) -> None:

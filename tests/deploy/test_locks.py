@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -13,7 +14,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.support.programs import REPOSITORY, output_of
+from tests.support.programs import REPOSITORY, finished, output_of
 
 PROJECT: Final = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
 RUNTIME: Final = PROJECT["project"]["dependencies"]
@@ -174,3 +175,17 @@ def test_make_begins_anew_with_other_locks(tmp_path: Path) -> None:
 
     assert "pip" not in before
     assert "requirements/dev.txt" in after
+
+
+def test_make_refuses_an_old_python(tmp_path: Path) -> None:
+    """Make says which Python it needs, and creates no environment with another one."""
+    output_of("cp", REPOSITORY / "Makefile", REPOSITORY / "pyproject.toml", tmp_path)
+    output_of("cp", "--recursive", REPOSITORY / "requirements", tmp_path)
+    old = tmp_path / "python-old"
+    old.write_text(f"#!{sys.executable}\nimport sys\nsys.version_info = (3, 10)\nexec(sys.argv[2])")
+    old.chmod(0o755)
+    ended = finished("make", "demo", f"PYTHON={old}", folder=tmp_path)
+
+    assert f"{old} is not Python 3.11 or newer" in ended.stdout
+    assert ended.returncode
+    assert not (tmp_path / ".venv").exists()

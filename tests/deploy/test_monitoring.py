@@ -75,6 +75,15 @@ def test_alertmanager_has_everything(root: Path) -> None:
     assert templates == {path.name for path in (installed / "templates").iterdir()}
 
 
+def test_the_first_alert_needs_the_named_secret() -> None:
+    """The page names the secret for the message about a stopped exporter in Slack."""
+    receivers = read_yaml(DEPLOY / "alertmanager" / "alertmanager.yml")["receivers"]
+    (receiver,) = (one for one in receivers if one["name"] == "exporter-page")
+    (slack,) = receiver["slack_configs"]
+
+    assert f"`{slack['api_url_file']}`" in PAGE.read_text("utf-8")
+
+
 def test_grafana_finds_the_dashboards(root: Path) -> None:
     """The provider's folder is where the dashboards are."""
     grafana = root / "etc" / "grafana"

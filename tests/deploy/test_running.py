@@ -22,7 +22,10 @@ COMMANDS: Final = tuple(
 
 NOT_HERE: Final = {
     "curl -X POST": "needs the exporter that systemd or Docker runs; the tests of reloads send it",
+    "SCENARIO=key-limit docker compose": "needs a container engine",
+    "docker build": "needs a container engine; a test runs the steps of the Dockerfile",
     "docker compose": "needs a container engine",
+    "docker push": "needs a registry",
     "kubectl apply": "needs a cluster",
     "kubectl create": "needs a cluster",
     "systemctl": "needs systemd as the first process",

@@ -125,7 +125,7 @@ def _commands(text: str) -> Sequence[str]:
 
 def _environment(home: Path, virtual: Path) -> dict[str, str]:
     """Return variables for the programs' paths, free ports, and pip without network."""
-    places = (home / "sentry-stats-exporter" / "bin", virtual / "bin", Path(sys.executable).parent)
+    places = (home / "sentry-stats-venv" / "bin", virtual / "bin", Path(sys.executable).parent)
     return {
         "HOME": str(home),
         "PATH": os.pathsep.join([*map(str, places), os.environ["PATH"]]),

@@ -12,5 +12,8 @@
 {{- if hasKey . "token" }}
 {{- fail "config has a token, which everyone who reads the ConfigMap could see: put it into the Secret of existingSecret, and name its file in token_file" }}
 {{- end }}
+{{- if not (hasPrefix "/" (.token_file | default "/")) }}
+{{- fail "config has a relative token_file, and there is no token beside the configuration: leave token_file out for the key token of existingSecret, or write /run/secrets/sentry/KEY for another key" }}
+{{- end }}
 {{- end }}
 {{- end }}
