@@ -196,6 +196,7 @@ class TestParts:
             ("?other=1", "everything\n"),
             ("?organization=acme", "acme\n"),
             ("?organization=acme&organization=a%2Fb", "acme\na/b\n"),
+            ("?organization=b&organization=a&organization=b", "b\na\n"),
             ("?organization=/", "/\n"),
             ("?organization=", "\n"),
         ],
