@@ -114,7 +114,7 @@ class PlanCategory:
     key: str
     category: str
     limit: Decimal | None
-    usage: Annotated[int, Meta(ge=0)]
+    usage: int
     soft: bool = False
     each: Decimal | None = None
     reserved_price: Decimal | None = None

@@ -195,6 +195,8 @@ class TokenLimits:
         if errors:
             # Whatever holds a frame of a worker holds the results too, which are large.
             results.clear()
+            # A thread that begins only now finds no error any more: it must not find a task either.
+            waiting.clear()
             # Popped, as an error's traceback holds this frame, and with it the list and results.
             del errors[1:]
             raise errors.pop()

@@ -263,14 +263,11 @@ class Connection(H11Protocol):
         """Return how much the connection is needed, and since when it has been as it is."""
         if self._stalled_at is not None:
             return _SLOW, self._stalled_at
-        # Of a small answer, head and body are sent at once: this one waits for its turns.
-        if self.conn.our_state is h11.SEND_BODY:
+        # Of a small answer, head and body are sent at once: this one waits for its turns. And one
+        # that uvicorn has done with may stay in the transport for as long as nobody reads it.
+        if self.conn.our_state is h11.SEND_BODY or self.transport.get_write_buffer_size() > 0:
             return _SLOW, self._since
         if self.cycle is None:
             is_fresh = self.loop.time() - self._since < self.fresh
             return _SLOW if is_fresh else _SILENT, self._since
-        return _ACTIVE if self._is_sending() else _IDLE, self._since
-
-    def _is_sending(self) -> bool:
-        # An answer is complete for uvicorn when the transport has it, which may still send it.
-        return self._is_answering() or self.transport.get_write_buffer_size() > 0
+        return _ACTIVE if self._is_answering() else _IDLE, self._since

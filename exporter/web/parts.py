@@ -75,6 +75,7 @@ class Targets:
         self._divided: set[str] = set()
         # With a thousand organizations, adding up the sizes takes some milliseconds.
         self._worker = Worker()
+        self._pending: asyncio.Future[Sequence[str]] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -83,8 +84,6 @@ class Targets:
             text = "Bad Request: the Host header is missing or is not a host with a port\n"
             await PlainTextResponse(text, HTTPStatus.BAD_REQUEST)(scope, receive, send)
             return
-        loop = asyncio.get_running_loop()
-        names = await loop.run_in_executor(self._worker, self._names)
         targets = [
             {
                 "targets": [base.address],
@@ -95,9 +94,21 @@ class Targets:
                     "part": name,
                 },
             }
-            for name in names
+            for name in await self._current()
         ]
         await JSONResponse(targets)(scope, receive, send)
+
+    async def _current(self) -> Sequence[str]:
+        """Return the names, worked out once for all requests that come meanwhile.
+
+        Clients that ask and go away, thousands in a second, would fill the memory with waiting
+        requests otherwise.
+        """
+        if self._pending is None or self._pending.done():
+            loop = asyncio.get_running_loop()
+            self._pending = loop.run_in_executor(self._worker, self._names)
+        # Shielded: one request may be cancelled while others wait for the same names.
+        return await asyncio.shield(self._pending)
 
     def _names(self) -> Sequence[str]:
         sizes = self._parts.sizes()

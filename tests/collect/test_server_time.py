@@ -51,6 +51,33 @@ def test_a_poll_takes_time(behind: float) -> None:
     assert NOW - behind == report.last_success
 
 
+def test_a_poll_takes_longer_than_it_should() -> None:
+    """A slow last round counts, though the answers come long after the tick: no clock was set."""
+    took = 2.0 * MAX_DURATION
+    times = iter((100.0, *[100 + took] * 5))
+    sentry = DatedSentry([row(5)])
+    report = poller(sentry, RecordingPublisher(), timer=lambda: next(times)).poll(NOW - took)
+
+    assert (NOW - took, True, 1) == (report.last_success, report.up, report.polls)
+
+
+def test_a_predecessor_ends_during_the_poll_of_its_successor() -> None:
+    """What the successor has noted for its own poll stays, and the predecessor begins no other."""
+    sentry = DatedSentry([row(5)])
+    one = poller(sentry, RecordingPublisher())
+
+    def replaced() -> float:
+        one.state.hand_over(object())
+        one.state.correction, one.state.tick = 7.0, (NOW + HOUR, None)
+        return NOW + 40 * DAY
+
+    sentry.shown = replaced
+    one.poll(NOW)
+
+    assert (7.0, (NOW + HOUR, None)) == (one.state.correction, one.state.tick)
+    assert 1 == len(sentry.asked)
+
+
 def test_a_clock_that_is_set_all_the_time() -> None:
     """Nothing comes of such a poll, and the next one is due."""
     times = iter(range(0, 1000 * DAY, DAY))

@@ -1,6 +1,7 @@
 """What is published while a poll is out."""
 
 from collections.abc import Callable, Sequence
+from unittest.mock import Mock
 
 import pytest
 
@@ -164,6 +165,28 @@ def test_replaced_client(sentry: SlowSentry, publisher: RecordingPublisher) -> N
 
     assert {"timeout": 1} == one.report.failures
     assert not one.watch.must_publish(NOW + 2 * MAX_DURATION)
+
+
+def test_publishing_fails(
+    sentry: SlowSentry, publisher: RecordingPublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Data that could not be withdrawn are withdrawn as soon as something can be published."""
+    one = poller(sentry, publisher)
+    one.poll(NOW)
+    seen: list[bool] = []
+
+    def look() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(publisher, "publish", Mock(side_effect=MemoryError))
+            with pytest.raises(MemoryError):
+                looked(one, NOW + MAX_AGE)
+        seen.append(one.watch.must_publish(NOW + MAX_AGE + 1))
+        seen.append(looked(one, NOW + MAX_AGE + 1).view is None)
+
+    sentry.meanwhile = look
+    one.poll(NOW + MAX_AGE - 60)
+
+    assert [True, True] == seen
 
 
 def test_no_poll(sentry: SlowSentry, publisher: RecordingPublisher) -> None:

@@ -96,7 +96,8 @@ def test_nothing_is_executed() -> None:
 def test_paths() -> None:
     """The page names every path of the exporter."""
     (statement,) = (row[0] for row in rows() if "reach anything but" in row[0])
-    app = make_app(Mock(Pages), FakeHealth(), healthy, config=Mock(), reload=Mock())
+    optional = {name: Mock() for name in ("parts", "config", "reload")}
+    app = make_app(Mock(Pages), FakeHealth(), healthy, **optional)
     paths = [route.path for route in app.routes if isinstance(route, Route)]
 
     assert sorted(paths) == sorted(re.findall(r"`(/[^`]*)`", statement))

@@ -215,6 +215,23 @@ class TestRunAll:
 
         assert {0, 1} == set(token.run_all([task, task]))
 
+    def test_a_thread_that_begins_after_a_failure(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It does nothing: what has not begun by then never does."""
+        late: list[Callable[[], object]] = []
+        monkeypatch.setattr("exporter.sentry.limits.start_thread", late.append)
+        done: list[int] = []
+
+        def task(number: int) -> None:
+            done.append(number)
+            raise ConnectionError
+
+        with pytest.raises(ConnectionError):
+            limits(Clock(), concurrency=3).run_all([partial(task, n) for n in range(10)])
+        for work in late:
+            work()
+
+        assert (2, [0]) == (len(late), done)
+
     def test_never_more(self) -> None:
         """Several callers together never have more in flight than the token may."""
         token = limits(Clock(), concurrency=3)

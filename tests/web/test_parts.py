@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,12 @@ import pytest
 import requests
 import structlog
 from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
 
 from exporter.collect.snapshot import ProjectInfo
 from exporter.publish.page import Page
 from exporter.publish.self_metrics import SelfMetrics
+from exporter.threads import start_thread
 from exporter.web import parts
 from exporter.web.app import make_app
 from exporter.web.live import LiveWebConfig
@@ -114,6 +118,32 @@ class TestTargets:
         page.known = SIZES
         assert [target(own, name) for name in names] == get(f"http://{own}/sd").json()
 
+    def test_many_at_once(self, serve: Serve) -> None:
+        """Requests that come while the parts are looked at get the same list."""
+        arrived, looks = threading.Barrier(5, timeout=TIMEOUT), list[int]()
+
+        class SlowPage(FakePage):
+            """Has an answer once all requests have come."""
+
+            def sizes(self) -> Mapping[Key, int]:
+                looks.append(len(looks))
+                arrived.wait()
+                return super().sizes()
+
+        page = SlowPage()
+        app = make_app(page, FakeHealth(), healthy, parts=page)
+
+        async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+            asyncio.get_running_loop().call_soon(start_thread, arrived.wait)
+            await app(scope, receive, send)
+
+        own = serve(counted).addresses[0]
+        with ThreadPoolExecutor(4) as clients:
+            lists = list(clients.map(get, [f"http://{own}/sd"] * 4))
+
+        assert [0] == looks
+        assert [200] * 4 == [answer.status_code for answer in lists]
+
     def test_host_header(self, address: Callable[..., str]) -> None:
         """A proxy may pass on the host that the client has asked; its port is that of HTTP."""
         answer = get(f"http://{address()}/sd", headers={"Host": "stats.example.com"})
@@ -196,6 +226,7 @@ class TestParts:
             ("?other=1", "everything\n"),
             ("?organization=acme", "acme\n"),
             ("?organization=acme&organization=a%2Fb", "acme\na/b\n"),
+            ("?organization=b&organization=a&organization=b", "b\na\n"),
             ("?organization=/", "/\n"),
             ("?organization=", "\n"),
         ],

@@ -1,5 +1,6 @@
 """The server: many clients, slow clients, and stopping."""
 
+import asyncio
 import gc
 import http.client
 import resource
@@ -306,6 +307,45 @@ class TestConnectionLimits:
             for _ in range(5):
                 crowd.enter_context(slow_reader(server))
             newcomer.sendall(REQUEST)
+
+            assert b"HTTP/1.1 200" == newcomer.recv(12)
+
+    def test_answers_that_nobody_reads(self, serve: Serve) -> None:
+        """Clients do not count as waiting for an answer if the rest of it is too small to wait."""
+        open_ones: list[Connection] = []
+
+        class Known(Connection):
+            """Ten connections at most, which the application below can look at."""
+
+            max_connections = 10
+
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                open_ones.append(self)
+                super().connection_made(transport)
+
+        async def until_full(scope: Scope, receive: Receive, send: Send) -> None:
+            """Answer until the transport has some of it left, and not enough to ask for a pause."""
+            (own,) = (one for one in open_ones if one.client == tuple(scope["client"]))
+            await send({"type": "http.response.start", "status": 200})
+            for _ in range(1 << 10 if scope["path"] == "/metrics" else 0):
+                body = {"type": "http.response.body", "body": bytes(1 << 14), "more_body": True}
+                await send(body)
+                if own.transport.get_write_buffer_size():
+                    break
+            await send({"type": "http.response.body"})
+
+        def done() -> int:
+            return sum(not one._is_answering() for one in open_ones)  # noqa: SLF001 - unseen by clients
+
+        server = serve(until_full, connection=Known)
+        with ExitStack() as crowd:
+            for _ in range(10):
+                crowd.enter_context(slow_reader(server))
+            wait_until(lambda: done() == 10)
+            newcomer = crowd.enter_context(connect(server))
+            for _ in range(5):
+                crowd.enter_context(slow_reader(server))
+            newcomer.sendall(REQUEST.replace(b"/metrics", b"/"))
 
             assert b"HTTP/1.1 200" == newcomer.recv(12)
 

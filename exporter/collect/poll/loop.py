@@ -33,6 +33,8 @@ Without memory, a thread can end before its first step.
 _IDLE_CHECK: Final = 0.02
 """Seconds between two checks of whether the polls have ended, while stopping."""
 
+_UNDETERMINED: Final = "cannot determine which polls are due"
+
 _Work = Callable[[], object]
 _Busy = TypeVar("_Busy", bound="Pollable | Watched")
 
@@ -205,12 +207,12 @@ class PollLoop:
             return False
         return True
 
-    def _safely(self, look: Callable[[], object]) -> None:
-        """Look at what is due; a failure, as without memory, must not end the loop."""
+    def _safely(self, work: _Work, event: str = _UNDETERMINED) -> None:
+        """Do ``work``; a failure, as without memory, is logged as ``event``, and ends nothing."""
         try:
-            look()
+            work()
         except Exception as error:  # noqa: BLE001 - as above
-            self._log("look", "cannot determine which polls are due", exc_info=error)
+            self._log(event, event, exc_info=error)
 
     def _log(self, key: object, event: str, **fields: Any) -> None:
         """Log a failure that may come every second; those with the same ``key`` are repetitions."""
@@ -223,7 +225,8 @@ class PollLoop:
             turn.has_begun = self._busy.get(one) is turn
         if turn.has_begun:
             try:
-                work()
+                # Python would write a traceback to standard error, past the log and its bounds.
+                self._safely(work, "a poll ended unexpectedly")
             finally:
                 self._release(one, turn)
 

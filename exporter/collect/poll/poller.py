@@ -200,7 +200,8 @@ class Poller(ABC, Generic[S]):
         began = self._timer()
         self._follow_clock(now)
         self._start_with(self._credentials())
-        attempt = self._attempt(now, lambda: self._timer() - began)
+        self._state.elapsed = elapsed = lambda: self._timer() - began
+        attempt = self._attempt(now, elapsed)
         try:
             outcome, exception = _outcome(attempt)
         except ClosedError:

@@ -63,7 +63,7 @@ class PollState(ABC):
     changes. ``retry_at`` is when a failed publication is tried again. ``correction`` is what the
     poll that is out has added to our clock, None where it goes on if that was wrong; ``tick`` is
     what our clock showed then, and what it had shown at the last answer with a date; None without a
-    poll.
+    poll. ``elapsed`` returns the seconds since the poll has begun, by a clock that nobody sets.
 
     ``began`` is when the poll that is out has begun. Once it is ``overdue``, for a reason, it asks
     nothing more. ``meanwhile`` is published in place of ``report``; ``publishing`` is held while
@@ -80,6 +80,7 @@ class PollState(ABC):
     changing: Lock = field(default_factory=Lock, kw_only=True)
     correction: float | None = field(default=None, kw_only=True)
     tick: tuple[float, float | None] | None = field(default=None, kw_only=True)
+    elapsed: Callable[[], float] = field(default=lambda: 0.0, kw_only=True)
     began: float | None = field(default=None, kw_only=True)
     overdue: str = field(default="", kw_only=True)
     meanwhile: Report | None = field(default=None, kw_only=True)
@@ -158,6 +159,9 @@ class PollState(ABC):
         """
         self.correction = client.status.correction
         self._poll_since(client, now, poll)
+        if not self.is_open_to(client):
+            # The poll that is out by now may be a successor's.
+            return
         is_wrong, self.correction = self._has_wrong_time(client), None
         if is_wrong:
             latest = client.status.dated_at
@@ -203,7 +207,9 @@ class PollState(ABC):
         tick, before = self.tick
         if dated_at == before:
             return False
-        return not -TOLERANCE <= dated_at - tick <= MAX_DURATION + TOLERANCE
+        passed = dated_at - tick
+        # The last round of a poll may take longer than all of it should.
+        return passed < -TOLERANCE or passed > max(MAX_DURATION, self.elapsed()) + TOLERANCE
 
     def record(self, poll: Poll) -> None:
         """Count ``poll``, which has ended, and add it to the last ones."""

@@ -54,13 +54,16 @@ class Watch:
             report = state.report
             if state.overdue:
                 report = replace(state.counted(report, state.overdue), up=False)
-            if self._is_too_old(report, now):
+            shown, is_too_old = report, self._is_too_old(report, now)
+            if is_too_old:
+                shown = state.without_data(report)
+            self._publisher.publish(shown)
+            # Only now: if publishing fails, old data are still to be withdrawn.
+            if is_too_old:
                 # Without a poll, the loop withdraws them too, unless a disk holds it up.
                 self._withdrawn = report
-                report = state.without_data(report)
             if state.began is not None:
-                state.meanwhile = report
-            self._publisher.publish(report)
+                state.meanwhile = shown
 
     def _is_too_old(self, report: Report, now: float) -> bool:
         return self._state.has_data(report) and not self._state.is_fresh(now, self._max_age)
