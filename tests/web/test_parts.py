@@ -134,6 +134,7 @@ class TestTargets:
         app = make_app(page, FakeHealth(), healthy, parts=page)
 
         async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+            """Answer once the request has been counted."""
             asyncio.get_running_loop().call_soon(start_thread, arrived.wait)
             await app(scope, receive, send)
 

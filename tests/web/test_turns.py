@@ -24,6 +24,7 @@ async def crowd(app: LargeInTurns, count: int) -> Sequence[int]:
     turn = 0
 
     async def count_bodies(message: Message) -> None:
+        """Count a body for this turn."""
         if message.get("body"):
             sent[turn] = sent.get(turn, 0) + 1
 
@@ -44,6 +45,7 @@ async def bodies(app: ASGIApp) -> Sequence[Any]:
     messages: list[Message] = []
 
     async def send(message: Message) -> None:
+        """Take a message."""
         messages.append(message)
 
     await app(SCOPE, receive, send)
@@ -67,13 +69,17 @@ class TestLargeInTurns:
         order: list[int] = []
 
         async def answer(number: int, app: ASGIApp) -> None:
+            """Note each body with the number of its answer."""
+
             async def send(message: Message) -> None:
+                """Note a body."""
                 if message.get("body"):
                     order.append(number)
 
             await app(SCOPE, receive, send)
 
         async def answers() -> None:
+            """Ask many times at once."""
             app = LargeInTurns(Response(LARGE))
             await asyncio.gather(*(answer(number, app) for number in range(20)))
 
@@ -102,6 +108,7 @@ class TestLargeInTurns:
         """An answer that is cancelled while it waits takes nobody's turn."""
 
         async def cancelled() -> int:
+            """Cancel all answers but one while they wait, and return the bodies of that one."""
             app = LargeInTurns(Response(LARGE))
             waiting = [asyncio.create_task(bodies(app)) for _ in range(8)]
             await asyncio.sleep(0)

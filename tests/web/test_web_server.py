@@ -8,6 +8,7 @@ import signal
 import socket
 import struct
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any, cast
@@ -311,7 +312,7 @@ class TestConnectionLimits:
             assert b"HTTP/1.1 200" == newcomer.recv(12)
 
     def test_answers_that_nobody_reads(self, serve: Serve) -> None:
-        """Clients do not count as waiting for an answer if the rest of it is too small to wait."""
+        """Clients do not count as waiting for an answer if what is left of it is too small to wait."""
         open_ones: list[Connection] = []
 
         class Known(Connection):
@@ -400,15 +401,23 @@ class TestMemory:
 
     def test_malformed_requests_are_released(self, serve: Serve) -> None:
         """Of a malformed request, nothing is left in a reference cycle."""
-        server = serve(hello)
-        gc.collect()
+        held: list[weakref.ref[Connection]] = []
+
+        class Watched(Connection):
+            """Connections that can be seen to be released."""
+
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                held.append(weakref.ref(self))
+                super().connection_made(transport)
+
+        server = serve(hello, connection=Watched)
         gc.disable()
         try:
             with connect(server) as client:
                 client.sendall(b"zz\r\n\r\n")
                 while client.recv(1 << 16):
                     pass
-            wait_until(lambda: not closing_connections())
+            wait_until(lambda: [one() for one in held] == [None])
         finally:
             gc.enable()
 
@@ -504,9 +513,3 @@ class TestEnd:
         server.run()
 
         assert before is signal.getsignal(signal.SIGTERM)
-
-
-def closing_connections() -> list[Connection]:
-    """Return the connections that are closing, or closed and still in memory."""
-    held = [one for one in gc.get_objects() if isinstance(one, Connection)]
-    return [one for one in held if one.transport.is_closing()]
