@@ -312,7 +312,7 @@ class TestConnectionLimits:
             assert b"HTTP/1.1 200" == newcomer.recv(12)
 
     def test_answers_that_nobody_reads(self, serve: Serve) -> None:
-        """Clients do not count as waiting for an answer if what is left of it is too small to wait."""
+        """Clients do not count as waiting if what is left of an answer is too small to wait for."""
         open_ones: list[Connection] = []
 
         class Known(Connection):
