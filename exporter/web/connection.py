@@ -35,7 +35,7 @@ _SILENT, _IDLE, _SLOW, _ACTIVE = range(4)
 
 _NOTHING: Final = h11.Data(data=b"")
 
-_KEPT: Final = 1 / 16
+_SPARED: Final = 1 / 16
 """Share of the connections that stay open although they are idle: those answered last.
 
 They are those of scrapers. To connect again amid a thousand newcomers would take half a second.
@@ -254,8 +254,8 @@ class Connection(H11Protocol):
             if isinstance(other, Connection) and not other.aborted
         }
         idle = (other for other, (level, _) in needs.items() if level == _IDLE)
-        kept = nlargest(int(len(needs) * _KEPT), idle, key=needs.__getitem__)
-        least = min(needs.keys() - kept, key=needs.__getitem__, default=None)
+        spared = nlargest(int(len(needs) * _SPARED), idle, key=needs.__getitem__)
+        least = min(needs.keys() - spared, key=needs.__getitem__, default=None)
         if least is not None:
             least.abort()
 
