@@ -126,6 +126,7 @@ class TestTargets:
             """Has an answer once all requests have come."""
 
             def sizes(self) -> Mapping[Key, int]:
+                """Return the given sizes, late."""
                 looks.append(len(looks))
                 arrived.wait()
                 return super().sizes()

@@ -96,7 +96,7 @@ class TestLargeInTurns:
         """Answers of up to a slice are passed on as they are."""
         assert [body] == asyncio.run(bodies(LargeInTurns(Response(body))))
 
-    def test_large_answers_lose_nothing(self) -> None:
+    def test_large_answers_are_complete(self) -> None:
         """A large answer is the same in its slices, none of which is a copy."""
         parts = asyncio.run(bodies(LargeInTurns(Response(LARGE))))
 

@@ -122,8 +122,9 @@ def _up() -> Panel:
 def _complete() -> Panel:
     complete = Target(_failed_once(families.COMPLETE), _NAME)
     what = (
-        "Whether the bucket that the gauges show is proven complete and fully attributed, for the "
-        "queries with an incomplete bucket in the time range."
+        "Whether the bucket that the gauges show is proven complete, for the queries with an "
+        "incomplete bucket in the time range. Values of an incomplete one may be missing, or may "
+        "lack a label, because Sentry cut its answer."
     )
     figure = Figure(
         "Which queries were incomplete, and when?", what, (complete,), empty="All were complete"
