@@ -19,7 +19,7 @@ from msgspec.structs import astuple
 
 from exporter.buckets import Window
 from exporter.moments import iso
-from exporter.sentry.decoding import Id, decode
+from exporter.sentry.decoding import Id, Name, decode
 from exporter.sentry.errors import BadAnswerError
 from exporter.sentry.question import Question
 
@@ -92,9 +92,9 @@ class _NotGroupedBy:
 
 _LABELS: Final[Mapping[str, Any]] = {
     "project": Id,
-    "category": str,
-    "outcome": str,
-    "reason": str | None,
+    "category": Name,
+    "outcome": Name,
+    "reason": Name | None,
 }
 
 

@@ -15,6 +15,12 @@ Id = (
 )
 """An id, which Sentry writes as a number in one place and as a string in another."""
 
+Name = Annotated[str, msgspec.Meta(max_length=1 << 14)]
+"""What becomes a label. Sentry's own are shorter than 100 characters.
+
+A few names of megabytes would make each scrape take seconds.
+"""
+
 JSON_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for a body that is not the JSON that was expected."""
 

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Self
 from msgspec import Meta, Struct, field
 from msgspec.json import Decoder
 
-from exporter.sentry.decoding import Id, decode
+from exporter.sentry.decoding import Id, Name, decode
 from exporter.sentry.errors import BadAnswerError
 
 # Neither pattern backtracks over the same text twice, whatever the header holds.
@@ -85,13 +85,13 @@ class ProjectList:
 
 
 class _Team(Struct):
-    slug: str
+    slug: Name
 
 
 class _Item(Struct):
     id: Id
-    slug: Annotated[str, Meta(min_length=1)]
-    platform: str | None = None
+    slug: Annotated[Name, Meta(min_length=1)]
+    platform: Name | None = None
     has_access: bool = field(name="hasAccess", default=True)
     teams: list[_Team] | None = None
 

@@ -125,8 +125,8 @@ class Transport:
     ) -> Reply:
         """Return the answer, of whatever status; raise `SentryError` where there is none.
 
-        A 200 is within ``bound``. ``observe`` is called for every request that was sent, with its
-        status, 0 if there was none, and the seconds it took.
+        A 200 is within ``bound``. ``observe`` is called once, also if a request on a dropped
+        connection was sent again, with the status, 0 if there was none, and the seconds it took.
         """
         secret = self._token.read()
         # What the caller is handling becomes the context of a new error, but did not cause it.

@@ -357,6 +357,10 @@ class TestRefused:
                 with_group(by={**ERROR, "outcome": "x"}).encode().replace(b'"x"', b'"\xff"'),
                 "$: is not UTF-8",
             ),
+            (
+                with_group(by={**ERROR, "outcome": "x" * 16_385}),
+                "groups[0].by.outcome: Expected str of length <= 16384",
+            ),
             ('{"groups": ' + "[" * 100_000, "groups[0]: Expected object, got array"),
             ('{"x": ' + "[" * 100_000, "$: is nested too deeply"),
             ('{"intervals": [', "$: Input data was truncated"),
