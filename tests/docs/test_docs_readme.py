@@ -67,7 +67,7 @@ def test_reliability_table() -> None:
     _, _, *rows = table.strip().splitlines()
     cells = [re.fullmatch(r"\| (.+) \| ([0-9,]+) \| 0 \|", row) for row in rows]
 
-    assert [f"{row}, {how}" for row, how in ROWS.items()] == [cell and cell[1] for cell in cells]
+    assert [f"{row}: {how}" for row, how in ROWS.items()] == [cell and cell[1] for cell in cells]
 
 
 @pytest.mark.slow

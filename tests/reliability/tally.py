@@ -11,12 +11,11 @@ PROPERTY: Final = "reliability"
 """The name of the user property of a test that has a row and a number."""
 
 ROWS: Final = {
-    "faults of Sentry and the network": "each in one request of a poll, for one, for an hour or for"
-    " ever",
-    "faults of the host": "of the disk, the clock, files, signals, memory and threads",
-    "connections of clients": "idle, slow, half-closed, or with requests that are none",
-    "random inputs": "of parsers, requests and plans, without those of the corpus",
-    "hours of soak": "simulated, with random faults, reloads, restarts and renames",
+    "faults of Sentry and the network": "in one request, for an hour, or for ever",
+    "faults of the host": "disk, clock, files, signals, memory and threads",
+    "connections of clients": "idle, slow, half-closed or malformed",
+    "random inputs": "for parsers, plans, pages and the web server, without the fuzzers' corpus",
+    "hours of soak": "simulated, with faults, reloads, restarts and renames",
 }
 """What is tried, and how."""
 
@@ -43,7 +42,7 @@ def table(reports: Iterable[pytest.TestReport]) -> Sequence[str]:
     if not tried:
         return []
     lines = [
-        f"| {row}, {how} | {tried[row]:,} | {failed[row]:,} |"
+        f"| {row}: {how} | {tried[row]:,} | {failed[row]:,} |"
         for row, how in ROWS.items()
         if row in tried
     ]

@@ -28,7 +28,7 @@ def test_it_has_a_row_for_what_was_tried(pytester: pytest.Pytester) -> None:
     )
     output = pytester.runpytest_subprocess("--numprocesses", "2").stdout.str()
 
-    assert f"| faults of the host, {ROWS['faults of the host']} | 3,000 | 1 |" in output
+    assert f"| faults of the host: {ROWS['faults of the host']} | 3,000 | 1 |" in output
 
 
 def test_it_counts_the_examples_of_properties(pytester: pytest.Pytester) -> None:
@@ -51,7 +51,7 @@ def test_it_counts_the_examples_of_properties(pytester: pytest.Pytester) -> None
     )
     output = pytester.runpytest_subprocess().stdout.str()
 
-    assert f"| random inputs, {ROWS['random inputs']} | 37 | 0 |" in output
+    assert f"| random inputs: {ROWS['random inputs']} | 37 | 0 |" in output
 
 
 def test_a_test_without_examples(request: pytest.FixtureRequest) -> None:
