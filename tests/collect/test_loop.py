@@ -110,9 +110,10 @@ class TestTick:
 
     def test_hangs(self) -> None:
         """A poll that hangs holds up neither the loop nor the poll of another query."""
-        release, polled = threading.Event(), threading.Event()
+        release, hangs, polled = threading.Event(), threading.Event(), threading.Event()
 
         def hang() -> None:
+            hangs.set()
             release.wait(TIMEOUT)
 
         hanging = FakeQuery(on_poll=hang)
@@ -120,7 +121,7 @@ class TestTick:
         loop = poller(hanging, healthy, start=start_thread)
 
         loop.tick(1)
-        came = polled.wait(TIMEOUT)
+        came = hangs.wait(TIMEOUT) and polled.wait(TIMEOUT)
         loop.tick(2)
         release.set()
 
