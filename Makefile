@@ -70,7 +70,7 @@ fuzz: $(VENV)/.fuzz ## coverage-guided, SECONDS for each target; prints how many
 soak: $(VENV)/.dev ## thirty simulated days, up to half an hour; writes build/soak/report.md and soak.svg
 	$(BIN)/python -m tests.reliability.soak
 
-faults: $(VENV)/.dev ## every fault of Sentry and the network at every time, an hour or more
+faults: $(VENV)/.dev ## every fault of Sentry and the network at every time, much longer than make test
 	FAULTS=all $(BIN)/pytest $(PARALLEL) tests/reliability/upstream
 
 bench: $(VENV)/.dev ## every figure against what it is measured by, some minutes; BASE=<rev> measures that too

@@ -113,7 +113,7 @@ class _Metrics:
         exposition = choose(_joined(headers, "accept"))
         compressed = gzip_accepted(_joined(headers, "accept-encoding"))
         named = QueryParams(scope["query_string"]).getlist(PARAMETER) if self._parts else []
-        # Each name once: 3,000 times the same would hold the event loop for 0.15 s.
+        # Each name once: the same thousands of times would hold up the event loop.
         names = list(dict.fromkeys(named))
         # Taken once: a poll may publish meanwhile, and length and body must be of the same page.
         try:

@@ -38,7 +38,7 @@ _NOTHING: Final = h11.Data(data=b"")
 _SPARED: Final = 1 / 16
 """Share of the connections that stay open although they are idle: those answered last.
 
-They are those of scrapers. To connect again amid a thousand newcomers would take half a second.
+They are those of scrapers. To connect again amid a thousand newcomers would take about a second.
 """
 
 _Event = h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]
