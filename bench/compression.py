@@ -13,7 +13,7 @@ import zstandard
 
 from bench.distribution import Distribution, in_turns
 from bench.pipeline import FINISHED, Feed, Pipeline, as_served, configuration, gzipped
-from bench.processes import Channel, result
+from bench.processes import Channel, result, timed
 from bench.samples import hour
 from bench.sizes import Sizes
 from bench.table import MEGABYTES, MILLISECONDS, Row, Unit, at_most
@@ -69,15 +69,7 @@ def _parameters(level: int, size: int) -> zstandard.ZstdCompressionParameters:
 
 def _timed(works: Sequence[Callable[[], bytes]], rounds: int) -> Sequence[tuple[float, ...]]:
     """Return the seconds of CPU of each of ``works``, in turns."""
-    return in_turns([partial(_cpu, work) for work in works], rounds)
-
-
-def _cpu(work: Callable[[], bytes]) -> float:
-    began = time.process_time()
-    returned = work()
-    seconds = time.process_time() - began
-    del returned
-    return seconds
+    return in_turns([partial(timed, work, time.process_time) for work in works], rounds)
 
 
 def _row(

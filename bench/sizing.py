@@ -17,6 +17,7 @@ import click
 from bench.served import Served, samples_of, serving
 from bench.trees import ROOT, Tree
 from exporter.simulator import SCALE_TOKEN, Simulator, scale_world
+from tests.support.clock import Clock
 
 SIZES: Final = (12, 150, 1_000, 5_000, 20_000)
 ROWS: Final = 5
@@ -36,17 +37,6 @@ organizations:
       - {{name: outcomes, groupBy: [category, outcome, reason], poll_interval: 5m}}
       - {{name: projects, groupBy: [project, category, outcome, reason], poll_interval: 15m}}
 """
-
-
-class Clock:
-    """The time of the simulated Sentry."""
-
-    def __init__(self, now: float) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
 
 
 def row(projects: int, folder: Path) -> str:

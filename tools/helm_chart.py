@@ -15,6 +15,7 @@ import yaml
 
 from exporter import __version__
 from tools.config_schema import schema as config_schema
+from tools.markers import with_marked
 
 REPOSITORY: Final = Path(__file__).parents[1]
 CHART: Final = REPOSITORY / "deploy" / "helm" / "sentry-stats-exporter"
@@ -109,7 +110,7 @@ def with_tables(document: str) -> str:
         "thresholds": thresholds_table(_THRESHOLDS.read_text("utf-8")),
     }
     for name, table in tables.items():
-        document = _with_table(document, name, table)
+        document = with_marked(document, name, f"{table}\n")
     return document
 
 
@@ -178,16 +179,6 @@ def _comment_above(lines: list[str], number: int) -> str:
         lines_above.insert(0, match[1])
         number -= 1
     return " ".join(lines_above)
-
-
-def _with_table(document: str, name: str, table: str) -> str:
-    """Return a document with a table between its markers; raises ValueError without them."""
-    marked = re.compile(f"(<!-- {name}: begin -->\n).*(<!-- {name}: end -->\n)", re.DOTALL)
-    parts = marked.split(document)
-    if len(parts) != 4:  # noqa: PLR2004 - before, both markers, after
-        raise ValueError(f"expected the markers of {name} once")
-    before, begin, end, after = parts
-    return f"{before}{begin}\n{table}\n\n{end}{after}"
 
 
 def _closure(name: str, bodies: Mapping[str, str]) -> set[str]:

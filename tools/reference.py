@@ -18,9 +18,7 @@ from exporter.publish.families import (
 )
 from exporter.publish.family import Family
 from exporter.publish.quota_families import QUOTA_FAMILIES
-
-BEGIN: Final = "<!-- metrics: begin -->\n"
-END: Final = "<!-- metrics: end -->\n"
+from tools.markers import with_marked
 
 SECTIONS: Final = (
     ("Data", DATA_FAMILIES),
@@ -43,11 +41,7 @@ def with_reference(document: str) -> str:
 
     Raises ValueError unless it has each marker once.
     """
-    before, begin, following = document.partition(BEGIN)
-    _, end, after = following.partition(END)
-    if not begin or not end or BEGIN in following or END in after:
-        raise ValueError(f"expected {BEGIN.strip()} and then {END.strip()}, each once")
-    return f"{before}{BEGIN}\n{reference()}\n{END}{after}"
+    return with_marked(document, "metrics", reference())
 
 
 def _section(title: str, families: Sequence[Family]) -> str:

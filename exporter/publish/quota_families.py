@@ -4,6 +4,8 @@ Forecasts are EXPERIMENTAL, because how they are made may change. So is what onl
 which is read from an API that Sentry has not documented.
 """
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from exporter.publish.family import Family, Stability, Type
@@ -12,27 +14,21 @@ QUOTA_LABELS: Final = ("organization", "quota")
 MONEY_LABELS: Final = (*QUOTA_LABELS, "currency")
 
 
-def _quota(
+def _gauge(
+    prefix: str,
+    common: Sequence[str],
     name: str,
     text: str,
     *more: str,
     unit: str = "",
     stability: Stability = Stability.STABLE,
 ) -> Family:
-    labels = (*QUOTA_LABELS, *more)
-    return Family(f"sentry_stats_quota_{name}", Type.GAUGE, labels, text, unit, stability)
+    labels = (*common, *more)
+    return Family(f"sentry_stats_{prefix}{name}", Type.GAUGE, labels, text, unit, stability)
 
 
-def _budget(
-    name: str,
-    text: str,
-    *more: str,
-    unit: str = "",
-    stability: Stability = Stability.STABLE,
-) -> Family:
-    labels = (*MONEY_LABELS, *more)
-    return Family(f"sentry_stats_budget{name}", Type.GAUGE, labels, text, unit, stability)
-
+_quota = partial(_gauge, "quota_", QUOTA_LABELS)
+_budget = partial(_gauge, "budget", MONEY_LABELS)
 
 QUOTA_INFO: Final = _quota(
     "info",

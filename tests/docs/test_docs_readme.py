@@ -19,12 +19,14 @@ from tests.reliability.tally import ROWS
 from tests.support.clock import Clock
 from tests.support.exporters import page_text, poll_due, unpaced
 from tests.support.programs import REPOSITORY
-from tools.reference import BEGIN, END, SECTIONS, with_reference
+from tools.markers import markers
+from tools.reference import SECTIONS, with_reference
 
 METRICS, REFERENCE, COST = (
     (REPOSITORY / "docs" / f"{name}.md").read_text("utf-8")
     for name in ("metrics", "reference", "cost")
 )
+BEGIN, END = markers("metrics")
 EXCERPT_AT = datetime(2026, 3, 5, 9, 37, tzinfo=UTC).timestamp()
 
 
